@@ -1,0 +1,141 @@
+using System.Runtime.InteropServices;
+
+namespace Understory.Models.Kernels;
+
+/// <summary>
+/// The parameters of the decision rule, plain data that a kernel takes as it is. The token at absolute position <c>p</c>:
+/// <code>
+/// l' = logits with penalties, bias and mask applied
+/// T = 0:  argmax l'                                   (lowest id wins a tie)
+/// T > 0:  argmax over v in S of l'_v / T + G(seed, p, v)    S = what top_k, then top_p, then min_p keep of softmax(l' / T)
+/// </code>
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct DecisionParams
+{
+    public ulong Seed;
+    public uint Choice;
+
+    /// <summary>0 is greedy.</summary>
+    public float Temperature;
+
+    /// <summary>0 keeps all.</summary>
+    public int TopK;
+
+    /// <summary>1 keeps all. Applied to what top_k kept, renormalised: the smallest set of most probable tokens whose sum reaches it.</summary>
+    public float TopP;
+
+    /// <summary>0 keeps all. Drops tokens less probable than this fraction of the most probable one.</summary>
+    public float MinP;
+
+    /// <summary>1 is none. Divides positive, multiplies negative logits of every token in the prompt or the output.</summary>
+    public float RepetitionPenalty;
+
+    /// <summary>Subtracted once from every token in the output.</summary>
+    public float PresencePenalty;
+
+    /// <summary>Subtracted per occurrence in the output.</summary>
+    public float FrequencyPenalty;
+
+    public readonly bool HasPenalties => RepetitionPenalty != 1 || PresencePenalty != 0 || FrequencyPenalty != 0;
+
+    public static DecisionParams Greedy => new() { TopP = 1, RepetitionPenalty = 1 };
+}
+
+/// <summary>How often each token stands in the prompt and in the output so far; shared by all rows of a batch.</summary>
+public sealed class TokenCounts(int vocabulary)
+{
+    private readonly int[] _output = new int[vocabulary];
+    private readonly bool[] _seen = new bool[vocabulary];
+    private readonly int[] _distinct = new int[vocabulary];
+    private int _count;
+
+    /// <summary>Tokens that stand in the prompt or in the output, each once, in order of first appearance.</summary>
+    public ReadOnlySpan<int> Distinct => _distinct.AsSpan(0, _count);
+
+    /// <summary>Occurrences of <paramref name="token"/> in the output.</summary>
+    public int InOutput(int token) => _output[token];
+
+    public bool Seen(int token) => _seen[token];
+
+    public void Clear()
+    {
+        foreach (int token in Distinct)
+        {
+            _output[token] = 0;
+            _seen[token] = false;
+        }
+
+        _count = 0;
+    }
+
+    public void Add(int token, bool output)
+    {
+        if (!_seen[token])
+        {
+            _seen[token] = true;
+            _distinct[_count++] = token;
+        }
+
+        if (output)
+        {
+            _output[token]++;
+        }
+    }
+}
+
+/// <summary>
+/// Rows of logits to decide and what came of it. Row <c>r</c> decides the token at absolute position <c>Positions[r]</c>.
+/// Reused between passes.
+/// </summary>
+public sealed class DecisionBatch(int maxRows, int maxBest, int maxDepth)
+{
+    public int MaxRows { get; } = maxRows;
+
+    public int MaxBest { get; } = maxBest;
+
+    public int MaxDepth { get; } = maxDepth;
+
+    public DecisionParams Params { get; set; } = DecisionParams.Greedy;
+
+    public int Rows { get; set; }
+
+    /// <summary>Candidates wanted per row, at most <c>MaxBest</c>.</summary>
+    public int Best { get; set; } = 1;
+
+    /// <summary>Absolute position of the token that each row decides.</summary>
+    public int[] Positions { get; } = new int[maxRows];
+
+    /// <summary>Read only where <c>Params.HasPenalties</c>: the counts up to the committed prefix.</summary>
+    public TokenCounts? Counts { get; set; }
+
+    /// <summary>Read only where <c>Params.HasPenalties</c>: tokens of each row's path that <c>Counts</c> does not hold yet (all of them output), <c>[MaxRows, MaxDepth]</c>.</summary>
+    public int[] Path { get; } = new int[maxRows * maxDepth];
+
+    public int[] PathCount { get; } = new int[maxRows];
+
+    /// <summary>Added to the logits of these tokens (after the penalties); each token at most once. -infinity bans a token.</summary>
+    public int[] BiasTokens { get; set; } = [];
+
+    public float[] BiasValues { get; set; } = [];
+
+    /// <summary>Optional: <c>[MaxRows, MaskWords]</c> bits, token <c>v</c> allowed if bit <c>v % 64</c> of word <c>v / 64</c> is set.</summary>
+    public ulong[]? Mask { get; set; }
+
+    public int MaskWords { get; set; }
+
+    /// <summary>A token per row whose log-probability is wanted, or -1.</summary>
+    public int[] Given { get; } = new int[maxRows];
+
+    /// <summary>Out: <c>[Rows, Best]</c>, best first. Fewer than <c>Best</c> candidates are filled up with -1.</summary>
+    public int[] Tokens { get; } = new int[maxRows * maxBest];
+
+    /// <summary>Out: <c>[Rows, Best]</c>: <c>l'/T + G</c>, or <c>l'</c> at T = 0.</summary>
+    public float[] Scores { get; } = new float[maxRows * maxBest];
+
+    /// <summary>Out: <c>[Rows, Best]</c>: log softmax(l') (temperature 1, all tokens) of each candidate.</summary>
+    public float[] LogProbs { get; } = new float[maxRows * maxBest];
+
+    /// <summary>Out: log softmax(l') of <c>Given</c>.</summary>
+    public float[] GivenLogProbs { get; } = new float[maxRows];
+}

@@ -1,0 +1,91 @@
+namespace Understory.Models.Kernels;
+
+/// <summary>
+/// The rows of one forward pass. A row is a token at a logical position; it attends to the logical positions
+/// <c>0 .. Prefix-1</c>, whose KV slots equal their positions, and then to the slots of its <c>Ancestors</c> (the path below the prefix,
+/// in depth order, its own slot last). A row of a plain sequence has <c>Prefix = Position + 1</c> and no ancestors.
+/// Reused between passes; nothing is allocated by filling it.
+/// </summary>
+public sealed class ForwardBatch
+{
+    /// <param name="maxRows">Most rows of one pass.</param>
+    /// <param name="maxDepth">Most ancestors of one row, itself included.</param>
+    public ForwardBatch(int maxRows, int maxDepth)
+    {
+        MaxRows = maxRows;
+        MaxDepth = maxDepth;
+        Tokens = GC.AllocateArray<int>(maxRows, pinned: true);
+        Positions = GC.AllocateArray<int>(maxRows, pinned: true);
+        Slots = GC.AllocateArray<int>(maxRows, pinned: true);
+        Prefix = GC.AllocateArray<int>(maxRows, pinned: true);
+        AncestorCount = GC.AllocateArray<int>(maxRows, pinned: true);
+        Ancestors = GC.AllocateArray<int>(maxRows * maxDepth, pinned: true);
+    }
+
+    public int MaxRows { get; }
+
+    public int MaxDepth { get; }
+
+    /// <summary>Rows in use.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>The first row whose logits are wanted; rows before it only fill the KV cache. <c>Count</c>: none.</summary>
+    public int FirstLogitsRow { get; set; }
+
+    /// <summary>Rows whose logits the pass computes.</summary>
+    public int LogitsRows => Count - FirstLogitsRow;
+
+    public int[] Tokens { get; }
+
+    /// <summary>Logical position of each row.</summary>
+    public int[] Positions { get; }
+
+    /// <summary>KV slot that each row's key and value go to.</summary>
+    public int[] Slots { get; }
+
+    /// <summary>Leading logical positions that each row reads from slots of the same number.</summary>
+    public int[] Prefix { get; }
+
+    public int[] AncestorCount { get; }
+
+    /// <summary><c>[MaxRows, MaxDepth]</c>: the slots of each row's path below the prefix, in depth order, own slot last.</summary>
+    public int[] Ancestors { get; }
+
+    public void Clear()
+    {
+        Count = 0;
+        FirstLogitsRow = 0;
+    }
+
+    /// <summary>Adds a row of a plain sequence: its slot is its position and it reads everything before it.</summary>
+    public int Add(int token, int position)
+    {
+        int row = Next(token, position, position, position + 1);
+        AncestorCount[row] = 0;
+        return row;
+    }
+
+    /// <summary>
+    /// Adds a row of a tree below <paramref name="prefix"/> committed tokens.
+    /// <paramref name="path"/> holds the slots of its ancestors below the prefix, in depth order, without its own.
+    /// </summary>
+    public int Add(int token, int slot, int prefix, ReadOnlySpan<int> path)
+    {
+        int row = Next(token, prefix + path.Length, slot, prefix);
+        Span<int> ancestors = Ancestors.AsSpan(row * MaxDepth, MaxDepth);
+        path.CopyTo(ancestors);
+        ancestors[path.Length] = slot;
+        AncestorCount[row] = path.Length + 1;
+        return row;
+    }
+
+    private int Next(int token, int position, int slot, int prefix)
+    {
+        int row = Count++;
+        Tokens[row] = token;
+        Positions[row] = position;
+        Slots[row] = slot;
+        Prefix[row] = prefix;
+        return row;
+    }
+}

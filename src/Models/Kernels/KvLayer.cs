@@ -1,0 +1,16 @@
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels;
+
+/// <summary>
+/// Keys and values of one layer. <c>Slots</c> is a multiple of 16. CPU layout:
+/// keys <c>[KvHeads, Slots / 16, HeadDim, 16]</c> (16 slots side by side: one vector of scores per dimension),
+/// values <c>[KvHeads, Slots, HeadDim]</c>. Both are rounded to <c>Type</c> before any row reads them.
+/// </summary>
+public readonly record struct KvLayer(DType Type, int KvHeads, int HeadDim, int Slots, nint Keys, nint Values)
+{
+    public const int BlockSlots = 16;
+
+    /// <summary>Bytes of the keys, and as many of the values.</summary>
+    public static long Bytes(DType type, int kvHeads, int headDim, int slots) => (long)kvHeads * headDim * slots * type.Size();
+}
