@@ -1,0 +1,164 @@
+using System.Runtime.CompilerServices;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels.Cpu;
+
+/// <summary>
+/// What all CPU sets share: one weight layout (<see cref="WeightMatrix"/>), one cache layout (<see cref="KvLayer"/>), and the operations that only move bytes.
+/// </summary>
+internal abstract unsafe class CpuKernels : IKernels
+{
+    public abstract string Name { get; }
+
+    public MemoryBlock Allocate(long bytes) => new NativeMemoryBlock(bytes);
+
+    public long PackedBytes(DType type, int outputs, int inputs) => WeightMatrix.PackedBytes(type, outputs, inputs);
+
+    public WeightMatrix Pack(Tensor rows, bool transposed, MemoryBlock target, long offset)
+    {
+        (int outputs, int inputs) = transposed ? (rows.Columns, rows.Rows) : (rows.Rows, rows.Columns);
+        long bytes = PackedBytes(rows.Type, outputs, inputs);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + bytes, target.Bytes);
+        if (offset % 64 != 0)
+        {
+            throw new ArgumentException($"A packed matrix must begin at a multiple of 64 bytes, not at {offset}.", nameof(offset));
+        }
+
+        WeightMatrix packed = new(rows.Type, outputs, inputs, target.Address + (nint)offset, bytes);
+        long outputStride = transposed ? 1 : rows.Stride;
+        long inputStride = transposed ? rows.Stride : 1;
+        if (rows.Type == DType.F32)
+        {
+            Pack<uint>(packed, rows.Data, outputStride, inputStride, together: 1);
+        }
+        else
+        {
+            Pack<ushort>(packed, rows.Data, outputStride, inputStride, together: 2);
+        }
+
+        return packed;
+    }
+
+    public abstract void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output);
+
+    public abstract void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output);
+
+    public abstract void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output);
+
+    public abstract void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue);
+
+    public abstract void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation);
+
+    public abstract void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
+
+    public abstract void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
+
+    public abstract void Decide(Tensor logits, DecisionBatch decision);
+
+    public void MoveSlots(KvLayer layer, ReadOnlySpan<int> from, int to)
+    {
+        if (layer.Type == DType.F32)
+        {
+            MoveSlots<uint>(layer, from, to);
+        }
+        else
+        {
+            MoveSlots<ushort>(layer, from, to);
+        }
+    }
+
+    public void CopySlots(KvLayer source, KvLayer destination, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, source.Slots);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, destination.Slots);
+        if (source.Type == DType.F32)
+        {
+            CopySlots<uint>(source, destination, count);
+        }
+        else
+        {
+            CopySlots<ushort>(source, destination, count);
+        }
+    }
+
+    public virtual void Dispose() => GC.SuppressFinalize(this);
+
+    /// <param name="together">Inputs that lie side by side for each output: 2 of a 16-bit type, 1 of F32.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Pack<T>(WeightMatrix packed, nint rows, long outputStride, long inputStride, int together)
+        where T : unmanaged
+    {
+        T* source = (T*)rows;
+        T* target = (T*)packed.Data;
+        for (int block = 0; block < packed.Blocks; block++)
+        {
+            int first = block * WeightMatrix.BlockRows;
+            int lanes = Math.Min(WeightMatrix.BlockRows, packed.Rows - first);
+            for (int input = 0; input < packed.PaddedColumns; input += together)
+            {
+                int inputs = Math.Min(together, packed.Columns - input);
+                for (int lane = 0; lane < WeightMatrix.BlockRows; lane++)
+                {
+                    for (int i = 0; i < together; i++)
+                    {
+                        *target++ = lane < lanes && i < inputs
+                            ? source[((first + lane) * outputStride) + ((input + i) * inputStride)]
+                            : default;
+                    }
+                }
+            }
+        }
+    }
+
+    private static void MoveSlots<T>(in KvLayer layer, ReadOnlySpan<int> from, int to)
+        where T : unmanaged
+    {
+        T* keys = (T*)layer.Keys;
+        T* values = (T*)layer.Values;
+        for (int head = 0; head < layer.KvHeads; head++)
+        {
+            for (int i = 0; i < from.Length; i++)
+            {
+                if (from[i] != to + i)
+                {
+                    CopyKey(keys + Elements.KeyIndex(layer, head, from[i], 0), keys + Elements.KeyIndex(layer, head, to + i, 0), layer.HeadDim);
+                    Copy(values + Elements.ValueIndex(layer, head, from[i], 0), values + Elements.ValueIndex(layer, head, to + i, 0), layer.HeadDim);
+                }
+            }
+        }
+    }
+
+    private static void CopySlots<T>(in KvLayer source, in KvLayer destination, int count)
+        where T : unmanaged
+    {
+        int whole = count / KvLayer.BlockSlots * KvLayer.BlockSlots;
+        for (int head = 0; head < source.KvHeads; head++)
+        {
+            Copy((T*)source.Keys + Elements.KeyIndex(source, head, 0, 0), (T*)destination.Keys + Elements.KeyIndex(destination, head, 0, 0), whole * source.HeadDim);
+            for (int slot = whole; slot < count; slot++)
+            {
+                CopyKey(
+                    (T*)source.Keys + Elements.KeyIndex(source, head, slot, 0),
+                    (T*)destination.Keys + Elements.KeyIndex(destination, head, slot, 0), source.HeadDim);
+            }
+
+            Copy((T*)source.Values + Elements.ValueIndex(source, head, 0, 0), (T*)destination.Values + Elements.ValueIndex(destination, head, 0, 0), count * source.HeadDim);
+        }
+    }
+
+    private static void Copy<T>(T* from, T* to, int elements)
+        where T : unmanaged
+    {
+        long bytes = (long)elements * sizeof(T);
+        Buffer.MemoryCopy(from, to, bytes, bytes);
+    }
+
+    private static void CopyKey<T>(T* from, T* to, int headDim)
+        where T : unmanaged
+    {
+        for (int d = 0; d < headDim; d++)
+        {
+            to[d * KvLayer.BlockSlots] = from[d * KvLayer.BlockSlots];
+        }
+    }
+}
