@@ -23,7 +23,7 @@ public sealed class ContextNgrams
     private const int MaxCandidates = 64;
 
     /// <summary>Once less than this is left for shorter suffixes they are not looked up.</summary>
-    private const float Negligible = 1 / 64f;
+    private const float Negligible = 1 / 1024f;
 
     private readonly int[] _tokens;
 
