@@ -1,0 +1,220 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using Understory.Models.Tokenizers.Normalization;
+using Understory.Models.Tokenizers.PreTokenization;
+
+namespace Understory.Models.Tokenizers;
+
+/// <summary>
+/// Text to token ids and back, as Hugging Face's tokenizers library does for byte-pair encodings: byte-level ones (GPT-2,
+/// Llama 3, Qwen) and SentencePiece's (Llama 2, Mistral, Phi-3). May be used by several threads at once.
+/// </summary>
+public sealed class Tokenizer
+{
+    private readonly TokenizerParts _parts;
+    private readonly BytePairEncoding _encoding;
+    private readonly AddedTokenMatcher? _rawTokens;
+    private readonly AddedTokenMatcher? _normalizedTokens;
+    private readonly HashSet<int> _special;
+    private readonly Lazy<string> _fingerprint;
+    private EncodingScratch? _spareScratch;
+
+    internal Tokenizer(TokenizerParts parts)
+    {
+        _parts = parts;
+        _encoding = new BytePairEncoding(parts.Vocabulary, parts.Merges, parts.Encoding);
+        Decoder = new TokenDecoder(parts.Vocabulary, parts.Decoder);
+        _special = [.. parts.AddedTokens.Where(token => token.Special).Select(token => token.Id)];
+        _rawTokens = Matcher(parts.AddedTokens.Where(token => !token.Normalized).Select(token => (token.Content, token)));
+        _normalizedTokens = Matcher(parts.AddedTokens.Where(token => token.Normalized)
+            .Select(token => (parts.Normalizer?.Normalize(token.Content) ?? token.Content, token)));
+        _fingerprint = new Lazy<string>(parts.Vocabulary.Fingerprint);
+    }
+
+    /// <summary>Highest token id + 1. A model's logits may have more columns: its padding.</summary>
+    public int VocabularySize => _parts.Vocabulary.Size;
+
+    /// <summary>The token that begins a text, if the files say so.</summary>
+    public int? BosId => _parts.BosId;
+
+    /// <summary>The token that ends a text, if the files say so. A model may know more of them: see its generation config.</summary>
+    public int? EosId => _parts.EosId;
+
+    /// <summary>SHA-256 of ids and texts, in hexadecimal: equal exactly when two tokenizers have the same vocabulary.</summary>
+    public string Fingerprint => _fingerprint.Value;
+
+    internal TokenDecoder Decoder { get; }
+
+    /// <summary>Reads a tokenizer.json, and which tokens begin and end a text from the tokenizer_config.json beside it, if there is one.</summary>
+    /// <exception cref="InvalidDataException">The file is broken or asks for something unsupported; the message names file and field.</exception>
+    public static Tokenizer Load(string path)
+    {
+        const long MaxBytes = 256 << 20;
+        long length = new FileInfo(path).Length;
+        if (length > MaxBytes)
+        {
+            throw new InvalidDataException($"{path}: {length} bytes is too large for a tokenizer (at most {MaxBytes})");
+        }
+
+        TokenizerConfig? config = TokenizerConfig.Read(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        return new Tokenizer(TokenizerJson.Read(File.ReadAllBytes(path), path).With(config));
+    }
+
+    /// <summary>Reads the text of a tokenizer.json; <paramref name="source"/> names it in errors.</summary>
+    /// <exception cref="InvalidDataException">As for <see cref="Load"/>.</exception>
+    public static Tokenizer Parse(ReadOnlyMemory<byte> json, string source) => new(TokenizerJson.Read(json.Span, source));
+
+    /// <summary>Makes the tokenizer that a GGUF file's metadata describe.</summary>
+    /// <exception cref="InvalidDataException">The metadata are inconsistent or ask for something unsupported.</exception>
+    public static Tokenizer FromGguf(GgufVocabulary vocabulary) => new(GgufTokenizer.Read(vocabulary));
+
+    /// <summary>
+    /// The ids of <paramref name="text"/>. Added tokens written in it are recognised. Lone surrogates count as U+FFFD.
+    /// </summary>
+    /// <param name="addSpecialTokens">Put the tokens around it that the file's post-processor adds (a beginning of text, say).</param>
+    public int[] Encode(string text, bool addSpecialTokens = true)
+    {
+        EncodingScratch scratch = Interlocked.Exchange(ref _spareScratch, null) ?? new EncodingScratch();
+        var ids = new List<int>((text.Length / 4) + 16);
+        if (addSpecialTokens)
+        {
+            ids.AddRange(_parts.Prefix);
+        }
+
+        SplitAt(_rawTokens, text.AsMemory(), ids, (piece, start) =>
+        {
+            ReadOnlyMemory<char> normalized = _parts.Normalizer is null ? piece : _parts.Normalizer.Normalize(piece.ToString()).AsMemory();
+            SplitAt(_normalizedTokens, normalized, ids, (words, at) => EncodeWords(words, start + at == 0, scratch, ids));
+        });
+
+        if (addSpecialTokens)
+        {
+            ids.AddRange(_parts.Suffix);
+        }
+
+        _spareScratch = scratch;
+        return [.. ids];
+    }
+
+    /// <summary>
+    /// The text of <paramref name="ids"/>; ids that the vocabulary lacks are left out. Bytes that are not UTF-8 become U+FFFD.
+    /// </summary>
+    /// <param name="skipSpecial">Leave special tokens out.</param>
+    public string Decode(ReadOnlySpan<int> ids, bool skipSpecial = false)
+    {
+        var bytes = new List<byte>(ids.Length * 4);
+        bool isFirst = true;
+        foreach (int id in ids)
+        {
+            if (Contains(id) && !(skipSpecial && IsSpecial(id)))
+            {
+                bytes.AddRange(Decoder.Bytes(id, isFirst));
+                isFirst = false;
+            }
+        }
+
+        string text = Decoder.Text(CollectionsMarshal.AsSpan(bytes));
+        DecoderOptions options = Decoder.Options;
+        int strip = 0;
+        while (strip < options.StripCount && strip < text.Length && text[strip] == options.Strip)
+        {
+            strip++;
+        }
+
+        return text[strip..];
+    }
+
+    /// <summary>The bytes that a token stands for within a text: perhaps part of a character. None for an id that the vocabulary lacks.</summary>
+    public ReadOnlySpan<byte> TokenBytes(int id) => Decoder.Bytes(id, first: false);
+
+    /// <summary>A token as the vocabulary writes it. Empty for an id that the vocabulary lacks.</summary>
+    public string TokenText(int id) => Encoding.UTF8.GetString(_parts.Vocabulary.Text(id));
+
+    /// <summary>Whether a token is control of the model rather than text.</summary>
+    public bool IsSpecial(int id) => _special.Contains(id);
+
+    /// <summary>Finds a token as the vocabulary writes it.</summary>
+    public bool TryGetId(string token, out int id) => _parts.Vocabulary.TryFind(token, out id);
+
+    internal bool Contains(int id) => _parts.Vocabulary.Contains(id);
+
+    private static AddedTokenMatcher? Matcher(IEnumerable<(string Text, AddedToken Token)> tokens)
+    {
+        (string, AddedToken)[] all = [.. tokens];
+        return all.Length == 0 ? null : new AddedTokenMatcher(all);
+    }
+
+    /// <summary>Adds the ids of added tokens; hands what lies between them, with its place, to <paramref name="encode"/>.</summary>
+    private static void SplitAt(
+        AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, List<int> ids, Action<ReadOnlyMemory<char>, int> encode)
+    {
+        int done = 0;
+        int resume = 0;
+        while (matcher?.Next(text.Span, done, ref resume, out int start, out int end) is AddedToken token)
+        {
+            if (start > done)
+            {
+                encode(text[done..start], done);
+            }
+
+            ids.Add(token.Id);
+            done = end;
+        }
+
+        if (done < text.Length)
+        {
+            encode(text[done..], done);
+        }
+    }
+
+    private void EncodeWords(ReadOnlyMemory<char> text, bool isStart, EncodingScratch scratch, List<int> ids)
+    {
+        if (_parts.PreTokenizer is null)
+        {
+            _encoding.Encode(text.Span, scratch, ids);
+            return;
+        }
+
+        var pieces = new Pieces(text, isStart);
+        _parts.PreTokenizer.Apply(pieces);
+        foreach (Piece piece in pieces.All)
+        {
+            _encoding.Encode(pieces[piece], scratch, ids);
+        }
+    }
+}
+
+/// <summary>What a tokenizer is made of; read from tokenizer.json or GGUF metadata.</summary>
+internal sealed record TokenizerParts
+{
+    public required Vocabulary Vocabulary { get; init; }
+
+    public required IReadOnlyList<Merge> Merges { get; init; }
+
+    public required BytePairOptions Encoding { get; init; }
+
+    public required DecoderOptions Decoder { get; init; }
+
+    public IReadOnlyList<AddedToken> AddedTokens { get; init; } = [];
+
+    public INormalizer? Normalizer { get; init; }
+
+    public IPreTokenizer? PreTokenizer { get; init; }
+
+    /// <summary>Ids put before a text.</summary>
+    public IReadOnlyList<int> Prefix { get; init; } = [];
+
+    /// <summary>Ids put after a text.</summary>
+    public IReadOnlyList<int> Suffix { get; init; } = [];
+
+    public int? BosId { get; init; }
+
+    public int? EosId { get; init; }
+
+    /// <summary>With the tokens that <paramref name="config"/> names as beginning and end of a text.</summary>
+    public TokenizerParts With(TokenizerConfig? config) => this with
+    {
+        BosId = config?.BosToken is string bos && Vocabulary.TryFind(bos, out int bosId) ? bosId : BosId,
+        EosId = config?.EosToken is string eos && Vocabulary.TryFind(eos, out int eosId) ? eosId : EosId,
+    };
+}

@@ -1,0 +1,54 @@
+using System.Text.Json;
+
+namespace Understory.Models.Tokenizers;
+
+/// <summary>What Understory reads of a tokenizer_config.json.</summary>
+/// <param name="BosToken">The text of the token that begins a text; null if there is none.</param>
+/// <param name="EosToken">The text of the token that ends a text; null if there is none.</param>
+/// <param name="ChatTemplate">The source of the chat template; null if there is none.</param>
+public sealed record TokenizerConfig(string? BosToken, string? EosToken, string? ChatTemplate)
+{
+    /// <summary>Reads tokenizer_config.json of a model's folder; null if there is none.</summary>
+    /// <exception cref="InvalidDataException">The file is broken.</exception>
+    public static TokenizerConfig? Read(string folder)
+    {
+        string path = Path.Combine(folder, "tokenizer_config.json");
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            var root = new JsonField(path, "", document.RootElement);
+            return new TokenizerConfig(Token(root["bos_token"]), Token(root["eos_token"]), Template(root["chat_template"]));
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{path}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>A token is written as its text or as an object with its <c>content</c>.</summary>
+    private static string? Token(JsonField field) => field.IsNull ? null : field.IsText ? field.Text() : field["content"].TextOrNull();
+
+    /// <summary>A template is written as its source, or as a list of templates with names; then "default" counts.</summary>
+    private static string? Template(JsonField field)
+    {
+        if (!field.IsArray)
+        {
+            return field.TextOrNull();
+        }
+
+        foreach (JsonField named in field.Items())
+        {
+            if (named["name"].TextOrNull() == "default")
+            {
+                return named["template"].Text();
+            }
+        }
+
+        return null;
+    }
+}
