@@ -45,6 +45,9 @@ public interface IKernels : IDisposable
     /// <summary>Zeroed memory that these kernels can work on.</summary>
     MemoryBlock Allocate(long bytes);
 
+    /// <summary>Copies F32 values (norms, biases, rotary tables) from the host to <paramref name="address"/> in such memory.</summary>
+    unsafe void Write(ReadOnlySpan<float> values, nint address) => values.CopyTo(new Span<float>((void*)address, values.Length));
+
     /// <summary>
     /// Brings weights into the layout of these kernels, into <paramref name="target"/> at <paramref name="offset"/> (64-byte aligned, room for
     /// <see cref="PackedBytes"/>). <paramref name="rows"/> is host memory: <c>[outputs, inputs]</c>, or

@@ -1,0 +1,46 @@
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>What a pass writes between weights, F32, allocated once for the largest batch. Strides are multiples of 16 elements.</summary>
+internal sealed class Activations : IDisposable
+{
+    private readonly MemoryBlock _block;
+
+    public Activations(ModelConfig config, IKernels kernels, int maxRows)
+    {
+        int[] columns = [config.HiddenSize, config.HiddenSize, config.QkvSize, config.QuerySize, config.IntermediateSize, config.VocabularySize];
+        int[] strides = Array.ConvertAll(columns, count => (count + 15) / 16 * 16);
+        _block = kernels.Allocate(strides.Sum(stride => (long)stride * maxRows * sizeof(float)));
+        long offset = 0;
+        Tensor[] views = new Tensor[columns.Length];
+        for (int i = 0; i < views.Length; i++)
+        {
+            views[i] = _block.View(DType.F32, maxRows, columns[i], strides[i], offset);
+            offset += (long)strides[i] * maxRows * sizeof(float);
+        }
+
+        (Residual, Normed, Qkv, Attended, Intermediate, Logits) = (views[0], views[1], views[2], views[3], views[4], views[5]);
+    }
+
+    /// <summary><c>[rows, hidden]</c>: the residual stream.</summary>
+    public Tensor Residual { get; }
+
+    /// <summary><c>[rows, hidden]</c></summary>
+    public Tensor Normed { get; }
+
+    /// <summary><c>[rows, QkvSize]</c></summary>
+    public Tensor Qkv { get; }
+
+    /// <summary><c>[rows, QuerySize]</c></summary>
+    public Tensor Attended { get; }
+
+    /// <summary><c>[rows, intermediate]</c></summary>
+    public Tensor Intermediate { get; }
+
+    /// <summary><c>[rows, vocabulary]</c></summary>
+    public Tensor Logits { get; }
+
+    public void Dispose() => _block.Dispose();
+}

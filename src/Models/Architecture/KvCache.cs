@@ -1,0 +1,67 @@
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>
+/// Keys and values of one sequence, all layers. Slot p holds logical position p of the committed text; slots behind it are free for
+/// the nodes of a tree. Memory is reserved whole and taken as slots are first written.
+/// </summary>
+public sealed class KvCache : IDisposable
+{
+    private const int Alignment = 64;
+
+    private readonly IKernels _kernels;
+    private readonly MemoryBlock _block;
+
+    /// <param name="tokens">Committed tokens that must fit.</param>
+    /// <param name="spare">Further slots for tree nodes.</param>
+    public KvCache(ModelConfig config, IKernels kernels, DType type, int tokens, int spare)
+    {
+        _kernels = kernels;
+        Tokens = tokens;
+        Slots = checked(tokens + spare + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
+        long bytes = (KvLayer.Bytes(type, config.KvHeads, config.HeadDim, Slots) + Alignment - 1) / Alignment * Alignment;
+        _block = kernels.Allocate(2 * bytes * config.Layers);
+        Layers = new KvLayer[config.Layers];
+        for (int i = 0; i < Layers.Length; i++)
+        {
+            nint keys = _block.Address + (nint)(2 * bytes * i);
+            Layers[i] = new KvLayer(type, config.KvHeads, config.HeadDim, Slots, keys, keys + (nint)bytes);
+        }
+
+        BytesPerSlot = 2L * config.Layers * config.KvHeads * config.HeadDim * type.Size();
+    }
+
+    /// <summary>Committed tokens that fit.</summary>
+    public int Tokens { get; }
+
+    /// <summary>A multiple of 16, at least <see cref="Tokens"/> and the spare ones.</summary>
+    public int Slots { get; }
+
+    public KvLayer[] Layers { get; }
+
+    /// <summary>Bytes of keys and values of one slot, all layers.</summary>
+    public long BytesPerSlot { get; }
+
+    /// <summary>Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes text.</summary>
+    public void MoveSlots(ReadOnlySpan<int> from, int to)
+    {
+        foreach (KvLayer layer in Layers)
+        {
+            _kernels.MoveSlots(layer, from, to);
+        }
+    }
+
+    /// <summary>Takes over the first <paramref name="count"/> slots of another cache of the same model and type.</summary>
+    public void CopyFrom(KvCache source, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Math.Min(Slots, source.Slots));
+        for (int i = 0; i < Layers.Length; i++)
+        {
+            _kernels.CopySlots(source.Layers[i], Layers[i], count);
+        }
+    }
+
+    public void Dispose() => _block.Dispose();
+}

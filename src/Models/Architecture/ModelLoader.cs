@@ -1,0 +1,144 @@
+using System.Globalization;
+using System.Text.Json;
+using Understory.Models.Formats;
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Architecture;
+
+/// <param name="Context">Tokens that a sequence may hold; null: as many as the model was trained for.</param>
+/// <param name="CacheType">Type of keys and values; null: F32 where the weights are F32, else BF16.</param>
+/// <param name="Progress">Is told what is being loaded and the fraction done.</param>
+public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, double>? Progress = null);
+
+/// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
+public static class ModelLoader
+{
+    /// <summary>The model's network alone.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
+    public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) =>
+        Guarded(path, () => IsGguf(path) ? FromGguf(path, kernels, options) : FromFolder(path, kernels, options));
+
+    /// <summary>A network of random weights built in memory, for figures of speed: "gpt2:768x12:4096" is hidden size x layers : vocabulary, with ":context" optional; heads are 64 wide.</summary>
+    /// <exception cref="ModelLoadException">The specification cannot be read.</exception>
+    public static Transformer Random(string specification, IKernels kernels, ulong seed, LoadOptions? options = null) => Guarded(specification, () =>
+    {
+        using var source = new RandomTensors(seed);
+        ModelConfig config = RandomConfig(specification);
+        return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options ?? new LoadOptions(), specification);
+    });
+
+    private static bool IsGguf(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
+
+    private static Transformer FromFolder(string folder, IKernels kernels, LoadOptions options)
+    {
+        if (!Directory.Exists(folder))
+        {
+            throw new ModelLoadException(File.Exists(folder)
+                ? $"{folder}: not a model; give a folder with config.json and *.safetensors, or a .gguf file."
+                : $"{folder}: no such folder or file; give a folder with config.json and *.safetensors, or a .gguf file.");
+        }
+
+        ModelConfig config = ConfigOf(folder);
+        using var source = Safetensors.OpenFolder(folder);
+        return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options, folder);
+    }
+
+    private static Transformer FromGguf(string path, IKernels kernels, LoadOptions options)
+    {
+        using var source = Gguf.Open(path);
+        ModelConfig config = GgufConfig.Read(source);
+        return Build(config, source, TensorNames.InGguf(config), kernels, options, path);
+    }
+
+    private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
+    {
+        config = config.WithContext(options.Context).Validated();
+        Action<double>? progress = options.Progress is { } report ? fraction => report(name, fraction) : null;
+        Weights weights = Weights.Load(config, source, names, kernels, progress);
+        DType cacheType = options.CacheType ?? (weights.Embedding.Type == DType.F32 ? DType.F32 : DType.BF16);
+        return new Transformer(config, weights, kernels, cacheType);
+    }
+
+    private static ModelConfig ConfigOf(string folder)
+    {
+        string path = Path.Combine(folder, "config.json");
+        try
+        {
+            return HuggingFaceConfig.Read(ReadJson(path) ?? throw new ModelLoadException($"{path}: no such file; a model's folder has one."), Generation(folder));
+        }
+        catch (InvalidDataException error)
+        {
+            throw new InvalidDataException($"{path}: {error.Message}", error);
+        }
+    }
+
+    private static JsonElement? Generation(string folder) => ReadJson(Path.Combine(folder, "generation_config.json"));
+
+    /// <summary>The JSON in a file, or null where there is no such file.</summary>
+    private static JsonElement? ReadJson(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        try
+        {
+            return JsonElement.Parse(File.ReadAllBytes(path));
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{path}: not JSON ({error.Message})", error);
+        }
+    }
+
+    private static ModelConfig RandomConfig(string specification)
+    {
+        string[] parts = specification.Split(':');
+        int[] sizes = [.. parts.Skip(1).SelectMany(part => part.Split('x')).Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int size) ? size : 0)];
+        if (parts.Length is not (3 or 4) || parts[0] is not ("gpt2" or "llama") || sizes.Length != parts.Length || sizes.Any(size => size <= 0) || sizes[0] % 64 != 0)
+        {
+            throw new ModelLoadException($"\"{specification}\" describes no random model; \"gpt2:768x12:4096\" does: gpt2 or llama, hidden size (a multiple of 64) x layers, vocabulary, and optionally \":\" and the context.");
+        }
+
+        bool gpt2 = parts[0] == "gpt2";
+        int context = sizes.Length > 3 ? sizes[3] : 1024;
+        return new ModelConfig
+        {
+            Family = parts[0],
+            VocabularySize = sizes[2],
+            TrainedContext = context,
+            ContextLength = context,
+            HiddenSize = sizes[0],
+            Layers = sizes[1],
+            Heads = sizes[0] / 64,
+            KvHeads = sizes[0] / 64,
+            HeadDim = 64,
+            IntermediateSize = gpt2 ? 4 * sizes[0] : 8 * sizes[0] / 3 / 64 * 64,
+            Norm = gpt2 ? NormKind.LayerNorm : NormKind.RmsNorm,
+            NormEpsilon = 1e-5f,
+            Activation = gpt2 ? Activation.GeluTanh : Activation.Silu,
+            GatedMlp = !gpt2,
+            Rotary = gpt2 ? null : new Rotary(64, 10000, RotaryScaling.None),
+            QkvBias = gpt2,
+            OutputBias = gpt2,
+            MlpBias = gpt2,
+            TiedHead = true,
+        };
+    }
+
+    /// <summary>Whatever goes wrong with a model's files becomes one kind of exception.</summary>
+    private static T Guarded<T>(string path, Func<T> load)
+    {
+        try
+        {
+            return load();
+        }
+        catch (Exception error) when (error is InvalidDataException or IOException or UnauthorizedAccessException or InsufficientMemoryException or OverflowException)
+        {
+            string line = error.Message.ReplaceLineEndings(" ");
+            throw new ModelLoadException(line.Contains(path, StringComparison.Ordinal) ? line : $"{path}: {line}", error);
+        }
+    }
+}

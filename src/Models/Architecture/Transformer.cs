@@ -1,0 +1,166 @@
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>
+/// A decoder-only transformer: one forward pass for every family, steered by <see cref="ModelConfig"/>. A row's logits do not depend on which
+/// other rows are in the batch. Not thread-safe.
+/// </summary>
+public sealed class Transformer : IDisposable
+{
+    private readonly Weights _weights;
+    private readonly Activations _activations;
+    private readonly RotaryTables? _rotary;
+    private readonly AttentionParams[] _attention;
+    private readonly DType _cacheType;
+
+    /// <param name="weights">Owned from here on.</param>
+    /// <param name="cacheType">Type that keys and values are rounded to.</param>
+    /// <param name="maxRows">Most rows of one pass.</param>
+    public Transformer(ModelConfig config, Weights weights, IKernels kernels, DType cacheType, int maxRows = 256)
+    {
+        Config = config;
+        Kernels = kernels;
+        MaxRows = maxRows;
+        _weights = weights;
+        _cacheType = cacheType;
+        _activations = new Activations(config, kernels, maxRows);
+        _rotary = config.Rotary is { } rotary ? new RotaryTables(rotary, config.ContextLength, kernels) : null;
+        float scale = (float)(1 / Math.Sqrt(config.HeadDim));
+        _attention = [.. Enumerable.Range(0, config.Layers).Select(layer =>
+            new AttentionParams(config.Heads, config.KvHeads, config.HeadDim, scale, config.Window(layer)))];
+    }
+
+    public ModelConfig Config { get; }
+
+    public IKernels Kernels { get; }
+
+    public int MaxRows { get; }
+
+    /// <summary>Bytes of weights that a pass reads, whatever its rows.</summary>
+    public long WeightBytes => _weights.BytesPerPass;
+
+    /// <summary>An empty cache for this model.</summary>
+    /// <param name="tokens">Committed tokens that must fit.</param>
+    /// <param name="spare">Further slots for tree nodes.</param>
+    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, _cacheType, tokens, spare);
+
+    /// <summary>
+    /// One pass over the rows of <paramref name="batch"/>; their keys and values go to <paramref name="cache"/>.
+    /// </summary>
+    /// <returns>Logits F32 <c>[batch.LogitsRows, vocabulary]</c>, valid until the next pass.</returns>
+    /// <exception cref="ArgumentException">A row names a token, position or slot that does not exist.</exception>
+    public Tensor Forward(ForwardBatch batch, KvCache cache)
+    {
+        Check(batch, cache);
+        Tensor x = _activations.Residual.RowRange(0, batch.Count);
+        Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x);
+        for (int layer = 0; layer < Config.Layers; layer++)
+        {
+            // Behind the last layer's attention only rows whose logits are wanted go on.
+            int first = layer == Config.Layers - 1 ? batch.FirstLogitsRow : 0;
+            AddAttention(x, layer, first, cache.Layers[layer], batch);
+            x = x.RowRange(first, batch.Count - first);
+            AddMlp(x, _weights.Layers[layer]);
+        }
+
+        return Logits(x);
+    }
+
+    public void Dispose()
+    {
+        _rotary?.Dispose();
+        _activations.Dispose();
+        _weights.Dispose();
+    }
+
+    /// <summary><c>x += output(attend(qkv(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>
+    private void AddAttention(Tensor x, int layer, int first, KvLayer cache, ForwardBatch batch)
+    {
+        LayerWeights weights = _weights.Layers[layer];
+        Tensor qkv = _activations.Qkv.RowRange(0, x.Rows);
+        Tensor attended = _activations.Attended.RowRange(0, x.Rows);
+        Kernels.MatMul(weights.Qkv.Matrix, Norm(x, weights.AttentionNorm), qkv, new Epilogue(weights.Qkv.Bias));
+        Kernels.StoreKeysValues(qkv, Config.Heads, Rotation(weights), cache, batch);
+        if (first < x.Rows)
+        {
+            Kernels.Attend(qkv.ColumnRange(0, Config.QuerySize), cache, _attention[layer], batch, attended);
+            AddProjection(weights.AttentionOutput, attended.RowRange(first, x.Rows - first), x.RowRange(first, x.Rows - first));
+        }
+    }
+
+    /// <summary><c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.</summary>
+    private void AddMlp(Tensor x, LayerWeights weights)
+    {
+        if (x.Rows == 0)
+        {
+            return;
+        }
+
+        Tensor normed = Norm(x, weights.MlpNorm);
+        Tensor intermediate = _activations.Intermediate.RowRange(0, x.Rows);
+        if (weights.Gate is { } gate)
+        {
+            Kernels.GatedMatMul(gate, weights.Up.Matrix, normed, intermediate, Config.Activation);
+        }
+        else
+        {
+            Kernels.MatMul(weights.Up.Matrix, normed, intermediate, new Epilogue(weights.Up.Bias, Config.Activation));
+        }
+
+        AddProjection(weights.Down, intermediate, x);
+    }
+
+    private Tensor Logits(Tensor x)
+    {
+        Tensor logits = _activations.Logits.RowRange(0, x.Rows);
+        if (x.Rows > 0)
+        {
+            Kernels.MatMul(_weights.Head, Norm(x, _weights.FinalNorm), logits, default);
+        }
+
+        return logits;
+    }
+
+    private void AddProjection(Projection projection, Tensor x, Tensor residual) =>
+        Kernels.MatMul(projection.Matrix, x, residual, new Epilogue(projection.Bias, AddToOutput: true));
+
+    private Tensor Norm(Tensor x, NormWeights weights)
+    {
+        Tensor normed = _activations.Normed.RowRange(0, x.Rows);
+        if (Config.Norm == NormKind.LayerNorm)
+        {
+            Kernels.LayerNorm(x, weights.Weight, weights.Bias, Config.NormEpsilon, normed);
+        }
+        else
+        {
+            Kernels.RmsNorm(x, weights.Weight, Config.NormEpsilon, normed);
+        }
+
+        return normed;
+    }
+
+    private RotaryParams Rotation(LayerWeights weights) => _rotary is { } tables
+        ? new RotaryParams(tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon)
+        : default;
+
+    /// <summary>Kernels follow these numbers into memory without looking.</summary>
+    private void Check(ForwardBatch batch, KvCache cache)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(batch.Count, MaxRows);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.FirstLogitsRow, (uint)batch.Count);
+        for (int row = 0; row < batch.Count; row++)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Tokens[row], (uint)Config.VocabularySize);
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Positions[row], (uint)Config.ContextLength);
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Slots[row], (uint)cache.Slots);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.Prefix[row], (uint)cache.Slots);
+            foreach (int slot in batch.Ancestors.AsSpan(row * batch.MaxDepth, batch.AncestorCount[row]))
+            {
+                ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)cache.Slots);
+            }
+        }
+    }
+}

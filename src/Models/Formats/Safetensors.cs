@@ -1,0 +1,178 @@
+using System.Text.Json;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Formats;
+
+/// <summary>
+/// Weights in the safetensors format: 8 bytes of header length, a JSON header (name to dtype, shape and data offsets), the data. One file, or
+/// shards listed in <c>model.safetensors.index.json</c>. Types F32, F16 and BF16.
+/// </summary>
+public sealed unsafe class Safetensors : ITensorSource
+{
+    /// <summary>As in the reference implementation: no honest header is larger.</summary>
+    private const long MaxHeaderBytes = 100_000_000;
+
+    private readonly List<MappedFile> _files = [];
+    private readonly TensorTable _tensors;
+
+    private Safetensors(string path) => _tensors = new TensorTable(path, "F32, F16 and BF16");
+
+    public IEnumerable<string> Names => _tensors.Names;
+
+    /// <summary>Opens <c>model.safetensors</c> or the shards of <c>model.safetensors.index.json</c> in a folder.</summary>
+    /// <exception cref="FileNotFoundException">Neither file is there, or a shard is missing.</exception>
+    /// <exception cref="InvalidDataException">A header does not describe its file.</exception>
+    public static Safetensors OpenFolder(string folder)
+    {
+        string index = Path.Combine(folder, "model.safetensors.index.json");
+        return File.Exists(index) ? Open(index, ShardsOf(index)) : Open(Path.Combine(folder, "model.safetensors"));
+    }
+
+    public static Safetensors Open(string file) => Open(file, [file]);
+
+    public bool Contains(string name) => _tensors.Contains(name);
+
+    public DType TypeOf(string name, params ReadOnlySpan<int> shape)
+    {
+        TensorEntry entry = _tensors.Find(name, shape);
+        return TypeNamed(entry.TypeName) ?? throw _tensors.Unsupported(name, entry);
+    }
+
+    public Tensor Read(string name, params ReadOnlySpan<int> shape) =>
+        TensorTable.View(TypeOf(name, shape), shape, _tensors.Find(name, shape).Data);
+
+    public void Release(Tensor tensor) =>
+        MappedFile.Forget((byte*)tensor.Data, (long)tensor.Rows * tensor.Stride * tensor.Type.Size());
+
+    public void Dispose()
+    {
+        _files.ForEach(file => file.Dispose());
+        _files.Clear();
+        _tensors.Clear();
+    }
+
+    private static Safetensors Open(string path, IEnumerable<string> files)
+    {
+        var source = new Safetensors(path);
+        try
+        {
+            foreach (string file in files)
+            {
+                if (!File.Exists(file))
+                {
+                    throw new FileNotFoundException($"{file}: no such file.", file);
+                }
+
+                source.AddFile(file);
+            }
+
+            return source;
+        }
+        catch
+        {
+            source.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The shards' paths; the index may name only files beside itself.</summary>
+    private static string[] ShardsOf(string index)
+    {
+        try
+        {
+            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(index));
+            string[] names = [.. json.RootElement.GetProperty("weight_map").EnumerateObject().Select(entry => entry.Value.GetString()!).Distinct().Order(StringComparer.Ordinal)];
+            if (names.FirstOrDefault(name => name is null or "" || Path.GetFileName(name) != name) is { } odd)
+            {
+                throw new InvalidDataException($"{index}: the shard \"{odd}\" is not a file name.");
+            }
+
+            return [.. names.Select(name => Path.Combine(Path.GetDirectoryName(index)!, name))];
+        }
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new InvalidDataException($"{index}: not an index of shards ({error.Message})", error);
+        }
+    }
+
+    private void AddFile(string path)
+    {
+        var file = new MappedFile(path);
+        _files.Add(file);
+        if (file.Length < 8)
+        {
+            throw new InvalidDataException($"{path}: {file.Length} bytes are no safetensors file.");
+        }
+
+        ulong headerBytes = BitConverter.ToUInt64(new ReadOnlySpan<byte>(file.Start, 8));
+        if (headerBytes > (ulong)Math.Min(MaxHeaderBytes, file.Length - 8))
+        {
+            throw new InvalidDataException($"{path}: a header of {headerBytes:N0} bytes in a file of {file.Length:N0}: truncated, or no safetensors file.");
+        }
+
+        try
+        {
+            ReadHeader(file, (int)headerBytes);
+        }
+        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException or FormatException)
+        {
+            throw new InvalidDataException($"{path}: the header is damaged ({error.Message})", error);
+        }
+    }
+
+    private void ReadHeader(MappedFile file, int headerBytes)
+    {
+        var reader = new Utf8JsonReader(new ReadOnlySpan<byte>(file.Start + 8, headerBytes));
+        using JsonDocument header = JsonDocument.ParseValue(ref reader);
+        byte* data = file.Start + 8 + headerBytes;
+        long dataBytes = file.Length - 8 - headerBytes;
+        var ranges = new List<(long Start, long End, string Name)>();
+        foreach (JsonProperty property in header.RootElement.EnumerateObject())
+        {
+            string name = property.Name;
+            if (name == "__metadata__")
+            {
+                continue;
+            }
+
+            string type = property.Value.GetProperty("dtype").GetString() ?? "";
+            long[] shape = [.. property.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
+            JsonElement offsets = property.Value.GetProperty("data_offsets");
+            if (offsets.GetArrayLength() != 2)
+            {
+                throw new InvalidDataException($"{file.Path}: tensor \"{name}\" has {offsets.GetArrayLength()} data offsets instead of 2.");
+            }
+
+            (long start, long end) = (offsets[0].GetInt64(), offsets[1].GetInt64());
+            if (start < 0 || end < start || end > dataBytes)
+            {
+                throw new InvalidDataException($"{file.Path}: tensor \"{name}\" takes bytes {start:N0} to {end:N0} of {dataBytes:N0}: truncated or damaged.");
+            }
+
+            if (TypeNamed(type) is { } known && TensorEntry.Elements(shape) * known.Size() != end - start)
+            {
+                throw new InvalidDataException($"{file.Path}: tensor \"{name}\" {type} [{string.Join(", ", shape)}] has {end - start:N0} bytes.");
+            }
+
+            _tensors.Add(name, new TensorEntry(file, type, shape, (nint)(data + start)));
+            ranges.Add((start, end, name));
+        }
+
+        ranges.Sort();
+        for (int i = 1; i < ranges.Count; i++)
+        {
+            if (ranges[i].Start < ranges[i - 1].End)
+            {
+                throw new InvalidDataException($"{file.Path}: tensors \"{ranges[i - 1].Name}\" and \"{ranges[i].Name}\" overlap.");
+            }
+        }
+    }
+
+    private static DType? TypeNamed(string name) => name switch
+    {
+        "F32" => DType.F32,
+        "F16" => DType.F16,
+        "BF16" => DType.BF16,
+        _ => null,
+    };
+}
