@@ -1,8 +1,8 @@
 using System.Globalization;
-using System.Text.Json;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Models.Architecture;
 
@@ -14,10 +14,42 @@ public sealed record LoadOptions(int? Context = null, DType? CacheType = null, A
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static class ModelLoader
 {
+    /// <summary>A model with its tokenizer.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
+    public static LanguageModel Load(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        Tokenizer tokenizer = checkpoint.ReadTokenizer();
+        ModelConfig config = checkpoint.Config;
+        if (tokenizer.VocabularySize > config.VocabularySize)
+        {
+            throw new InvalidDataException($"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {config.VocabularySize:N0}.");
+        }
+
+        if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
+        {
+            config = config with { EosTokenIds = [end] };
+        }
+
+        GenerationDefaults defaults = checkpoint.Defaults;
+        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));
+        return new LanguageModel(
+            name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? name[..^5] : name,
+            Path.GetFullPath(path),
+            Build(config, checkpoint.Tensors, checkpoint.Names, kernels, options, path),
+            tokenizer,
+            tokenizer.BosId is { } first ? tokenizer.TokenText(first) : null,
+            tokenizer.EosId is { } last ? tokenizer.TokenText(last) : null,
+            defaults);
+    });
+
     /// <summary>The model's network alone.</summary>
     /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
-    public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) =>
-        Guarded(path, () => IsGguf(path) ? FromGguf(path, kernels, options) : FromFolder(path, kernels, options));
+    public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        return Build(checkpoint.Config, checkpoint.Tensors, checkpoint.Names, kernels, options, path);
+    });
 
     /// <summary>A network of random weights built in memory, for figures of speed: "gpt2:768x12:4096" is hidden size x layers : vocabulary, with ":context" optional; heads are 64 wide.</summary>
     /// <exception cref="ModelLoadException">The specification cannot be read.</exception>
@@ -28,68 +60,20 @@ public static class ModelLoader
         return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options ?? new LoadOptions(), specification);
     });
 
-    private static bool IsGguf(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
-
-    private static Transformer FromFolder(string folder, IKernels kernels, LoadOptions options)
-    {
-        if (!Directory.Exists(folder))
-        {
-            throw new ModelLoadException(File.Exists(folder)
-                ? $"{folder}: not a model; give a folder with config.json and *.safetensors, or a .gguf file."
-                : $"{folder}: no such folder or file; give a folder with config.json and *.safetensors, or a .gguf file.");
-        }
-
-        ModelConfig config = ConfigOf(folder);
-        using var source = Safetensors.OpenFolder(folder);
-        return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options, folder);
-    }
-
-    private static Transformer FromGguf(string path, IKernels kernels, LoadOptions options)
-    {
-        using var source = Gguf.Open(path);
-        ModelConfig config = GgufConfig.Read(source);
-        return Build(config, source, TensorNames.InGguf(config), kernels, options, path);
-    }
-
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
     {
         config = config.WithContext(options.Context).Validated();
         Action<double>? progress = options.Progress is { } report ? fraction => report(name, fraction) : null;
         Weights weights = Weights.Load(config, source, names, kernels, progress);
-        DType cacheType = options.CacheType ?? (weights.Embedding.Type == DType.F32 ? DType.F32 : DType.BF16);
-        return new Transformer(config, weights, kernels, cacheType);
-    }
-
-    private static ModelConfig ConfigOf(string folder)
-    {
-        string path = Path.Combine(folder, "config.json");
         try
         {
-            return HuggingFaceConfig.Read(ReadJson(path) ?? throw new ModelLoadException($"{path}: no such file; a model's folder has one."), Generation(folder));
+            DType cacheType = options.CacheType ?? (weights.Embedding.Type == DType.F32 ? DType.F32 : DType.BF16);
+            return new Transformer(config, weights, kernels, cacheType);
         }
-        catch (InvalidDataException error)
+        catch
         {
-            throw new InvalidDataException($"{path}: {error.Message}", error);
-        }
-    }
-
-    private static JsonElement? Generation(string folder) => ReadJson(Path.Combine(folder, "generation_config.json"));
-
-    /// <summary>The JSON in a file, or null where there is no such file.</summary>
-    private static JsonElement? ReadJson(string path)
-    {
-        if (!File.Exists(path))
-        {
-            return null;
-        }
-
-        try
-        {
-            return JsonElement.Parse(File.ReadAllBytes(path));
-        }
-        catch (JsonException error)
-        {
-            throw new InvalidDataException($"{path}: not JSON ({error.Message})", error);
+            weights.Dispose();
+            throw;
         }
     }
 

@@ -1,0 +1,137 @@
+using System.Text.Json;
+using Understory.Models.Formats;
+using Understory.Models.Tokenizers;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>A model's files, opened: what both kinds of them have.</summary>
+internal abstract class Checkpoint(ModelConfig config, ITensorSource tensors, TensorNames names) : IDisposable
+{
+    public ModelConfig Config { get; } = config;
+
+    public ITensorSource Tensors { get; } = tensors;
+
+    public TensorNames Names { get; } = names;
+
+    public virtual GenerationDefaults Defaults => new();
+
+    public abstract Tokenizer ReadTokenizer();
+
+    /// <exception cref="ModelLoadException">There is no model at <paramref name="path"/>.</exception>
+    /// <exception cref="InvalidDataException">There is, but it is damaged or not supported.</exception>
+    public static Checkpoint Open(string path)
+    {
+        const string remedy = "give a folder with config.json and *.safetensors, or a .gguf file";
+        return path switch
+        {
+            _ when Directory.Exists(path) => FolderCheckpoint.Open(path),
+            _ when !File.Exists(path) => throw new ModelLoadException($"{path}: no such file or folder; {remedy}."),
+            _ when path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) => GgufCheckpoint.Open(path),
+            _ => throw new ModelLoadException($"{path}: not a model; {remedy}."),
+        };
+    }
+
+    public void Dispose() => Tensors.Dispose();
+}
+
+/// <summary>config.json, *.safetensors, tokenizer.json, and generation_config.json where there is one.</summary>
+internal sealed class FolderCheckpoint : Checkpoint
+{
+    private readonly string _folder;
+
+    private FolderCheckpoint(string folder, ModelConfig config, Safetensors tensors)
+        : base(config, tensors, TensorNames.HuggingFace(config, tensors)) => _folder = folder;
+
+    public override GenerationDefaults Defaults =>
+        Read(_folder, "generation_config.json", (JsonElement json, JsonElement? _) => GenerationDefaults.Read(json)) ?? base.Defaults;
+
+    public static new FolderCheckpoint Open(string folder)
+    {
+        JsonElement? generation = Json(Path.Combine(folder, "generation_config.json"));
+        ModelConfig config = Read(folder, "config.json", HuggingFaceConfig.Read, generation)
+            ?? throw new ModelLoadException($"{folder}: there is no config.json; a model's folder has one.");
+        return new FolderCheckpoint(folder, config, Safetensors.OpenFolder(folder));
+    }
+
+    public override Tokenizer ReadTokenizer()
+    {
+        string path = Path.Combine(_folder, "tokenizer.json");
+        return File.Exists(path)
+            ? Tokenizer.Load(path)
+            : throw new ModelLoadException($"{_folder}: there is no tokenizer.json; older formats can be converted by transformers' save_pretrained.");
+    }
+
+    /// <summary>What <paramref name="read"/> makes of a JSON file; null where there is no such file. Errors name it.</summary>
+    private static T? Read<T>(string folder, string file, Func<JsonElement, JsonElement?, T> read, JsonElement? other = null)
+        where T : class
+    {
+        string path = Path.Combine(folder, file);
+        try
+        {
+            return Json(path) is { } json ? read(json, other) : null;
+        }
+        catch (InvalidDataException error) when (!error.Message.StartsWith(path, StringComparison.Ordinal))
+        {
+            throw new InvalidDataException($"{path}: {error.Message}", error);
+        }
+    }
+
+    private static JsonElement? Json(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonElement.Parse(File.ReadAllBytes(path)) : null;
+        }
+        catch (JsonException error)
+        {
+            throw new InvalidDataException($"{path}: not JSON ({error.Message})", error);
+        }
+    }
+}
+
+/// <summary>All in one GGUF file.</summary>
+internal sealed class GgufCheckpoint : Checkpoint
+{
+    private readonly GgufMetadata _metadata;
+
+    private GgufCheckpoint(Gguf file, ModelConfig config)
+        : base(config, file, TensorNames.InGguf(config)) => _metadata = file.Metadata;
+
+    public static new GgufCheckpoint Open(string path)
+    {
+        var file = Gguf.Open(path);
+        try
+        {
+            return new GgufCheckpoint(file, GgufConfig.Read(file));
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    public override Tokenizer ReadTokenizer()
+    {
+        const string prefix = "tokenizer.ggml.";
+        string model = _metadata.Get<string>(prefix + "model");
+        return Tokenizer.FromGguf(new GgufVocabulary(
+            model,
+            Optional<string>("pre"),
+            _metadata.Get<string[]>(prefix + "tokens"),
+            Optional<double[]>("scores") is { } scores ? Array.ConvertAll(scores, score => (float)score) : null,
+            Optional<long[]>("token_type") is { } types ? Array.ConvertAll(types, type => (int)type) : null,
+            Optional<string[]>("merges"),
+            Id("bos"),
+            Id("eos"),
+            Id("unknown"),
+            _metadata.Get(prefix + "add_bos_token", model == "llama"),
+            _metadata.Get(prefix + "add_eos_token", false),
+            _metadata.Get(prefix + "add_space_prefix", model == "llama")));
+
+        T? Optional<T>(string key)
+            where T : class => _metadata.Contains(prefix + key) ? _metadata.Get<T>(prefix + key) : null;
+
+        int? Id(string role) => _metadata.Contains($"{prefix}{role}_token_id") ? _metadata.GetCount($"{prefix}{role}_token_id") : null;
+    }
+}

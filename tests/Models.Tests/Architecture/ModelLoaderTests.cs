@@ -1,0 +1,86 @@
+using Understory.Models.Architecture;
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Tests.Architecture;
+
+public sealed class ModelLoaderTests : IDisposable
+{
+    private readonly IKernels _kernels = KernelCatalog.Create("reference");
+
+    public void Dispose() => _kernels.Dispose();
+
+    [Fact]
+    public void A_folder_becomes_a_model_with_a_tokenizer()
+    {
+        var seen = new List<double>();
+        using LanguageModel model = ModelLoader.Load(Repository.PathOf("models", "demo", "draft"), _kernels, new LoadOptions(Progress: (_, done) => seen.Add(done)));
+        Assert.Equal("draft", model.Name);
+        Assert.Equal("gpt2", model.Config.Family);
+        Assert.Equal([0], model.Config.EosTokenIds);
+        Assert.Equal("<|endoftext|>", model.EosToken);
+        Assert.True(Path.IsPathRooted(model.Path));
+        Assert.Equal("def f():", model.Tokenizer.Decode(model.Tokenizer.Encode("def f():")));
+        Assert.Equal(1, seen[^1]);
+        Assert.Equal(seen.Order(), seen);
+    }
+
+    [Fact]
+    public void The_context_can_be_made_smaller_but_not_larger_than_the_model_s()
+    {
+        string path = Repository.PathOf("models", "demo", "draft");
+        using Transformer model = ModelLoader.LoadTransformer(path, _kernels, new LoadOptions(Context: 100));
+        Assert.Equal(100, model.Config.ContextLength);
+        ModelLoadException error = Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(path, _kernels, new LoadOptions(Context: 1025)));
+        Assert.Contains("1,025", error.Message, StringComparison.Ordinal);
+        Assert.Contains("1,024", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("gpt2:64x2:100")]
+    [InlineData("llama:128x1:96:32")]
+    public void A_random_model_is_the_same_for_a_seed_and_another_for_another(string specification)
+    {
+        int[] tokens = [1, 2, 3, 95, 4];
+        Assert.Equal(Logits(1), Logits(1));
+        Assert.NotEqual(Logits(1), Logits(2));
+
+        float[][] Logits(ulong seed)
+        {
+            using Transformer model = ModelLoader.Random(specification, _kernels, seed);
+            Assert.All(model.Logits(tokens).SelectMany(row => row), logit => Assert.True(float.IsFinite(logit)));
+            return model.Logits(tokens);
+        }
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("gpt2")]
+    [InlineData("gpt2:768x12")]
+    [InlineData("gpt2:65x2:10")]
+    [InlineData("gpt2:64x0:10")]
+    [InlineData("opt:64x2:10")]
+    [InlineData("gpt2:64x2:10:5:5")]
+    [InlineData("gpt2:64x2:99999999999")]
+    [InlineData("gpt2:64000000x2:10")]
+    public void A_specification_that_makes_no_sense_is_refused(string specification) =>
+        Assert.Throws<ModelLoadException>(() => ModelLoader.Random(specification, _kernels, 1));
+
+    [Fact]
+    public void Bytes_of_a_pass_are_those_of_the_matrices_that_it_reads()
+    {
+        using Transformer model = ModelLoader.Random("gpt2:64x2:96:32", _kernels, 1);
+        const int layer = (3 * 64 * 64) + (64 * 64) + (2 * 4 * 64 * 64);
+        Assert.Equal(2 * ((2 * layer) + (96 * 64)), model.WeightBytes);
+    }
+
+    [Fact]
+    public void A_cache_has_room_for_the_tokens_and_the_spare_slots()
+    {
+        using Transformer model = ModelLoader.Random("gpt2:64x2:96:32", _kernels, 1);
+        using KvCache cache = model.CreateCache(30, 7);
+        Assert.Equal(48, cache.Slots);
+        Assert.Equal(30, cache.Tokens);
+        Assert.Equal(2 * 2 * 64 * DType.BF16.Size(), cache.BytesPerSlot);
+    }
+}
