@@ -10,6 +10,7 @@ public class TokenizerVectorTests
     [SharedDataTheory("tokenizers")]
     [InlineData("gpt2", 237)]
     [InlineData("phi-3-mini", 238)]
+    [InlineData("qwen3", 237)]
     public void Every_line_of_the_reference_vectors_is_exact(string name, int lines)
     {
         Tokenizer tokenizer = Load(name);
