@@ -13,13 +13,14 @@ public static class GumbelNoise
     /// <summary>The reference: double precision, one token.</summary>
     public static double Exact(ulong seed, int position, int token, uint choice)
     {
-        uint x = Philox(seed, (uint)position, (uint)token >> 2, choice)[token & 3];
-        double u = (x + 0.5) * Math.Pow(2, -32);
+        var (x0, x1, x2, x3) = Philox(seed, (uint)position, (uint)token >> 2, choice);
+        uint x = (token & 3) switch { 0 => x0, 1 => x1, 2 => x2, _ => x3 };
+        double u = (x + 0.5) * (1.0 / 4294967296);
         return -Math.Log(-LogOnePlus(-u));
     }
 
     /// <summary>The four 32-bit lanes of one block.</summary>
-    public static uint[] Philox(ulong seed, uint c0, uint c1, uint c2)
+    public static (uint X0, uint X1, uint X2, uint X3) Philox(ulong seed, uint c0, uint c1, uint c2)
     {
         uint k0 = (uint)seed;
         uint k1 = (uint)(seed >> 32);
@@ -33,7 +34,7 @@ public static class GumbelNoise
             k1 += 0xBB67AE85;
         }
 
-        return [c0, c1, c2, c3];
+        return (c0, c1, c2, c3);
     }
 
     /// <summary>log(1 + x) for -1 &lt; x &lt;= 0, accurate where x is tiny (Kahan's correction; .NET has none that is).</summary>

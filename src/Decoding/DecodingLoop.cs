@@ -1,0 +1,329 @@
+using System.Diagnostics;
+using Understory.Decoding.Drafters;
+using Understory.Decoding.Planning;
+using Understory.Decoding.Sampling;
+using Understory.Decoding.Sequences;
+using Understory.Decoding.Tree;
+using Understory.Decoding.Verification;
+using Understory.Models.Architecture;
+using Understory.Models.Kernels;
+using Understory.Models.Tokenizers;
+
+namespace Understory.Decoding;
+
+/// <summary>
+/// Decodes one sequence at a time. A step: grow a tree until the planner says stop, one target forward over it, walk
+/// it by the decision rule, commit the accepted path. Used from one thread.
+/// </summary>
+public sealed class DecodingLoop : IDisposable
+{
+    private const int TreeCapacity = 384;
+    private const int MaxAlternatives = 20;
+
+    private readonly Transformer _target;
+    private readonly Tokenizer _tokenizer;
+    private readonly TokenTree _tree = new(TreeCapacity);
+    private readonly TreePlanner _planner;
+    private readonly SpeculationGovernor _governor = new();
+    private readonly DraftStages _stages;
+    private readonly TreeVerifier _verifier;
+    private readonly ForwardBatch _prefill;
+    private readonly PrefixCache _prefixes;
+    private readonly ModelDrafter? _drafter;
+    private readonly bool _hasNgram;
+
+    /// <param name="draft">Null: no draft model.</param>
+    /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
+    /// <exception cref="ModelLoadException">The draft or the n-gram has another vocabulary than the target.</exception>
+    public DecodingLoop(LanguageModel target, LanguageModel? draft, NgramModel? ngram, DecodingOptions options)
+        : this(
+            target.Transformer,
+            target.Tokenizer,
+            draft is null ? null : new ModelDrafter(Compatible(target, draft).Transformer, options.Branch, options.MaxDepth),
+            Compatible(target, ngram),
+            options)
+    {
+    }
+
+    /// <summary>For drafters other than a loaded model.</summary>
+    public DecodingLoop(Transformer target, Tokenizer tokenizer, ModelDrafter? drafter, NgramModel? ngram, DecodingOptions options)
+    {
+        _target = target;
+        _tokenizer = tokenizer;
+        _drafter = drafter;
+        _hasNgram = true;
+        ContextLength = target.Config.ContextLength;
+        _planner = new TreePlanner(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
+        _stages = new DraftStages(_planner, _governor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
+        _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, MaxAlternatives);
+        _prefill = new ForwardBatch(target.MaxRows, 1);
+        _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesPerToken());
+        new Calibration(_planner, target, drafter).Run(options.Calibration);
+    }
+
+    /// <summary>Most tokens of a sequence, prompt and output.</summary>
+    public int ContextLength { get; }
+
+    public StepReport LastStep { get; private set; }
+
+    /// <summary>Tokens whose keys and values are held for later prompts.</summary>
+    public int CachedTokens => _prefixes.HeldTokens;
+
+    /// <summary>Expected seconds of a target pass of so many rows at so many positions.</summary>
+    public double TargetSeconds(int rows, int context) => _planner.Target.Seconds(rows, context);
+
+    /// <summary>Can this mode be asked for? A forced mode needs its drafters.</summary>
+    public bool Supports(SpeculationMode mode) => mode switch
+    {
+        SpeculationMode.Draft or SpeculationMode.Staged => _drafter is not null,
+        SpeculationMode.Ngram => _hasNgram,
+        _ => true,
+    };
+
+    /// <summary>Takes up a sequence; <see cref="End"/> must follow.</summary>
+    /// <exception cref="InvalidRequestException">The prompt is empty or too long, or a parameter is out of range.</exception>
+    public Sequence Begin(GenerationRequest request)
+    {
+        int prompt = request.Prompt.Length;
+        if (prompt == 0)
+        {
+            throw new InvalidRequestException("prompt", "The prompt has no tokens; give at least one.");
+        }
+
+        if (prompt > ContextLength)
+        {
+            throw new InvalidRequestException("prompt", $"The prompt has {prompt} tokens; the model's context is {ContextLength}. Shorten the prompt.");
+        }
+
+        if (!Supports(request.Speculation))
+        {
+            throw new InvalidRequestException("speculation", $"speculation '{request.Speculation.ToString().ToLowerInvariant()}' needs a draft model, and none is loaded; use auto, off or ngram.");
+        }
+
+        if (request.MaxTokens < 0)
+        {
+            throw new InvalidRequestException("max_tokens", $"max_tokens is {request.MaxTokens}; it must be 0 or more.");
+        }
+
+        request.Sampling.Validate(_target.Config.VocabularySize);
+        int limit = Math.Min(request.MaxTokens, ContextLength - prompt);
+        CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached);
+        var context = new TokenContext(request.Prompt, request.Sampling, _target.Config.VocabularySize, prompt + limit + _stages.MaxDepth + 1);
+        _planner.BeginSequence();
+        _governor.BeginSequence();
+        return new Sequence(request, context, entry, cached, limit, _tokenizer, _target.Config.EosTokenIds);
+    }
+
+    /// <summary>One prefill chunk while the prompt is not in the cache, afterwards one decoding step.</summary>
+    public void Step(Sequence sequence)
+    {
+        if (sequence.Finished)
+        {
+            return;
+        }
+
+        if (sequence.Prefilling)
+        {
+            Prefill(sequence);
+            return;
+        }
+
+        long start = Stopwatch.GetTimestamp();
+        GrowthLimits limits = Limits(sequence);
+        TokenContext context = sequence.Context;
+        CacheEntry entry = sequence.Entry;
+        int length = context.Length;
+
+        _stages.Grow(_tree, context, entry.Draft, limits);
+        int nodes = ChooseNodes(limits, length);
+        long verify = Stopwatch.GetTimestamp();
+        _verifier.Verify(_tree, nodes, context, entry.Target, Math.Max(0, sequence.Request.TopLogProbs) > 0 ? MaxAlternatives : 0);
+        double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds;
+        Learn(context);
+        Commit(sequence, length);
+
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        int committed = _verifier.Decided.Length;
+        _planner.Target.Observe(1 + nodes, length, targetSeconds);
+        _planner.Committed(committed, seconds);
+        bool drafted = _stages.DraftPasses > 0;
+        _governor.Book(nodes > 0 || drafted, drafted, committed, seconds / _planner.Target.Seconds(1, length));
+        LastStep = new StepReport(committed, nodes, 0, targetSeconds, _stages.DraftPasses, _stages.DraftSeconds, seconds);
+        Count(sequence.Statistics, nodes);
+    }
+
+    /// <summary>Gives the sequence's keys and values to the prefix cache, finished or not.</summary>
+    public void End(Sequence sequence)
+    {
+        // The last committed token has not been through the target yet.
+        int held = sequence.GeneratedTokens > 0 ? sequence.Context.Length - 1 : sequence.PrefilledTokens;
+        _prefixes.Return(sequence.Entry, sequence.Context.Tokens[..held]);
+    }
+
+    public void Dispose() => _prefixes.Dispose();
+
+    private void Prefill(Sequence sequence)
+    {
+        long start = Stopwatch.GetTimestamp();
+        _prefill.Clear();
+        int from = sequence.PrefilledTokens;
+        int to = Math.Min(from + _prefill.MaxRows, sequence.PromptTokens - 1);
+        for (int position = from; position < to; position++)
+        {
+            _prefill.Add(sequence.Context.Tokens[position], position);
+        }
+
+        _prefill.FirstLogitsRow = _prefill.Count;
+        _target.Forward(_prefill, sequence.Entry.Target);
+        sequence.PrefilledTokens = to;
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        sequence.Statistics.PromptMilliseconds += seconds * 1000;
+        LastStep = new StepReport(0, 0, to - from, seconds, 0, 0, seconds);
+    }
+
+    private GrowthLimits Limits(Sequence sequence)
+    {
+        GenerationRequest request = sequence.Request;
+        SpeculationMode mode = request.Speculation;
+        // The pass itself commits one token beyond the tree: deeper nodes than this could never be kept.
+        int depth = Math.Min(_stages.MaxDepth, sequence.TokensLeft - 1);
+        return new GrowthLimits(
+            Ngram: mode is SpeculationMode.Auto or SpeculationMode.Ngram or SpeculationMode.Staged,
+            Draft: mode is SpeculationMode.Auto or SpeculationMode.Draft or SpeculationMode.Staged && DraftReaches(sequence.Context, depth),
+            Auto: mode == SpeculationMode.Auto,
+            FixedNodes: request.SpeculationNodes ?? 0,
+            FixedRounds: request.DraftPasses ?? 0,
+            MaxDepth: mode == SpeculationMode.Off ? 0 : depth,
+            TokensLeft: sequence.TokensLeft);
+    }
+
+    private bool DraftReaches(TokenContext context, int depth) =>
+        _drafter is not null && context.Length + depth <= _drafter.ContextLength;
+
+    private int ChooseNodes(in GrowthLimits limits, int length)
+    {
+        if (limits.FixedNodes > 0)
+        {
+            return Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount);
+        }
+
+        return _planner.Choose(_tree, length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
+    }
+
+    /// <summary>The target's decisions along its own path, against every candidate that was drafted under it.</summary>
+    private void Learn(TokenContext context)
+    {
+        int node = 0;
+        for (int i = 0; i < _verifier.Decided.Length; i++)
+        {
+            _stages.Learn(_tree, context, node, _verifier.Decided[i]);
+            if (i < _verifier.Accepted.Length)
+            {
+                node = _verifier.Accepted[i];
+            }
+        }
+    }
+
+    private void Commit(Sequence sequence, int length)
+    {
+        for (int i = 0; i < _verifier.Decided.Length && !sequence.Finished; i++)
+        {
+            sequence.Commit(_verifier.Decided[i], LogProbOf(sequence.Request, i));
+        }
+
+        DraftCache? draft = sequence.Entry.Draft;
+        if (draft is not null && draft.Committed == length)
+        {
+            KeepDrafted(draft);
+        }
+    }
+
+    /// <summary>The accepted nodes that the draft has seen need not be computed again.</summary>
+    private void KeepDrafted(DraftCache draft)
+    {
+        Span<int> slots = stackalloc int[_verifier.Accepted.Length];
+        int count = 0;
+        foreach (int node in _verifier.Accepted)
+        {
+            if (_tree.DraftSlot(node) < 0)
+            {
+                break;
+            }
+
+            slots[count++] = _tree.DraftSlot(node);
+        }
+
+        ModelDrafter.Accept(draft, slots[..count]);
+    }
+
+    private TokenLogProb? LogProbOf(GenerationRequest request, int i)
+    {
+        if (request.TopLogProbs < 0)
+        {
+            return null;
+        }
+
+        var top = new (int, float)[request.TopLogProbs];
+        for (int rank = 0; rank < top.Length; rank++)
+        {
+            top[rank] = _verifier.Alternative(i, rank);
+        }
+
+        return new TokenLogProb(_verifier.Decided[i], _verifier.LogProb(i), top, 0);
+    }
+
+    private void Count(SequenceStatistics statistics, int nodes)
+    {
+        statistics.TargetPasses++;
+        statistics.CommittedTokens += LastStep.Committed;
+        statistics.PredictedMilliseconds += LastStep.StepSeconds * 1000;
+        statistics.TargetMilliseconds += LastStep.TargetSeconds * 1000;
+        statistics.Draft.Passes += LastStep.DraftPasses;
+        statistics.Draft.Milliseconds += LastStep.DraftSeconds * 1000;
+        for (int place = 0; place < nodes; place++)
+        {
+            statistics.Of(_tree.Stage(_tree.Ordered(place))).Proposed++;
+        }
+
+        foreach (int node in _verifier.Accepted)
+        {
+            statistics.Of(_tree.Stage(node)).Accepted++;
+        }
+    }
+
+    private CacheEntry CreateEntry() => new()
+    {
+        Target = _target.CreateCache(ContextLength, TreeVerifier.MaxNodes + 1),
+        Draft = _drafter?.CreateCache(Math.Min(ContextLength, _drafter.ContextLength)),
+    };
+
+    private long BytesPerToken()
+    {
+        using CacheEntry sample = CreateEntry();
+        return sample.Target.BytesPerSlot + (sample.Draft?.Cache.BytesPerSlot ?? 0);
+    }
+
+    private static LanguageModel Compatible(LanguageModel target, LanguageModel draft)
+    {
+        if (target.Tokenizer.Fingerprint != draft.Tokenizer.Fingerprint || target.Config.VocabularySize != draft.Config.VocabularySize)
+        {
+            throw new ModelLoadException(
+                $"The draft '{draft.Name}' has another vocabulary ({draft.Config.VocabularySize} tokens) than the target '{target.Name}' "
+                + $"({target.Config.VocabularySize}); give a draft that was trained with the target's tokenizer, or --draft none.");
+        }
+
+        return draft;
+    }
+
+    private static NgramModel? Compatible(LanguageModel target, NgramModel? ngram)
+    {
+        if (ngram is not null && (ngram.Vocabulary != target.Tokenizer.Fingerprint.ToString() || ngram.VocabularySize != target.Config.VocabularySize))
+        {
+            throw new ModelLoadException(
+                $"The n-gram file has another vocabulary ({ngram.VocabularySize} tokens) than the target '{target.Name}' "
+                + $"({target.Config.VocabularySize}); build one with the ngram verb, or give --ngram none.");
+        }
+
+        return ngram;
+    }
+}

@@ -1,0 +1,439 @@
+using Understory.Decoding.Planning;
+using Understory.Decoding.Sampling;
+using Understory.Decoding.Tree;
+
+namespace Understory.Decoding.Drafters;
+
+/// <summary>Which stages may propose in a step, and what bounds the tree.</summary>
+/// <param name="Auto">Nothing is drafted unless it is expected to pay.</param>
+/// <param name="FixedNodes">Above 0: grow exactly so many nodes, whatever they cost.</param>
+/// <param name="FixedRounds">Above 0: run exactly so many draft rounds, whatever they cost.</param>
+/// <param name="MaxDepth">Deepest node worth having: the context and max_tokens end there.</param>
+/// <param name="TokensLeft">Tokens that the sequence may still commit: what a draft's prefill is spread over.</param>
+public readonly record struct GrowthLimits(bool Ngram, bool Draft, bool Auto, int FixedNodes, int FixedRounds, int MaxDepth, int TokensLeft);
+
+/// <summary>
+/// Grows the tree of a step. Each round picks rows best first, by the estimated probability that the target passes through them: nodes whose children are
+/// not known yet, and n-gram guesses of what the draft will say under them. One draft forward answers all of them; a guess that is
+/// among its parent's children is expanded at once, so one pass may give several levels. Rounds go on while they are expected to
+/// gain more tokens than their seconds are worth.
+/// </summary>
+public sealed class DraftStages
+{
+    private const int MaxGuesses = 2;
+    private const int MaxPool = 256;
+    private const float Negligible = 2e-3f;
+
+    private readonly TreePlanner _planner;
+    private readonly SpeculationGovernor _governor;
+    private readonly NgramDrafter _ngram;
+    private readonly ModelDrafter? _draft;
+
+    // Rows of the round in hand, and of those waiting in the pool. A guess has no node until the draft confirms it.
+    private readonly Row[] _rows = new Row[ModelDrafter.MaxRows + 1];
+    private readonly Row[] _pool = new Row[MaxPool];
+    private readonly int[] _slots;
+    private readonly int[] _path;
+    private readonly int[] _tokens;
+    private readonly float[] _raw;
+    private readonly float[] _conditional;
+    private readonly Guess[] _guesses = new Guess[MaxPool];
+    private int _rowCount;
+    private int _poolCount;
+    private int _guessCount;
+
+    private struct Row
+    {
+        public int Node;
+        public int Token;
+        public int ParentRow;
+        public int Depth;
+        public int Slot;
+        public float A;
+    }
+
+    /// <summary>An n-gram candidate under a node, to be scored against what the target decides there.</summary>
+    private readonly record struct Guess(int Row, int Node, int Token, int Rank, float Raw);
+
+    public DraftStages(TreePlanner planner, SpeculationGovernor governor, NgramDrafter ngram, ModelDrafter? draft, int maxDepth)
+    {
+        _planner = planner;
+        _governor = governor;
+        _ngram = ngram;
+        _draft = draft;
+        _slots = new int[(ModelDrafter.MaxRows + 1) * (maxDepth + 1)];
+        _path = new int[maxDepth + 1];
+        MaxDepth = maxDepth;
+        int branch = Math.Max(draft?.Branch ?? 0, 8);
+        _tokens = new int[branch];
+        _raw = new float[branch];
+        _conditional = new float[branch];
+    }
+
+    public int MaxDepth { get; }
+
+    /// <summary>Draft passes of the last <see cref="Grow"/>.</summary>
+    public int DraftPasses { get; private set; }
+
+    /// <summary>Seconds in draft passes of the last <see cref="Grow"/>.</summary>
+    public double DraftSeconds { get; private set; }
+
+    public void Grow(TokenTree tree, TokenContext context, DraftCache? cache, in GrowthLimits limits)
+    {
+        tree.Reset(context.Last);
+        _guessCount = 0;
+        DraftPasses = 0;
+        DraftSeconds = 0;
+        if (limits.Ngram)
+        {
+            _ngram.Follow(context);
+        }
+
+        bool resting = limits.Auto && _governor.Resting;
+        if (limits.Draft && cache is not null && limits.MaxDepth > 0 && !resting)
+        {
+            _draft!.BeginStep(context);
+            GrowByDraft(tree, context, cache, limits);
+        }
+
+        if (limits.Ngram && DraftPasses == 0)
+        {
+            GrowByNgram(tree, context, limits, resting);
+        }
+
+        tree.Sort();
+    }
+
+    /// <summary>
+    /// Teaches the acceptance model: what the target decided under <paramref name="node"/>, which its path passed through.
+    /// </summary>
+    public void Learn(TokenTree tree, TokenContext context, int node, int decided)
+    {
+        for (int child = tree.FirstChild(node); child >= 0; child = tree.NextSibling(child))
+        {
+            _planner.Acceptance.Observe(tree.Judge(child), context.Greedy, tree.Rank(child), tree.Raw(child), tree.Token(child) == decided);
+        }
+
+        foreach (ref readonly Guess guess in _guesses.AsSpan(0, _guessCount))
+        {
+            if (guess.Node == node)
+            {
+                _planner.Acceptance.Observe(Stage.Ngram, context.Greedy, guess.Rank, guess.Raw, guess.Token == decided);
+            }
+        }
+    }
+
+    private void GrowByDraft(TokenTree tree, TokenContext context, DraftCache cache, in GrowthLimits limits)
+    {
+        for (int round = 0; ; round++)
+        {
+            int pending = context.Length - cache.Committed;
+            if (!SelectRows(tree, context, limits, pending, round))
+            {
+                return;
+            }
+
+            RunRound(tree, context, cache, limits);
+        }
+    }
+
+    /// <summary>Picks the rows of a round, best first; false if no round is worth its seconds.</summary>
+    private bool SelectRows(TokenTree tree, TokenContext context, in GrowthLimits limits, int pending, int round)
+    {
+        bool fixedRounds = limits.FixedRounds > 0;
+        bool fixedNodes = limits.FixedNodes > 0;
+        if ((fixedRounds && round >= limits.FixedRounds) || (fixedNodes && !fixedRounds && tree.Count > limits.FixedNodes))
+        {
+            return false;
+        }
+
+        CostModel cost = _planner.Draft!;
+        double price = _planner.Price(context.Length);
+        int planned = 0;
+        if (round > 0)
+        {
+            tree.Sort();
+            planned = _planner.Choose(tree, context.Length, 0, tree.Count);
+        }
+
+        double rowPrice = fixedNodes ? 0 : _planner.RowPrice(planned, context.Length);
+        int most = Math.Min(ModelDrafter.MaxRows, _draft!.SlotsLeft(context));
+        int guessFrom = _guessCount;
+        FillPool(tree, limits.MaxDepth);
+        _rowCount = 0;
+        double gain = 0;
+        double best = 0;
+        int bestRows = 0;
+        while (_poolCount > 0 && _rowCount < most)
+        {
+            Row row = TakeBest();
+            int rows = _rowCount + 1;
+            gain += _planner.ExpansionGain(row.A, context.Greedy, rowPrice);
+            double net = gain - (price * cost.Seconds(rows, context.Length));
+            bool worth = net > best;
+            bool forced = (round == 0 && rows == 1) || (fixedRounds && rows <= 8) || (fixedNodes && rows <= 8);
+            _rows[_rowCount++] = row;
+            if (worth || forced)
+            {
+                best = Math.Max(net, best);
+                bestRows = rows;
+            }
+            else if (rows > bestRows + 3)
+            {
+                // Rows come in falling order of worth, so a few more that do not pay end the search.
+                break;
+            }
+
+            if (limits.Ngram && row.Depth + 1 < limits.MaxDepth)
+            {
+                AddGuesses(tree, context, _rowCount - 1);
+            }
+        }
+
+        _rowCount = bestRows;
+        DropGuesses(guessFrom);
+        return bestRows > 0 && (round > 0 || !limits.Auto || Worthwhile(context, limits, best, pending, price, rowPrice));
+    }
+
+    /// <summary>
+    /// Auto only, before the first round. Catching up with the committed tokens is an investment: it is spread over the tokens to
+    /// come. Where drafting is not expected to pay, it is still tried now and then.
+    /// </summary>
+    private bool Worthwhile(TokenContext context, in GrowthLimits limits, double net, int pending, double price, double rowPrice)
+    {
+        CostModel cost = _planner.Draft!;
+        double catchUp = price * (cost.Seconds(pending + _rowCount - 1, context.Length) - cost.Seconds(_rowCount, context.Length));
+        double steps = Math.Min(limits.TokensLeft, 64) / 2.0;
+        if (net > 0 && net * steps > catchUp)
+        {
+            _governor.DraftPays();
+            return true;
+        }
+
+        // With a perfect draft, would it pay? If not even then, there is nothing to find out.
+        double perfect = 1 - rowPrice - (price * cost.Seconds(1, context.Length));
+        if (perfect <= 0 || !_governor.MayProbe(price * cost.Seconds(pending, context.Length)))
+        {
+            return false;
+        }
+
+        _rowCount = 1;
+        DropGuesses(0);
+        return true;
+    }
+
+    private void RunRound(TokenTree tree, TokenContext context, DraftCache cache, in GrowthLimits limits)
+    {
+        int stride = MaxDepth + 1;
+        int answer = context.Length > cache.Committed ? 1 : 0;
+        _draft!.BeginRound(cache, context);
+        for (int r = 0; r < _rowCount; r++)
+        {
+            ref Row row = ref _rows[r];
+            Span<int> slots = _slots.AsSpan(r * stride, stride);
+            int below = PathSlots(tree, r, slots);
+            if (row.Node == 0)
+            {
+                row.Slot = -1;
+                continue;
+            }
+
+            row.Slot = _draft.Add(context, slots[..below], RowTokens(tree, r));
+            slots[below] = row.Slot;
+        }
+
+        _draft.Run(cache, context);
+        _planner.Draft!.Observe(_draft.Rows, context.Length, _draft.LastPassSeconds);
+        DraftSeconds += _draft.Seconds;
+        DraftPasses += _draft.Passes;
+        for (int r = 0; r < _rowCount; r++)
+        {
+            ref Row row = ref _rows[r];
+            int mine = row.Node == 0 ? 0 : answer++;
+            if (row.Node < 0)
+            {
+                int parent = _rows[row.ParentRow].Node;
+                row.Node = parent < 0 ? -1 : tree.FindChild(parent, row.Token);
+                if (row.Node < 0)
+                {
+                    continue;
+                }
+
+                tree.SetStage(row.Node, Stage.Ngram);
+            }
+
+            tree.MarkExpanded(row.Node, row.Slot);
+            if (tree.Depth(row.Node) < limits.MaxDepth)
+            {
+                Attach(tree, context, row.Node, Stage.Draft, _draft.Candidates(context, mine, _tokens, _raw));
+            }
+        }
+
+        ResolveGuesses();
+    }
+
+    /// <summary>Without a draft (or while it does not pay) the n-gram proposes to the target itself.</summary>
+    private void GrowByNgram(TokenTree tree, TokenContext context, in GrowthLimits limits, bool resting)
+    {
+        int most = limits.FixedNodes > 0 ? limits.FixedNodes : 24;
+        double rowPrice = limits.FixedNodes > 0 ? 0 : _planner.RowPrice(0, context.Length);
+        int node = 0;
+        for (int expansions = 0; expansions < most && node >= 0; expansions++)
+        {
+            tree.MarkExpanded(node);
+            int count = _ngram.Best(context, tree.PathTokens(node, _path), _tokens.AsSpan(0, MaxGuesses), _raw.AsSpan(0, MaxGuesses));
+            if (resting || limits.MaxDepth == 0)
+            {
+                // Scored against what the target decides, so that the estimates stay true; never verified.
+                for (int rank = 0; rank < count; rank++)
+                {
+                    _guesses[_guessCount++] = new Guess(-1, 0, _tokens[rank], rank, _raw[rank]);
+                }
+
+                return;
+            }
+
+            Attach(tree, context, node, Stage.Ngram, count);
+            node = -1;
+            float best = limits.Auto ? (float)Math.Max(Negligible, rowPrice) : Negligible;
+            for (int candidate = 1; candidate < tree.Count; candidate++)
+            {
+                if (!tree.Expanded(candidate) && tree.Depth(candidate) < limits.MaxDepth && tree.A(candidate) > best)
+                {
+                    best = tree.A(candidate);
+                    node = candidate;
+                }
+            }
+        }
+    }
+
+    /// <summary>Adds calibrated children; siblings are normalised to at most 1.</summary>
+    private void Attach(TokenTree tree, TokenContext context, int node, Stage stage, int count)
+    {
+        float sum = 0;
+        for (int rank = 0; rank < count; rank++)
+        {
+            sum += _conditional[rank] = _planner.Acceptance.Calibrate(stage, context.Greedy, rank, _raw[rank]);
+        }
+
+        float scale = sum > 1 ? 1 / sum : 1;
+        for (int rank = 0; rank < count; rank++)
+        {
+            if (rank < 2 || tree.A(node) * _conditional[rank] * scale > Negligible)
+            {
+                tree.Add(node, _tokens[rank], stage, rank, _raw[rank], _conditional[rank] * scale);
+            }
+        }
+    }
+
+    private void FillPool(TokenTree tree, int maxDepth)
+    {
+        _poolCount = 0;
+        for (int node = 0; node < tree.Count && _poolCount < MaxPool; node++)
+        {
+            if (!tree.Expanded(node) && tree.Depth(node) < maxDepth)
+            {
+                _pool[_poolCount++] = new Row { Node = node, Token = tree.Token(node), ParentRow = -1, Depth = tree.Depth(node), A = tree.A(node) };
+            }
+        }
+    }
+
+    private Row TakeBest()
+    {
+        int best = 0;
+        for (int i = 1; i < _poolCount; i++)
+        {
+            if (_pool[i].A > _pool[best].A)
+            {
+                best = i;
+            }
+        }
+
+        Row row = _pool[best];
+        _pool[best] = _pool[--_poolCount];
+        return row;
+    }
+
+    private void AddGuesses(TokenTree tree, TokenContext context, int parentRow)
+    {
+        ref readonly Row parent = ref _rows[parentRow];
+        int count = _ngram.Best(context, RowTokens(tree, parentRow), _tokens.AsSpan(0, MaxGuesses), _raw.AsSpan(0, MaxGuesses));
+        for (int rank = 0; rank < count && _poolCount < MaxPool && _guessCount < MaxPool; rank++)
+        {
+            float a = parent.A * _planner.Acceptance.Calibrate(Stage.Ngram, context.Greedy, rank, _raw[rank]);
+            _guesses[_guessCount++] = new Guess(parentRow, -1, _tokens[rank], rank, _raw[rank]);
+            if (a > Negligible)
+            {
+                _pool[_poolCount++] = new Row { Node = -1, Token = _tokens[rank], ParentRow = parentRow, Depth = parent.Depth + 1, A = a };
+            }
+        }
+    }
+
+    /// <summary>Forgets guesses under rows that were not taken after all.</summary>
+    private void DropGuesses(int from)
+    {
+        int kept = from;
+        for (int i = from; i < _guessCount; i++)
+        {
+            if (_guesses[i].Node >= 0 || _guesses[i].Row < _rowCount)
+            {
+                _guesses[kept++] = _guesses[i];
+            }
+        }
+
+        _guessCount = kept;
+    }
+
+    /// <summary>Rows of the round have nodes now (or never will): so have the guesses under them.</summary>
+    private void ResolveGuesses()
+    {
+        int kept = 0;
+        for (int i = 0; i < _guessCount; i++)
+        {
+            Guess guess = _guesses[i];
+            int node = guess.Node >= 0 ? guess.Node : _rows[guess.Row].Node;
+            if (node >= 0)
+            {
+                _guesses[kept++] = guess with { Node = node };
+            }
+        }
+
+        _guessCount = kept;
+    }
+
+    /// <summary>Draft slots of a row's ancestors below the root, in depth order; returns how many.</summary>
+    private int PathSlots(TokenTree tree, int r, Span<int> slots)
+    {
+        ref readonly Row row = ref _rows[r];
+        if (row.Node < 0)
+        {
+            int above = row.Depth - 1;
+            _slots.AsSpan(row.ParentRow * (MaxDepth + 1), above).CopyTo(slots);
+            return above;
+        }
+
+        for (int node = row.Node; node != 0; node = tree.Parent(node))
+        {
+            if (node != row.Node)
+            {
+                slots[tree.Depth(node) - 1] = tree.DraftSlot(node);
+            }
+        }
+
+        return Math.Max(0, row.Depth - 1);
+    }
+
+    /// <summary>Tokens of a row's path below the root, its own last.</summary>
+    private ReadOnlySpan<int> RowTokens(TokenTree tree, int r)
+    {
+        int depth = _rows[r].Depth;
+        while (_rows[r].Node < 0)
+        {
+            _path[_rows[r].Depth - 1] = _rows[r].Token;
+            r = _rows[r].ParentRow;
+        }
+
+        _ = tree.PathTokens(_rows[r].Node, _path);
+        return _path.AsSpan(0, depth);
+    }
+}

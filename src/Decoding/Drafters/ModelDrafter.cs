@@ -1,0 +1,175 @@
+using System.Diagnostics;
+using Understory.Decoding.Sampling;
+using Understory.Models.Architecture;
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Decoding.Drafters;
+
+/// <summary>The draft's KV cache of one sequence: positions below <c>Committed</c> hold committed tokens.</summary>
+public sealed record DraftCache(KvCache Cache)
+{
+    public int Committed { get; set; }
+}
+
+/// <summary>
+/// Stage 2: a small model that ranks candidates by the target's own decision rule, over its own logits. One call is one draft
+/// forward over the committed tokens that it has not seen yet and any number of tree rows.
+/// </summary>
+public class ModelDrafter
+{
+    /// <summary>Most tree rows of one round.</summary>
+    public const int MaxRows = 32;
+
+    /// <summary>Slots of the cache beyond the context that tree rows of one step may take.</summary>
+    public const int SpareSlots = 512;
+
+    private readonly Transformer _transformer;
+    private readonly ForwardBatch _batch;
+    private readonly DecisionBatch _decision;
+    private int _nextSlot;
+
+    /// <param name="branch">Candidates per row.</param>
+    /// <param name="maxDepth">Deepest node of a tree.</param>
+    public ModelDrafter(Transformer transformer, int branch, int maxDepth)
+    {
+        _transformer = transformer;
+        _batch = new ForwardBatch(transformer.MaxRows, maxDepth + 1);
+        _decision = new DecisionBatch(MaxRows + 1, branch, maxDepth + 1);
+        Branch = branch;
+        MaxDepth = maxDepth;
+    }
+
+    public Transformer Transformer => _transformer;
+
+    public int Branch { get; }
+
+    public int MaxDepth { get; }
+
+    public int ContextLength => _transformer.Config.ContextLength;
+
+    /// <summary>Seconds of the last round's passes, decision included.</summary>
+    public double Seconds { get; private set; }
+
+    /// <summary>Rows of the round's last pass.</summary>
+    public int Rows => _batch.Count;
+
+    /// <summary>Seconds of the round's last pass.</summary>
+    public double LastPassSeconds { get; private set; }
+
+    /// <summary>Passes of the round: more than one only where much had to be caught up.</summary>
+    public int Passes { get; private set; }
+
+    /// <summary>Slots left for tree rows of this step.</summary>
+    public int SlotsLeft(TokenContext context) => SpareSlots - (_nextSlot - context.Length);
+
+    public DraftCache CreateCache(int context) => new(_transformer.CreateCache(context, SpareSlots));
+
+    /// <summary>Starts a step: no tree rows yet.</summary>
+    public void BeginStep(TokenContext context) => _nextSlot = context.Length;
+
+    /// <summary>Starts a round with the committed tokens not seen yet; the last of them is the root and gets row 0 of the answers.</summary>
+    public void BeginRound(DraftCache cache, TokenContext context)
+    {
+        Seconds = 0;
+        Passes = 0;
+        ReadOnlySpan<int> tokens = context.Tokens;
+        _batch.Clear();
+        for (int position = cache.Committed; position < tokens.Length; position++)
+        {
+            if (_batch.Count == _batch.MaxRows - MaxRows)
+            {
+                _batch.FirstLogitsRow = _batch.Count;
+                Forward(cache);
+                _batch.Clear();
+            }
+
+            _batch.Add(tokens[position], position);
+        }
+
+        cache.Committed = tokens.Length;
+        _batch.FirstLogitsRow = Math.Max(0, _batch.Count - 1);
+        _decision.Rows = _batch.Count - _batch.FirstLogitsRow;
+        if (_decision.Rows == 1)
+        {
+            _decision.PathCount[0] = 0;
+        }
+    }
+
+    /// <summary>Adds a tree row; returns its slot. Its answers follow in the order of adding.</summary>
+    /// <param name="slots">Draft slots of its ancestors below the root, in depth order.</param>
+    /// <param name="tokens">Tokens of its path below the root, its own last.</param>
+    public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens)
+    {
+        _batch.Add(tokens[^1], _nextSlot, context.Length, slots);
+        int row = _decision.Rows++;
+        tokens.CopyTo(_decision.Path.AsSpan(row * _decision.MaxDepth));
+        _decision.PathCount[row] = tokens.Length;
+        return _nextSlot++;
+    }
+
+    /// <summary>One forward over what was added; then the decision rule over the root's and the tree's rows.</summary>
+    public void Run(DraftCache cache, TokenContext context)
+    {
+        Tensor logits = Forward(cache);
+        long start = Stopwatch.GetTimestamp();
+        context.Describe(_decision, Branch);
+        for (int row = 0; row < _decision.Rows; row++)
+        {
+            _decision.Positions[row] = _batch.Positions[_batch.FirstLogitsRow + row] + 1;
+            _decision.Given[row] = -1;
+        }
+
+        _transformer.Kernels.Decide(logits, _decision);
+        Rank(context, _decision);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        LastPassSeconds += seconds;
+        Seconds += seconds;
+    }
+
+    /// <summary>The candidates of an answer, best first: their tokens and the draft's probabilities of them.</summary>
+    /// <returns>How many there are.</returns>
+    public int Candidates(TokenContext context, int answer, Span<int> tokens, Span<float> probabilities)
+    {
+        int first = answer * Branch;
+        int count = 0;
+        float sum = 0;
+        for (; count < Branch && _decision.Tokens[first + count] >= 0; count++)
+        {
+            tokens[count] = _decision.Tokens[first + count];
+            probabilities[count] = context.Greedy
+                ? MathF.Exp(_decision.LogProbs[first + count])
+                : MathF.Exp(_decision.Scores[first + count] - _decision.Scores[first]);
+            sum += probabilities[count];
+        }
+
+        for (int i = 0; i < count && !context.Greedy; i++)
+        {
+            probabilities[i] /= sum;
+        }
+
+        return count;
+    }
+
+    /// <summary>Keeps what the draft computed for the accepted path: <paramref name="slots"/> of its leading nodes that the draft has seen.</summary>
+    public static void Accept(DraftCache cache, ReadOnlySpan<int> slots)
+    {
+        cache.Cache.MoveSlots(slots, cache.Committed);
+        cache.Committed += slots.Length;
+    }
+
+    /// <summary>Lets a derived drafter put other candidates in the place of the model's.</summary>
+    protected virtual void Rank(TokenContext context, DecisionBatch decision)
+    {
+    }
+
+    private Tensor Forward(DraftCache cache)
+    {
+        long start = Stopwatch.GetTimestamp();
+        Tensor logits = _transformer.Forward(_batch, cache.Cache);
+        LastPassSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        Seconds += LastPassSeconds;
+        Passes++;
+        return logits;
+    }
+}

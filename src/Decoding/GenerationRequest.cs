@@ -1,0 +1,58 @@
+using Understory.Decoding.Sampling;
+
+namespace Understory.Decoding;
+
+/// <summary>Which stages may propose. All but <see cref="Auto"/> are forced; only <see cref="Auto"/> may switch speculation off.</summary>
+public enum SpeculationMode
+{
+    Auto,
+    Off,
+
+    /// <summary>The n-gram proposes to the target.</summary>
+    Ngram,
+
+    /// <summary>The draft model proposes to the target.</summary>
+    Draft,
+
+    /// <summary>The n-gram proposes to the draft model, that to the target.</summary>
+    Staged,
+}
+
+/// <summary>One answer to decode.</summary>
+public sealed record GenerationRequest
+{
+    public required int[] Prompt { get; init; }
+
+    public SamplingParams Sampling { get; init; } = new();
+
+    /// <summary>Most tokens to generate; the context's end is a limit too.</summary>
+    public int MaxTokens { get; init; } = 16;
+
+    /// <summary>The text ends before the first of these.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    /// <summary>Goes on past the end-of-sequence token.</summary>
+    public bool IgnoreEos { get; init; }
+
+    public SpeculationMode Speculation { get; init; }
+
+    /// <summary>Fixes the number of nodes verified per step.</summary>
+    public int? SpeculationNodes { get; init; }
+
+    /// <summary>Fixes the number of draft passes per step: for comparisons.</summary>
+    public int? DraftPasses { get; init; }
+
+    /// <summary>-1: no log-probabilities; otherwise that many alternatives beside the chosen token's own, at most 20.</summary>
+    public int TopLogProbs { get; init; } = -1;
+}
+
+public enum FinishReason
+{
+    None,
+
+    /// <summary>End of sequence, or a stop string.</summary>
+    Stop,
+
+    /// <summary>max_tokens or the context's end.</summary>
+    Length,
+}

@@ -1,0 +1,80 @@
+using System.Text;
+
+namespace Understory.Decoding.Sampling;
+
+/// <summary>
+/// Cuts a growing text before the stop string that is complete first (of two that end together, the longer), wherever the borders of its
+/// pieces lie. Text that might still become a stop string is held back.
+/// </summary>
+public sealed class StopStrings
+{
+    private readonly string[] _stops;
+    private readonly StringBuilder _held = new();
+
+    /// <exception cref="InvalidRequestException">A stop string is empty.</exception>
+    public StopStrings(IEnumerable<string> stops)
+    {
+        _stops = [.. stops];
+        if (_stops.Any(string.IsNullOrEmpty))
+        {
+            throw new InvalidRequestException("stop", "stop holds an empty string; leave it out, or give the text to stop at.");
+        }
+    }
+
+    /// <summary>A stop string was found; all text before it has been released.</summary>
+    public bool Stopped { get; private set; }
+
+    /// <summary>Takes the next piece, returns the text that is now certain to stand before any stop string.</summary>
+    public string Push(string piece)
+    {
+        if (_stops.Length == 0 || piece.Length == 0 || Stopped)
+        {
+            return Stopped ? "" : piece;
+        }
+
+        string text = _held.Append(piece).ToString();
+        int start = -1;
+        int end = int.MaxValue;
+        foreach (string stop in _stops)
+        {
+            int at = text.IndexOf(stop, StringComparison.Ordinal);
+            if (at >= 0 && (at + stop.Length < end || (at + stop.Length == end && at < start)))
+            {
+                start = at;
+                end = at + stop.Length;
+            }
+        }
+
+        Stopped = start >= 0;
+        int released = Stopped ? start : text.Length - HeldLength(text);
+        _held.Clear().Append(text, released, Stopped ? 0 : text.Length - released);
+        return text[..released];
+    }
+
+    /// <summary>The text ended: what was held back belongs to it after all.</summary>
+    public string Flush()
+    {
+        string rest = Stopped ? "" : _held.ToString();
+        _held.Clear();
+        return rest;
+    }
+
+    /// <summary>Length of the longest end of <paramref name="text"/> that begins a stop string.</summary>
+    private int HeldLength(string text)
+    {
+        int held = 0;
+        foreach (string stop in _stops)
+        {
+            for (int length = Math.Min(stop.Length - 1, text.Length); length > held; length--)
+            {
+                if (text.AsSpan(text.Length - length).SequenceEqual(stop.AsSpan(0, length)))
+                {
+                    held = length;
+                    break;
+                }
+            }
+        }
+
+        return held;
+    }
+}

@@ -1,0 +1,147 @@
+using System.Text;
+using Understory.Decoding.Sampling;
+using Understory.Models.Tokenizers;
+
+namespace Understory.Decoding.Sequences;
+
+/// <summary>A generated token with its log-probability (of l' at temperature 1).</summary>
+/// <param name="Top">The most probable tokens in its place, best first.</param>
+/// <param name="TextOffset">Characters of the answer before it.</param>
+public sealed record TokenLogProb(int Token, float LogProb, IReadOnlyList<(int Token, float LogProb)> Top, int TextOffset);
+
+/// <summary>One answer while it is decoded: progress as named counts, and the text so far.</summary>
+public sealed class Sequence
+{
+    private readonly StreamDecoder _decoder;
+    private readonly StopStrings _stops;
+    private readonly IReadOnlyList<int> _eos;
+    private readonly StringBuilder _text = new();
+    private readonly List<TokenLogProb> _logProbs = [];
+    private int _decoded;
+    private int _pushed;
+    private int _released;
+    private int _taken;
+
+    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, Tokenizer tokenizer, IReadOnlyList<int> eos)
+    {
+        Request = request;
+        Context = context;
+        Entry = entry;
+        CachedTokens = PrefilledTokens = cached;
+        Limit = limit;
+        _decoder = new StreamDecoder(tokenizer);
+        _stops = new StopStrings(request.Stop);
+        _eos = request.IgnoreEos ? [] : eos;
+        if (limit == 0)
+        {
+            Finish(FinishReason.Length);
+        }
+    }
+
+    public GenerationRequest Request { get; }
+
+    /// <summary>Prompt tokens whose keys and values came from the prefix cache.</summary>
+    public int CachedTokens { get; }
+
+    /// <summary>Prompt tokens in the cache; the last one is left to the first step.</summary>
+    public int PrefilledTokens { get; internal set; }
+
+    public int PromptTokens => Context.PromptLength;
+
+    public bool Prefilling => PrefilledTokens < PromptTokens - 1 && !Finished;
+
+    /// <summary>Tokens of the answer, the end-of-sequence token included.</summary>
+    public int GeneratedTokens => Context.Length - PromptTokens;
+
+    public FinishReason FinishReason { get; private set; }
+
+    public bool Finished => FinishReason != FinishReason.None;
+
+    public SequenceStatistics Statistics { get; } = new();
+
+    /// <summary>One entry per generated token that is in the text, where the request asked for them.</summary>
+    public IReadOnlyList<TokenLogProb> LogProbs => _logProbs;
+
+    /// <summary>The ids of the answer so far.</summary>
+    public ReadOnlySpan<int> GeneratedIds => Context.Tokens[PromptTokens..];
+
+    internal TokenContext Context { get; }
+
+    internal CacheEntry Entry { get; }
+
+    /// <summary>Most tokens to generate.</summary>
+    internal int Limit { get; }
+
+    internal int TokensLeft => Limit - GeneratedTokens;
+
+    /// <summary>Text that became certain since the last call: never half a character, never the beginning of a stop string.</summary>
+    public string TakeText()
+    {
+        Decode();
+        string text = _text.ToString(_taken, _released - _taken);
+        _taken = _released;
+        return text;
+    }
+
+    /// <summary>Commits a token and ends the sequence where plain decoding would: at EOS, a stop string or the limit.</summary>
+    internal void Commit(int token, TokenLogProb? logProb)
+    {
+        Context.Append(token);
+        if (_eos.Contains(token))
+        {
+            Finish(FinishReason.Stop);
+            return;
+        }
+
+        if (logProb is not null)
+        {
+            Decode(except: 1);
+            _logProbs.Add(logProb with { TextOffset = _pushed });
+        }
+
+        // Text is made when somebody takes it, unless a stop string may end it.
+        if (Request.Stop.Count > 0)
+        {
+            Decode();
+        }
+
+        if (_stops.Stopped)
+        {
+            FinishReason = FinishReason.Stop;
+            _logProbs.RemoveAll(entry => entry.TextOffset >= _released);
+        }
+        else if (TokensLeft == 0)
+        {
+            Finish(FinishReason.Length);
+        }
+    }
+
+    private void Finish(FinishReason reason)
+    {
+        Decode(except: reason == FinishReason.Stop ? 1 : 0);
+        _decoded = GeneratedTokens;
+        Push(_decoder.Flush());
+        FinishReason = _stops.Stopped ? FinishReason.Stop : reason;
+        Release(_stops.Flush());
+    }
+
+    private void Decode(int except = 0)
+    {
+        for (; _decoded < GeneratedTokens - except; _decoded++)
+        {
+            Push(_decoder.Push(GeneratedIds[_decoded]));
+        }
+    }
+
+    private void Push(string piece)
+    {
+        _pushed += piece.Length;
+        Release(_stops.Push(piece));
+    }
+
+    private void Release(string text)
+    {
+        _text.Append(text);
+        _released += text.Length;
+    }
+}

@@ -1,0 +1,64 @@
+using Understory.Decoding.Planning;
+using Understory.Decoding.Tree;
+
+namespace Understory.Decoding.Tests.Planning;
+
+public class AcceptanceModelTests
+{
+    [Theory]
+    [InlineData(0.9f, 0.3)]
+    [InlineData(0.2f, 0.6)]
+    public void What_is_observed_replaces_what_was_predicted(float predicted, double observed)
+    {
+        var model = new AcceptanceModel();
+        var random = new Random(1);
+        for (int i = 0; i < 4000; i++)
+        {
+            model.Observe(Stage.Draft, true, 0, predicted, random.NextDouble() < observed);
+        }
+
+        model.BeginSequence();
+        Assert.Equal(observed, model.Calibrate(Stage.Draft, true, 0, predicted), 0.06);
+    }
+
+    [Fact]
+    public void Without_observations_the_prediction_stands() =>
+        Assert.Equal(0.4f, new AcceptanceModel().Calibrate(Stage.Ngram, false, 1, 0.4f), 3);
+
+    [Fact]
+    public void Stages_and_places_and_modes_are_learned_apart()
+    {
+        var model = new AcceptanceModel();
+        for (int i = 0; i < 500; i++)
+        {
+            model.Observe(Stage.Draft, true, 0, 0.5f, false);
+        }
+
+        model.BeginSequence();
+        Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.5f) < 0.05f);
+        Assert.Equal(0.5f, model.Calibrate(Stage.Draft, false, 0, 0.5f), 3);
+        Assert.Equal(0.5f, model.Calibrate(Stage.Draft, true, 1, 0.5f), 3);
+        Assert.Equal(0.5f, model.Calibrate(Stage.Ngram, true, 0, 0.5f), 3);
+    }
+
+    [Fact]
+    public void A_sequence_that_goes_badly_is_noticed_within_a_dozen_tokens_and_forgotten_at_the_next()
+    {
+        var model = new AcceptanceModel();
+        for (int i = 0; i < 1000; i++)
+        {
+            model.Observe(Stage.Draft, true, 0, 0.7f, i % 10 < 7);
+        }
+
+        model.BeginSequence();
+        float before = model.Calibrate(Stage.Draft, true, 0, 0.7f);
+        for (int i = 0; i < 12; i++)
+        {
+            model.Observe(Stage.Draft, true, 0, 0.7f, false);
+        }
+
+        Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.7f) < before / 2.5);
+        model.BeginSequence();
+        Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.7f) > before * 0.9);
+    }
+}
