@@ -64,13 +64,14 @@ public static class GgufConfig
 
     private static int HeadDim(GgufMetadata keys, string family, int hidden, int heads)
     {
-        if (heads == 0 || hidden % heads != 0)
+        string keyLength = $"{family}.attention.key_length";
+        if (!keys.Contains(keyLength))
         {
-            throw new InvalidDataException($"{keys.Path}: {heads} heads in a width of {hidden}.");
+            return heads > 0 && hidden % heads == 0 ? hidden / heads : throw new InvalidDataException($"{keys.Path}: {heads} heads in a width of {hidden}.");
         }
 
-        int key = keys.GetCount($"{family}.attention.key_length", hidden / heads);
-        int value = keys.GetCount($"{family}.attention.value_length", hidden / heads);
+        int key = keys.GetCount(keyLength);
+        int value = keys.GetCount($"{family}.attention.value_length", key);
         return key == value ? key : throw new InvalidDataException($"{keys.Path}: keys of {key} and values of {value} dimensions are not supported.");
     }
 

@@ -7,7 +7,7 @@ using Understory.Models.Tokenizers;
 namespace Understory.Models.Architecture;
 
 /// <param name="Context">Tokens that a sequence may hold; null: as many as the model was trained for.</param>
-/// <param name="CacheType">Type of keys and values; null: F32 where the weights are F32, else BF16.</param>
+/// <param name="CacheType">Type of keys and values; null: that of the weights.</param>
 /// <param name="Progress">Is told what is being loaded and the fraction done.</param>
 public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, double>? Progress = null);
 
@@ -67,7 +67,7 @@ public static class ModelLoader
         Weights weights = Weights.Load(config, source, names, kernels, progress);
         try
         {
-            DType cacheType = options.CacheType ?? (weights.Embedding.Type == DType.F32 ? DType.F32 : DType.BF16);
+            DType cacheType = options.CacheType ?? weights.Embedding.Type;
             return new Transformer(config, weights, kernels, cacheType);
         }
         catch
