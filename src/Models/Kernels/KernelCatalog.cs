@@ -1,10 +1,23 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 using Understory.Models.Kernels.Cpu;
+using Understory.Models.Kernels.Cpu.Vectors;
 
 namespace Understory.Models.Kernels;
 
 /// <summary>A kernel set that this machine can run.</summary>
 /// <param name="Reason">Why it stands where it does in the catalogue.</param>
-public sealed record KernelSet(string Name, string Reason);
+public sealed record KernelSet(string Name, string Reason)
+{
+    internal KernelSet(string name, string reason, Func<int, IKernels> create)
+        : this(name, reason)
+    {
+        Create = create;
+    }
+
+    /// <summary>Makes the set's kernels for so many threads.</summary>
+    internal Func<int, IKernels> Create { get; } = _ => new ReferenceKernels();
+}
 
 /// <summary>The kernel sets of this machine, best first.</summary>
 public static class KernelCatalog
@@ -13,10 +26,7 @@ public static class KernelCatalog
     public const string Variable = "UNDERSTORY_KERNELS";
 
     /// <summary>Best first; never empty.</summary>
-    public static IReadOnlyList<KernelSet> Available { get; } =
-    [
-        new("reference", "plain loops in double precision, for tests"),
-    ];
+    public static IReadOnlyList<KernelSet> Available { get; } = [.. List()];
 
     /// <param name="name">Null: what <see cref="Variable"/> says, else the best one.</param>
     /// <param name="threads">0: one per core.</param>
@@ -26,11 +36,28 @@ public static class KernelCatalog
         ArgumentOutOfRangeException.ThrowIfNegative(threads);
         string? forced = name ?? Environment.GetEnvironmentVariable(Variable);
         string chosen = string.IsNullOrEmpty(forced) ? Available[0].Name : forced;
-        return chosen switch
-        {
-            _ when Available.All(set => set.Name != chosen) => throw new ArgumentException(
-                $"No kernel set '{chosen}' on this machine; there are: {string.Join(", ", Available.Select(set => set.Name))}."),
-            _ => new ReferenceKernels(),
-        };
+        KernelSet set = Available.FirstOrDefault(set => set.Name == chosen) ?? throw new ArgumentException(
+            $"No kernel set '{chosen}' on this machine; there are: {string.Join(", ", Available.Select(set => set.Name))}.");
+        return set.Create(threads == 0 ? Environment.ProcessorCount : threads);
     }
+
+    private static IEnumerable<KernelSet> List()
+    {
+        if (Vector512.IsHardwareAccelerated && Avx512F.IsSupported && Fma.IsSupported)
+        {
+            yield return Vectors<Lanes16>("avx512", "512-bit vectors, 32 registers of them");
+        }
+
+        if (Avx2.IsSupported && Fma.IsSupported)
+        {
+            yield return Vectors<Twice<Lanes8>>("avx2", "256-bit vectors, fused multiply-add");
+        }
+
+        yield return Vectors<Twice<Twice<Lanes4>>>("portable", "128-bit vectors, on any machine");
+        yield return new("reference", "plain loops in double precision, for tests", _ => new ReferenceKernels());
+    }
+
+    private static KernelSet Vectors<T>(string name, string reason)
+        where T : unmanaged, ILanes<T> =>
+        new(name, reason, threads => new VectorKernels<T>(name, threads));
 }

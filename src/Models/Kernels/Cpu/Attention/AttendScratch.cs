@@ -1,0 +1,115 @@
+using System.Runtime.InteropServices;
+
+namespace Understory.Models.Kernels.Cpu.Attention;
+
+/// <summary>One query's sequence of logical positions: <c>Start .. Length</c>, in blocks of 16.</summary>
+internal struct AttendQuery
+{
+    public AttendQuery(int row, int column, int prefix, int ancestors, int window)
+    {
+        Row = row;
+        Column = column;
+        Prefix = prefix;
+        Length = prefix + ancestors;
+        Start = window > 0 ? Math.Max(0, Length - window) : 0;
+        FirstBlock = Start / KvLayer.BlockSlots;
+        WholeEnd = Math.Max(FirstBlock, prefix / KvLayer.BlockSlots);
+        FirstWhole = Math.Min(WholeEnd, (Start + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots);
+    }
+
+    public int Row { get; }
+
+    /// <summary>First column of the query's head.</summary>
+    public int Column { get; }
+
+    public int Prefix { get; }
+
+    public int Length { get; }
+
+    /// <summary>First position that the window shows.</summary>
+    public int Start { get; }
+
+    public int FirstBlock { get; }
+
+    /// <summary>First block that is seen from its first position on.</summary>
+    public int FirstWhole { get; }
+
+    /// <summary>End of the blocks that stand, whole, at their own slots.</summary>
+    public int WholeEnd { get; }
+
+    /// <summary>Sum of the probabilities before they are divided by it.</summary>
+    public float Total { get; set; }
+}
+
+/// <summary>Working memory of one thread; grows, never shrinks.</summary>
+internal sealed unsafe class AttendScratch : IDisposable
+{
+    /// <summary>Values gathered at once.</summary>
+    public const int GatheredRows = 64;
+
+    private float* _memory;
+    private long _floats;
+
+    public AttendQuery[] Queries { get; private set; } = [];
+
+    /// <summary>Blocks of slots whose scores stand in <see cref="TailScores"/>.</summary>
+    public int[] TailBlocks { get; private set; } = [];
+
+    public float* Scaled { get; private set; }
+
+    public float* Sums { get; private set; }
+
+    public float* Scores { get; private set; }
+
+    public float* Chains { get; private set; }
+
+    public float* TailScores { get; private set; }
+
+    public float* Gathered { get; private set; }
+
+    public int ScoreStride { get; private set; }
+
+    /// <summary>Logical position of the first score.</summary>
+    public int ScoreBase { get; set; }
+
+    public int ChainStride { get; private set; }
+
+    /// <summary>HeadDim, rounded up to whole vectors.</summary>
+    public int PaddedDim { get; private set; }
+
+    public void Reserve(int queries, int headDim, int longest, int longestTail)
+    {
+        if (Queries.Length < queries || TailBlocks.Length < queries * longestTail)
+        {
+            Queries = new AttendQuery[queries];
+            TailBlocks = new int[queries * longestTail];
+        }
+
+        PaddedDim = (headDim + 15) & ~15;
+        ScoreStride = (longest + 31) & ~15;
+        ChainStride = 2 * PaddedDim;
+        long floats = ((long)queries * (PaddedDim + 32 + ScoreStride + ChainStride)) + ((long)TailBlocks.Length * queries * 16) + ((long)GatheredRows * PaddedDim);
+        if (floats > _floats)
+        {
+            NativeMemory.AlignedFree(_memory);
+            _memory = (float*)NativeMemory.AlignedAlloc((nuint)(floats * 2 * sizeof(float)), 64);
+            _floats = floats * 2;
+        }
+
+        Scaled = _memory;
+        Sums = Scaled + (queries * PaddedDim);
+        Chains = Sums + (queries * 32);
+        Gathered = Chains + ((long)queries * ChainStride);
+        TailScores = Gathered + ((long)GatheredRows * PaddedDim);
+        Scores = TailScores + ((long)TailBlocks.Length * queries * 16);
+    }
+
+    public void Dispose()
+    {
+        NativeMemory.AlignedFree(_memory);
+        _memory = null;
+        GC.SuppressFinalize(this);
+    }
+
+    ~AttendScratch() => Dispose();
+}

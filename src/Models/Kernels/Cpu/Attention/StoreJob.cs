@@ -1,0 +1,144 @@
+using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels.Cpu.Attention;
+
+/// <summary>Per-head norm and rotation of queries and keys, and their way into the cache: an item is a row.</summary>
+internal sealed unsafe class StoreJob<T> : Job
+    where T : unmanaged, ILanes<T>
+{
+    private const int Lanes = 16;
+
+    private Tensor _qkv;
+    private int _heads;
+    private RotaryParams _rotary;
+    private KvLayer _layer;
+    private ForwardBatch _batch = null!;
+
+    public void Set(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
+    {
+        (_qkv, _heads, _rotary, _layer, _batch) = (qkv, heads, rotary, layer, batch);
+    }
+
+    public override void Run(int first, int end, int worker)
+    {
+        for (int row = first; row < end; row++)
+        {
+            float* qkv = (float*)_qkv.Data + ((long)row * _qkv.Stride);
+            Turn(qkv, _heads, _rotary.QueryNorm, _batch.Positions[row]);
+            Turn(qkv + (_heads * _layer.HeadDim), _layer.KvHeads, _rotary.KeyNorm, _batch.Positions[row]);
+            float* keys = qkv + (_heads * _layer.HeadDim);
+            float* values = keys + (_layer.KvHeads * _layer.HeadDim);
+            switch (_layer.Type)
+            {
+                case DType.BF16:
+                    Store<BFloat16Cache>(keys, values, _batch.Slots[row]);
+                    break;
+                case DType.F16:
+                    Store<Float16Cache>(keys, values, _batch.Slots[row]);
+                    break;
+                default:
+                    Store<Float32Cache>(keys, values, _batch.Slots[row]);
+                    break;
+            }
+        }
+    }
+
+    private void Turn(float* vectors, int count, Tensor norm, int position)
+    {
+        for (int i = 0; i < count; i++, vectors += _layer.HeadDim)
+        {
+            if (norm.Data != 0)
+            {
+                Norm<T>.Apply(vectors, (float*)norm.Data, null, _layer.HeadDim, _rotary.NormEpsilon, centred: false, vectors);
+            }
+
+            if (_rotary.Cosine.Data != 0)
+            {
+                Rotate(
+                    vectors, (float*)_rotary.Cosine.Data + ((long)position * _rotary.Cosine.Stride),
+                    (float*)_rotary.Sine.Data + ((long)position * _rotary.Sine.Stride), _rotary.RotaryDim / 2);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Rotate(float* vector, float* cosine, float* sine, int half)
+    {
+        for (int i = 0; i < half; i += Lanes)
+        {
+            int count = Math.Min(Lanes, half - i);
+            T low = Load(vector + i, count);
+            T high = Load(vector + half + i, count);
+            T c = Load(cosine + i, count);
+            T s = Load(sine + i, count);
+            Put((low * c) - (high * s), vector + i, count);
+            Put((high * c) + (low * s), vector + half + i, count);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Store<TCache>(float* keys, float* values, int slot)
+        where TCache : struct, ICacheType
+    {
+        int dims = _layer.HeadDim;
+        byte* rounded = stackalloc byte[Lanes * sizeof(float)];
+        for (int head = 0; head < _layer.KvHeads; head++)
+        {
+            byte* key = (byte*)_layer.Keys + (Elements.KeyIndex(_layer, head, slot, 0) * TCache.Bytes);
+            byte* value = (byte*)_layer.Values + (Elements.ValueIndex(_layer, head, slot, 0) * TCache.Bytes);
+            for (int d = 0; d < dims; d += Lanes)
+            {
+                int count = Math.Min(Lanes, dims - d);
+                TCache.Store(Load(keys + (head * dims) + d, count), rounded);
+                for (int i = 0; i < count; i++)
+                {
+                    // 16 slots of a dimension stand side by side.
+                    Copy<TCache>(rounded + (i * TCache.Bytes), key + ((d + i) * KvLayer.BlockSlots * TCache.Bytes));
+                }
+
+                T v = Load(values + (head * dims) + d, count);
+                if (count == Lanes)
+                {
+                    TCache.Store(v, value + (d * TCache.Bytes));
+                }
+                else
+                {
+                    TCache.Store(v, rounded);
+                    Buffer.MemoryCopy(rounded, value + (d * TCache.Bytes), count * TCache.Bytes, count * TCache.Bytes);
+                }
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy<TCache>(byte* from, byte* to)
+        where TCache : struct, ICacheType
+    {
+        if (TCache.Bytes == 2)
+        {
+            *(ushort*)to = *(ushort*)from;
+        }
+        else
+        {
+            *(uint*)to = *(uint*)from;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Load(float* source, int count) => count == Lanes ? T.Load(source) : VectorMath.LoadPart<T>(source, count);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Put(T value, float* target, int count)
+    {
+        if (count == Lanes)
+        {
+            value.Store(target);
+        }
+        else
+        {
+            VectorMath.StorePart(value, target, count);
+        }
+    }
+}

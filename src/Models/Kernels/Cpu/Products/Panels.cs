@@ -1,0 +1,135 @@
+using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cpu.Vectors;
+
+namespace Understory.Models.Kernels.Cpu.Products;
+
+/// <summary>
+/// Sixteen outputs, or a multiple, of one pair of inputs: the weights as they are read, or the sums that one row has in registers. Every sum
+/// is two chains of multiply-adds, one over the even inputs and one over the odd ones, added to each other at the end: the order
+/// of a dot product, whatever the rows, the tile and the threads.
+/// </summary>
+internal unsafe interface IPanel<TSelf, T>
+    where T : unmanaged, ILanes<T>
+{
+    static abstract int Blocks { get; }
+
+    /// <param name="blockStride">Bytes from one block of 16 outputs to the next.</param>
+    /// <param name="oddStride">Bytes from the even to the odd input, where the layout does not say.</param>
+    static abstract TSelf Load<TWeights>(byte* pair, nint blockStride, nint oddStride)
+        where TWeights : struct, IWeightType;
+
+    void MultiplyAdd(in TSelf weights, T even, T odd);
+
+    /// <summary>Writes the sums, 16 floats per block.</summary>
+    void Store(float* sums);
+
+    /// <summary>Takes up the chains that <see cref="StoreChains"/> left.</summary>
+    static abstract TSelf LoadChains(float* chains);
+
+    /// <summary>Writes the two chains of each block, 32 floats per block, to go on with them later.</summary>
+    void StoreChains(float* chains);
+}
+
+/// <summary>One block of 16 outputs.</summary>
+internal unsafe struct Block<T> : IPanel<Block<T>, T>
+    where T : unmanaged, ILanes<T>
+{
+    private T _even;
+    private T _odd;
+
+    public static int Blocks
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 1;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Block<T> Load<TWeights>(byte* pair, nint blockStride, nint oddStride)
+        where TWeights : struct, IWeightType
+    {
+        Block<T> block;
+        TWeights.Decode(pair, oddStride, out block._even, out block._odd);
+        return block;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void MultiplyAdd(in Block<T> weights, T even, T odd)
+    {
+        _even = T.MultiplyAdd(weights._even, even, _even);
+        _odd = T.MultiplyAdd(weights._odd, odd, _odd);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(float* sums) => (_even + _odd).Store(sums);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Block<T> LoadChains(float* chains)
+    {
+        Block<T> block;
+        block._even = T.Load(chains);
+        block._odd = T.Load(chains + WeightMatrix.BlockRows);
+        return block;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void StoreChains(float* chains)
+    {
+        _even.Store(chains);
+        _odd.Store(chains + WeightMatrix.BlockRows);
+    }
+}
+
+/// <summary>Two panels, one after the other.</summary>
+internal unsafe struct Wide<TPanel, T> : IPanel<Wide<TPanel, T>, T>
+    where TPanel : struct, IPanel<TPanel, T>
+    where T : unmanaged, ILanes<T>
+{
+    private TPanel _first;
+    private TPanel _second;
+
+    public static int Blocks
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 2 * TPanel.Blocks;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Wide<TPanel, T> Load<TWeights>(byte* pair, nint blockStride, nint oddStride)
+        where TWeights : struct, IWeightType
+    {
+        Wide<TPanel, T> panel;
+        panel._first = TPanel.Load<TWeights>(pair, blockStride, oddStride);
+        panel._second = TPanel.Load<TWeights>(pair + (TPanel.Blocks * blockStride), blockStride, oddStride);
+        return panel;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void MultiplyAdd(in Wide<TPanel, T> weights, T even, T odd)
+    {
+        _first.MultiplyAdd(weights._first, even, odd);
+        _second.MultiplyAdd(weights._second, even, odd);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* sums)
+    {
+        _first.Store(sums);
+        _second.Store(sums + (TPanel.Blocks * WeightMatrix.BlockRows));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Wide<TPanel, T> LoadChains(float* chains)
+    {
+        Wide<TPanel, T> panel;
+        panel._first = TPanel.LoadChains(chains);
+        panel._second = TPanel.LoadChains(chains + (2 * TPanel.Blocks * WeightMatrix.BlockRows));
+        return panel;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StoreChains(float* chains)
+    {
+        _first.StoreChains(chains);
+        _second.StoreChains(chains + (2 * TPanel.Blocks * WeightMatrix.BlockRows));
+    }
+}

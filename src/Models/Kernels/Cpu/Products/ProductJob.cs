@@ -1,0 +1,187 @@
+using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels.Cpu.Products;
+
+/// <summary>
+/// <c>y = activation(x w^T + bias) [+ y]</c>, or <c>activation(x gate^T) * (x up^T)</c>. An item is a panel of one or two blocks of 16 outputs
+/// for a group of rows, so threads split outputs (and rows, where there are many), never the inputs.
+/// </summary>
+internal sealed unsafe class ProductJob<T> : Job
+    where T : unmanaged, ILanes<T>
+{
+    /// <summary>Rows of one item: enough to read a panel once per item from memory and from then on from the nearest cache.</summary>
+    private const int GroupRows = 48;
+
+    private byte* _weights;
+    private nint _blockBytes;
+    private nint _gateToUp;
+    private int _inputs;
+    private int _outputs;
+    private int _blocks;
+    private int _panelBlocks;
+    private int _groups;
+    private bool _gated;
+    private Tensor _x;
+    private Tensor _y;
+    private Epilogue _epilogue;
+    private delegate*<int, int, delegate*<byte*, nint, float*, nint, int, float*, void>> _tiles;
+
+    /// <summary>Items of the product at hand.</summary>
+    public int Items => ((_blocks + _panelBlocks - 1) / _panelBlocks) * _groups;
+
+    public void Set(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue)
+    {
+        Set(weights, x, y);
+        _epilogue = epilogue;
+        _gated = false;
+        _panelBlocks = TileTable<T>.Blocks;
+    }
+
+    public void SetGated(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
+    {
+        Set(gate, x, y);
+        _epilogue = new Epilogue(Activation: activation);
+        _gated = true;
+        _gateToUp = up.Data - gate.Data;
+        _panelBlocks = 1;
+    }
+
+    public override void Run(int first, int end, int worker)
+    {
+        float* sums = stackalloc float[TileTable<T>.MaxRows * 2 * WeightMatrix.BlockRows];
+        for (int item = first; item < end; item++)
+        {
+            int panel = item / _groups;
+            int group = item - (panel * _groups);
+            RunPanel(panel * _panelBlocks, (int)((long)_x.Rows * group / _groups), (int)((long)_x.Rows * (group + 1) / _groups), sums);
+        }
+    }
+
+    private void Set(WeightMatrix weights, Tensor x, Tensor y)
+    {
+        if (x.Columns != weights.Columns || y.Columns != weights.Rows || y.Rows != x.Rows)
+        {
+            throw new ArgumentException(
+                $"A product of x [{x.Rows}, {x.Columns}] and w [{weights.Rows}, {weights.Columns}] does not fit y [{y.Rows}, {y.Columns}].");
+        }
+
+        _weights = (byte*)weights.Data;
+        _blockBytes = (nint)weights.BlockBytes;
+        _inputs = weights.Columns;
+        _outputs = weights.Rows;
+        _blocks = weights.Blocks;
+        _x = x;
+        _y = y;
+        _groups = (x.Rows + GroupRows - 1) / GroupRows;
+        _tiles = weights.Type switch
+        {
+            DType.BF16 => &TileTable<T>.Sum<BFloat16Weights>,
+            DType.F16 => &TileTable<T>.Sum<Float16Weights>,
+            _ => &TileTable<T>.Sum<Float32Weights>,
+        };
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void RunPanel(int block, int firstRow, int endRow, float* sums)
+    {
+        byte* weights = _weights + (block * _blockBytes);
+        int blocks = Math.Min(_panelBlocks, _blocks - block);
+        int tileBlocks = _gated && TileTable<T>.Blocks > 1 ? 2 : blocks;
+        nint stride = tileBlocks > blocks ? _gateToUp : _blockBytes;
+        float* x = (float*)_x.Data + ((long)firstRow * _x.Stride);
+        int rows;
+        for (int row = firstRow; row < endRow; row += rows)
+        {
+            // Rows are split evenly: 7 become 4 and 3, never 6 and a slow 1.
+            int tilesLeft = (endRow - row + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
+            rows = (endRow - row + tilesLeft - 1) / tilesLeft;
+            var tile = _tiles(rows, tileBlocks);
+            tile(weights, stride, x, _x.Stride, _inputs, sums);
+            if (_gated)
+            {
+                if (tileBlocks == 2)
+                {
+                    FinishGated(sums, sums + WeightMatrix.BlockRows, 2 * WeightMatrix.BlockRows, block, row, rows);
+                }
+                else
+                {
+                    float* up = sums + (TileTable<T>.MaxRows * WeightMatrix.BlockRows);
+                    tile(weights + _gateToUp, stride, x, _x.Stride, _inputs, up);
+                    FinishGated(sums, up, WeightMatrix.BlockRows, block, row, rows);
+                }
+            }
+            else
+            {
+                Finish(sums, blocks, block, row, rows);
+            }
+
+            x += (long)rows * _x.Stride;
+        }
+    }
+
+    private void Finish(float* sums, int blocks, int firstBlock, int firstRow, int rows)
+    {
+        for (int row = firstRow; row < firstRow + rows; row++)
+        {
+            for (int block = firstBlock; block < firstBlock + blocks; block++)
+            {
+                int output = block * WeightMatrix.BlockRows;
+                int lanes = Math.Min(WeightMatrix.BlockRows, _outputs - output);
+                float* y = (float*)_y.Data + ((long)row * _y.Stride) + output;
+                T sum = T.Load(sums);
+                sums += WeightMatrix.BlockRows;
+                if (_epilogue.Bias.Data != 0)
+                {
+                    sum += Load((float*)_epilogue.Bias.Data + output, lanes);
+                }
+
+                sum = Activate(sum, _epilogue.Activation);
+                if (_epilogue.AddToOutput)
+                {
+                    sum = Load(y, lanes) + sum;
+                }
+
+                Store(sum, y, lanes);
+            }
+        }
+    }
+
+    private void FinishGated(float* gate, float* up, int stride, int block, int firstRow, int rows)
+    {
+        int output = block * WeightMatrix.BlockRows;
+        for (int row = firstRow; row < firstRow + rows; row++)
+        {
+            T value = Activate(T.Load(gate), _epilogue.Activation) * T.Load(up);
+            Store(value, (float*)_y.Data + ((long)row * _y.Stride) + output, Math.Min(WeightMatrix.BlockRows, _outputs - output));
+            gate += stride;
+            up += stride;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Activate(T x, Activation activation) => activation switch
+    {
+        Activation.GeluTanh => VectorMath.GeluTanh(x),
+        Activation.Silu => VectorMath.Silu(x),
+        _ => x,
+    };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static T Load(float* source, int lanes) =>
+        lanes == WeightMatrix.BlockRows ? T.Load(source) : VectorMath.LoadPart<T>(source, lanes);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(T value, float* target, int lanes)
+    {
+        if (lanes == WeightMatrix.BlockRows)
+        {
+            value.Store(target);
+        }
+        else
+        {
+            VectorMath.StorePart(value, target, lanes);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cpu.Vectors;
+
+namespace Understory.Models.Kernels.Cpu.Products;
+
+/// <summary>The inner loops of every product: weights, keys and values alike.</summary>
+internal static unsafe class Tile
+{
+    /// <summary>The sums of a tile's rows over all inputs.</summary>
+    /// <param name="weights">First block of the panel.</param>
+    /// <param name="blockStride">Bytes from one block of the panel to the next.</param>
+    /// <param name="x">First row, <paramref name="stride"/> elements to the next.</param>
+    /// <param name="sums">Out: <c>[rows, blocks * 16]</c>.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Sum<TTile, TPanel, TWeights, T>(byte* weights, nint blockStride, float* x, nint stride, int inputs, float* sums)
+        where TTile : struct, ITile<TPanel, T>
+        where TPanel : struct, IPanel<TPanel, T>
+        where TWeights : struct, IWeightType
+        where T : unmanaged, ILanes<T>
+    {
+        TTile tile = default;
+        float* end = x + (inputs & ~1);
+        while (x < end)
+        {
+            tile.MultiplyAdd(TPanel.Load<TWeights>(weights, blockStride, 0), x, stride);
+            weights += TWeights.PairBytes;
+            x += 2;
+        }
+
+        tile.Store(sums);
+        if ((inputs & 1) != 0)
+        {
+            AddLast<TWeights, T>(weights, blockStride, TPanel.Blocks, x, stride, TTile.Rows, sums);
+        }
+    }
+
+    /// <summary>Goes on with the chains of a tile's rows over some more inputs, whole pairs, which lie row by row in memory.</summary>
+    /// <param name="rowBytes">Bytes from one input to the next.</param>
+    /// <param name="blockStride">Bytes from 16 outputs to the next 16.</param>
+    /// <param name="chains">In and out, <paramref name="chainStride"/> floats from one row to the next.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Continue<TTile, TPanel, TWeights, T>(
+        byte* inputs, nint rowBytes, nint blockStride, float* x, nint stride, int count, float* chains, nint chainStride)
+        where TTile : struct, ITile<TPanel, T>
+        where TPanel : struct, IPanel<TPanel, T>
+        where TWeights : struct, IWeightType
+        where T : unmanaged, ILanes<T>
+    {
+        TTile tile = default;
+        tile.LoadChains(chains, chainStride);
+        for (float* end = x + count; x < end; x += 2)
+        {
+            tile.MultiplyAdd(TPanel.Load<TWeights>(inputs, blockStride, rowBytes), x, stride);
+            inputs += 2 * rowBytes;
+        }
+
+        tile.StoreChains(chains, chainStride);
+    }
+
+    /// <summary>An odd last input is added when the chains are done. (Apart, so that the loops above keep all registers to themselves.)</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void AddLast<TWeights, T>(byte* weights, nint blockStride, int blocks, float* x, nint stride, int rows, float* sums)
+        where TWeights : struct, IWeightType
+        where T : unmanaged, ILanes<T>
+    {
+        for (int row = 0; row < rows; row++)
+        {
+            for (int block = 0; block < blocks; block++)
+            {
+                TWeights.Decode(weights + (block * blockStride), 0, out T even, out T _);
+                T.MultiplyAdd(even, T.Broadcast(x[row * stride]), T.Load(sums)).Store(sums);
+                sums += WeightMatrix.BlockRows;
+            }
+        }
+    }
+}

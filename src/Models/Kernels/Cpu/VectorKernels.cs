@@ -1,0 +1,101 @@
+using Understory.Models.Kernels.Cpu.Attention;
+using Understory.Models.Kernels.Cpu.Products;
+using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels.Cpu;
+
+/// <summary>
+/// The fast sets: the same code over sixteen lanes of whatever vectors the machine has. Operations that take less time than waking
+/// other threads run on the caller alone.
+/// </summary>
+internal sealed class VectorKernels<T> : CpuKernels
+    where T : unmanaged, ILanes<T>
+{
+    /// <summary>Below about a microsecond of work a second thread costs more than it takes off.</summary>
+    private const long WorthSharing = 1 << 16;
+
+    private readonly ThreadTeam _team;
+    private readonly ProductJob<T> _product = new();
+    private readonly NormJob<T> _norm = new();
+    private readonly EmbedJob _embed = new();
+    private readonly StoreJob<T> _store = new();
+    private readonly AttendJob<T> _attend;
+    private readonly ReferenceDecision _decision = new();
+
+    public VectorKernels(string name, int threads)
+    {
+        Name = name;
+        _team = new ThreadTeam(threads);
+        _attend = new AttendJob<T>(threads);
+    }
+
+    public override string Name { get; }
+
+    public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
+    {
+        _embed.Set(table, positions, batch, output);
+        Share(_embed, batch.Count, (long)batch.Count * table.Columns * 8);
+    }
+
+    public override void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output)
+    {
+        _norm.Set(x, weight, bias, epsilon, centred: true, output);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns);
+    }
+
+    public override void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output)
+    {
+        _norm.Set(x, weight, default, epsilon, centred: false, output);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns);
+    }
+
+    public override void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue)
+    {
+        _product.Set(weights, x, y, epilogue);
+        Share(_product, _product.Items, (long)weights.Rows * weights.Columns * x.Rows);
+    }
+
+    public override void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
+    {
+        _product.SetGated(gate, up, x, y, activation);
+        Share(_product, _product.Items, 2L * gate.Rows * gate.Columns * x.Rows);
+    }
+
+    public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
+    {
+        _store.Set(qkv, heads, rotary, layer, batch);
+        Share(_store, batch.Count, (long)batch.Count * qkv.Columns * 4, grain: KvLayer.BlockSlots);
+    }
+
+    public override void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
+    {
+        _attend.Set(queries, layer, attention, batch, output);
+        Share(_attend, _attend.Items, _attend.Work);
+    }
+
+    public override void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
+
+    public override void Dispose()
+    {
+        _team.Dispose();
+        _attend.Dispose();
+        base.Dispose();
+    }
+
+    /// <param name="work">Multiply-adds, roughly.</param>
+    /// <param name="grain">Items that one thread should take together.</param>
+    private void Share(Job job, int items, long work, int grain = 1)
+    {
+        if (work < WorthSharing)
+        {
+            job.Run(0, items, 0);
+            return;
+        }
+
+        // Pieces of about a microsecond, but at least two for each thread.
+        long perItem = Math.Max(1, work / items);
+        int piece = (int)Math.Clamp(WorthSharing / perItem, 1, Math.Max(1, items / (2 * _team.Threads)));
+        _team.Run(job, items, (piece + grain - 1) / grain * grain);
+    }
+}
