@@ -81,10 +81,10 @@ public sealed unsafe class Safetensors : ITensorSource
         try
         {
             using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(index));
-            string[] names = [.. json.RootElement.GetProperty("weight_map").EnumerateObject().Select(entry => entry.Value.GetString()!).Distinct().Order(StringComparer.Ordinal)];
-            if (names.FirstOrDefault(name => name is null or "" || Path.GetFileName(name) != name) is { } odd)
+            string[] names = [.. json.RootElement.GetProperty("weight_map").EnumerateObject().Select(entry => entry.Value.GetString() ?? "").Distinct().Order(StringComparer.Ordinal)];
+            if (Array.Find(names, name => !name.EndsWith(".safetensors", StringComparison.Ordinal) || Path.GetFileName(name) != name) is { } odd)
             {
-                throw new InvalidDataException($"{index}: the shard \"{odd}\" is not a file name.");
+                throw new InvalidDataException($"{index}: the shard \"{odd}\" is no *.safetensors file beside it.");
             }
 
             return [.. names.Select(name => Path.Combine(Path.GetDirectoryName(index)!, name))];
@@ -124,6 +124,7 @@ public sealed unsafe class Safetensors : ITensorSource
     {
         var reader = new Utf8JsonReader(new ReadOnlySpan<byte>(file.Start + 8, headerBytes));
         using JsonDocument header = JsonDocument.ParseValue(ref reader);
+        _ = reader.Read(); // Spaces may follow; anything else throws.
         byte* data = file.Start + 8 + headerBytes;
         long dataBytes = file.Length - 8 - headerBytes;
         var ranges = new List<(long Start, long End, string Name)>();
