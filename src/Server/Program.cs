@@ -1,1 +1,3 @@
-Console.WriteLine("understory");
+using Understory.Server.Verbs;
+
+return await CommandLine.RunAsync(args);

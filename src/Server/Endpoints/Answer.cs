@@ -1,0 +1,53 @@
+using System.Buffers;
+using System.Net.Mime;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary>Bodies in and out.</summary>
+public static class Answer
+{
+    /// <summary>Bytes of a refused body that are still read, so that the client sees the answer instead of a broken connection.</summary>
+    private const long MostDiscarded = 256L << 20;
+
+    public static async Task JsonAsync(HttpContext http, object body)
+    {
+        var bytes = new ArrayBufferWriter<byte>(1024);
+        Json.Write(bytes, body);
+        http.Response.ContentType = "application/json; charset=utf-8";
+        http.Response.ContentLength = bytes.WrittenCount;
+        await http.Response.BodyWriter.WriteAsync(bytes.WrittenMemory, http.RequestAborted);
+    }
+
+    /// <summary>The whole body of a JSON request.</summary>
+    /// <exception cref="ApiException">415: declared as something else. 413: longer than <paramref name="limit"/> bytes.</exception>
+    public static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpContext http, long limit)
+    {
+        HttpRequest request = http.Request;
+        if (request.ContentType is { Length: > 0 } type && !request.HasJsonContentType())
+        {
+            throw new ApiException(415, $"The body is declared as {type}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
+        }
+
+        if (request.ContentLength > limit && request.Headers.Expect.Count > 0)
+        {
+            throw TooLarge(limit);
+        }
+
+        var body = new MemoryStream((int)Math.Min(request.ContentLength ?? 0, limit));
+        byte[] buffer = new byte[16384];
+        long total = 0;
+        for (int read; (read = await request.Body.ReadAsync(buffer, http.RequestAborted)) > 0 && total <= MostDiscarded;)
+        {
+            total += read;
+            if (total <= limit)
+            {
+                body.Write(buffer, 0, read);
+            }
+        }
+
+        return total <= limit ? body.GetBuffer().AsMemory(0, (int)body.Length) : throw TooLarge(limit);
+    }
+
+    private static ApiException TooLarge(long limit) => new(413, $"The body is longer than {limit >> 20} MiB, which is the most that is read.");
+}

@@ -1,0 +1,48 @@
+using System.Text.Json;
+using Understory.Decoding;
+using Understory.Server.Hosting;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary><c>POST /v1/completions</c>: 1 parse, 2 tokenize, 3 enqueue, stream and finish.</summary>
+public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResponder responder, ServerOptions options)
+{
+    /// <summary>OpenAI's.</summary>
+    private const int DefaultMaxTokens = 16;
+
+    public async Task InvokeAsync(HttpContext http)
+    {
+        ServedModel model = decoding.Model;
+
+        // 1. Parse.
+        CompletionRequest request;
+        using (JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody)))
+        {
+            request = CompletionRequest.Read(new Fields(body.RootElement), model.Defaults, model.Vocabulary, options.Speculation);
+        }
+
+        PromptReader.CheckModel(model, request.Model);
+        PromptReader.CheckSpeculation(model, request.Generation.Speculation);
+
+        // 2. Tokenize.
+        GenerationFields fields = request.Generation;
+        var choices = new List<GenerationRequest>();
+        var echoes = new List<string>();
+        var promptOfChoice = new List<int>();
+        for (int i = 0; i < request.Prompts.Count; i++)
+        {
+            Prompt prompt = request.Prompts[i];
+            int[] tokens = PromptReader.Fit(model, prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!), "prompt");
+            choices.AddRange(PromptReader.Choices(model, tokens, fields, fields.MaxTokens ?? DefaultMaxTokens, fields.Stop, request.TopLogProbs));
+            string echo = !request.Echo ? "" : prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens!);
+            echoes.AddRange(Enumerable.Repeat(echo, fields.Choices));
+            promptOfChoice.AddRange(Enumerable.Repeat(i, fields.Choices));
+        }
+
+        // 3. Enqueue, stream, finish.
+        var head = new AnswerHead($"cmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
+        var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes);
+        await responder.RunAsync(http, new GenerationJob(choices), promptOfChoice, wire, fields);
+    }
+}

@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using Understory.Server.Hosting;
+using Understory.Server.Observability;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary>
+/// The second half of both generation endpoints: enqueue, follow the decoding thread, answer. Whatever way it ends, the job ends with it, so
+/// the decoding thread never works for nobody.
+/// </summary>
+public sealed class GenerationResponder(RequestQueue queue, ServerOptions options, ServerMetrics metrics, ILogger<GenerationResponder> log)
+{
+    /// <param name="promptOfChoice">Per choice, the index of its prompt.</param>
+    public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, GenerationFields fields)
+    {
+        RequestRecord record = RequestRecord.Of(http);
+        var progress = new GenerationProgress(job, promptOfChoice, metrics);
+        using Timer? limit = options.RequestLimit is { } most
+            ? new Timer(_ => job.End(TimedOut(most)), null, most, Timeout.InfiniteTimeSpan)
+            : null;
+        try
+        {
+            queue.Enqueue(job);
+            await (fields.Stream
+                ? StreamAsync(http, job, progress, wire, fields.IncludeUsage)
+                : WholeAsync(http, job, progress, wire));
+        }
+        finally
+        {
+            job.End(new OperationCanceledException());
+            queue.Remove(job);
+            record.Generation = progress.Figures;
+            metrics.Finished(Stopwatch.GetElapsedTime(job.EnqueuedAt));
+        }
+    }
+
+    private static async Task WholeAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire)
+    {
+        await foreach (GenerationEvent item in job.Events.ReadAllAsync(http.RequestAborted))
+        {
+            progress.Follow(item);
+        }
+
+        await Answer.JsonAsync(http, wire.Whole(progress.Choices, progress.Totals));
+    }
+
+    private async Task StreamAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire, bool includeUsage)
+    {
+        var stream = new EventStream(http.Response);
+        using var silence = new Timer(_ => job.Send(new StillWorking()), null, options.KeepAlive, options.KeepAlive);
+        try
+        {
+            await foreach (GenerationEvent item in job.Events.ReadAllAsync(http.RequestAborted))
+            {
+                progress.Follow(item);
+                switch (item)
+                {
+                    case StillWorking when stream.Quiet(options.KeepAlive):
+                        await stream.SendCommentAsync();
+                        break;
+                    case PromptRead when wire.Opening(item.Choice) is { } opening:
+                        await stream.SendAsync(opening);
+                        break;
+                    case StepDone step when step.Text.Length > 0 || step.LogProbs.Count > 0:
+                        await stream.SendAsync(wire.Chunk(step.Choice, step.Text, step.LogProbs));
+                        break;
+                    case ChoiceFinished finished:
+                        bool last = progress.Finished && !includeUsage;
+                        await stream.SendAsync(wire.Closing(finished.Choice, GenerationProgress.ReasonOf(finished), last ? progress.Totals : null));
+                        break;
+                }
+            }
+
+            if (includeUsage)
+            {
+                await stream.SendAsync(wire.UsageChunk(progress.Totals));
+            }
+
+            await stream.SendDoneAsync();
+        }
+        catch (Exception error) when (stream.Started && !http.RequestAborted.IsCancellationRequested)
+        {
+            ApiException told = error as ApiException ?? new ApiException(500, "The server failed on this request; its log says more.");
+            if (error is not ApiException)
+            {
+                log.LogError(error, "{Id} failed", RequestRecord.Of(http).Id);
+            }
+
+            RequestRecord.Of(http).Outcome = told.Status;
+            await stream.FailAsync(told);
+        }
+    }
+
+    private static ApiException TimedOut(TimeSpan limit) =>
+        new(504, $"The request took longer than the {limit.TotalSeconds:F0} s that this server allows.", code: "request_timeout");
+}

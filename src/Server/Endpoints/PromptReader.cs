@@ -1,0 +1,69 @@
+using Understory.Decoding;
+using Understory.Server.Hosting;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary>Turns checked requests into what the decoding thread takes: token ids that fit, one <see cref="GenerationRequest"/> per choice.</summary>
+public static class PromptReader
+{
+    /// <exception cref="ApiException">404: the request names another model.</exception>
+    public static void CheckModel(ServedModel model, string? name)
+    {
+        if (!model.Answers(name))
+        {
+            throw new ApiException(404, $"The model '{name}' does not exist; this server has '{model.Id}'.", "model", "model_not_found");
+        }
+    }
+
+    /// <exception cref="ApiException">400: the mode needs a drafter that was not loaded.</exception>
+    public static void CheckSpeculation(ServedModel model, SpeculationMode mode)
+    {
+        if (!model.Modes.Contains(mode))
+        {
+            string loaded = string.Join(", ", model.Modes.Select(m => m.ToString().ToLowerInvariant()));
+            throw ApiException.Invalid("speculation", $"speculation \"{mode.ToString().ToLowerInvariant()}\" needs a drafter that this server was started without; it has: {loaded}.");
+        }
+    }
+
+    /// <summary>The tokens of a prompt; an empty one becomes the token that documents begin with.</summary>
+    /// <param name="field">The request's field, for the error.</param>
+    /// <exception cref="ApiException">400: empty where the model has no such token, or too long.</exception>
+    public static int[] Fit(ServedModel model, int[] tokens, string field)
+    {
+        if (tokens.Length == 0)
+        {
+            tokens = model.Start is { } start
+                ? [start]
+                : throw ApiException.Invalid(field, $"{field} is empty, and this model has no token to begin with; send some text.");
+        }
+
+        return tokens.Length < model.Context
+            ? tokens
+            : throw ApiException.Invalid(
+                field,
+                $"The prompt has {tokens.Length} tokens, but the context holds {model.Context}, of which at least one is for the answer; send a shorter prompt.",
+                "context_length_exceeded");
+    }
+
+    /// <param name="maxTokens">Cut to what the context leaves; the answer then ends with "length".</param>
+    public static IEnumerable<GenerationRequest> Choices(
+        ServedModel model, int[] prompt, GenerationFields fields, int maxTokens, IReadOnlyList<string> stop, int topLogProbs)
+    {
+        var request = new GenerationRequest
+        {
+            Prompt = prompt,
+            Sampling = fields.Sampling,
+            MaxTokens = Math.Min(maxTokens, model.Context - prompt.Length),
+            Stop = stop,
+            IgnoreEos = fields.IgnoreEos,
+            Speculation = fields.Speculation,
+            SpeculationNodes = fields.SpeculationNodes,
+            TopLogProbs = topLogProbs,
+        };
+        for (uint choice = 0; choice < fields.Choices; choice++)
+        {
+            yield return request with { Sampling = fields.Sampling with { Choice = choice } };
+        }
+    }
+}

@@ -1,0 +1,94 @@
+using Microsoft.AspNetCore.Http.Features;
+using Understory.Server.Observability;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary>
+/// The outermost layer: every request gets an id, every failure OpenAI's error object, and every answer one line in the log and one count
+/// in the metrics.
+/// </summary>
+public sealed class RequestPipeline(ServerMetrics metrics, ILogger<RequestPipeline> log)
+{
+    private const int ClientWentAway = 499;
+
+    public async Task InvokeAsync(HttpContext http, RequestDelegate next)
+    {
+        RequestRecord record = RequestRecord.Open(http);
+        http.Response.Headers.XContentTypeOptions = "nosniff";
+        try
+        {
+            await next(http);
+            if (http.Response.StatusCode >= 400 && !http.Response.HasStarted)
+            {
+                await WriteErrorAsync(http, Unrouted(http));
+            }
+        }
+        catch (ApiException error) when (!http.Response.HasStarted)
+        {
+            await WriteErrorAsync(http, error);
+        }
+        catch (BadHttpRequestException error) when (!http.Response.HasStarted)
+        {
+            await WriteErrorAsync(http, new ApiException(error.StatusCode, error.Message));
+        }
+        catch (Exception) when (http.RequestAborted.IsCancellationRequested)
+        {
+            record.Outcome ??= ClientWentAway;
+        }
+        catch (Exception error)
+        {
+            log.LogError(error, "{Id} failed", record.Id);
+            if (!http.Response.HasStarted)
+            {
+                await WriteErrorAsync(http, new ApiException(500, "The server failed on this request; its log says more."));
+            }
+            else
+            {
+                record.Outcome = 500;
+                http.Abort();
+            }
+        }
+        finally
+        {
+            Tell(http, record);
+        }
+    }
+
+    public static Task WriteErrorAsync(HttpContext http, ApiException error)
+    {
+        http.Response.StatusCode = error.Status;
+        if (error.RetryAfter is { } seconds)
+        {
+            http.Response.Headers.RetryAfter = seconds.ToString();
+        }
+
+        return Answer.JsonAsync(http, error.Body);
+    }
+
+    /// <summary>The error for a status that routing has set: no such path, or not with this method.</summary>
+    private static ApiException Unrouted(HttpContext http) => http.Response.StatusCode switch
+    {
+        404 => new(404, $"There is no {http.Request.Method} {http.Request.Path}. See /v1/models, /v1/completions, /v1/chat/completions, /tokenize, /detokenize, /health, /metrics."),
+        405 => new(405, $"{http.Request.Path} does not answer {http.Request.Method}; use {http.Response.Headers.Allow}."),
+        var status => new(status, $"The request was refused with status {status}."),
+    };
+
+    private void Tell(HttpContext http, RequestRecord record)
+    {
+        string endpoint = (http.Features.Get<IEndpointFeature>()?.Endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "other";
+        int status = record.Outcome ?? http.Response.StatusCode;
+        metrics.Answered(endpoint, status);
+        if (record.Generation is { } figures)
+        {
+            log.LogInformation(
+                "{Id} {Endpoint} {Status}: prompt {PromptTokens} ({CachedTokens} cached), {GeneratedTokens} tokens at {TokensPerSecond:F1} tok/s, {TokensPerBatch:F2} a batch, queued {QueueMs:F0} ms",
+                record.Id, endpoint, status, figures.PromptTokens, figures.CachedTokens, figures.GeneratedTokens, figures.TokensPerSecond, figures.TokensPerBatch, figures.QueueMs);
+        }
+        else
+        {
+            LogLevel level = status >= 500 ? LogLevel.Warning : endpoint is "/health" or "/metrics" ? LogLevel.Debug : LogLevel.Information;
+            log.Log(level, "{Id} {Endpoint} {Status}", record.Id, endpoint, status);
+        }
+    }
+}

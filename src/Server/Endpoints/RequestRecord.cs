@@ -1,0 +1,31 @@
+namespace Understory.Server.Endpoints;
+
+/// <summary>What is told of one HTTP request in the log and the metrics: figures, never text of prompts or answers.</summary>
+public sealed class RequestRecord(string id)
+{
+    public string Id { get; } = id;
+
+    /// <summary>Set where it differs from the response's status: an error in mid-stream, a client that went away (499).</summary>
+    public int? Outcome { get; set; }
+
+    public GenerationFigures? Generation { get; set; }
+
+    public static RequestRecord Of(HttpContext http) => (RequestRecord)http.Items[typeof(RequestRecord)]!;
+
+    /// <summary>
+    /// Gives the request its id, the client's own where it sent a usable one, and says it in the answer.
+    /// </summary>
+    public static RequestRecord Open(HttpContext http)
+    {
+        string? sent = http.Request.Headers["x-request-id"];
+        bool usable = sent is { Length: > 0 and <= 128 } && sent.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or ':');
+        var record = new RequestRecord(usable ? sent! : $"req_{Guid.NewGuid():N}");
+        http.Items[typeof(RequestRecord)] = record;
+        http.Response.Headers["x-request-id"] = record.Id;
+        return record;
+    }
+}
+
+/// <param name="QueueMs">Waiting for earlier requests.</param>
+public sealed record GenerationFigures(
+    int PromptTokens, int CachedTokens, int GeneratedTokens, double TokensPerSecond, double TokensPerBatch, double QueueMs);

@@ -1,0 +1,79 @@
+using System.Text;
+using System.Text.Json;
+using Understory.Server.Hosting;
+using Understory.Server.Observability;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary>Everything that answers at once, without the decoding thread.</summary>
+public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue, MetricsExposition metrics, ServerOptions options)
+{
+    /// <summary><c>GET /v1/models</c>: the model under its id and under each alias.</summary>
+    public Task ListModelsAsync(HttpContext http)
+    {
+        ServedModel model = decoding.Model;
+        return Answer.JsonAsync(http, new ModelsBody("list", [.. model.Aliases.Prepend(model.Id).Select(name => Describe(model, name))]));
+    }
+
+    /// <summary><c>GET /v1/models/{name}</c></summary>
+    public Task ShowModelAsync(HttpContext http)
+    {
+        string name = (string)http.Request.RouteValues["name"]!;
+        PromptReader.CheckModel(decoding.Model, name);
+        return Answer.JsonAsync(http, Describe(decoding.Model, name));
+    }
+
+    /// <summary><c>POST /tokenize</c>: <c>{"text" | "content" | "prompt": …, "with_pieces": bool}</c> to token ids.</summary>
+    public async Task TokenizeAsync(HttpContext http)
+    {
+        ServedModel model = decoding.Model;
+        using JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody));
+        var fields = new Fields(body.RootElement);
+        PromptReader.CheckModel(model, fields.Text("model"));
+        string text = fields.Text("text") ?? fields.Text("content") ?? fields.Text("prompt")
+            ?? throw ApiException.Invalid("text", "text is missing; send {\"text\": \"…\"}.");
+        int[] tokens = model.Tokenizer.Encode(text);
+        var texts = new TokenTexts(model.Tokenizer);
+        await Answer.JsonAsync(http, new TokenizeBody(
+            tokens, tokens.Length, model.Context, fields.Flag("with_pieces") is true ? [.. tokens.Select(texts.Name)] : null));
+    }
+
+    /// <summary><c>POST /detokenize</c>: <c>{"tokens": […]}</c> to text.</summary>
+    public async Task DetokenizeAsync(HttpContext http)
+    {
+        ServedModel model = decoding.Model;
+        using JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody));
+        var fields = new Fields(body.RootElement);
+        PromptReader.CheckModel(model, fields.Text("model"));
+        if (!fields.TryGet("tokens", out JsonElement tokens))
+        {
+            throw ApiException.Invalid("tokens", "tokens is missing; send {\"tokens\": [1, 2, 3]}.");
+        }
+
+        if (tokens.ValueKind != JsonValueKind.Array)
+        {
+            throw Fields.Wrong("tokens", tokens, "an array of token ids");
+        }
+
+        await Answer.JsonAsync(http, new DetokenizeBody(model.Tokenizer.Decode(CompletionRequest.ReadTokens(tokens, "tokens", model.Vocabulary))));
+    }
+
+    /// <summary><c>GET /health</c>: 200 when requests are taken; 503 while loading, with the stage, and while shutting down.</summary>
+    public Task HealthAsync(HttpContext http)
+    {
+        HealthBody body = queue.Draining ? new("draining") : decoding.Ready.IsCompletedSuccessfully ? new("ok") : new("loading", decoding.Stage);
+        http.Response.StatusCode = body.Status == "ok" ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        return Answer.JsonAsync(http, body);
+    }
+
+    /// <summary><c>GET /metrics</c></summary>
+    public Task MetricsAsync(HttpContext http)
+    {
+        http.Response.ContentType = MetricsExposition.ContentType;
+        return http.Response.WriteAsync(metrics.Render(), Encoding.UTF8);
+    }
+
+    private static ModelBody Describe(ServedModel model, string name) =>
+        new(name, "model", model.Created.ToUnixTimeSeconds(), "understory", model.Context);
+}

@@ -1,0 +1,167 @@
+using System.Diagnostics;
+using Understory.Decoding;
+using Understory.Decoding.Sequences;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Hosting;
+
+/// <summary>
+/// The decoding thread: loads the model, then takes one job after another from the queue. Nothing else touches the
+/// <see cref="DecodingLoop"/>; everything goes out through the jobs' channels.
+/// </summary>
+public sealed class DecodingService
+{
+    private readonly RequestQueue _queue;
+    private readonly Func<Action<string>, LoadedModel> _load;
+    private readonly ILogger<DecodingService> _log;
+    private readonly TaskCompletionSource<ServedModel> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Thread _thread;
+    private volatile string _stage = "starting";
+    private volatile int _keptTokens;
+
+    /// <param name="load">Loads what is to be served, on the decoding thread; tells its stages.</param>
+    public DecodingService(RequestQueue queue, Func<Action<string>, LoadedModel> load, ILogger<DecodingService> log)
+    {
+        _queue = queue;
+        _load = load;
+        _log = log;
+        _thread = new Thread(Run) { Name = "decoding", IsBackground = true };
+    }
+
+    /// <summary>Completes when requests are taken; fails as loading failed.</summary>
+    public Task<ServedModel> Ready => _ready.Task;
+
+    /// <summary>What is being loaded.</summary>
+    public string Stage => _stage;
+
+    /// <summary>Tokens whose keys and values are kept for later prompts.</summary>
+    public int KeptTokens => _keptTokens;
+
+    /// <exception cref="ApiException">503: still loading.</exception>
+    public ServedModel Model => _ready.Task.IsCompletedSuccessfully
+        ? _ready.Task.Result
+        : throw ApiException.Unavailable($"The server is loading: {Stage}.", "loading");
+
+    public void Start() => _thread.Start();
+
+    /// <summary>From here on requests are taken.</summary>
+    internal void Announce(ServedModel model)
+    {
+        _stage = "ready";
+        _ready.SetResult(model);
+    }
+
+    /// <summary>Waits for the thread to end; it does once the queue is drained.</summary>
+    public bool Join(TimeSpan limit) => !_thread.IsAlive || _thread.Join(limit);
+
+    private void Run()
+    {
+        LoadedModel loaded;
+        try
+        {
+            loaded = _load(stage => _stage = stage);
+        }
+        catch (Exception e)
+        {
+            _ready.SetException(e);
+            return;
+        }
+
+        using (loaded)
+        {
+            Announce(loaded.Served);
+            while (_queue.Take(out GenerationJob? job))
+            {
+                long start = Stopwatch.GetTimestamp();
+                Decode(loaded.Loop, job);
+                _queue.Finish(Stopwatch.GetElapsedTime(start));
+            }
+        }
+    }
+
+    private void Decode(DecodingLoop loop, GenerationJob job)
+    {
+        try
+        {
+            for (int choice = 0; choice < job.Choices.Count && !job.Ended; choice++)
+            {
+                Decode(loop, job, choice);
+            }
+
+            job.End();
+        }
+        catch (ArgumentException e)
+        {
+            job.End(ApiException.Invalid(e.ParamName ?? "", e.Message));
+        }
+        catch (Exception e)
+        {
+            _log.LogError(e, "Decoding failed");
+            job.End(new ApiException(500, "Decoding failed; the server's log says more."));
+        }
+    }
+
+    /// <summary>One choice: prefill, then step by step, until it ends or nobody wants it any more.</summary>
+    private void Decode(DecodingLoop loop, GenerationJob job, int choice)
+    {
+        Sequence sequence = loop.Begin(job.Choices[choice]);
+        try
+        {
+            var progress = new Progress(job, choice, sequence);
+            while (sequence.Prefilling && !job.Ended)
+            {
+                loop.Step(sequence);
+                progress.Tell(loop.LastStep);
+            }
+
+            job.Send(new PromptRead(choice, sequence.CachedTokens));
+            while (!sequence.Finished && !job.Ended)
+            {
+                loop.Step(sequence);
+                progress.Tell(loop.LastStep);
+            }
+
+            if (sequence.Finished)
+            {
+                job.Send(new ChoiceFinished(
+                    choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics));
+            }
+        }
+        finally
+        {
+            loop.End(sequence);
+            _keptTokens = loop.CachedTokens;
+        }
+    }
+
+    /// <summary>What of a sequence has been told already.</summary>
+    private sealed class Progress(GenerationJob job, int choice, Sequence sequence)
+    {
+        private readonly bool _logProbs = job.Choices[choice].TopLogProbs >= 0;
+        private int _characters;
+        private int _tokens;
+        private int _logProbsTold;
+
+        public void Tell(StepReport step)
+        {
+            string text = sequence.TakeText();
+            _characters += text.Length;
+            int tokens = sequence.GeneratedTokens - _tokens;
+            _tokens += tokens;
+            job.Send(new StepDone(choice, text, tokens, _logProbs ? TakeLogProbs() : [], step, Stopwatch.GetTimestamp()));
+        }
+
+        /// <summary>Those whose text is out: a token that is held back may still fall to a stop string.</summary>
+        private List<TokenLogProb> TakeLogProbs()
+        {
+            var taken = new List<TokenLogProb>();
+            while (_logProbsTold < sequence.LogProbs.Count
+                && (sequence.Finished || sequence.LogProbs[_logProbsTold].TextOffset < _characters))
+            {
+                taken.Add(sequence.LogProbs[_logProbsTold++]);
+            }
+
+            return taken;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+using Understory.Decoding;
+using Understory.Decoding.Sequences;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Hosting;
+
+/// <summary>What the decoding thread tells the one who waits for a choice.</summary>
+/// <param name="Choice">Index into the job's requests.</param>
+public abstract record GenerationEvent(int Choice);
+
+/// <summary>The prompt is known to the model.</summary>
+public sealed record PromptRead(int Choice, int CachedTokens) : GenerationEvent(Choice);
+
+/// <summary>A decoding step.</summary>
+/// <param name="Text">Text that became certain; empty where all is still held back.</param>
+/// <param name="Tokens">Tokens that the step added to the answer.</param>
+/// <param name="LogProbs">Of the tokens in the text, where wanted.</param>
+/// <param name="Timestamp">When, by <see cref="Stopwatch.GetTimestamp"/>.</param>
+public sealed record StepDone(int Choice, string Text, int Tokens, IReadOnlyList<TokenLogProb> LogProbs, StepReport Report, long Timestamp)
+    : GenerationEvent(Choice);
+
+public sealed record ChoiceFinished(int Choice, FinishReason Reason, int PromptTokens, int CachedTokens, int GeneratedTokens, SequenceStatistics Statistics)
+    : GenerationEvent(Choice);
+
+/// <summary>Nothing has happened for a while; sent by a timer, not by the decoding thread.</summary>
+public sealed record StillWorking() : GenerationEvent(0);
+
+/// <summary>
+/// One HTTP request's share of the decoding thread: its choices, decoded one after another, and the channel on which their text comes back.
+/// The HTTP side reads <see cref="Events"/> and may <see cref="End"/> at any time; the decoding thread notices after the step it is in.
+/// </summary>
+public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
+{
+    private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>(
+        new UnboundedChannelOptions { SingleReader = true });
+
+    private long _startedAt;
+    private bool _ended;
+
+    public IReadOnlyList<GenerationRequest> Choices { get; } = choices;
+
+    /// <summary>By <see cref="Stopwatch.GetTimestamp"/>.</summary>
+    public long EnqueuedAt { get; } = Stopwatch.GetTimestamp();
+
+    /// <summary>From enqueueing to the first step; so far, while it still waits.</summary>
+    public TimeSpan QueueTime => Stopwatch.GetElapsedTime(
+        EnqueuedAt, Volatile.Read(ref _startedAt) is var started and > 0 ? started : Stopwatch.GetTimestamp());
+
+    /// <summary>Completes after the last choice, or with the exception that ended the job early.</summary>
+    public ChannelReader<GenerationEvent> Events => _events.Reader;
+
+    /// <summary>Nobody waits for more: finished, failed or given up.</summary>
+    public bool Ended => Volatile.Read(ref _ended);
+
+    /// <summary>The decoding thread takes it up.</summary>
+    public void Start() => Volatile.Write(ref _startedAt, Stopwatch.GetTimestamp());
+
+    public void Send(GenerationEvent item) => _events.Writer.TryWrite(item);
+
+    /// <summary>Ends the job; events already sent can still be read.</summary>
+    /// <param name="error">Why, if it did not finish: an <see cref="ApiException"/> is told to the client.</param>
+    public void End(Exception? error = null)
+    {
+        Volatile.Write(ref _ended, true);
+        _events.Writer.TryComplete(error);
+    }
+}

@@ -1,0 +1,162 @@
+using System.Security.Cryptography;
+using System.Text;
+using Understory.Decoding;
+using Understory.Decoding.Drafters;
+using Understory.Models.Architecture;
+using Understory.Models.Kernels;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Hosting;
+
+/// <summary>Everything that was loaded, and the loop that runs it; belongs to one thread.</summary>
+public sealed record LoadedModel(
+    ServedModel Served, DecodingLoop Loop, LanguageModel Target, LanguageModel? Draft, NgramModel? Ngram, IKernels Kernels) : IDisposable
+{
+    public void Dispose()
+    {
+        Loop.Dispose();
+        Draft?.Dispose();
+        Target.Dispose();
+        Kernels.Dispose();
+    }
+}
+
+/// <summary>From options to a model that decodes. Every failure is a <see cref="StartupException"/> whose message is one line.</summary>
+public sealed class ModelLoading(ServerOptions options)
+{
+    private const string NoDrafter = "none";
+    private readonly List<string> _report = [];
+
+    /// <summary>What was chosen, and why: one line each, complete after <see cref="Load"/>.</summary>
+    public IReadOnlyList<string> Report => _report;
+
+    /// <param name="stage">Is told what is being done.</param>
+    /// <exception cref="StartupException">A file is missing or unusable, or the machine lacks what was asked for.</exception>
+    public LoadedModel Load(Action<string> stage)
+    {
+        try
+        {
+            return LoadParts(stage);
+        }
+        catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or OutOfMemoryException)
+        {
+            throw new StartupException(e.Message, e);
+        }
+    }
+
+    private LoadedModel LoadParts(Action<string> stage)
+    {
+        bool demo = options.Model is null;
+        string targetPath = Existing(options.Model ?? DemoBundle.Target, "--model");
+        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, "--draft");
+        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, "--ngram");
+
+        stage("choosing kernels");
+        IKernels kernels = CreateKernels();
+
+        stage("reading the target model");
+        LanguageModel target = ModelLoader.Load(targetPath, kernels, new LoadOptions { Context = options.Context });
+        Note($"Target: {Describe(target)} from {targetPath}");
+        LanguageModel? draft = null;
+        if (draftPath is not null)
+        {
+            stage("reading the draft model");
+            draft = ModelLoader.Load(draftPath, kernels, new LoadOptions());
+            Note($"Draft: {Describe(draft)} from {draftPath}");
+        }
+
+        NgramModel? ngram = null;
+        if (ngramPath is not null)
+        {
+            stage("reading the n-gram table");
+            ngram = NgramModel.Load(ngramPath);
+            Note($"N-gram: {ngramPath}");
+        }
+
+        stage("measuring the cost of passes");
+        var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
+        SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
+        if (!modes.Contains(options.Speculation))
+        {
+            throw new StartupException($"--speculation {options.Speculation.ToString().ToLowerInvariant()} needs a drafter that was not given: see --draft and --ngram.");
+        }
+
+        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
+    }
+
+    private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
+    {
+        string id = demo ? DemoBundle.Name : target.Name;
+        return new ServedModel(
+            id,
+            [.. options.Aliases.Where(alias => alias != id).Distinct()],
+            target.Tokenizer,
+            new ChatFormat(target.Tokenizer),
+            target.Defaults,
+            target.Config.VocabularySize,
+            loop.ContextLength,
+            target.Tokenizer.BosId ?? target.Config.BosTokenId ?? target.Tokenizer.EosId,
+            Fingerprint(path, kernels),
+            DateTimeOffset.UtcNow,
+            modes.ToHashSet());
+    }
+
+    private IKernels CreateKernels()
+    {
+        string device = options.Device;
+        if (device.StartsWith("cuda", StringComparison.Ordinal) && KernelCatalog.Available.All(set => set.Name != "cuda"))
+        {
+            throw new StartupException($"--device {device}: this machine has no CUDA kernels; it has {string.Join(", ", KernelCatalog.Available.Select(set => set.Name))}.");
+        }
+
+        IKernels kernels = KernelCatalog.Create(device.StartsWith("cuda", StringComparison.Ordinal) ? "cuda" : null, options.Threads ?? 0);
+        string reason = KernelCatalog.Available.FirstOrDefault(set => set.Name == kernels.Name)?.Reason ?? "";
+        string forced = Environment.GetEnvironmentVariable(KernelCatalog.Variable) is { Length: > 0 } ? $"{KernelCatalog.Variable} asks for it" : "the best of this machine";
+        Note($"Kernels: {kernels.Name} ({reason}), {forced}; threads: {options.Threads ?? Environment.ProcessorCount} ({(options.Threads is null ? "all cores" : "--threads")})");
+        return kernels;
+    }
+
+    /// <summary>A drafter's path: what was said, else the bundle's if it is there.</summary>
+    private static string? Optional(string? said, string? bundled, string flag) => said switch
+    {
+        NoDrafter => null,
+        null => bundled is not null && Path.Exists(bundled) ? bundled : null,
+        _ => Existing(said, flag),
+    };
+
+    private static string Existing(string path, string flag) =>
+        Path.Exists(path) ? path : throw new StartupException($"{flag}: there is no '{path}'.");
+
+    private static string Describe(LanguageModel model) =>
+        $"{model.Name}, {model.Config.Layers} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}";
+
+    private void Note(string line) => _report.Add(line);
+
+    /// <summary>
+    /// A hash of kernel set, version and weights: of the latter length and evenly spread samples, since reading gigabytes would take longer than
+    /// the start does.
+    /// </summary>
+    private static string Fingerprint(string path, IKernels kernels)
+    {
+        const int Samples = 64;
+        const int SampleBytes = 4096;
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {typeof(ModelLoading).Assembly.GetName().Version}"));
+        IEnumerable<string> files = File.Exists(path)
+            ? [path]
+            : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors").Order(StringComparer.Ordinal);
+        byte[] buffer = new byte[SampleBytes];
+        foreach (string file in files)
+        {
+            using FileStream stream = File.OpenRead(file);
+            hash.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)} {stream.Length}"));
+            for (int i = 0; i < Samples; i++)
+            {
+                stream.Position = stream.Length * i / Samples;
+                hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, SampleBytes, throwOnEndOfStream: false));
+            }
+        }
+
+        return "fp_" + Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 8));
+    }
+}

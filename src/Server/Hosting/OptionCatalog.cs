@@ -1,0 +1,47 @@
+namespace Understory.Server.Hosting;
+
+/// <summary>
+/// One option under its three spellings: the flag <c>--max-queue</c>, the variable <c>UNDERSTORY_MAX_QUEUE</c> and the key <c>max-queue</c>
+/// in section <c>Understory</c> of appsettings.json.
+/// </summary>
+/// <param name="Name">Without dashes in front: "max-queue".</param>
+/// <param name="Value">What the help calls its value; null: a switch.</param>
+/// <param name="ServerOnly">It concerns HTTP alone, so only <c>serve</c> knows it.</param>
+public sealed record OptionSpec(string Name, string? Value, string Help, bool ServerOnly = false)
+{
+    public string Flag => "--" + Name;
+
+    public string Variable => "UNDERSTORY_" + Name.ToUpperInvariant().Replace('-', '_');
+}
+
+/// <summary>Every option there is, in the order in which the help lists them.</summary>
+public static class OptionCatalog
+{
+    public static IReadOnlyList<OptionSpec> All { get; } =
+    [
+        new("model", "PATH", "Target model: a Hugging Face folder or a .gguf file. Default: the demo bundle."),
+        new("draft", "PATH", "Draft model of the same vocabulary; 'none' drops the bundle's."),
+        new("ngram", "FILE", "N-gram table of the same vocabulary; 'none' drops the bundle's."),
+        new("speculation", "MODE", "auto, off, ngram, draft or staged. Default: auto."),
+        new("device", "DEVICE", "auto, cpu, cuda or cuda:N. Default: auto."),
+        new("threads", "N", "Threads of the CPU kernels. Default: all cores."),
+        new("context", "N", "Most tokens of prompt and output together. Default: the model's own."),
+        new("prefix-cache-mb", "N", "Memory for the keys and values of earlier prompts, in MiB. Default: 512."),
+        new("alias", "NAME", "A further name that requests may use for the model."),
+        new("host", "HOST", "Address to listen on. Default: 127.0.0.1.", ServerOnly: true),
+        new("port", "N", "Port to listen on; 0 picks a free one. Default: 8080.", ServerOnly: true),
+        new("api-key", "KEY", "A key that requests must carry.", ServerOnly: true),
+        new("api-key-file", "FILE", "A file with one key a line.", ServerOnly: true),
+        new("allow-anonymous", null, "Listen beyond loopback without a key.", ServerOnly: true),
+        new("allowed-hosts", "NAMES", "Further Host and Origin names to answer, separated by commas; '*' answers all.", ServerOnly: true),
+        new("max-queue", "N", "Requests that may wait beside the running one. Default: 64.", ServerOnly: true),
+        new("drain-seconds", "N", "How long a running request may take to finish after SIGTERM. Default: 30.", ServerOnly: true),
+        new("request-seconds", "N", "Longest time of one request, waiting included. Default: no limit.", ServerOnly: true),
+    ];
+}
+
+/// <summary>The caller asked for something that cannot be: one line for stderr, exit code 2.</summary>
+public sealed class UsageException(string message) : Exception(message);
+
+/// <summary>The machine or the files do not allow what was asked: one line for stderr, exit code 1.</summary>
+public sealed class StartupException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,142 @@
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Serilog.Extensions.Logging;
+using Understory.Server.Endpoints;
+using Understory.Server.Observability;
+
+namespace Understory.Server.Hosting;
+
+/// <summary>
+/// One server: Kestrel in front, the queue and the decoding thread behind. It listens at once, so that <c>/health</c> can tell what is being
+/// loaded, and takes requests when <see cref="DecodingService.Ready"/>.
+/// </summary>
+public sealed class ServerApp : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly ServerOptions _options;
+    private readonly ServerMetrics _metrics;
+    private readonly MetricsExposition _exposition;
+
+    /// <param name="load">Loads the model, on the decoding thread; tells its stages.</param>
+    /// <param name="logger">Null: no log.</param>
+    public ServerApp(ServerOptions options, Func<Action<string>, LoadedModel> load, Serilog.ILogger? logger = null)
+    {
+        _options = options;
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            // Bodies are measured where they are read, so that the client of one too large still gets its answer.
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Listen(options.Address, options.Port);
+        });
+        builder.Services.AddRoutingCore();
+        builder.Services.AddLogging();
+        if (logger is not null)
+        {
+            builder.Logging.AddProvider(new SerilogLoggerProvider(logger));
+        }
+
+        // The process decides when to stop (see DrainAsync), not the host.
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
+        Queue = new RequestQueue(options.MaxQueue);
+        _app = builder.Build();
+        Decoding = new DecodingService(Queue, load, _app.Services.GetRequiredService<ILogger<DecodingService>>());
+        _exposition = new MetricsExposition(meter => ReferenceEquals(meter.Scope, this));
+        _metrics = new ServerMetrics(this, () => Queue.Depth, () => Decoding.KeptTokens);
+        _metrics.Zero();
+        Map();
+    }
+
+    public RequestQueue Queue { get; }
+
+    public DecodingService Decoding { get; }
+
+    /// <summary>Where it listens, with the port that was really taken.</summary>
+    public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+
+    /// <summary>Listens, and begins to load.</summary>
+    /// <exception cref="StartupException">The address cannot be had.</exception>
+    public async Task StartAsync()
+    {
+        await ListenAsync();
+        Decoding.Start();
+    }
+
+    /// <summary>Listens only: for tests that play the decoding thread themselves.</summary>
+    public async Task ListenAsync()
+    {
+        try
+        {
+            await _app.StartAsync();
+        }
+        catch (Exception e) when (e is IOException or SocketException)
+        {
+            throw new StartupException(
+                e.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException
+                    ? $"Port {_options.Port} on {_options.Host} is taken; choose another with --port (0 picks a free one)."
+                    : $"Cannot listen on {_options.Host}, port {_options.Port}: {e.Message}",
+                e);
+        }
+    }
+
+    /// <summary>
+    /// Goes down in good order: new and waiting requests get 503, the running one may finish within <c>--drain-seconds</c>, then it is ended too.
+    /// </summary>
+    public async Task DrainAsync()
+    {
+        Task idle = Queue.DrainAsync();
+        if (await Task.WhenAny(idle, Task.Delay(_options.Drain)) != idle)
+        {
+            Queue.Interrupt();
+        }
+
+        // Answers on their way out are finished by Kestrel.
+        await _app.StopAsync();
+        Decoding.Join(TimeSpan.FromSeconds(5));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _ = Queue.DrainAsync();
+        Queue.Interrupt();
+        await _app.DisposeAsync();
+        Decoding.Join(TimeSpan.FromSeconds(5));
+        _exposition.Dispose();
+        _metrics.Dispose();
+    }
+
+    private void Map()
+    {
+        var pipeline = new RequestPipeline(_metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
+        var guard = new AccessGuard(_options);
+        _app.Use(pipeline.InvokeAsync);
+        _app.Use((HttpContext http, RequestDelegate next) =>
+        {
+            guard.Check(http.Request);
+            return next(http);
+        });
+
+        var responder = new GenerationResponder(Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
+        var completions = new CompletionsEndpoint(Decoding, responder, _options);
+        var chat = new ChatEndpoint(Decoding, responder, _options);
+        var small = new SmallEndpoints(Decoding, Queue, _exposition, _options);
+        _app.MapPost("/v1/completions", completions.InvokeAsync);
+        _app.MapPost("/v1/chat/completions", chat.InvokeAsync);
+        _app.MapGet("/v1/models", small.ListModelsAsync);
+        _app.MapGet("/v1/models/{**name}", small.ShowModelAsync);
+        _app.MapPost("/tokenize", small.TokenizeAsync);
+        _app.MapPost("/detokenize", small.DetokenizeAsync);
+        _app.MapGet("/health", small.HealthAsync);
+        _app.MapGet("/metrics", small.MetricsAsync);
+    }
+
+    private sealed class NoLifetime : IHostLifetime
+    {
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    }
+}

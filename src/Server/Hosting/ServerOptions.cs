@@ -1,0 +1,142 @@
+using System.Net;
+using Understory.Decoding;
+
+namespace Understory.Server.Hosting;
+
+/// <summary>Everything that can be chosen when a process starts. See <see cref="OptionCatalog"/> for what each option means.</summary>
+public sealed record ServerOptions
+{
+    /// <summary>Null: the bundle's target.</summary>
+    public string? Model { get; init; }
+
+    /// <summary>Null: the bundle's where the bundle's target serves, else none. "none": none.</summary>
+    public string? Draft { get; init; }
+
+    /// <summary>As <see cref="Draft"/>.</summary>
+    public string? Ngram { get; init; }
+
+    public SpeculationMode Speculation { get; init; } = SpeculationMode.Auto;
+
+    /// <summary>"auto", "cpu", "cuda" or "cuda:N".</summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary>Null: all cores.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>Tokens; null: what the model was made for.</summary>
+    public int? Context { get; init; }
+
+    public int PrefixCacheMegabytes { get; init; } = 512;
+
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    public string Host { get; init; } = "127.0.0.1";
+
+    public int Port { get; init; } = 8080;
+
+    public IReadOnlyList<string> ApiKeys { get; init; } = [];
+
+    public bool AllowAnonymous { get; init; }
+
+    public IReadOnlyList<string> AllowedHosts { get; init; } = [];
+
+    /// <summary>Places beside the running request.</summary>
+    public int MaxQueue { get; init; } = 64;
+
+    public TimeSpan Drain { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>From arrival on; null: no limit.</summary>
+    public TimeSpan? RequestLimit { get; init; }
+
+    /// <summary>A stream that has had nothing to say for this long gets a comment.</summary>
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longest request body, in bytes.</summary>
+    public long MaxBody { get; init; } = 8 << 20;
+
+    /// <summary>The address that <see cref="Host"/> stands for.</summary>
+    public IPAddress Address => Host switch
+    {
+        "localhost" => IPAddress.Loopback,
+        "*" or "+" => IPAddress.Any,
+        _ => IPAddress.Parse(Host),
+    };
+
+    public bool IsLoopback => IPAddress.IsLoopback(Address);
+
+    /// <exception cref="UsageException">A value that cannot be, or a combination that must not be.</exception>
+    /// <exception cref="StartupException">The key file cannot be read.</exception>
+    public static ServerOptions From(OptionSource source)
+    {
+        var defaults = new ServerOptions();
+        var options = new ServerOptions
+        {
+            Model = source.Text("model"),
+            Draft = source.Text("draft"),
+            Ngram = source.Text("ngram"),
+            Speculation = source.Choice("speculation", defaults.Speculation),
+            Device = source.Text("device")?.ToLowerInvariant() ?? defaults.Device,
+            Threads = source.Integer("threads", 1, 1024),
+            Context = source.Integer("context", 1),
+            PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
+            Aliases = source.List("alias"),
+            Host = source.Text("host") ?? defaults.Host,
+            Port = source.Integer("port", 0, 65535) ?? defaults.Port,
+            ApiKeys = [.. source.Values("api-key"), .. KeysIn(source.Text("api-key-file"))],
+            AllowAnonymous = source.Switch("allow-anonymous"),
+            AllowedHosts = source.List("allowed-hosts"),
+            MaxQueue = source.Integer("max-queue", 0, 100_000) ?? defaults.MaxQueue,
+            Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
+            RequestLimit = source.Integer("request-seconds", 1, 86_400) is { } limit ? TimeSpan.FromSeconds(limit) : null,
+        };
+        return options.Checked();
+    }
+
+    private ServerOptions Checked()
+    {
+        if (Host is not ("localhost" or "*" or "+") && !IPAddress.TryParse(Host, out _))
+        {
+            throw new UsageException($"--host must be an IP address, localhost or *, not '{Host}'.");
+        }
+
+        if (Device is not ("auto" or "cpu" or "cuda") && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
+        {
+            throw new UsageException($"--device must be auto, cpu, cuda or cuda:N, not '{Device}'.");
+        }
+
+        if (ApiKeys.Any(key => key.Trim().Length == 0))
+        {
+            throw new UsageException("--api-key must not be empty.");
+        }
+
+        return this;
+    }
+
+    /// <summary>Refuses to serve beyond loopback without a key.</summary>
+    /// <exception cref="UsageException">No key, and not <see cref="AllowAnonymous"/>.</exception>
+    public void RequireSafeAddress()
+    {
+        if (!IsLoopback && ApiKeys.Count == 0 && !AllowAnonymous)
+        {
+            throw new UsageException($"--host {Host} can be reached from outside: give --api-key or --api-key-file, or say --allow-anonymous.");
+        }
+    }
+
+    private static string[] KeysIn(string? path)
+    {
+        if (path is null)
+        {
+            return [];
+        }
+
+        try
+        {
+            string[] keys = [.. File.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
+            return keys.Length > 0 ? keys : throw new StartupException($"--api-key-file {path} holds no key.");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StartupException($"--api-key-file {path} cannot be read: {e.Message}", e);
+        }
+    }
+}

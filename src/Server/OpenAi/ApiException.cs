@@ -1,0 +1,31 @@
+namespace Understory.Server.OpenAi;
+
+/// <summary>A request that cannot be served: answered with <see cref="Status"/> and OpenAI's error object.</summary>
+/// <param name="status">HTTP status.</param>
+/// <param name="message">What is wrong, and what to do about it.</param>
+/// <param name="parameter">The field of the request that is to blame, if one is.</param>
+/// <param name="code">OpenAI's machine-readable reason, if it has one.</param>
+public sealed class ApiException(int status, string message, string? parameter = null, string? code = null) : Exception(message)
+{
+    public int Status { get; } = status;
+
+    /// <summary>Seconds after which the same request may succeed; null: it will not.</summary>
+    public int? RetryAfter { get; init; }
+
+    public ApiErrorBody Body => new(new ApiError(Message, TypeOf(Status), parameter, code));
+
+    public static ApiException Invalid(string parameter, string message, string? code = null) => new(400, message, parameter, code);
+
+    public static ApiException Unavailable(string message, string code, int retryAfter = 1) => new(503, message, code: code) { RetryAfter = retryAfter };
+
+    /// <summary>The error type that OpenAI gives with a status.</summary>
+    public static string TypeOf(int status) => status switch
+    {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        >= 500 => "server_error",
+        _ => "invalid_request_error",
+    };
+}

@@ -1,0 +1,78 @@
+using System.Buffers;
+using System.Diagnostics;
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Understory.Server.OpenAi;
+
+/// <summary>
+/// A response of server-sent events. The status line goes out with the first event or comment, so a request that fails before it has
+/// anything to say is still answered with a plain error.
+/// </summary>
+public sealed class EventStream(HttpResponse response)
+{
+    private PipeWriter? _body;
+    private long _lastSent = Stopwatch.GetTimestamp();
+
+    public bool Started => _body is not null;
+
+    /// <summary>Nothing was sent for about as long as <paramref name="span"/>.</summary>
+    public bool Quiet(TimeSpan span) => Stopwatch.GetElapsedTime(_lastSent) > 0.9 * span;
+
+    /// <summary>Sends <c>data: {json}</c>.</summary>
+    public Task SendAsync(object body)
+    {
+        PipeWriter output = Open();
+        output.Write("data: "u8);
+        Json.Write(output, body);
+        output.Write("\n\n"u8);
+        return FlushAsync(output);
+    }
+
+    /// <summary>Ends the stream as OpenAI does.</summary>
+    public Task SendDoneAsync() => SendAsync("data: [DONE]\n\n"u8);
+
+    /// <summary>A comment, which clients skip: it keeps proxies and timeouts calm.</summary>
+    public Task SendCommentAsync() => SendAsync(": waiting\n\n"u8);
+
+    /// <summary>
+    /// Tells of an error in mid-stream: an event, and then the connection breaks without <c>[DONE]</c>, since some clients look at
+    /// neither the event nor the missing end.
+    /// </summary>
+    public async Task FailAsync(ApiException error)
+    {
+        await SendAsync(error.Body);
+        // The event is in the transport's hands now, not yet on the wire; an abort would overtake it.
+        await Task.Delay(100);
+        response.HttpContext.Abort();
+    }
+
+    private Task SendAsync(ReadOnlySpan<byte> bytes)
+    {
+        PipeWriter output = Open();
+        output.Write(bytes);
+        return FlushAsync(output);
+    }
+
+    private async Task FlushAsync(PipeWriter output)
+    {
+        _lastSent = Stopwatch.GetTimestamp();
+        await output.FlushAsync();
+    }
+
+    private PipeWriter Open()
+    {
+        if (_body is null)
+        {
+            response.StatusCode = StatusCodes.Status200OK;
+            response.ContentType = "text/event-stream; charset=utf-8";
+            response.Headers.CacheControl = "no-cache";
+            // Reverse proxies of the nginx kind hold streams back without it.
+            response.Headers["X-Accel-Buffering"] = "no";
+            response.HttpContext.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+            _body = response.BodyWriter;
+        }
+
+        return _body;
+    }
+}

@@ -1,0 +1,39 @@
+using System.Buffers;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Understory.Server.OpenAi;
+
+/// <summary>
+/// How records become JSON: snake_case, absent where null, and text as readable UTF-8. (The relaxed encoder is safe here: every answer is
+/// declared JSON or an event stream, never HTML.)
+/// </summary>
+[JsonSerializable(typeof(ApiErrorBody))]
+[JsonSerializable(typeof(CompletionBody))]
+[JsonSerializable(typeof(ChatBody))]
+[JsonSerializable(typeof(ChatChunk))]
+[JsonSerializable(typeof(ModelBody))]
+[JsonSerializable(typeof(ModelsBody))]
+[JsonSerializable(typeof(TokenizeBody))]
+[JsonSerializable(typeof(DetokenizeBody))]
+[JsonSerializable(typeof(HealthBody))]
+public sealed partial class Json : JsonSerializerContext
+{
+    public static Json Context { get; } = new(new JsonSerializerOptions
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Converters = { new ReadableText() },
+    });
+
+    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+
+    /// <summary>Writes <paramref name="body"/> without a line break.</summary>
+    public static void Write(IBufferWriter<byte> output, object body)
+    {
+        using var writer = new Utf8JsonWriter(output, Writing);
+        JsonSerializer.Serialize(writer, body, body.GetType(), Context);
+    }
+}

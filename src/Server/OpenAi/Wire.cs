@@ -1,0 +1,135 @@
+using System.Text.Json.Serialization;
+
+namespace Understory.Server.OpenAi;
+
+// What goes over the wire, in OpenAI's names (snake_case by policy). Fields that OpenAI's schema requires are written even when null; extensions
+// that have nothing to say are left out.
+
+public sealed record ApiErrorBody(ApiError Error);
+
+public sealed record ApiError(
+    string Message,
+    string Type,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Param,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Code);
+
+public sealed record PromptTokensDetails(int CachedTokens);
+
+/// <summary>Tokens of the prompts (each counted once, whatever <c>n</c>) and of all choices.</summary>
+public sealed record Usage(int PromptTokens, int CompletionTokens, int TotalTokens, PromptTokensDetails PromptTokensDetails);
+
+/// <param name="Name">The stage that proposed: "ngram", "draft", …</param>
+/// <param name="Ms">Time spent proposing.</param>
+public sealed record StageTimings(string Name, long Proposed, long Accepted, long Passes, double Ms);
+
+/// <summary>Where the time went and what speculation gave, summed over the choices.</summary>
+/// <param name="QueueMs">Waiting for the requests before.</param>
+/// <param name="PromptN">Prompt tokens evaluated.</param>
+/// <param name="CacheN">Prompt tokens found in the prefix cache.</param>
+/// <param name="PredictedN">Tokens generated.</param>
+/// <param name="TargetPasses">Forward passes of the target while decoding.</param>
+/// <param name="TokensPerBatch">Tokens generated per target pass.</param>
+/// <param name="DraftN">Tokens proposed by all stages.</param>
+public sealed record Timings(
+    double QueueMs,
+    int PromptN,
+    int CacheN,
+    double PromptMs,
+    int PredictedN,
+    double PredictedMs,
+    double PredictedPerSecond,
+    long TargetPasses,
+    double TokensPerBatch,
+    long DraftN,
+    long DraftNAccepted,
+    IReadOnlyList<StageTimings> Stages);
+
+/// <summary><c>logprobs</c> of a completion: parallel arrays, one entry per token.</summary>
+public sealed record CompletionLogProbs(
+    IReadOnlyList<string> Tokens,
+    IReadOnlyList<float> TokenLogprobs,
+    IReadOnlyList<IReadOnlyDictionary<string, float>> TopLogprobs,
+    IReadOnlyList<int> TextOffset);
+
+public sealed record CompletionChoice(
+    int Index,
+    string Text,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] CompletionLogProbs? Logprobs,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? FinishReason);
+
+/// <summary>A whole completion, or one chunk of its stream.</summary>
+public sealed record CompletionBody(
+    string Id,
+    string Object,
+    long Created,
+    string Model,
+    string SystemFingerprint,
+    IReadOnlyList<CompletionChoice> Choices,
+    Usage? Usage = null,
+    ulong? Seed = null,
+    Timings? Timings = null);
+
+public sealed record TokenLogProbBody(string Token, float Logprob, IReadOnlyList<int> Bytes);
+
+public sealed record ChosenLogProbBody(string Token, float Logprob, IReadOnlyList<int> Bytes, IReadOnlyList<TokenLogProbBody> TopLogprobs);
+
+/// <summary><c>logprobs</c> of a chat completion.</summary>
+public sealed record ChatLogProbs(
+    IReadOnlyList<ChosenLogProbBody> Content,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Refusal = null);
+
+public sealed record ChatAnswer(
+    string Role,
+    string Content,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Refusal = null);
+
+public sealed record ChatChoice(
+    int Index,
+    ChatAnswer Message,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] ChatLogProbs? Logprobs,
+    string FinishReason);
+
+public sealed record ChatDelta(string? Role = null, string? Content = null);
+
+public sealed record ChatChunkChoice(
+    int Index,
+    ChatDelta Delta,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] ChatLogProbs? Logprobs,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? FinishReason);
+
+/// <summary>A whole chat completion.</summary>
+public sealed record ChatBody(
+    string Id,
+    string Object,
+    long Created,
+    string Model,
+    string SystemFingerprint,
+    IReadOnlyList<ChatChoice> Choices,
+    Usage Usage,
+    ulong Seed,
+    Timings Timings);
+
+/// <summary>One chunk of a chat completion's stream.</summary>
+public sealed record ChatChunk(
+    string Id,
+    string Object,
+    long Created,
+    string Model,
+    string SystemFingerprint,
+    IReadOnlyList<ChatChunkChoice> Choices,
+    Usage? Usage = null,
+    ulong? Seed = null,
+    Timings? Timings = null);
+
+public sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength);
+
+public sealed record ModelsBody(string Object, IReadOnlyList<ModelBody> Data);
+
+/// <param name="Pieces">The bytes of each token as text, on request.</param>
+public sealed record TokenizeBody(IReadOnlyList<int> Tokens, int Count, int MaxModelLen, IReadOnlyList<string>? Pieces = null);
+
+public sealed record DetokenizeBody(string Text);
+
+/// <param name="Status">"ok", "loading" or "draining".</param>
+/// <param name="Stage">What is being loaded.</param>
+public sealed record HealthBody(string Status, string? Stage = null);

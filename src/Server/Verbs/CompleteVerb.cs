@@ -1,0 +1,103 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Understory.Decoding;
+using Understory.Decoding.Sampling;
+using Understory.Server.Endpoints;
+using Understory.Server.Hosting;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Verbs;
+
+/// <summary><c>understory complete</c>: one prompt, its completion to stdout as it comes, the figures to stderr.</summary>
+public static class CompleteVerb
+{
+    private static readonly Argument<string[]> Words = new("prompt")
+    {
+        Description = "The prompt; without one it is read from stdin.",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    private static readonly Option<int> MaxTokens = new("--max-tokens") { Description = "Most tokens to generate.", DefaultValueFactory = _ => 128, HelpName = "N" };
+    private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", HelpName = "T" };
+    private static readonly Option<int> TopK = new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
+    private static readonly Option<float> TopP = new("--top-p") { Description = "Keep the most probable tokens up to this sum.", DefaultValueFactory = _ => 1, HelpName = "P" };
+    private static readonly Option<ulong> Seed = new("--seed") { Description = "Of the sampling noise.", HelpName = "N" };
+    private static readonly Option<string[]> Stop = new("--stop") { Description = "Text to stop at.", HelpName = "TEXT" };
+
+    public static Command Create(CommandLine line)
+    {
+        var verb = new Command("complete", "Complete one prompt on the terminal.") { Words, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        verb.SetAction((parsed, cancellation) =>
+        {
+            ServerOptions options = line.Read(parsed);
+            string prompt = parsed.GetValue(Words) is { Length: > 0 } words ? string.Join(' ', words) : Console.In.ReadToEnd();
+            return RunAsync(options, prompt, parsed.GetValue(MaxTokens), parsed.GetValue(Stop) ?? [], new SamplingParams
+            {
+                Temperature = parsed.GetValue(Temperature),
+                TopK = parsed.GetValue(TopK),
+                TopP = parsed.GetValue(TopP),
+                Seed = parsed.GetValue(Seed),
+            });
+        });
+        return verb;
+    }
+
+    private static async Task<int> RunAsync(ServerOptions options, string prompt, int maxTokens, string[] stop, SamplingParams sampling)
+    {
+        var queue = new RequestQueue(places: 0);
+        var decoding = new DecodingService(queue, new ModelLoading(options).Load, Microsoft.Extensions.Logging.Abstractions.NullLogger<DecodingService>.Instance);
+        decoding.Start();
+        ServedModel model = await decoding.Ready;
+        try
+        {
+            sampling.Validate(model.Vocabulary);
+            int[] tokens = PromptReader.Fit(model, model.Tokenizer.Encode(prompt), "prompt");
+            var job = new GenerationJob([new GenerationRequest
+            {
+                Prompt = tokens,
+                Sampling = sampling,
+                MaxTokens = Math.Clamp(maxTokens, 0, model.Context - tokens.Length),
+                Stop = stop,
+                Speculation = options.Speculation,
+            }]);
+            using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal =>
+            {
+                signal.Cancel = true;
+                job.End();
+            });
+            queue.Enqueue(job);
+            await WriteAsync(job);
+            return CommandLine.Done;
+        }
+        catch (Exception e) when (e is ApiException or ArgumentException)
+        {
+            throw new UsageException(e.Message);
+        }
+        finally
+        {
+            await queue.DrainAsync();
+            decoding.Join(TimeSpan.FromSeconds(5));
+        }
+    }
+
+    private static async Task WriteAsync(GenerationJob job)
+    {
+        using Stream output = Console.OpenStandardOutput();
+        await using var text = new StreamWriter(output) { AutoFlush = true };
+        await foreach (GenerationEvent item in job.Events.ReadAllAsync())
+        {
+            if (item is StepDone step)
+            {
+                await text.WriteAsync(step.Text);
+            }
+            else if (item is ChoiceFinished { Statistics: var statistics } finished)
+            {
+                await text.WriteLineAsync();
+                double seconds = statistics.PredictedMilliseconds / 1000;
+                Console.Error.WriteLine(
+                    $"{finished.GeneratedTokens} tokens, {(seconds > 0 ? finished.GeneratedTokens / seconds : 0):F0} tok/s, "
+                    + $"{(statistics.TargetPasses > 0 ? (double)finished.GeneratedTokens / statistics.TargetPasses : 0):F2} tokens a batch, prompt {finished.PromptTokens} in {statistics.PromptMilliseconds:F0} ms");
+            }
+        }
+    }
+}
