@@ -1,0 +1,88 @@
+using System.ClientModel;
+using System.Text;
+using OpenAI;
+using OpenAI.Chat;
+using OpenAI.Models;
+
+namespace Understory.Server.Tests.Clients;
+
+/// <summary>The official .NET client, unchanged.</summary>
+[Collection(DemoCollection.Name)]
+public sealed class OpenAiDotNetTests(DemoServer server)
+{
+    private static readonly ChatMessage[] Conversation = [new SystemChatMessage("You write Python."), new UserChatMessage("Say é 😀.")];
+
+    private OpenAIClient Client() => new(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(server.Address, "/v1") });
+
+    [Fact]
+    public async Task A_plain_chat_has_text_usage_and_a_reason()
+    {
+        ChatClient chat = Client().GetChatClient("understory-demo");
+        ChatCompletion answer = await chat.CompleteChatAsync(Conversation, new ChatCompletionOptions { MaxOutputTokenCount = 12, Temperature = 0 });
+        Assert.Equal(ChatMessageRole.Assistant, answer.Role);
+        Assert.NotNull(answer.Content[0].Text);
+        Assert.True(answer.FinishReason is ChatFinishReason.Length or ChatFinishReason.Stop);
+        Assert.Equal(answer.Usage.InputTokenCount + answer.Usage.OutputTokenCount, answer.Usage.TotalTokenCount);
+        Assert.StartsWith("fp_", answer.SystemFingerprint);
+    }
+
+    [Fact]
+    public async Task A_streamed_chat_says_the_same_as_a_plain_one()
+    {
+        ChatClient chat = Client().GetChatClient("understory-demo");
+        var options = new ChatCompletionOptions { MaxOutputTokenCount = 24, Temperature = 0.8f, IncludeLogProbabilities = true, TopLogProbabilityCount = 2 };
+#pragma warning disable OPENAI001 // Seed is marked as experimental.
+        options.Seed = 17;
+#pragma warning restore OPENAI001
+        ChatCompletion plain = await chat.CompleteChatAsync(Conversation, options);
+        var text = new StringBuilder();
+        ChatFinishReason? reason = null;
+        ChatTokenUsage? usage = null;
+        int tokens = 0;
+        await foreach (StreamingChatCompletionUpdate update in chat.CompleteChatStreamingAsync(Conversation, options))
+        {
+            text.Append(string.Concat(update.ContentUpdate.Select(part => part.Text)));
+            tokens += update.ContentTokenLogProbabilities.Count;
+            reason = update.FinishReason ?? reason;
+            usage = update.Usage ?? usage;
+        }
+
+        Assert.Equal(plain.Content[0].Text, text.ToString());
+        Assert.Equal(plain.FinishReason, reason);
+        // This client always asks for usage.
+        Assert.Equal(plain.Usage.OutputTokenCount, usage!.OutputTokenCount);
+        Assert.Equal(plain.ContentTokenLogProbabilities.Count, tokens);
+    }
+
+    [Fact]
+    public async Task A_refusal_is_a_typed_exception()
+    {
+        var refusal = await Assert.ThrowsAsync<ClientResultException>(() => Client().GetChatClient("gpt-5").CompleteChatAsync(Conversation));
+        Assert.Equal(404, refusal.Status);
+        Assert.Contains("gpt-5", refusal.Message);
+    }
+
+    [Fact]
+    public async Task A_cancelled_stream_frees_the_worker()
+    {
+        ChatClient chat = Client().GetChatClient("understory-demo");
+        using var leave = new CancellationTokenSource();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        {
+            await foreach (StreamingChatCompletionUpdate update in chat.CompleteChatStreamingAsync(Conversation, cancellationToken: leave.Token))
+            {
+                await leave.CancelAsync();
+                leave.Token.ThrowIfCancellationRequested();
+            }
+        });
+        ChatCompletion next = await chat.CompleteChatAsync(Conversation, new ChatCompletionOptions { MaxOutputTokenCount = 1 });
+        Assert.Equal(1, next.Usage.OutputTokenCount);
+    }
+
+    [Fact]
+    public async Task Models_are_listed()
+    {
+        OpenAIModelCollection models = await Client().GetOpenAIModelClient().GetModelsAsync();
+        Assert.Equal(["understory-demo", "demo"], models.Select(model => model.Id));
+    }
+}

@@ -1,0 +1,53 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace Understory.Server.Tests.Clients;
+
+/// <summary>The official JavaScript client, unchanged: completions and chat, plain and streamed.</summary>
+[Collection(DemoCollection.Name)]
+public sealed class OpenAiNodeTests(DemoServer server)
+{
+    [NodeFact]
+    public async Task Completions_work_plain_streamed_refused_and_abandoned()
+    {
+        var start = new ProcessStartInfo("node", ["completions.mjs", new Uri(server.Address, "/v1").ToString()])
+        {
+            WorkingDirectory = NodeFactAttribute.Folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using Process node = Process.Start(start)!;
+        Task<string> errors = node.StandardError.ReadToEndAsync();
+        string output = await node.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(2));
+        Assert.True(output.Length > 0, await errors);
+
+        JsonNode seen = JsonNode.Parse(output)!;
+        Assert.NotEmpty((string)seen["plain"]!);
+        Assert.Equal((string)seen["plain"]!, (string)seen["streamed"]!);
+        Assert.Equal((string)seen["plainReason"]!, (string)seen["reason"]!);
+        Assert.Equal((int)seen["plainUsage"]!, (int)seen["usage"]!);
+        Assert.True((int)seen["timings"]! > 0);
+        Assert.Equal((string)seen["chat"]!, (string)seen["chatStreamed"]!);
+        Assert.Equal((400, "max_tokens", "BadRequestError"), ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["param"]!, (string)seen["refusal"]!["name"]!));
+        Assert.Equal(1, (int)seen["next"]!);
+    }
+}
+
+/// <summary>Needs node and, beside the script, what <c>npm install</c> put there.</summary>
+public sealed class NodeFactAttribute : FactAttribute
+{
+    public NodeFactAttribute()
+    {
+        if (!Tools.Has("node"))
+        {
+            Skip = "node is not installed.";
+        }
+        else if (!Directory.Exists(Path.Combine(Folder, "node_modules", "openai")))
+        {
+            Skip = "The npm package openai is not installed: run npm install in tests/Server.Tests/Clients/node.";
+        }
+    }
+
+    /// <summary>The script's folder in the source tree, where packages are installed.</summary>
+    public static string Folder { get; } = Path.Combine(Tools.Root, "tests", "Server.Tests", "Clients", "node");
+}

@@ -1,0 +1,196 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Understory.Server.Hosting;
+
+namespace Understory.Server.Tests.Endpoints;
+
+/// <summary>Waiting, giving up, being refused and shutting down, with the test in the decoding thread's place.</summary>
+public sealed class QueueOverHttpTests
+{
+    private static string Body(int prompt, bool stream = false) => $"{{\"prompt\": [{prompt}], \"stream\": {(stream ? "true" : "false")}}}";
+
+    [Fact]
+    public async Task Requests_are_decoded_in_the_order_of_their_arrival()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        var answers = new List<Task<HttpResponseMessage>>();
+        for (int i = 0; i < 6; i++)
+        {
+            answers.Add(server.PostAsync("/v1/completions", Body(100 + i)));
+            await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == i + 1);
+        }
+
+        for (int i = 0; i < 6; i++)
+        {
+            GenerationJob job = await server.TakeAsync();
+            Assert.Equal([100 + i], job.Choices[0].Prompt);
+            ScriptedServer.Say(job, $"answer {i}");
+            server.Finish(job);
+            JsonNode answer = await (await answers[i]).JsonAsync();
+            Assert.Equal($"answer {i}", (string)answer["choices"]![0]!["text"]!);
+        }
+    }
+
+    [Fact]
+    public async Task A_full_queue_answers_429_and_when_to_come_back()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { MaxQueue = 1 });
+        Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1));
+        GenerationJob job = await server.TakeAsync();
+        Task<HttpResponseMessage> waiting = server.PostAsync("/v1/completions", Body(2));
+        await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == 1);
+
+        foreach (bool stream in (bool[])[false, true])
+        {
+            HttpResponseMessage refused = await server.PostAsync("/v1/completions", Body(3, stream));
+            await refused.ErrorAsync(429, code: "queue_full");
+            Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 60);
+        }
+
+        server.Finish(job);
+        server.Finish(await server.TakeAsync());
+        Assert.Equal(HttpStatusCode.OK, (await running).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await waiting).StatusCode);
+    }
+
+    [Fact]
+    public async Task Several_choices_take_one_place()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { MaxQueue = 0 });
+        Task<HttpResponseMessage> answer = server.PostAsync("/v1/completions", "{\"prompt\": [\"a\", \"b\"], \"n\": 3, \"seed\": 7}");
+        GenerationJob job = await server.TakeAsync();
+        Assert.Equal([0u, 1, 2, 0, 1, 2], job.Choices.Select(choice => choice.Sampling.Choice));
+        Assert.All(job.Choices, choice => Assert.Equal(7ul, choice.Sampling.Seed));
+        for (int i = 0; i < 6; i++)
+        {
+            ScriptedServer.Say(job, $"{i}", i);
+        }
+
+        server.Finish(job);
+        JsonNode body = await (await answer).JsonAsync();
+        Assert.Equal(["0", "1", "2", "3", "4", "5"], body["choices"]!.AsArray().Select(choice => (string)choice!["text"]!));
+        // Each prompt counts once, whatever n.
+        Assert.Equal(2, (int)body["usage"]!["prompt_tokens"]!);
+        Assert.Equal(6, (int)body["usage"]!["completion_tokens"]!);
+    }
+
+    [Fact]
+    public async Task A_client_that_leaves_while_waiting_frees_its_place()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1));
+        GenerationJob job = await server.TakeAsync();
+        using var leave = new CancellationTokenSource();
+        Task<HttpResponseMessage> waiting = server.PostAsync("/v1/completions", Body(2), cancellation: leave.Token);
+        await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == 1);
+        await leave.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == 0);
+        server.Finish(job);
+        Assert.Equal(HttpStatusCode.OK, (await running).StatusCode);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_client_that_leaves_while_its_job_runs_ends_the_job(bool stream)
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        using var leave = new CancellationTokenSource();
+        Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1, stream), stream, leave.Token);
+        GenerationJob job = await server.TakeAsync();
+        ScriptedServer.Say(job, "some text");
+        if (stream)
+        {
+            // It has begun to read, and then goes.
+            (await running).Dispose();
+        }
+
+        await leave.CancelAsync();
+        await server.AbandonAsync(job);
+
+        // The thread is free for the next one.
+        Task<HttpResponseMessage> next = server.PostAsync("/v1/completions", Body(2));
+        server.Finish(await server.TakeAsync());
+        Assert.Equal(HttpStatusCode.OK, (await next).StatusCode);
+        string metrics = await server.Client.GetStringAsync("/metrics");
+        Assert.Contains("understory_requests_total{endpoint=\"/v1/completions\",status=\"499\"} 1", metrics);
+    }
+
+    [Fact]
+    public async Task Draining_finishes_the_running_request_and_refuses_the_others()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1, stream: true), stream: true);
+        GenerationJob job = await server.TakeAsync();
+        ScriptedServer.Say(job, "before");
+        Task<HttpResponseMessage> waiting = server.PostAsync("/v1/completions", Body(2));
+        await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == 1);
+
+        Task drained = server.App.DrainAsync();
+
+        await (await waiting).ErrorAsync(503, code: "shutting_down");
+        await (await server.PostAsync("/v1/completions", Body(3))).ErrorAsync(503, code: "shutting_down");
+        HttpResponseMessage health = await server.Client.GetAsync("/health");
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "draining"), (health.StatusCode, (string)(await health.JsonAsync())["status"]!));
+        ScriptedServer.Say(job, " after");
+        server.Finish(job);
+        List<JsonNode> chunks = await (await running).ChunksAsync();
+        Assert.Equal("before after", string.Concat(chunks.Select(chunk => (string?)chunk["choices"]![0]!["text"])));
+        await drained.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
+    public async Task A_drain_that_takes_too_long_ends_the_running_request()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { Drain = TimeSpan.FromMilliseconds(50) });
+        Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1));
+        GenerationJob job = await server.TakeAsync();
+        Task drained = server.App.DrainAsync();
+        await (await running).ErrorAsync(503, code: "shutting_down");
+        await server.AbandonAsync(job);
+        await drained.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
+    public async Task A_request_over_its_time_is_refused_plainly_or_in_mid_stream()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = TimeSpan.FromMilliseconds(200) });
+        Task<HttpResponseMessage> plain = server.PostAsync("/v1/completions", Body(1));
+        GenerationJob job = await server.TakeAsync();
+        await (await plain).ErrorAsync(504, code: "request_timeout");
+        await server.AbandonAsync(job);
+
+        Task<HttpResponseMessage> streamed = server.PostAsync("/v1/completions", Body(1, stream: true), stream: true);
+        job = await server.TakeAsync();
+        ScriptedServer.Say(job, "half");
+        var seen = new List<string>();
+        await Assert.ThrowsAnyAsync<IOException>(async () =>
+        {
+            await foreach (string line in (await streamed).EventsAsync())
+            {
+                seen.Add(line);
+            }
+        });
+        Assert.Equal("half", (string)JsonNode.Parse(seen[0])!["choices"]![0]!["text"]!);
+        Assert.Equal("request_timeout", (string)JsonNode.Parse(seen[^1])!["error"]!["code"]!);
+        Assert.DoesNotContain("[DONE]", seen);
+    }
+
+    [Fact]
+    public async Task While_it_loads_the_server_says_so()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync(ready: false);
+        HttpResponseMessage health = await server.Client.GetAsync("/health");
+        JsonNode body = await health.JsonAsync();
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, health.StatusCode);
+        Assert.Equal("loading", (string)body["status"]!);
+        Assert.NotEmpty((string)body["stage"]!);
+        HttpResponseMessage refused = await server.PostAsync("/v1/completions", Body(1));
+        await refused.ErrorAsync(503, code: "loading");
+        Assert.NotNull(refused.Headers.RetryAfter);
+
+        server.App.Decoding.Announce(ScriptedServer.Model());
+        Assert.Equal("ok", (string)(await (await server.Client.GetAsync("/health")).JsonAsync())["status"]!);
+    }
+}

@@ -1,0 +1,102 @@
+using Understory.Decoding;
+using Understory.Server.Hosting;
+
+namespace Understory.Server.Tests.Hosting;
+
+public sealed class OptionTests : IDisposable
+{
+    private readonly string _settings = Path.GetTempFileName();
+
+    private OptionSource Source(string flags = "", string environment = "", string settings = "{}")
+    {
+        File.WriteAllText(_settings, settings);
+        Dictionary<string, List<string>> Parse(string text) => text.Split(';', StringSplitOptions.RemoveEmptyEntries)
+            .GroupBy(pair => pair.Split('=')[0], pair => pair.Split('=')[1])
+            .ToDictionary(group => group.Key, group => group.ToList());
+        var said = Parse(flags);
+        var variables = Parse(environment);
+        return new OptionSource(said.GetValueOrDefault, name => variables.GetValueOrDefault(name)?[0], _settings);
+    }
+
+    public void Dispose() => File.Delete(_settings);
+
+    [Fact]
+    public void Flags_win_over_the_environment_and_that_over_settings()
+    {
+        const string Settings = """{"Understory": {"port": 3, "max-queue": 3, "drain-seconds": 3}}""";
+        ServerOptions options = ServerOptions.From(Source("port=1", "UNDERSTORY_PORT=2;UNDERSTORY_MAX_QUEUE=2", Settings));
+        Assert.Equal(1, options.Port);
+        Assert.Equal(2, options.MaxQueue);
+        Assert.Equal(TimeSpan.FromSeconds(3), options.Drain);
+    }
+
+    [Fact]
+    public void Silence_means_the_documented_defaults()
+    {
+        ServerOptions options = ServerOptions.From(Source());
+        Assert.Equal(("127.0.0.1", 8080, 64, 512), (options.Host, options.Port, options.MaxQueue, options.PrefixCacheMegabytes));
+        Assert.Equal(SpeculationMode.Auto, options.Speculation);
+        Assert.Null(options.RequestLimit);
+        options.RequireSafeAddress();
+    }
+
+    [Theory]
+    [InlineData("port=x", "--port", "x")]
+    [InlineData("port=65536", "--port", "65536")]
+    [InlineData("threads=0", "--threads", "0")]
+    [InlineData("speculation=fast", "--speculation", "fast")]
+    [InlineData("speculation=1", "--speculation", "1")]
+    [InlineData("device=tpu", "--device", "tpu")]
+    [InlineData("host=example.com", "--host", "example.com")]
+    [InlineData("allow-anonymous=perhaps", "--allow-anonymous", "perhaps")]
+    public void A_value_that_cannot_be_is_named_with_its_origin(string flags, string origin, string value)
+    {
+        var refusal = Assert.Throws<UsageException>(() => ServerOptions.From(Source(flags)));
+        Assert.Contains(origin, refusal.Message);
+        Assert.Contains($"'{value}'", refusal.Message);
+    }
+
+    [Fact]
+    public void A_wrong_variable_is_named_as_the_variable() =>
+        Assert.Contains("UNDERSTORY_PORT", Assert.Throws<UsageException>(() => ServerOptions.From(Source(environment: "UNDERSTORY_PORT=x"))).Message);
+
+    [Theory]
+    [InlineData("""{"Understory": {"max_queue": 3}}""", "max_queue")]
+    [InlineData("{", "JSON")]
+    [InlineData("""{"Understory": 1}""", "JSON")]
+    public void Settings_that_mean_nothing_are_refused(string settings, string named) =>
+        Assert.Contains(named, Assert.Throws<UsageException>(() => Source(settings: settings)).Message);
+
+    [Fact]
+    public void Lists_come_from_repeated_flags_commas_and_arrays()
+    {
+        Assert.Equal(["a", "b", "c"], ServerOptions.From(Source("alias=a,b;alias=c")).Aliases);
+        Assert.Equal(["a", "b"], ServerOptions.From(Source(settings: """{"Understory": {"alias": ["a", "b"]}}""")).Aliases);
+    }
+
+    [Theory]
+    [InlineData("host=0.0.0.0", false)]
+    [InlineData("host=*", false)]
+    [InlineData("host=0.0.0.0;api-key=k", true)]
+    [InlineData("host=0.0.0.0;allow-anonymous=true", true)]
+    [InlineData("host=::1", true)]
+    [InlineData("host=localhost", true)]
+    [InlineData("host=127.0.0.2", true)]
+    public void Beyond_loopback_a_key_is_needed(string flags, bool safe)
+    {
+        Exception? refusal = Record.Exception(ServerOptions.From(Source(flags)).RequireSafeAddress);
+        Assert.Equal(safe, refusal is null);
+    }
+
+    [Fact]
+    public void Keys_come_from_flags_and_from_a_file_one_a_line()
+    {
+        string file = Path.GetTempFileName();
+        File.WriteAllText(file, "first\n\n  second \n");
+        Assert.Equal(["flag", "first", "second"], ServerOptions.From(Source($"api-key=flag;api-key-file={file}")).ApiKeys);
+        File.WriteAllText(file, "\n");
+        Assert.Throws<StartupException>(() => ServerOptions.From(Source($"api-key-file={file}")));
+        File.Delete(file);
+        Assert.Throws<StartupException>(() => ServerOptions.From(Source($"api-key-file={file}")));
+    }
+}
