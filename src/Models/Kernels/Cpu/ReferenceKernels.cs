@@ -1,3 +1,4 @@
+using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu;

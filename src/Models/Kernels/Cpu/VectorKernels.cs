@@ -1,4 +1,5 @@
 using Understory.Models.Kernels.Cpu.Attention;
+using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Products;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Tensors;
@@ -21,13 +22,14 @@ internal sealed class VectorKernels<T> : CpuKernels
     private readonly EmbedJob _embed = new();
     private readonly StoreJob<T> _store = new();
     private readonly AttendJob<T> _attend;
-    private readonly ReferenceDecision _decision = new();
+    private readonly DecideJob<T> _decide;
 
     public VectorKernels(string name, int threads)
     {
         Name = name;
         _team = new ThreadTeam(threads);
         _attend = new AttendJob<T>(threads);
+        _decide = new DecideJob<T>(threads);
     }
 
     public override string Name { get; }
@@ -74,12 +76,17 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_attend, _attend.Items, _attend.Work);
     }
 
-    public override void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
+    public override void Decide(Tensor logits, DecisionBatch decision)
+    {
+        _decide.Set(logits, decision);
+        Share(_decide, decision.Rows, (long)decision.Rows * logits.Columns * 16);
+    }
 
     public override void Dispose()
     {
         _team.Dispose();
         _attend.Dispose();
+        _decide.Dispose();
         base.Dispose();
     }
 

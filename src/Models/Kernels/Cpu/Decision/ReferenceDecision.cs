@@ -1,6 +1,6 @@
 using Understory.Models.Tensors;
 
-namespace Understory.Models.Kernels.Cpu;
+namespace Understory.Models.Kernels.Cpu.Decision;
 
 /// <summary>The decision rule as it is written (see <see cref="DecisionParams"/>): sort everything, double precision, no shortcut.</summary>
 internal sealed class ReferenceDecision

@@ -1,4 +1,4 @@
-namespace Understory.Models.Kernels.Cpu;
+namespace Understory.Models.Kernels.Cpu.Decision;
 
 /// <summary>The first line of the decision rule, the same code for every CPU set: <c>l' = logits with penalties, bias and mask applied</c>.</summary>
 internal static class DecisionLogits
