@@ -1,0 +1,202 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json.Nodes;
+using Understory.Server.Hosting;
+
+namespace Understory.Server.Tests.Verbs;
+
+/// <summary>The program as its user meets it: what it prints, how it exits, how it goes down.</summary>
+public sealed class ProcessTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("understory").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
+
+    /// <summary>A copy of one of the bundle's models, to be spoilt.</summary>
+    private string Copy(string model, string name)
+    {
+        string copy = Path.Combine(_folder, name);
+        Directory.CreateDirectory(copy);
+        foreach (string file in Directory.EnumerateFiles(model))
+        {
+            File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        }
+
+        return copy;
+    }
+
+    private static void IsOneLine(string errors, params string[] named)
+    {
+        Assert.Single(errors.TrimEnd().Split('\n'));
+        Assert.StartsWith("understory: ", errors);
+        Assert.All(named, part => Assert.Contains(part, errors));
+    }
+
+    [ProcessFact]
+    public async Task It_says_where_it_listens_once_it_is_ready_and_exits_with_0_on_SIGTERM()
+    {
+        using ServerProcess server = await ServerProcess.StartAsync("--alias", "mine");
+        Assert.NotEqual(0, server.Client.BaseAddress!.Port);
+        Assert.Equal(HttpStatusCode.OK, (await server.Client.GetAsync("/health")).StatusCode);
+        JsonNode answer = await (await server.Client.PostAsync("/v1/completions", Json("{\"model\": \"mine\", \"prompt\": \"x\", \"max_tokens\": 3, \"ignore_eos\": true}"))).JsonAsync();
+        Assert.Equal(3, (int)answer["usage"]!["completion_tokens"]!);
+        server.Signal("TERM");
+        Assert.Equal(0, await server.ExitAsync());
+        Assert.Contains("Kernels: ", server.Errors);
+        Assert.Contains("/v1/completions 200: prompt 1", server.Errors);
+    }
+
+    [ProcessFact]
+    public async Task Prompts_and_answers_are_not_logged()
+    {
+        using ServerProcess server = await ServerProcess.StartAsync();
+        await server.Client.PostAsync("/v1/completions", Json("{\"prompt\": \"confidential words\", \"echo\": true}"));
+        await server.Client.PostAsync("/v1/chat/completions", Json("{\"messages\": [{\"role\": \"user\", \"content\": \"confidential words\"}], \"temperature\": \"confidential\"}"));
+        server.Signal("TERM");
+        await server.ExitAsync();
+        Assert.Contains("/v1/chat/completions 400", server.Errors);
+        Assert.DoesNotContain("confidential", server.Errors + server.Output);
+    }
+
+    [ProcessFact]
+    public async Task On_SIGTERM_the_running_request_finishes_and_the_waiting_one_is_refused()
+    {
+        using ServerProcess server = await ServerProcess.StartAsync("--drain-seconds", "300");
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
+        {
+            Content = Json("{\"prompt\": \"x\", \"max_tokens\": 600, \"n\": 16, \"ignore_eos\": true, \"stream\": true}"),
+        };
+        using HttpResponseMessage running = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        Task<HttpResponseMessage> waiting = server.Client.PostAsync("/v1/completions", Json("{\"prompt\": \"y\"}"));
+        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 1\n", StringComparison.Ordinal));
+
+        server.Signal("TERM");
+        await (await waiting).ErrorAsync(503, code: "shutting_down");
+        List<JsonNode> chunks = await running.ChunksAsync();
+        Assert.Equal(16, chunks.Count(chunk => (string?)chunk["choices"]![0]!["finish_reason"] == "length"));
+        Assert.Equal(0, await server.ExitAsync());
+    }
+
+    [ProcessFact]
+    public async Task A_taken_port_is_one_line_and_exit_code_1()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        string port = ((IPEndPoint)taken.LocalEndpoint).Port.ToString();
+        (int code, _, string errors) = await ServerProcess.RunAsync(["--port", port]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, port, "--port");
+    }
+
+    [ProcessFact]
+    public async Task A_missing_model_is_one_line_and_exit_code_1()
+    {
+        foreach (string flag in (string[])["--model", "--draft", "--ngram"])
+        {
+            (int code, _, string errors) = await ServerProcess.RunAsync(["serve", "--port", "0", flag, "/nowhere/at-all"]);
+            Assert.Equal(1, code);
+            IsOneLine(errors, "/nowhere/at-all");
+        }
+    }
+
+    [ProcessFact]
+    public async Task Corrupt_weights_are_one_line_and_exit_code_1()
+    {
+        string model = Copy(DemoBundle.Target, "broken");
+        string weights = Path.Combine(model, "model.safetensors");
+        File.WriteAllBytes(weights, File.ReadAllBytes(weights)[..100_000]);
+        (int code, _, string errors) = await ServerProcess.RunAsync(["--port", "0", "--model", model]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, "model.safetensors");
+
+        File.Delete(weights);
+        (code, _, errors) = await ServerProcess.RunAsync(["--port", "0", "--model", model]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, model);
+    }
+
+    [ProcessFact]
+    public async Task A_draft_of_another_vocabulary_is_one_line_and_exit_code_1()
+    {
+        string draft = Copy(DemoBundle.Draft, "stranger");
+        string tokenizer = Path.Combine(draft, "tokenizer.json");
+        JsonNode json = JsonNode.Parse(File.ReadAllText(tokenizer))!;
+        JsonObject vocabulary = json["model"]!["vocab"]!.AsObject();
+        // Two tokens change places: as many as before, and other meanings.
+        (string first, string second) = (vocabulary.ElementAt(1000).Key, vocabulary.ElementAt(1001).Key);
+        (vocabulary[first], vocabulary[second]) = ((int)vocabulary[second]!, (int)vocabulary[first]!);
+        File.WriteAllText(tokenizer, json.ToJsonString());
+        (int code, _, string errors) = await ServerProcess.RunAsync(["--port", "0", "--draft", draft]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, "vocabulary", "--draft none");
+    }
+
+    [ProcessFact]
+    public async Task Wrong_use_is_one_line_and_exit_code_2()
+    {
+        foreach (string[] arguments in (string[][])[["--prot", "1"], ["--port", "x"], ["fly"], ["--host", "0.0.0.0"], ["complete", "x", "--max-tokens", "x"], ["--speculation", "fast"]])
+        {
+            (int code, _, string errors) = await ServerProcess.RunAsync(arguments);
+            Assert.True(code == 2, $"{string.Join(' ', arguments)}: {code} {errors}");
+            IsOneLine(errors);
+        }
+
+        (int fromVariable, _, string line) = await ServerProcess.RunAsync([], variables: ("UNDERSTORY_PORT", "x"));
+        Assert.Equal(2, fromVariable);
+        IsOneLine(line, "UNDERSTORY_PORT");
+    }
+
+    [ProcessFact]
+    public async Task A_mode_whose_drafter_is_absent_is_refused_at_start()
+    {
+        (int code, _, string errors) = await ServerProcess.RunAsync(["--port", "0", "--draft", "none", "--speculation", "draft"]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, "draft");
+    }
+
+    [ProcessFact]
+    public async Task Complete_writes_the_text_that_the_server_would()
+    {
+        const string Prompt = "def add(a, b):\n    return";
+        (int code, string output, string errors) = await ServerProcess.RunAsync(["complete", Prompt, "--max-tokens", "24", "--temperature", "0.8", "--seed", "5"]);
+        Assert.Equal(0, code);
+        (_, string piped, _) = await ServerProcess.RunAsync(["complete", "--max-tokens", "24", "--temperature", "0.8", "--seed", "5", "--speculation", "off"], input: Prompt);
+        Assert.Equal(output, piped);
+        Assert.Contains("tok/s", errors);
+
+        using ServerProcess server = await ServerProcess.StartAsync("--threads", "1");
+        string body = $"{{\"prompt\": {JsonValue.Create(Prompt).ToJsonString()}, \"max_tokens\": 24, \"temperature\": 0.8, \"seed\": 5}}";
+        JsonNode answer = await (await server.Client.PostAsync("/v1/completions", Json(body))).JsonAsync();
+        Assert.Equal((string)answer["choices"]![0]!["text"]! + "\n", output.ReplaceLineEndings("\n"));
+    }
+
+    [ProcessFact]
+    public async Task Paths_are_relative_to_the_caller()
+    {
+        Copy(DemoBundle.Target, "here");
+        (int code, string output, _) = await ServerProcess.RunAsync(["info", "--model", "here"], folder: _folder);
+        Assert.Equal(0, code);
+        Assert.Matches("served as +here\n", output.ReplaceLineEndings("\n"));
+    }
+
+    [ProcessFact]
+    public async Task Info_and_version_tell_what_there_is()
+    {
+        (int code, string output, _) = await ServerProcess.RunAsync(["info"]);
+        Assert.Equal(0, code);
+        foreach (string part in (string[])["kernel sets", "understory-demo", "4096 tokens", "auto, off", "fp_"])
+        {
+            Assert.Contains(part, output);
+        }
+
+        (code, output, _) = await ServerProcess.RunAsync(["--version"]);
+        Assert.Equal(0, code);
+        Assert.Matches(@"^\d+\.\d+\.\d+", output);
+        (code, output, _) = await ServerProcess.RunAsync(["--help"]);
+        Assert.Equal(0, code);
+        Assert.All(OptionCatalog.All, option => Assert.Contains(option.Flag, output));
+    }
+}
