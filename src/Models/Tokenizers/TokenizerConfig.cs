@@ -13,16 +13,19 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
     public static TokenizerConfig? Read(string folder)
     {
         string path = Path.Combine(folder, "tokenizer_config.json");
-        if (!File.Exists(path))
-        {
-            return null;
-        }
+        return !File.Exists(path) ? null : Read(path, root =>
+            new TokenizerConfig(Token(root["bos_token"]), Token(root["eos_token"]), Template(root["chat_template"])));
+    }
 
+    /// <summary>Reads a chat_template.json; null if it has none.</summary>
+    internal static string? ReadTemplate(string path) => Read(path, root => Template(root["chat_template"]));
+
+    private static T Read<T>(string path, Func<JsonField, T> read)
+    {
         try
         {
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
-            var root = new JsonField(path, "", document.RootElement);
-            return new TokenizerConfig(Token(root["bos_token"]), Token(root["eos_token"]), Template(root["chat_template"]));
+            return read(new JsonField(path, "", document.RootElement));
         }
         catch (JsonException e)
         {

@@ -1,0 +1,62 @@
+namespace Understory.Models.Tokenizers.Templates;
+
+/// <summary>The functions that every template has.</summary>
+internal static class Globals
+{
+    private const long MaxRange = 1_000_000;
+
+    public static IReadOnlyDictionary<string, object?> All { get; } = new Dictionary<string, object?>
+    {
+        ["namespace"] = new Function((_, arguments) => FillNamespace(arguments)),
+        ["dict"] = new Function((_, arguments) => new OrderedDictionary<string, object?>(arguments.Named)),
+        ["range"] = new Function((context, arguments) => Range(context, arguments)),
+        ["raise_exception"] = new Function((_, arguments) => throw new ChatTemplateException(Values.ToText(arguments.Need(0, "message")))),
+        ["strftime_now"] = new Function((context, arguments) =>
+            TimeText.Format(context.Time.GetLocalNow(), Values.NeedText(arguments.Need(0, "format")))),
+    };
+
+    private static Namespace FillNamespace(Arguments arguments)
+    {
+        var filled = new Namespace();
+        foreach (object? source in arguments.Positional)
+        {
+            foreach (object? pair in source is IReadOnlyDictionary<string, object?> dictionary ? Members.Pairs(dictionary) : [])
+            {
+                IReadOnlyList<object?> member = Values.Items(pair);
+                filled.Members[Values.ToText(member[0])] = member[1];
+            }
+        }
+
+        foreach ((string name, object? value) in arguments.Named)
+        {
+            filled.Members[name] = value;
+        }
+
+        return filled;
+    }
+
+    private static List<object?> Range(RenderContext context, Arguments arguments)
+    {
+        long[] bounds = [.. arguments.Positional.Select(Values.ToInteger)];
+        (long start, long stop, long step) = bounds.Length switch
+        {
+            1 => (0, bounds[0], 1),
+            2 => (bounds[0], bounds[1], 1),
+            3 => (bounds[0], bounds[1], bounds[2]),
+            _ => throw new ChatTemplateException("range takes one to three integers."),
+        };
+        if (step == 0 || Math.Abs((double)stop - start) / Math.Abs((double)step) > MaxRange)
+        {
+            throw new ChatTemplateException("The range is too long.");
+        }
+
+        var items = new List<object?>();
+        for (long value = start; step > 0 ? value < stop : value > stop; value += step)
+        {
+            items.Add(value);
+        }
+
+        context.Reserve(items.Count);
+        return items;
+    }
+}

@@ -1,0 +1,247 @@
+using System.Globalization;
+using System.Text;
+
+namespace Understory.Models.Tokenizers.Templates;
+
+/// <summary>The value of a name, attribute or item that is not there. It prints as nothing and is false; little else can be done with it.</summary>
+internal sealed class Undefined(string name)
+{
+    public ChatTemplateException Fail() => new($"'{name}' is undefined.");
+}
+
+/// <summary>An object whose attributes a template may set.</summary>
+internal sealed class Namespace
+{
+    public OrderedDictionary<string, object?> Members { get; } = [];
+}
+
+/// <summary>Something that a template can call: a global, a method, a macro.</summary>
+internal delegate object? Function(RenderContext context, Arguments arguments);
+
+/// <summary>The arguments of a call.</summary>
+internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyDictionary<string, object?> Named)
+{
+    public bool TryGet(int position, string name, out object? value)
+    {
+        if (position < Positional.Count)
+        {
+            value = Positional[position];
+            return true;
+        }
+
+        return Named.TryGetValue(name, out value);
+    }
+
+    public object? Get(int position, string name, object? otherwise = null) => TryGet(position, name, out object? value) ? value : otherwise;
+
+    /// <summary>An argument that must be there.</summary>
+    public object? Need(int position, string name) =>
+        TryGet(position, name, out object? value) ? value : throw new ChatTemplateException($"The argument '{name}' is missing.");
+
+    public string? Text(int position, string name) => Get(position, name) is { } value ? Values.NeedText(value) : null;
+}
+
+/// <summary>What Python says of values: truth, text, type, equality, order.</summary>
+internal static class Values
+{
+    public static bool IsTrue(object? value) => value switch
+    {
+        null or Undefined => false,
+        bool flag => flag,
+        long integer => integer != 0,
+        double number => number != 0,
+        string text => text.Length > 0,
+        IReadOnlyList<object?> list => list.Count > 0,
+        IReadOnlyDictionary<string, object?> dictionary => dictionary.Count > 0,
+        _ => true,
+    };
+
+    public static bool IsNumber(object? value) => value is long or double or bool;
+
+    public static double ToNumber(object? value) => value switch
+    {
+        long integer => integer,
+        double number => number,
+        bool flag => flag ? 1 : 0,
+        Undefined undefined => throw undefined.Fail(),
+        _ => throw new ChatTemplateException($"Expected a number, not {TypeName(value)}."),
+    };
+
+    public static long ToInteger(object? value) => value switch
+    {
+        long integer => integer,
+        bool flag => flag ? 1 : 0,
+        Undefined undefined => throw undefined.Fail(),
+        _ => throw new ChatTemplateException($"Expected an integer, not {TypeName(value)}."),
+    };
+
+    public static string NeedText(object? value) => value switch
+    {
+        string text => text,
+        Undefined undefined => throw undefined.Fail(),
+        _ => throw new ChatTemplateException($"Expected a string, not {TypeName(value)}."),
+    };
+
+    /// <summary>What a loop goes over: items, keys, or characters.</summary>
+    public static IReadOnlyList<object?> Items(object? value) => value switch
+    {
+        IReadOnlyList<object?> list => list,
+        IReadOnlyDictionary<string, object?> dictionary => [.. dictionary.Keys],
+        string text => [.. Characters(text)],
+        Undefined => [],
+        _ => throw new ChatTemplateException($"{TypeName(value)} cannot be iterated over."),
+    };
+
+    /// <summary>Code points as strings; a lone surrogate on its own.</summary>
+    public static IReadOnlyList<string> Characters(string text)
+    {
+        var characters = new List<string>(text.Length);
+        for (int i = 0; i < text.Length; i++)
+        {
+            bool isPair = char.IsHighSurrogate(text[i]) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1]);
+            characters.Add(text.Substring(i, isPair ? 2 : 1));
+            i += isPair ? 1 : 0;
+        }
+
+        return characters;
+    }
+
+    public static string TypeName(object? value) => value switch
+    {
+        null => "None",
+        bool => "a boolean",
+        long => "an integer",
+        double => "a number",
+        string => "a string",
+        Undefined => "an undefined value",
+        Function => "a function",
+        IReadOnlyDictionary<string, object?> or Namespace => "a mapping",
+        IReadOnlyList<object?> => "a list",
+        _ => "an object",
+    };
+
+    public static bool AreEqual(object? left, object? right, int depth = 0)
+    {
+        CheckDepth(depth);
+        switch (left, right)
+        {
+            case (null, null) or (Undefined, Undefined):
+                return true;
+            case (long a, long b):
+                return a == b;
+            case (string a, string b):
+                return a == b;
+            case (IReadOnlyList<object?> a, IReadOnlyList<object?> b):
+                return a.Count == b.Count && a.Zip(b).All(pair => AreEqual(pair.First, pair.Second, depth + 1));
+            case (IReadOnlyDictionary<string, object?> a, IReadOnlyDictionary<string, object?> b):
+                return a.Count == b.Count && a.All(member => b.TryGetValue(member.Key, out object? other) && AreEqual(member.Value, other, depth + 1));
+            default:
+                return IsNumber(left) && IsNumber(right) ? ToNumber(left) == ToNumber(right) : ReferenceEquals(left, right);
+        }
+    }
+
+    public static int Compare(object? left, object? right) => (left, right) switch
+    {
+        (Undefined undefined, _) => throw undefined.Fail(),
+        (_, Undefined undefined) => throw undefined.Fail(),
+        (string a, string b) => string.CompareOrdinal(a, b),
+        (long a, long b) => a.CompareTo(b),
+        _ => IsNumber(left) && IsNumber(right)
+            ? ToNumber(left).CompareTo(ToNumber(right))
+            : throw new ChatTemplateException($"{TypeName(left)} and {TypeName(right)} have no order."),
+    };
+
+    /// <summary>A value as output prints it: as Python's <c>str</c>.</summary>
+    public static string ToText(object? value) => value switch
+    {
+        string text => text,
+        Undefined => "",
+        _ => Representation(value),
+    };
+
+    /// <summary>A value as Python's <c>repr</c> writes it.</summary>
+    private static string Representation(object? value, int depth = 0)
+    {
+        CheckDepth(depth);
+        switch (value)
+        {
+            case null:
+                return "None";
+            case bool flag:
+                return flag ? "True" : "False";
+            case long integer:
+                return integer.ToString(CultureInfo.InvariantCulture);
+            case double number:
+                return FloatText(number);
+            case string text:
+                return Quoted(text);
+            case IReadOnlyDictionary<string, object?> dictionary:
+                return "{" + string.Join(", ", dictionary.Select(member => $"{Quoted(member.Key)}: {Representation(member.Value, depth + 1)}")) + "}";
+            case IReadOnlyList<object?> list:
+                return "[" + string.Join(", ", list.Select(item => Representation(item, depth + 1))) + "]";
+            default:
+                return ToText(value is Undefined ? value : TypeName(value));
+        }
+    }
+
+    /// <summary>A double as Python writes it: the fewest digits that give it back, with a point or an exponent.</summary>
+    public static string FloatText(double number)
+    {
+        if (!double.IsFinite(number))
+        {
+            return double.IsNaN(number) ? "nan" : number > 0 ? "inf" : "-inf";
+        }
+
+        // Digits and exponent of the shortest form, laid out by Python's rule: positional from 1e-4 up to 1e16.
+        string[] shortest = Math.Abs(number).ToString("R", CultureInfo.InvariantCulture).Split('E');
+        int point = shortest[0].Contains('.') ? shortest[0].IndexOf('.') : shortest[0].Length;
+        string plain = shortest[0].Replace(".", "", StringComparison.Ordinal);
+        int leadingZeros = plain.Length - plain.TrimStart('0').Length;
+        int exponent = point - 1 - leadingZeros + (shortest.Length > 1 ? int.Parse(shortest[1], CultureInfo.InvariantCulture) : 0);
+        exponent = number == 0 ? 0 : exponent;
+        string digits = plain.Trim('0');
+        string sign = double.IsNegative(number) ? "-" : "";
+        digits = digits.Length == 0 ? "0" : digits;
+        if (exponent is < -4 or >= 16)
+        {
+            string fraction = digits.Length > 1 ? "." + digits[1..] : "";
+            return $"{sign}{digits[0]}{fraction}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}";
+        }
+
+        return exponent < 0
+            ? $"{sign}0.{new string('0', -exponent - 1)}{digits}"
+            : digits.Length <= exponent + 1
+                ? $"{sign}{digits.PadRight(exponent + 1, '0')}.0"
+                : $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}";
+    }
+
+    /// <summary>Bounds recursion into lists within lists, which a template can nest without end.</summary>
+    public static void CheckDepth(int depth)
+    {
+        if (depth > 200)
+        {
+            throw new ChatTemplateException("A value nests too deeply.");
+        }
+    }
+
+    private static string Quoted(string text)
+    {
+        char quote = text.Contains('\'') && !text.Contains('"') ? '"' : '\'';
+        var quoted = new StringBuilder().Append(quote);
+        foreach (char c in text)
+        {
+            quoted.Append(c switch
+            {
+                '\\' => "\\\\",
+                '\n' => "\\n",
+                '\r' => "\\r",
+                '\t' => "\\t",
+                _ when c == quote => "\\" + c,
+                < ' ' or '\x7F' => $"\\x{(int)c:x2}",
+                _ => c.ToString(),
+            });
+        }
+
+        return quoted.Append(quote).ToString();
+    }
+}
