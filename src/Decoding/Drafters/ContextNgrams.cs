@@ -20,7 +20,7 @@ public sealed class ContextNgrams
     /// <summary>Paths longer than this only take part in the suffix with their last tokens.</summary>
     public const int MaxPath = 64;
 
-    private const int MaxCandidates = 64;
+    private const int MaxCandidates = MaxOrder * MaxOccurrences;
 
     /// <summary>Once less than this is left for shorter suffixes they are not looked up.</summary>
     private const float Negligible = 1 / 1024f;
@@ -113,7 +113,7 @@ public sealed class ContextNgrams
             slots[order - 1] = Slot(order, hash);
         }
 
-        var candidates = new Candidates(stackalloc int[MaxCandidates], stackalloc float[MaxCandidates]);
+        var candidates = new Candidates(stackalloc int[MaxCandidates], stackalloc float[MaxCandidates], stackalloc int[MaxCandidates]);
         Span<int> seen = stackalloc int[MaxOccurrences];
         float weight = 1;
         for (int order = longest; order >= 1 && weight > Negligible; order--)
@@ -127,13 +127,13 @@ public sealed class ContextNgrams
             int distinct = 0;
             for (int i = 0; i < occurrences; i++)
             {
-                distinct += seen[..i].Contains(seen[i]) ? 0 : 1;
+                distinct += candidates.Find(ref seen[i], order) ? 1 : 0;
             }
 
             float each = weight / (occurrences + distinct);
-            foreach (int token in seen[..occurrences])
+            foreach (int candidate in seen[..occurrences])
             {
-                candidates.Add(token, each);
+                candidates.Add(candidate, each);
             }
 
             weight = each * distinct;
@@ -169,9 +169,24 @@ public sealed class ContextNgrams
         return found;
     }
 
-    /// <summary>Whether the tokens before a position are the suffix.</summary>
+    /// <summary>Whether the tokens before a position are the suffix, which stands last token first.</summary>
     private bool Precedes(ReadOnlySpan<int> suffix, int position, ReadOnlySpan<int> path)
     {
+        if (position <= Count)
+        {
+            // All of them are committed tokens.
+            ReadOnlySpan<int> before = _tokens.AsSpan(position - suffix.Length, suffix.Length);
+            for (int i = 0; i < suffix.Length; i++)
+            {
+                if (before[before.Length - 1 - i] != suffix[i])
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+
         for (int i = 0; i < suffix.Length; i++)
         {
             if (TokenAt(position - 1 - i, path) != suffix[i])
@@ -190,25 +205,35 @@ public sealed class ContextNgrams
     private int Slot(int order, ulong hash) => ((order - 1) << _slotBits) + (int)((hash ^ (hash >> 29)) * 0xBF58476D1CE4E5B9 >> (64 - _slotBits));
 
     /// <summary>Distinct tokens with their estimates, in the order in which they were first seen.</summary>
-    private ref struct Candidates(Span<int> tokens, Span<float> estimates)
+    private ref struct Candidates(Span<int> tokens, Span<float> estimates, Span<int> orders)
     {
         private readonly Span<int> _tokens = tokens;
         private readonly Span<float> _estimates = estimates;
+
+        /// <summary>The order in which a token was last seen.</summary>
+        private readonly Span<int> _orders = orders;
         private int _count;
 
-        public void Add(int token, float estimate)
+        /// <summary>Turns a token into its index.</summary>
+        /// <returns>Whether it is the first time in this order.</returns>
+        public bool Find(ref int token, int order)
         {
             int index = _tokens[.._count].IndexOf(token);
-            if (index >= 0)
+            if (index < 0)
             {
-                _estimates[index] += estimate;
+                index = _count++;
+                _tokens[index] = token;
+                _estimates[index] = 0;
+                _orders[index] = 0;
             }
-            else if (_count < _tokens.Length)
-            {
-                _tokens[_count] = token;
-                _estimates[_count++] = estimate;
-            }
+
+            bool first = _orders[index] != order;
+            _orders[index] = order;
+            token = index;
+            return first;
         }
+
+        public readonly void Add(int index, float estimate) => _estimates[index] += estimate;
 
         /// <summary>Moves the best out, one after the other.</summary>
         public readonly int TakeBest(Span<int> tokens, Span<float> probabilities)
