@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
 
@@ -8,6 +9,7 @@ internal sealed class RotaryTables : IDisposable
 {
     private readonly MemoryBlock _block;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public RotaryTables(Rotary rotary, int context, IKernels kernels)
     {
         double[] frequencies = rotary.Frequencies(context);

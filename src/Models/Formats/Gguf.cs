@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Formats;
@@ -181,6 +182,7 @@ public sealed unsafe class Gguf : ITensorSource
     };
 
     /// <summary>Q8_0: blocks of 32 weights, an F16 scale and 32 signed bytes. Each product is rounded to BF16.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private nint Expand(TensorEntry entry)
     {
         long blocks = TensorEntry.Elements(entry.Shape)!.Value / Q8Block;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Understory.Models.Tensors;
 
@@ -76,6 +77,7 @@ public sealed unsafe class RandomTensors : ITensorSource
         _blocks.Clear();
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Fill(ushort* target, long elements, string name)
     {
         ulong state = _seed;

@@ -29,11 +29,11 @@ internal abstract unsafe class CpuKernels : IKernels
         long inputStride = transposed ? rows.Stride : 1;
         if (rows.Type == DType.F32)
         {
-            Pack<uint>(packed, rows.Data, outputStride, inputStride, together: 1);
+            Parallel.For(0, packed.Blocks, block => PackBlock<uint>(packed, block, rows.Data, outputStride, inputStride, together: 1));
         }
         else
         {
-            Pack<ushort>(packed, rows.Data, outputStride, inputStride, together: 2);
+            Parallel.For(0, packed.Blocks, block => PackBlock<ushort>(packed, block, rows.Data, outputStride, inputStride, together: 2));
         }
 
         return packed;
@@ -85,26 +85,21 @@ internal abstract unsafe class CpuKernels : IKernels
 
     /// <param name="together">Inputs that lie side by side for each output: 2 of a 16-bit type, 1 of F32.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Pack<T>(WeightMatrix packed, nint rows, long outputStride, long inputStride, int together)
+    private static void PackBlock<T>(WeightMatrix packed, int block, nint rows, long outputStride, long inputStride, int together)
         where T : unmanaged
     {
-        T* source = (T*)rows;
-        T* target = (T*)packed.Data;
-        for (int block = 0; block < packed.Blocks; block++)
+        T* target = (T*)(packed.Data + (nint)(block * packed.BlockBytes));
+        int first = block * WeightMatrix.BlockRows;
+        int lanes = Math.Min(WeightMatrix.BlockRows, packed.Rows - first);
+        T* source = (T*)rows + (first * outputStride);
+        for (int input = 0; input < packed.PaddedColumns; input += together)
         {
-            int first = block * WeightMatrix.BlockRows;
-            int lanes = Math.Min(WeightMatrix.BlockRows, packed.Rows - first);
-            for (int input = 0; input < packed.PaddedColumns; input += together)
+            int inputs = Math.Min(together, packed.Columns - input);
+            for (int lane = 0; lane < WeightMatrix.BlockRows; lane++)
             {
-                int inputs = Math.Min(together, packed.Columns - input);
-                for (int lane = 0; lane < WeightMatrix.BlockRows; lane++)
+                for (int i = 0; i < together; i++)
                 {
-                    for (int i = 0; i < together; i++)
-                    {
-                        *target++ = lane < lanes && i < inputs
-                            ? source[((first + lane) * outputStride) + ((input + i) * inputStride)]
-                            : default;
-                    }
+                    *target++ = lane < lanes && i < inputs ? source[(lane * outputStride) + ((input + i) * inputStride)] : default;
                 }
             }
         }
