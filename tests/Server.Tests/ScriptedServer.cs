@@ -37,7 +37,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     /// <summary>The demo model's tokenizer with a context of 64, and no drafter but the n-gram.</summary>
     public static ServedModel Model() => new(
-        "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value), new GenerationDefaults(), 4096, 64, 0, "fp_test",
+        "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0, "fp_test",
         DateTimeOffset.UnixEpoch, new HashSet<SpeculationMode> { SpeculationMode.Auto, SpeculationMode.Off, SpeculationMode.Ngram });
 
     /// <summary>The next job, as the decoding thread would take it.</summary>

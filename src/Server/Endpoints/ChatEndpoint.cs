@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 
@@ -12,18 +11,15 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
         ServedModel model = decoding.Model;
 
         // 1. Parse.
-        ChatRequest request;
-        using (JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody)))
-        {
-            request = ChatRequest.Read(new Fields(body.RootElement), model.Defaults, model.Vocabulary, options.Speculation);
-        }
-
+        ChatRequest request = Fields.Read(
+            await Answer.ReadBodyAsync(http, options.MaxBody),
+            fields => ChatRequest.Read(fields, model.Defaults, model.Vocabulary, options.Speculation));
         PromptReader.CheckModel(model, request.Model);
         PromptReader.CheckSpeculation(model, request.Generation.Speculation);
 
         // 2. Render the conversation, 3. tokenize it.
         GenerationFields fields = request.Generation;
-        int[] prompt = PromptReader.Fit(model, model.Chat.Encode(request.Messages), "messages");
+        int[] prompt = PromptReader.Fit(model, model.Chat.Encode(request.Messages, request.TemplateVariables), "messages");
 
         // 4. Enqueue, stream, finish.
         var head = new AnswerHead($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);

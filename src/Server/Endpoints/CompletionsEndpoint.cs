@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Understory.Decoding;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
@@ -16,12 +15,9 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         ServedModel model = decoding.Model;
 
         // 1. Parse.
-        CompletionRequest request;
-        using (JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody)))
-        {
-            request = CompletionRequest.Read(new Fields(body.RootElement), model.Defaults, model.Vocabulary, options.Speculation);
-        }
-
+        CompletionRequest request = Fields.Read(
+            await Answer.ReadBodyAsync(http, options.MaxBody),
+            fields => CompletionRequest.Read(fields, model.Defaults, model.Vocabulary, options.Speculation));
         PromptReader.CheckModel(model, request.Model);
         PromptReader.CheckSpeculation(model, request.Generation.Speculation);
 

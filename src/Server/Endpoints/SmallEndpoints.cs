@@ -28,35 +28,37 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
     public async Task TokenizeAsync(HttpContext http)
     {
         ServedModel model = decoding.Model;
-        using JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody));
-        var fields = new Fields(body.RootElement);
-        PromptReader.CheckModel(model, fields.Text("model"));
-        string text = fields.Text("text") ?? fields.Text("content") ?? fields.Text("prompt")
-            ?? throw ApiException.Invalid("text", "text is missing; send {\"text\": \"…\"}.");
+        (string text, bool pieces) = Fields.Read(await Answer.ReadBodyAsync(http, options.MaxBody), fields =>
+        {
+            PromptReader.CheckModel(model, fields.Text("model"));
+            return (
+                fields.Text("text") ?? fields.Text("content") ?? fields.Text("prompt")
+                    ?? throw ApiException.Invalid("text", "text is missing; send {\"text\": \"…\"}."),
+                fields.Flag("with_pieces") ?? false);
+        });
         int[] tokens = model.Tokenizer.Encode(text);
         var texts = new TokenTexts(model.Tokenizer);
-        await Answer.JsonAsync(http, new TokenizeBody(
-            tokens, tokens.Length, model.Context, fields.Flag("with_pieces") is true ? [.. tokens.Select(texts.Name)] : null));
+        await Answer.JsonAsync(http, new TokenizeBody(tokens, tokens.Length, model.Context, pieces ? [.. tokens.Select(texts.Name)] : null));
     }
 
     /// <summary><c>POST /detokenize</c>: <c>{"tokens": […]}</c> to text.</summary>
     public async Task DetokenizeAsync(HttpContext http)
     {
         ServedModel model = decoding.Model;
-        using JsonDocument body = Fields.Parse(await Answer.ReadBodyAsync(http, options.MaxBody));
-        var fields = new Fields(body.RootElement);
-        PromptReader.CheckModel(model, fields.Text("model"));
-        if (!fields.TryGet("tokens", out JsonElement tokens))
+        int[] tokens = Fields.Read(await Answer.ReadBodyAsync(http, options.MaxBody), fields =>
         {
-            throw ApiException.Invalid("tokens", "tokens is missing; send {\"tokens\": [1, 2, 3]}.");
-        }
+            const string Name = "tokens";
+            PromptReader.CheckModel(model, fields.Text("model"));
+            if (!fields.TryGet(Name, out JsonElement value))
+            {
+                throw ApiException.Invalid(Name, "tokens is missing; send {\"tokens\": [1, 2, 3]}.");
+            }
 
-        if (tokens.ValueKind != JsonValueKind.Array)
-        {
-            throw Fields.Wrong("tokens", tokens, "an array of token ids");
-        }
-
-        await Answer.JsonAsync(http, new DetokenizeBody(model.Tokenizer.Decode(CompletionRequest.ReadTokens(tokens, "tokens", model.Vocabulary))));
+            return value.ValueKind == JsonValueKind.Array
+                ? CompletionRequest.ReadTokens(value, Name, model.Vocabulary)
+                : throw Fields.Wrong(Name, value, "an array of token ids");
+        });
+        await Answer.JsonAsync(http, new DetokenizeBody(model.Tokenizer.Decode(tokens)));
     }
 
     /// <summary><c>GET /health</c>: 200 when requests are taken; 503 while loading, with the stage, and while shutting down.</summary>

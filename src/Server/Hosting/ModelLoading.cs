@@ -3,7 +3,9 @@ using System.Text;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
 using Understory.Models.Architecture;
+using Understory.Models.Formats;
 using Understory.Models.Kernels;
+using Understory.Models.Tokenizers;
 using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
@@ -91,7 +93,7 @@ public sealed class ModelLoading(ServerOptions options)
             id,
             [.. options.Aliases.Where(alias => alias != id).Distinct()],
             target.Tokenizer,
-            new ChatFormat(target.Tokenizer),
+            ReadChat(target),
             target.Defaults,
             target.Config.VocabularySize,
             loop.ContextLength,
@@ -99,6 +101,32 @@ public sealed class ModelLoading(ServerOptions options)
             Fingerprint(path, kernels),
             DateTimeOffset.UtcNow,
             modes.ToHashSet());
+    }
+
+    /// <summary>A template beyond our Jinja must not keep the model from completing texts: chats are refused with the reason.</summary>
+    private ChatFormat ReadChat(LanguageModel model)
+    {
+        try
+        {
+            return new ChatFormat(model.Tokenizer, ReadTemplate(model));
+        }
+        catch (InvalidDataException e)
+        {
+            Note($"Chat: the model's template cannot be used, so chats are refused: {e.Message}");
+            return new ChatFormat(model.Tokenizer, null, e.Message);
+        }
+    }
+
+    private static ChatTemplate? ReadTemplate(LanguageModel model)
+    {
+        if (Directory.Exists(model.Path))
+        {
+            return ChatTemplate.FromFolder(model.Path);
+        }
+
+        using Gguf file = Gguf.Open(model.Path);
+        const string Key = "tokenizer.chat_template";
+        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
     }
 
     private IKernels CreateKernels()

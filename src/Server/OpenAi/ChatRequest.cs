@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Understory.Decoding;
 using Understory.Models.Architecture;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Server.OpenAi;
 
@@ -10,14 +11,30 @@ public sealed record ChatTurn(string Role, string Content);
 
 /// <summary>The body of <c>POST /v1/chat/completions</c>, checked.</summary>
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
-public sealed record ChatRequest(string? Model, IReadOnlyList<ChatTurn> Messages, int TopLogProbs, GenerationFields Generation)
+/// <param name="TemplateVariables"><c>chat_template_kwargs</c>: further variables for the model's template, such as <c>enable_thinking</c>.</param>
+public sealed record ChatRequest(
+    string? Model, IReadOnlyList<ChatTurn> Messages, int TopLogProbs, IReadOnlyDictionary<string, object?> TemplateVariables, GenerationFields Generation)
 {
     /// <exception cref="ApiException">400, naming the field.</exception>
     public static ChatRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation) => new(
         fields.Text("model"),
         ReadMessages(fields),
         ReadLogProbs(fields),
+        ReadTemplateVariables(fields),
         GenerationFields.Read(fields, defaults, vocabulary, speculation));
+
+    private static Dictionary<string, object?> ReadTemplateVariables(Fields fields)
+    {
+        const string Name = "chat_template_kwargs";
+        if (!fields.TryGet(Name, out JsonElement value))
+        {
+            return [];
+        }
+
+        return value.ValueKind == JsonValueKind.Object
+            ? new Dictionary<string, object?>((IReadOnlyDictionary<string, object?>)ChatTemplate.FromJson(value)!)
+            : throw Fields.Wrong(Name, value, "an object of variables for the chat template");
+    }
 
     private static int ReadLogProbs(Fields fields)
     {

@@ -11,8 +11,23 @@ public readonly struct Fields(JsonElement root)
 {
     private const int LongestQuote = 60;
 
-    /// <exception cref="ApiException">The body is not a JSON object.</exception>
-    public static JsonDocument Parse(ReadOnlyMemory<byte> body)
+    /// <summary>What <paramref name="read"/> makes of a body.</summary>
+    /// <exception cref="ApiException">400: the body is not a JSON object, or <paramref name="read"/> refuses it.</exception>
+    public static T Read<T>(ReadOnlyMemory<byte> body, Func<Fields, T> read)
+    {
+        using JsonDocument document = Parse(body);
+        try
+        {
+            return read(new Fields(document.RootElement));
+        }
+        catch (InvalidOperationException)
+        {
+            // Bytes that are no UTF-8, or an escaped half of a surrogate pair, in a place that is not read as a field's text.
+            throw new ApiException(400, "The body is not valid Unicode text.");
+        }
+    }
+
+    private static JsonDocument Parse(ReadOnlyMemory<byte> body)
     {
         try
         {

@@ -31,7 +31,7 @@ public static class InfoVerb
         Line("served as", string.Join(", ", loaded.Served.Aliases.Prepend(loaded.Served.Id)));
         Line("family", config.Family);
         Line("vocabulary", $"{config.VocabularySize} tokens");
-        Line("chat template", loaded.Served.Chat.Stops.Count == 0 ? "the model's" : "none: a plain dialogue");
+        Line("chat template", loaded.Served.Chat.Description);
         Line("speculation", $"{string.Join(", ", loaded.Served.Modes.Select(mode => mode.ToString().ToLowerInvariant()))}; default {options.Speculation.ToString().ToLowerInvariant()}");
         Line("fingerprint", loaded.Served.Fingerprint);
         foreach (int rows in (int[])[1, 2, 4, 8, 16])

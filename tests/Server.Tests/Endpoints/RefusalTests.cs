@@ -104,6 +104,18 @@ public sealed class RefusalTests : IAsyncLifetime
     public async Task A_body_that_is_no_JSON_object_is_refused(string body, string named) =>
         Assert.Contains(named, await (await _server.PostAsync("/v1/completions", body)).ErrorAsync(400));
 
+    [Theory]
+    [InlineData("/tokenize", "{}", "text")]
+    [InlineData("/tokenize", "{\"text\": 5}", "text")]
+    [InlineData("/detokenize", "{}", "tokens")]
+    [InlineData("/detokenize", "{\"tokens\": \"a\"}", "tokens")]
+    [InlineData("/detokenize", "{\"tokens\": [4096]}", "tokens")]
+    [InlineData("/v1/completions", "{\"prompt\": \"x\", \"logit_bias\": {\"\\ud800\": 1}}", null)]
+    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": {\"a\": \"\\ud800\"}}", null)]
+    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": 1}", "chat_template_kwargs")]
+    public async Task Every_endpoint_refuses_in_the_same_way(string path, string body, string? name) =>
+        await (await _server.PostAsync(path, body)).ErrorAsync(400, name);
+
     [Fact]
     public async Task Nesting_without_end_is_refused() =>
         await (await _server.PostAsync("/v1/completions", "{\"prompt\":" + new string('[', 100_000))).ErrorAsync(400);

@@ -1,0 +1,49 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Tests.OpenAi;
+
+public sealed class JsonTests
+{
+    private static string Write(object body)
+    {
+        var bytes = new ArrayBufferWriter<byte>();
+        Json.Write(bytes, body);
+        return Encoding.UTF8.GetString(bytes.WrittenSpan);
+    }
+
+    [Theory]
+    [InlineData("plain")]
+    [InlineData("é ≠ 語 😀 \u00A0\u200B\u2028")]
+    [InlineData("é\"\\/\b\f\n\r\t\u0001\u007f")]
+    public void Text_is_readable_and_comes_back_as_it_was(string text)
+    {
+        string json = Write(new DetokenizeBody(text));
+        Assert.Equal(text, JsonDocument.Parse(json).RootElement.GetProperty("text").GetString());
+        foreach (char c in text.Where(c => c > 0x7f))
+        {
+            Assert.Contains(c, json);
+        }
+    }
+
+    [Fact]
+    public void Half_a_pair_becomes_a_replacement_character() => Assert.Equal("{\"text\":\"é\uFFFDx\"}", Write(new DetokenizeBody("é\ud800x")));
+
+    [Fact]
+    public void Names_are_snake_case_and_absent_extensions_are_left_out()
+    {
+        Assert.Equal("{\"tokens\":[1],\"count\":1,\"max_model_len\":8}", Write(new TokenizeBody([1], 1, 8)));
+        Assert.Equal("{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":null}}", Write(new ApiException(500, "m").Body));
+    }
+
+    [Theory]
+    [InlineData(400, "invalid_request_error")]
+    [InlineData(401, "authentication_error")]
+    [InlineData(404, "not_found_error")]
+    [InlineData(413, "invalid_request_error")]
+    [InlineData(429, "rate_limit_error")]
+    [InlineData(503, "server_error")]
+    public void A_status_has_its_error_type(int status, string type) => Assert.Equal(type, ApiException.TypeOf(status));
+}
