@@ -1,0 +1,14 @@
+using Understory.Benchmarks;
+
+// Timings of the kernels alone: dotnet run -c Release --project tests/Benchmarks -- kernels [set] [threads] [width x layers ...]
+if (args is not ["kernels", ..])
+{
+    Console.Error.WriteLine("Usage: kernels [set|best] [threads|0] [768x12 192x4 ...]");
+    return 2;
+}
+
+string? set = args.Length > 1 && args[1] != "best" ? args[1] : null;
+int threads = args.Length > 2 ? int.Parse(args[2]) : 0;
+string[] shapes = args.Length > 3 ? args[3..] : ["768x12", "192x4", "64x2"];
+KernelBench.Run(set, threads, shapes);
+return 0;
