@@ -3,6 +3,7 @@ using Understory.Decoding;
 using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
+using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 

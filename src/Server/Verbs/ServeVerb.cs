@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using Serilog.Core;
+using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
 

@@ -13,7 +13,7 @@ public partial class ImportDirectionTests
         ["Server"] = ["Models", "Decoding"],
     };
 
-    /// <summary>Each folder of a project, and those beside it that it may know. Files in a project's root may know all; the server's folders are free.</summary>
+    /// <summary>Each folder of a project, and those beside it that it may know. Files in a project's root may know all.</summary>
     private static readonly Dictionary<string, Dictionary<string, string[]>> _folders = new()
     {
         ["Models"] = new()
@@ -32,6 +32,14 @@ public partial class ImportDirectionTests
             ["Drafters"] = ["Sampling", "Tree", "Planning"],
             ["Verification"] = ["Sampling", "Tree", "Planning", "Drafters"],
             ["Sequences"] = ["Sampling", "Tree", "Planning", "Drafters", "Verification"],
+        },
+        ["Server"] = new()
+        {
+            ["OpenAi"] = [],
+            ["Observability"] = [],
+            ["Hosting"] = ["OpenAi"],
+            ["Endpoints"] = ["OpenAi", "Observability", "Hosting"],
+            ["Verbs"] = ["OpenAi", "Observability", "Hosting", "Endpoints"],
         },
     };
 
@@ -85,6 +93,7 @@ public partial class ImportDirectionTests
     [InlineData("src/Models/Tensors/A.cs", "class A { Understory.Models.Formats.Gguf? x; }")]
     [InlineData("src/Models/Architecture/A.cs", "using Understory.Decoding.Tree;")]
     [InlineData("src/Decoding/Tree/A.cs", "using static Understory.Decoding.Drafters.NgramModel;")]
+    [InlineData("src/Server/Hosting/A.cs", "using Understory.Server.Endpoints;")]
     [InlineData("src/Decoding/DecodingLoop.cs", "using X = Understory.Server.Hosting.RequestQueue;")]
     public void A_wrong_import_is_seen(string path, string text) => Assert.Single(Violations([new SourceFile(path, text)]));
 

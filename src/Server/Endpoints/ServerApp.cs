@@ -2,10 +2,10 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Serilog.Extensions.Logging;
-using Understory.Server.Endpoints;
+using Understory.Server.Hosting;
 using Understory.Server.Observability;
 
-namespace Understory.Server.Hosting;
+namespace Understory.Server.Endpoints;
 
 /// <summary>
 /// One server: Kestrel in front, the queue and the decoding thread behind. It listens at once, so that <c>/health</c> can tell what is being
