@@ -34,15 +34,15 @@ public class DemoModelTests
         double[] sums = Numbers(golden.GetProperty("log_sum_exp_per_position"));
         for (int p = 0; p < ids.Length; p++)
         {
-            Assert.Equal(means[p], logits[p].Average(), 2e-3);
-            Assert.Equal(sums[p], Math.Log(logits[p].Sum(logit => Math.Exp(logit))), 2e-3);
+            Assert.Equal(means[p], logits[p].Average(), 2e-4);
+            Assert.Equal(sums[p], Math.Log(logits[p].Sum(logit => Math.Exp(logit))), 2e-4);
         }
 
         int[] top = [.. golden.GetProperty("last_top10_ids").EnumerateArray().Select(id => id.GetInt32())];
         double[] expected = Numbers(golden.GetProperty("last_top10_logits"));
         for (int i = 0; i < top.Length; i++)
         {
-            Assert.Equal(expected[i], logits[^1][top[i]], 2e-3);
+            Assert.Equal(expected[i], logits[^1][top[i]], 2e-4);
         }
 
         int[] greedy = [.. golden.GetProperty("greedy_64").EnumerateArray().Select(id => id.GetInt32())];

@@ -26,6 +26,40 @@ public sealed class ModelLoaderTests : IDisposable
     }
 
     [Fact]
+    public void A_gguf_file_becomes_a_model_with_a_tokenizer()
+    {
+        using LanguageModel model = ModelLoader.Load(Repository.Fixture("golden", "gpt2", "model.gguf"), _kernels, new LoadOptions());
+        Assert.Equal("model", model.Name);
+        Assert.Equal([262], model.Config.EosTokenIds);
+        Assert.Equal(new GenerationDefaults(), model.Defaults);
+        int[] ids = model.Tokenizer.Encode("def f(the é)");
+        Assert.Equal(257, ids[0]);
+        Assert.Equal("def f(the é)", model.Tokenizer.Decode(ids));
+        Assert.Equal(263, model.Transformer.Logits(ids)[^1].Length);
+    }
+
+    [Fact]
+    public void A_tokenizer_with_more_tokens_than_the_model_is_refused()
+    {
+        string folder = Directory.CreateTempSubdirectory("understory-").FullName;
+        try
+        {
+            foreach (string file in (string[])["config.json", "model.safetensors"])
+            {
+                File.Copy(Repository.Fixture("golden", "gpt2", file), Path.Combine(folder, file));
+            }
+
+            File.Copy(Repository.PathOf("models", "demo", "draft", "tokenizer.json"), Path.Combine(folder, "tokenizer.json"));
+            ModelLoadException error = Assert.Throws<ModelLoadException>(() => ModelLoader.Load(folder, _kernels, new LoadOptions()));
+            Assert.All(["4,096", "263", folder], part => Assert.Contains(part, error.Message, StringComparison.Ordinal));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public void The_context_can_be_made_smaller_but_not_larger_than_the_model_s()
     {
         string path = Repository.PathOf("models", "demo", "draft");
