@@ -129,7 +129,7 @@ public sealed class ServerApp : IAsyncDisposable
         _app.MapGet("/v1/models/{**name}", small.ShowModelAsync);
         _app.MapPost("/tokenize", small.TokenizeAsync);
         _app.MapPost("/detokenize", small.DetokenizeAsync);
-        _app.MapGet("/health", small.HealthAsync);
+        _app.MapMethods("/health", [HttpMethods.Get, HttpMethods.Head], small.HealthAsync);
         _app.MapGet("/metrics", small.MetricsAsync);
     }
 

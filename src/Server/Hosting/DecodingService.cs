@@ -90,9 +90,9 @@ public sealed class DecodingService
 
             job.End();
         }
-        catch (ArgumentException e)
+        catch (ApiException e)
         {
-            job.End(ApiException.Invalid(e.ParamName ?? "", e.Message));
+            job.End(e);
         }
         catch (Exception e)
         {
@@ -104,7 +104,7 @@ public sealed class DecodingService
     /// <summary>One choice: prefill, then step by step, until it ends or nobody wants it any more.</summary>
     private void Decode(DecodingLoop loop, GenerationJob job, int choice)
     {
-        Sequence sequence = loop.Begin(job.Choices[choice]);
+        Sequence sequence = Begin(loop, job.Choices[choice]);
         try
         {
             var progress = new Progress(job, choice, sequence);
@@ -131,6 +131,19 @@ public sealed class DecodingService
         {
             loop.End(sequence);
             _keptTokens = loop.CachedTokens;
+        }
+    }
+
+    /// <exception cref="ApiException">400: the loop refuses the request.</exception>
+    private static Sequence Begin(DecodingLoop loop, GenerationRequest request)
+    {
+        try
+        {
+            return loop.Begin(request);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ApiException(400, e.Message, e.ParamName);
         }
     }
 

@@ -11,6 +11,8 @@ public readonly struct Fields(JsonElement root)
 {
     private const int LongestQuote = 60;
 
+    private static ReadOnlySpan<byte> ByteOrderMark => [0xEF, 0xBB, 0xBF];
+
     /// <summary>What <paramref name="read"/> makes of a body.</summary>
     /// <exception cref="ApiException">400: the body is not a JSON object, or <paramref name="read"/> refuses it.</exception>
     public static T Read<T>(ReadOnlyMemory<byte> body, Func<Fields, T> read)
@@ -31,7 +33,8 @@ public readonly struct Fields(JsonElement root)
     {
         try
         {
-            JsonDocument document = JsonDocument.Parse(body);
+            // A byte order mark is no JSON, yet some tools write one.
+            JsonDocument document = JsonDocument.Parse(body.Span.StartsWith(ByteOrderMark) ? body[ByteOrderMark.Length..] : body);
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? document
                 : throw new ApiException(400, $"The body must be a JSON object, not {Quote(document.RootElement)}.");

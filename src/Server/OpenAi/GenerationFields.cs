@@ -22,6 +22,7 @@ public sealed record GenerationFields(
 {
     public const int MostChoices = 128;
     public const int MostStops = 4;
+    public const int MostNodes = 64;
 
     /// <summary>Under this a temperature is greedy: the scores l/T would leave the range in which single precision tells tokens apart.</summary>
     private const float LeastTemperature = 1e-4f;
@@ -39,7 +40,7 @@ public sealed record GenerationFields(
             ReadStop(fields),
             fields.Flag("ignore_eos") ?? false,
             ReadSpeculation(fields) ?? speculation,
-            fields.Integer("speculation_nodes", 0, 64, "a whole number from 0 to 64"),
+            fields.Integer("speculation_nodes", 1, MostNodes, $"a whole number from 1 to {MostNodes}"),
             stream,
             ReadIncludeUsage(fields, stream));
     }

@@ -36,6 +36,12 @@ public sealed class CommandLine
             Console.Error.WriteLine($"understory: {e.Message.ReplaceLineEndings(" ")}");
             return e is UsageException ? WrongUse : Failed;
         }
+        catch (Exception e)
+        {
+            // Nothing that a user could have done better: whoever mends it needs all of it.
+            Console.Error.WriteLine(e);
+            return Failed;
+        }
     }
 
     /// <summary>The options of this call: flags, then the environment, then appsettings.json.</summary>

@@ -69,12 +69,18 @@ public static class CompleteVerb
             await WriteAsync(job);
             return CommandLine.Done;
         }
+        catch (IOException)
+        {
+            // Whoever read stdout has read enough.
+            return CommandLine.Done;
+        }
         catch (Exception e) when (e is ApiException or ArgumentException)
         {
             throw new UsageException(e.Message);
         }
         finally
         {
+            queue.Interrupt();
             await queue.DrainAsync();
             decoding.Join(TimeSpan.FromSeconds(5));
         }

@@ -220,6 +220,15 @@ public sealed class DemoTests(DemoServer server)
     }
 
     [Fact]
+    public async Task A_byte_order_mark_does_no_harm_and_health_answers_HEAD()
+    {
+        using var content = new ByteArrayContent([0xEF, 0xBB, 0xBF, .. "{\"text\": \"x\"}"u8]);
+        Assert.Equal(HttpStatusCode.OK, (await server.Client.PostAsync("/tokenize", content)).StatusCode);
+        using var head = new HttpRequestMessage(HttpMethod.Head, "/health");
+        Assert.Equal(HttpStatusCode.OK, (await server.Client.SendAsync(head)).StatusCode);
+    }
+
+    [Fact]
     public async Task Figures_add_up()
     {
         JsonNode body = await server.CompleteAsync($"{Prompt}, \"max_tokens\": 40, \"speculation\": \"staged\", \"temperature\": 0");

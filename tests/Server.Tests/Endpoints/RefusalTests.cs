@@ -42,7 +42,7 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"logit_bias\": {\"5\": 101}", "logit_bias.5", "101", "-100 to 100")]
     [InlineData("\"speculation\": \"fast\"", "speculation", "\"fast\"", "\"staged\"")]
     [InlineData("\"speculation\": true", "speculation", "true", "\"staged\"")]
-    [InlineData("\"speculation_nodes\": 65", "speculation_nodes", "65", "from 0 to 64")]
+    [InlineData("\"speculation_nodes\": 65", "speculation_nodes", "65", "from 1 to 64")]
     [InlineData("\"ignore_eos\": 1", "ignore_eos", "1", "true or false")]
     [InlineData("\"model\": 1", "model", "1", "a string")]
     public async Task A_known_field_of_the_wrong_kind_is_named_with_its_value_and_the_remedy(string field, string name, string value, string remedy)
