@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Understory.Server.Hosting;
+using Understory.Server.Verbs.Bench;
 
 namespace Understory.Server.Verbs;
 
@@ -68,6 +69,8 @@ public sealed class CommandLine
         root.Subcommands.Add(serve);
         root.Subcommands.Add(CompleteVerb.Create(this));
         root.Subcommands.Add(InfoVerb.Create(this));
+        root.Subcommands.Add(BenchVerb.Create(this));
+        root.Subcommands.Add(NgramVerb.Create(this));
         return root;
     }
 

@@ -1,0 +1,91 @@
+using Understory.Decoding;
+using Understory.Decoding.Drafters;
+using Understory.Models.Architecture;
+using Understory.Models.Tokenizers;
+using Understory.Server.Hosting;
+
+namespace Understory.Server.Verbs.Bench;
+
+/// <summary>What a bench runs: loaded models, or a random target with a known vocabulary, or an oracle in the draft's place.</summary>
+internal sealed class BenchParts : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+
+    public required DecodingLoop Loop { get; init; }
+
+    public required Transformer Target { get; init; }
+
+    public required string TargetName { get; init; }
+
+    public Transformer? Draft { get; init; }
+
+    public required string DraftName { get; init; }
+
+    public required Tokenizer Tokenizer { get; init; }
+
+    public OracleDrafter? Oracle { get; init; }
+
+    public static BenchParts Load(ServerOptions options, string? random, float[]? oracle)
+    {
+        LoadedModel loaded = new ModelLoading(options).Load(_ => { });
+        if (random is null && oracle is null)
+        {
+            var parts = new BenchParts
+            {
+                Loop = loaded.Loop,
+                Target = loaded.Target.Transformer,
+                TargetName = loaded.Target.Name,
+                Draft = loaded.Draft?.Transformer,
+                DraftName = loaded.Draft?.Name ?? "none",
+                Tokenizer = loaded.Target.Tokenizer,
+            };
+            parts._owned.Add(loaded);
+            return parts;
+        }
+
+        loaded.Loop.Dispose();
+        Transformer target = loaded.Target.Transformer;
+        if (random is not null)
+        {
+            target = ModelLoader.Random(random, loaded.Kernels, seed: 1);
+            int vocabulary = loaded.Target.Config.VocabularySize;
+            if (target.Config.VocabularySize != vocabulary)
+            {
+                throw new UsageException($"--random {random}: its vocabulary must be {vocabulary}, that of the tokenizer in use.");
+            }
+        }
+
+        var decoding = new DecodingOptions { PrefixCacheBytes = 0 };
+        Transformer? draft = loaded.Draft?.Transformer;
+        OracleDrafter? knowing = oracle is null
+            ? null
+            : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."), decoding.Branch, decoding.MaxDepth, oracle);
+        ModelDrafter? drafter = knowing ?? (draft is null ? null : new ModelDrafter(draft, decoding.Branch, decoding.MaxDepth));
+        var made = new BenchParts
+        {
+            Loop = new DecodingLoop(target, loaded.Target.Tokenizer, drafter, loaded.Ngram, decoding),
+            Target = target,
+            TargetName = random is null ? loaded.Target.Name : $"{random} (random weights)",
+            Draft = draft,
+            DraftName = oracle is null ? loaded.Draft?.Name ?? "none" : $"oracle {string.Join(',', oracle)} at the cost of {loaded.Draft!.Name}",
+            Tokenizer = loaded.Target.Tokenizer,
+            Oracle = knowing,
+        };
+        made._owned.Add(made.Loop);
+        if (random is not null)
+        {
+            made._owned.Add(target);
+        }
+
+        made._owned.Add(loaded.Target);
+        if (loaded.Draft is not null)
+        {
+            made._owned.Add(loaded.Draft);
+        }
+
+        made._owned.Add(loaded.Kernels);
+        return made;
+    }
+
+    public void Dispose() => _owned.ForEach(owned => owned.Dispose());
+}
