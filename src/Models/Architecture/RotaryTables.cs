@@ -4,38 +4,53 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>Cosines and sines of every position, computed in double precision, held as F32 <c>[context, Dim / 2]</c> each.</summary>
+/// <summary>
+/// Cosines and sines, computed in double precision, held as F32 <c>[context, Dim / 2]</c> each. A position's row is filled before it is first
+/// needed: the whole of a long context would take longer to fill, and more memory, than many a text that it is loaded for.
+/// </summary>
 internal sealed class RotaryTables : IDisposable
 {
+    private readonly IKernels _kernels;
     private readonly MemoryBlock _block;
+    private readonly double[] _frequencies;
+    private readonly double _factor;
+    private readonly float[] _cosines;
+    private readonly float[] _sines;
+    private int _filled;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public RotaryTables(Rotary rotary, int context, IKernels kernels)
     {
-        double[] frequencies = rotary.Frequencies(context);
-        double factor = rotary.Scaling.AttentionFactor;
-        int pairs = frequencies.Length;
+        _kernels = kernels;
+        _frequencies = rotary.Frequencies(context);
+        _factor = rotary.Scaling.AttentionFactor;
+        int pairs = _frequencies.Length;
+        _cosines = new float[pairs];
+        _sines = new float[pairs];
         _block = kernels.Allocate(2L * context * pairs * sizeof(float));
         Cosine = _block.View(DType.F32, context, pairs, pairs);
         Sine = _block.View(DType.F32, context, pairs, pairs, (long)context * pairs * sizeof(float));
-        float[] cosines = new float[pairs];
-        float[] sines = new float[pairs];
-        for (int position = 0; position < context; position++)
-        {
-            for (int i = 0; i < pairs; i++)
-            {
-                (double sine, double cosine) = Math.SinCos(position * frequencies[i]);
-                (cosines[i], sines[i]) = ((float)(cosine * factor), (float)(sine * factor));
-            }
-
-            kernels.Write(cosines, Cosine.RowRange(position, 1).Data);
-            kernels.Write(sines, Sine.RowRange(position, 1).Data);
-        }
     }
 
     public Tensor Cosine { get; }
 
     public Tensor Sine { get; }
+
+    /// <summary>Sees to it that the rows of the first <paramref name="positions"/> positions are there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void Reach(int positions)
+    {
+        for (; _filled < positions; _filled++)
+        {
+            for (int i = 0; i < _frequencies.Length; i++)
+            {
+                (double sine, double cosine) = Math.SinCos(_filled * _frequencies[i]);
+                (_cosines[i], _sines[i]) = ((float)(cosine * _factor), (float)(sine * _factor));
+            }
+
+            _kernels.Write(_cosines, Cosine.RowRange(_filled, 1).Data);
+            _kernels.Write(_sines, Sine.RowRange(_filled, 1).Data);
+        }
+    }
 
     public void Dispose() => _block.Dispose();
 }

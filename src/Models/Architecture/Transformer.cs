@@ -53,7 +53,8 @@ public sealed class Transformer : IDisposable
     /// <exception cref="ArgumentException">A row names a token, position or slot that does not exist.</exception>
     public Tensor Forward(ForwardBatch batch, KvCache cache)
     {
-        Check(batch, cache);
+        int last = Check(batch, cache);
+        _rotary?.Reach(last + 1);
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
         Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x);
         for (int layer = 0; layer < Config.Layers; layer++)
@@ -145,9 +146,10 @@ public sealed class Transformer : IDisposable
         ? new RotaryParams(tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon)
         : default;
 
-    /// <summary>Kernels follow these numbers into memory without looking.</summary>
-    private void Check(ForwardBatch batch, KvCache cache)
+    /// <summary>Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row.</summary>
+    private int Check(ForwardBatch batch, KvCache cache)
     {
+        int last = -1;
         ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(batch.Count, MaxRows);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.FirstLogitsRow, (uint)batch.Count);
@@ -155,6 +157,7 @@ public sealed class Transformer : IDisposable
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Tokens[row], (uint)Config.VocabularySize);
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Positions[row], (uint)Config.ContextLength);
+            last = Math.Max(last, batch.Positions[row]);
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Slots[row], (uint)cache.Slots);
             ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.Prefix[row], (uint)cache.Slots);
             foreach (int slot in batch.Ancestors.AsSpan(row * batch.MaxDepth, batch.AncestorCount[row]))
@@ -162,5 +165,7 @@ public sealed class Transformer : IDisposable
                 ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)cache.Slots);
             }
         }
+
+        return last;
     }
 }

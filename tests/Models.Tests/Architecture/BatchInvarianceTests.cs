@@ -164,6 +164,54 @@ public class BatchInvarianceTests
         }
     }
 
+    /// <summary>Text grows in chunks and by accepted paths, is cut back, and moves to another cache: nothing of that shows.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Whatever_became_of_a_cache_its_text_goes_on_with_the_same_bits(string kernelSet, string name, DType cacheType)
+    {
+        using IKernels kernels = KernelCatalog.Create(kernelSet);
+        using Transformer model = Load(name, kernels, cacheType);
+        for (int seed = 0; seed < 3; seed++)
+        {
+            var random = new Random(seed);
+            KvCache cache = model.CreateCache(60, 40);
+            FillWithNaN(cache);
+            int[] text = [];
+            for (int step = 0; step < 8; step++)
+            {
+                switch (text.Length is 0 ? 0 : text.Length > 40 ? 2 : random.Next(4))
+                {
+                    case 0:
+                        int[] more = Tokens(model, random.Next(1, 12), random.Next());
+                        model.Logits(cache, more, random.Next(1, 5), text.Length);
+                        text = [.. text, .. more];
+                        break;
+                    case 1:
+                        int[] slots = [.. Enumerable.Range(text.Length, 38).Where(_ => random.Next(3) > 0)];
+                        var tree = new RandomTree(model, random, text.Length, nodes: 12, slots);
+                        tree.Forward(model, cache, random);
+                        int[] path = tree.Path(random.Next(12));
+                        cache.MoveSlots(Array.ConvertAll(path, node => tree.Slots[node]), text.Length);
+                        text = [.. text, .. path.Select(node => tree.Tokens[node])];
+                        break;
+                    case 2:
+                        text = text[..random.Next(1, text.Length)];
+                        break;
+                    default:
+                        KvCache other = model.CreateCache(60, random.Next(40, 80));
+                        FillWithNaN(other);
+                        other.CopyFrom(cache, text.Length);
+                        cache.Dispose();
+                        cache = other;
+                        break;
+                }
+            }
+
+            AssertSameBits(model.Logits([.. text, 7])[^1..], model.Logits(cache, [7], 1, text.Length), $"history {seed}");
+            cache.Dispose();
+        }
+    }
+
     private static Transformer Load(string name, IKernels kernels, DType cacheType) => name.Contains(':', StringComparison.Ordinal)
         ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
         : Golden.Read(name).Load(kernels, cacheType);
