@@ -29,7 +29,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     private int _group;
     private int _tilesPerHead;
     private int _elementBytes;
-    private delegate*<int, int, delegate*<byte*, nint, float*, nint, int, float*, void>> _scoreTiles;
+    private delegate*<int, int, delegate*<in PanelSource, float*, nint, int, float*, void>> _scoreTiles;
     private delegate*<int, int, delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void>> _valueTiles;
 
     public int Items => _attention.KvHeads * _tilesPerHead;
@@ -149,7 +149,8 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         {
             int blocks = Math.Min(TileTable<T>.Blocks, end - block);
             float* sums = scratch.Sums;
-            _scoreTiles(queries.Length, blocks)(keys + (block * blockBytes), blockBytes, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
+            PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, blocks, 2 * Lanes * _elementBytes);
+            _scoreTiles(queries.Length, blocks)(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
             float* scores = scratch.Scores + ((block - first) * Lanes);
             for (int i = 0; i < queries.Length; i++, scores += scratch.ScoreStride)
             {
@@ -183,7 +184,8 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
                         at = known++;
                         scratch.TailBlocks[at] = block;
                         float* sums = scratch.TailScores + (at * TileTable<T>.MaxRows * Lanes);
-                        tile(keys + (block * blockBytes), blockBytes, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
+                        PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, 1, 2 * Lanes * _elementBytes);
+                        tile(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
                     }
                 }
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Understory.Models.Kernels.Cpu.Vectors;
 
 namespace Understory.Models.Kernels.Cpu.Products;
@@ -16,6 +17,11 @@ internal unsafe interface IPanel<TSelf, T>
     /// <param name="blockStride">Bytes from one block of 16 outputs to the next.</param>
     /// <param name="oddStride">Bytes from the even to the odd input, where the layout does not say.</param>
     static abstract TSelf Load<TWeights>(byte* pair, nint blockStride, nint oddStride)
+        where TWeights : struct, IWeightType;
+
+    /// <summary>Asks for the lines of one pair of inputs.</summary>
+    /// <param name="stride">Bytes from one block's lines to the next one's.</param>
+    static abstract void Prefetch<TWeights>(byte* pair, nint stride)
         where TWeights : struct, IWeightType;
 
     void MultiplyAdd(in TSelf weights, T even, T odd);
@@ -50,6 +56,20 @@ internal unsafe struct Block<T> : IPanel<Block<T>, T>
         Block<T> block;
         TWeights.Decode(pair, oddStride, out block._even, out block._odd);
         return block;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch<TWeights>(byte* pair, nint stride)
+        where TWeights : struct, IWeightType
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch1(pair);
+            if (TWeights.PairBytes > 64)
+            {
+                Sse.Prefetch1(pair + 64);
+            }
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -101,6 +121,14 @@ internal unsafe struct Wide<TPanel, T> : IPanel<Wide<TPanel, T>, T>
         panel._first = TPanel.Load<TWeights>(pair, blockStride, oddStride);
         panel._second = TPanel.Load<TWeights>(pair + (TPanel.Blocks * blockStride), blockStride, oddStride);
         return panel;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch<TWeights>(byte* pair, nint stride)
+        where TWeights : struct, IWeightType
+    {
+        TPanel.Prefetch<TWeights>(pair, stride);
+        TPanel.Prefetch<TWeights>(pair + (TPanel.Blocks * stride), stride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

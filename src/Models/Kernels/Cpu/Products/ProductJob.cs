@@ -14,9 +14,16 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <summary>Rows of one item: enough to read a panel once per item from memory and from then on from the nearest cache.</summary>
     private const int GroupRows = 48;
 
+    /// <summary>
+    /// A single row takes weights as fast as they come. Of a matrix that comes from memory it takes one block at a time, the fastest way to read; of one that is
+    /// probably in a cache, two, whose chains of additions hide each other's latency.
+    /// </summary>
+    private const long LikelyCached = 1 << 20;
+
     private byte* _weights;
     private nint _blockBytes;
     private nint _gateToUp;
+    private int _pairBytes;
     private int _inputs;
     private int _outputs;
     private int _blocks;
@@ -26,7 +33,7 @@ internal sealed unsafe class ProductJob<T> : Job
     private Tensor _x;
     private Tensor _y;
     private Epilogue _epilogue;
-    private delegate*<int, int, delegate*<byte*, nint, float*, nint, int, float*, void>> _tiles;
+    private delegate*<int, int, delegate*<in PanelSource, float*, nint, int, float*, void>> _tiles;
 
     /// <summary>Items of the product at hand.</summary>
     public int Items => ((_blocks + _panelBlocks - 1) / _panelBlocks) * _groups;
@@ -36,7 +43,7 @@ internal sealed unsafe class ProductJob<T> : Job
         Set(weights, x, y);
         _epilogue = epilogue;
         _gated = false;
-        _panelBlocks = TileTable<T>.Blocks;
+        _panelBlocks = x.Rows == 1 && weights.Bytes > LikelyCached ? 1 : TileTable<T>.Blocks;
     }
 
     public void SetGated(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
@@ -69,6 +76,7 @@ internal sealed unsafe class ProductJob<T> : Job
 
         _weights = (byte*)weights.Data;
         _blockBytes = (nint)weights.BlockBytes;
+        _pairBytes = 2 * WeightMatrix.BlockRows * weights.Type.Size();
         _inputs = weights.Columns;
         _outputs = weights.Rows;
         _blocks = weights.Blocks;
@@ -89,7 +97,9 @@ internal sealed unsafe class ProductJob<T> : Job
         byte* weights = _weights + (block * _blockBytes);
         int blocks = Math.Min(_panelBlocks, _blocks - block);
         int tileBlocks = _gated && TileTable<T>.Blocks > 1 ? 2 : blocks;
-        nint stride = tileBlocks > blocks ? _gateToUp : _blockBytes;
+        PanelSource panel = tileBlocks > blocks
+            ? PanelSource.Apart(weights, _gateToUp, _blockBytes, _pairBytes)
+            : PanelSource.Adjacent(weights, _blockBytes, blocks, _pairBytes);
         float* x = (float*)_x.Data + ((long)firstRow * _x.Stride);
         int rows;
         for (int row = firstRow; row < endRow; row += rows)
@@ -98,7 +108,7 @@ internal sealed unsafe class ProductJob<T> : Job
             int tilesLeft = (endRow - row + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
             rows = (endRow - row + tilesLeft - 1) / tilesLeft;
             var tile = _tiles(rows, tileBlocks);
-            tile(weights, stride, x, _x.Stride, _inputs, sums);
+            tile(panel, x, _x.Stride, _inputs, sums);
             if (_gated)
             {
                 if (tileBlocks == 2)
@@ -108,7 +118,7 @@ internal sealed unsafe class ProductJob<T> : Job
                 else
                 {
                     float* up = sums + (TileTable<T>.MaxRows * WeightMatrix.BlockRows);
-                    tile(weights + _gateToUp, stride, x, _x.Stride, _inputs, up);
+                    tile(PanelSource.Adjacent(weights + _gateToUp, _blockBytes, 1, _pairBytes), x, _x.Stride, _inputs, up);
                     FinishGated(sums, up, WeightMatrix.BlockRows, block, row, rows);
                 }
             }

@@ -3,25 +3,60 @@ using Understory.Models.Kernels.Cpu.Vectors;
 
 namespace Understory.Models.Kernels.Cpu.Products;
 
+/// <summary>
+/// Where the weights of a panel are, and which lines to ask for meanwhile: memory is fastest when it is read front to back as one stream, so while one
+/// panel is worked on the next one is fetched in that order.
+/// </summary>
+/// <param name="weights">First block.</param>
+/// <param name="blockStride">Bytes from one block of the panel to the next.</param>
+/// <param name="next">First line to fetch.</param>
+/// <param name="nextStride">Bytes from one block's lines to the next one's, within a pair of inputs.</param>
+/// <param name="nextStep">Bytes from one pair of inputs to the next.</param>
+internal readonly unsafe struct PanelSource(byte* weights, nint blockStride, byte* next, nint nextStride, nint nextStep)
+{
+    public byte* Weights { get; } = weights;
+
+    public nint BlockStride { get; } = blockStride;
+
+    public byte* Next { get; } = next;
+
+    public nint NextStride { get; } = nextStride;
+
+    public nint NextStep { get; } = nextStep;
+
+    /// <summary>Blocks that follow each other in memory, as does the next panel.</summary>
+    public static PanelSource Adjacent(byte* weights, nint blockBytes, int blocks, int pairBytes) =>
+        new(weights, blockBytes, weights + (blocks * blockBytes), pairBytes, blocks * pairBytes);
+
+    /// <summary>Two blocks with their successors behind each of them.</summary>
+    public static PanelSource Apart(byte* weights, nint stride, nint blockBytes, int pairBytes) =>
+        new(weights, stride, weights + blockBytes, stride, pairBytes);
+}
+
 /// <summary>The inner loops of every product: weights, keys and values alike.</summary>
 internal static unsafe class Tile
 {
     /// <summary>The sums of a tile's rows over all inputs.</summary>
-    /// <param name="weights">First block of the panel.</param>
-    /// <param name="blockStride">Bytes from one block of the panel to the next.</param>
     /// <param name="x">First row, <paramref name="stride"/> elements to the next.</param>
     /// <param name="sums">Out: <c>[rows, blocks * 16]</c>.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Sum<TTile, TPanel, TWeights, T>(byte* weights, nint blockStride, float* x, nint stride, int inputs, float* sums)
+    public static void Sum<TTile, TPanel, TWeights, T>(in PanelSource panel, float* x, nint stride, int inputs, float* sums)
         where TTile : struct, ITile<TPanel, T>
         where TPanel : struct, IPanel<TPanel, T>
         where TWeights : struct, IWeightType
         where T : unmanaged, ILanes<T>
     {
+        byte* weights = panel.Weights;
+        nint blockStride = panel.BlockStride;
+        byte* next = panel.Next;
+        nint nextStride = panel.NextStride;
+        nint nextStep = panel.NextStep;
         TTile tile = default;
         float* end = x + (inputs & ~1);
         while (x < end)
         {
+            TPanel.Prefetch<TWeights>(next, nextStride);
+            next += nextStep;
             tile.MultiplyAdd(TPanel.Load<TWeights>(weights, blockStride, 0), x, stride);
             weights += TWeights.PairBytes;
             x += 2;

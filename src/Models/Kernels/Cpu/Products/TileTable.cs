@@ -15,7 +15,7 @@ internal static unsafe class TileTable<T>
     public static int Blocks => T.ManyRegisters ? 2 : 1;
 
     /// <summary><see cref="Tile.Sum"/> for so many rows and blocks (1 or <see cref="Blocks"/>).</summary>
-    public static delegate*<byte*, nint, float*, nint, int, float*, void> Sum<TWeights>(int rows, int blocks)
+    public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum<TWeights>(int rows, int blocks)
         where TWeights : struct, IWeightType =>
         blocks == 1 ? Rows<Block<T>, TWeights>.Sum(rows) : Rows<Wide<Block<T>, T>, TWeights>.Sum(rows);
 
@@ -28,7 +28,7 @@ internal static unsafe class TileTable<T>
         where TPanel : struct, IPanel<TPanel, T>
         where TWeights : struct, IWeightType
     {
-        public static delegate*<byte*, nint, float*, nint, int, float*, void> Sum(int rows) => rows switch
+        public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum(int rows) => rows switch
         {
             1 => One<OneRow<TPanel, T>>.Sum,
             2 => One<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
@@ -51,7 +51,7 @@ internal static unsafe class TileTable<T>
         private static class One<TTile>
             where TTile : struct, ITile<TPanel, T>
         {
-            public static delegate*<byte*, nint, float*, nint, int, float*, void> Sum => &Tile.Sum<TTile, TPanel, TWeights, T>;
+            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum => &Tile.Sum<TTile, TPanel, TWeights, T>;
 
             public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue =>
                 &Tile.Continue<TTile, TPanel, TWeights, T>;
@@ -61,7 +61,7 @@ internal static unsafe class TileTable<T>
         private static class More<TLast>
             where TLast : struct, ITile<TPanel, T>
         {
-            public static delegate*<byte*, nint, float*, nint, int, float*, void> Sum(int rows) => rows > 4
+            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum(int rows) => rows > 4
                 ? One<Both<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>, TLast, TPanel, T>>.Sum
                 : One<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TLast, TPanel, T>>.Sum;
 
