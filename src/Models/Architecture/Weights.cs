@@ -71,7 +71,7 @@ public sealed class Weights : IDisposable
     {
         var packer = new WeightPacker(source, kernels, progress);
         var builder = new Builder(config, names, packer);
-        _ = builder.Build(null!);
+        _ = builder.Build(null!); // Only checks and adds up: what it returns has no memory.
         MemoryBlock block = packer.Allocate();
         try
         {
