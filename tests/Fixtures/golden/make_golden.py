@@ -325,7 +325,7 @@ def byte_letters():
 def gguf_keys(config):
     family = {"mistral": "llama"}.get(config["model_type"], config["model_type"])
     gpt = family == "gpt2"
-    merges = ["d e", "de f", "Ġ f", "i n", "r e", "t h"]
+    merges = ["d e", "de f", "Ġ f", "i n", "r e", "t h"] if config["vocab_size"] > 262 else []
     tokens = [*byte_letters(), *(m.replace(" ", "") for m in merges)]
     tokens = (tokens + [f"<{i}>" for i in range(config["vocab_size"])])[: config["vocab_size"]]
     keys = {
@@ -381,7 +381,7 @@ GPT2 = {
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 128}
 YARN = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32}
 
-# name: config, and options: type of the weights, context to load with, kind of GGUF file beside it, shards
+# name: config, and options: type of the weights, context to load with, kind of GGUF file beside it, shards, names without "model."
 MODELS = {
     "gpt2": (GPT2, {"gguf": "plain"}),
     "llama-llama3": (llama_like("llama", num_attention_heads=6, num_key_value_heads=2, head_dim=8, rope_scaling=LLAMA3), {"gguf": "plain"}),
@@ -391,7 +391,7 @@ MODELS = {
     "llama-bf16": (llama_like("llama", num_key_value_heads=1), {"dtype": torch.bfloat16}),
     "llama-q8": (llama_like("llama", hidden_size=64, intermediate_size=64), {"gguf": "q8"}),
     "mistral-window": (llama_like("mistral", hidden_size=30, num_attention_heads=3, num_key_value_heads=1, sliding_window=11), {"gguf": "plain"}),
-    "qwen2-bias": (llama_like("qwen2", use_sliding_window=True, sliding_window=9, max_window_layers=1), {}),
+    "qwen2-bias": (llama_like("qwen2", use_sliding_window=True, sliding_window=9, max_window_layers=1), {"bare": True}),
     "qwen2-f16": (llama_like("qwen2", use_sliding_window=False, sliding_window=9, max_window_layers=1), {"dtype": torch.float16, "gguf": "plain"}),
     "qwen3-norm": (llama_like("qwen3", hidden_size=25, head_dim=12, tie_word_embeddings=False), {"gguf": "plain"}),
 }
@@ -417,7 +417,8 @@ def make(seed, name, config, options):
     if options.get("shards"):
         write_shards(folder, weights)
     else:
-        write_safetensors(folder / "model.safetensors", weights)
+        bare = options.get("bare", False)
+        write_safetensors(folder / "model.safetensors", {n.removeprefix("model.") if bare else n: t for n, t in weights.items()})
 
     context = options.get("context", config.get("max_position_embeddings") or config["n_positions"])
     generator = torch.Generator().manual_seed(seed)
