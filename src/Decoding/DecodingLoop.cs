@@ -111,6 +111,7 @@ public sealed class DecodingLoop : IDisposable
         var context = new TokenContext(request.Prompt, request.Sampling, _target.Config.VocabularySize, prompt + limit + _stages.MaxDepth + 1);
         _planner.BeginSequence();
         _governor.BeginSequence();
+        _stages.BeginSequence();
         return new Sequence(request, context, entry, cached, limit, _tokenizer, _target.Config.EosTokenIds);
     }
 
@@ -136,6 +137,7 @@ public sealed class DecodingLoop : IDisposable
 
         _stages.Grow(_tree, context, entry.Draft, limits);
         int nodes = ChooseNodes(limits, length);
+        _stages.Book(context, _planner.Gain);
         long verify = Stopwatch.GetTimestamp();
         _verifier.Verify(_tree, nodes, context, entry.Target, Math.Max(0, sequence.Request.TopLogProbs) > 0 ? MaxAlternatives : 0);
         double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds;
@@ -144,10 +146,12 @@ public sealed class DecodingLoop : IDisposable
 
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         int committed = _verifier.Decided.Length;
-        _planner.Target.Observe(1 + nodes, length, targetSeconds);
-        _planner.Committed(committed, seconds);
         bool drafted = _stages.DraftPasses > 0;
-        _governor.Book(nodes > 0 || drafted, drafted, committed, seconds / _planner.Target.Seconds(1, length));
+        // A stall of the machine would have hit plain decoding as well: it is nobody's debt.
+        double booked = Math.Min(seconds, (2 * _planner.Target.Seconds(1 + nodes, length)) + _stages.DraftSeconds);
+        _planner.Target.Observe(1 + nodes, length, targetSeconds);
+        _planner.Committed(committed, booked);
+        _governor.Book(nodes > 0 || drafted, drafted, committed, booked / _planner.Target.Seconds(1, length));
         LastStep = new StepReport(committed, nodes, 0, targetSeconds, _stages.DraftPasses, _stages.DraftSeconds, seconds);
         Count(sequence.Statistics, nodes);
     }

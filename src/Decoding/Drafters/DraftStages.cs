@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Understory.Decoding.Planning;
 using Understory.Decoding.Sampling;
 using Understory.Decoding.Tree;
@@ -26,6 +27,7 @@ public sealed class DraftStages
 
     private readonly TreePlanner _planner;
     private readonly SpeculationGovernor _governor;
+    private readonly LookupBudget _lookups = new();
     private readonly NgramDrafter _ngram;
     private readonly ModelDrafter? _draft;
 
@@ -41,6 +43,7 @@ public sealed class DraftStages
     private int _rowCount;
     private int _poolCount;
     private int _guessCount;
+    private double _lookupSeconds;
 
     private struct Row
     {
@@ -82,13 +85,9 @@ public sealed class DraftStages
     {
         tree.Reset(context.Last);
         _guessCount = 0;
+        _lookupSeconds = -1;
         DraftPasses = 0;
         DraftSeconds = 0;
-        if (limits.Ngram)
-        {
-            _ngram.Follow(context);
-        }
-
         bool resting = limits.Auto && _governor.Resting;
         if (limits.Draft && cache is not null && limits.MaxDepth > 0 && !resting)
         {
@@ -96,12 +95,25 @@ public sealed class DraftStages
             GrowByDraft(tree, context, cache, limits);
         }
 
-        if (limits.Ngram && DraftPasses == 0)
+        if (limits.Ngram && DraftPasses == 0 && (!limits.Auto || _lookups.Due()))
         {
+            long start = Stopwatch.GetTimestamp();
             GrowByNgram(tree, context, limits, resting);
+            _lookupSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         }
 
         tree.Sort();
+    }
+
+    public void BeginSequence() => _lookups.BeginSequence();
+
+    /// <summary>Tells how many tokens the chosen nodes of the grown tree are expected to gain.</summary>
+    public void Book(TokenContext context, double gain)
+    {
+        if (_lookupSeconds >= 0)
+        {
+            _lookups.Book(_lookupSeconds, gain, _planner.Price(context.Length));
+        }
     }
 
     /// <summary>
@@ -128,6 +140,11 @@ public sealed class DraftStages
         for (int round = 0; ; round++)
         {
             int pending = context.Length - cache.Committed;
+            if (round == 0 && limits.Auto && !MayPay(context, pending))
+            {
+                return;
+            }
+
             if (!SelectRows(tree, context, limits, pending, round))
             {
                 return;
@@ -135,6 +152,19 @@ public sealed class DraftStages
 
             RunRound(tree, context, cache, limits);
         }
+    }
+
+    /// <summary>
+    /// A cheap look before anything is picked: would the root alone earn half of its pass, or is a trial due? (With guesses beside it a round may pay
+    /// where the root alone does not.)
+    /// </summary>
+    private bool MayPay(TokenContext context, int pending)
+    {
+        double price = _planner.Price(context.Length);
+        double rowPrice = _planner.RowPrice(0, context.Length);
+        double pass = price * _planner.Draft!.Seconds(1, context.Length);
+        return 2 * _planner.ExpansionGain(1, context.Greedy, rowPrice) > pass
+            || (rowPrice + pass < 1 && _governor.ProbeDue(price * _planner.Draft.Seconds(pending, context.Length)));
     }
 
     /// <summary>Picks the rows of a round, best first; false if no round is worth its seconds.</summary>
@@ -158,6 +188,11 @@ public sealed class DraftStages
 
         double rowPrice = fixedNodes ? 0 : _planner.RowPrice(planned, context.Length);
         int most = Math.Min(ModelDrafter.MaxRows, _draft!.SlotsLeft(context));
+        if (limits.Ngram)
+        {
+            _ngram.Follow(context);
+        }
+
         int guessFrom = _guessCount;
         FillPool(tree, limits.MaxDepth);
         _rowCount = 0;
@@ -275,6 +310,7 @@ public sealed class DraftStages
     /// <summary>Without a draft (or while it does not pay) the n-gram proposes to the target itself.</summary>
     private void GrowByNgram(TokenTree tree, TokenContext context, in GrowthLimits limits, bool resting)
     {
+        _ngram.Follow(context);
         int most = limits.FixedNodes > 0 ? limits.FixedNodes : 24;
         double rowPrice = limits.FixedNodes > 0 ? 0 : _planner.RowPrice(0, context.Length);
         int node = 0;
@@ -295,7 +331,7 @@ public sealed class DraftStages
 
             Attach(tree, context, node, Stage.Ngram, count);
             node = -1;
-            float best = limits.Auto ? (float)Math.Max(Negligible, rowPrice) : Negligible;
+            float best = (float)Math.Max(Negligible, rowPrice);
             for (int candidate = 1; candidate < tree.Count; candidate++)
             {
                 if (!tree.Expanded(candidate) && tree.Depth(candidate) < limits.MaxDepth && tree.A(candidate) > best)

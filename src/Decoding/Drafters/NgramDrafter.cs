@@ -9,7 +9,9 @@ namespace Understory.Decoding.Drafters;
 /// </summary>
 public sealed class NgramDrafter(NgramModel? model, int contextLength)
 {
-    private const int Pool = 12;
+    /// <summary>Candidates in play: where noise reorders them, less probable ones may win.</summary>
+    private const int Pool = 32;
+    private const int GreedyPool = 12;
 
     private readonly ContextNgrams _matches = new(contextLength);
     private readonly int[] _tokens = new int[2 * Pool];
@@ -39,7 +41,8 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength)
     /// <returns>How many there are.</returns>
     public int Best(TokenContext context, ReadOnlySpan<int> path, Span<int> tokens, Span<float> probabilities)
     {
-        int count = _matches.Best(path, _tokens.AsSpan(0, Pool), _raw.AsSpan(0, Pool));
+        int pool = context.Greedy ? GreedyPool : Pool;
+        int count = _matches.Best(path, _tokens.AsSpan(0, pool), _raw.AsSpan(0, pool));
         float left = 1;
         for (int i = 0; i < count; i++)
         {
@@ -48,7 +51,7 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength)
 
         if (model is not null && left > 0.01f)
         {
-            count = AddTrigrams(context, path, count, left);
+            count = AddTrigrams(context, path, count, left, pool);
         }
 
         return context.Greedy
@@ -56,13 +59,13 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength)
             : TakeWithNoise(context, path.Length, count, tokens, probabilities);
     }
 
-    private int AddTrigrams(TokenContext context, ReadOnlySpan<int> path, int count, float left)
+    private int AddTrigrams(TokenContext context, ReadOnlySpan<int> path, int count, float left, int pool)
     {
         ReadOnlySpan<int> committed = context.Tokens;
         int previous1 = path.Length > 0 ? path[^1] : committed[^1];
         int before = path.Length - 2;
         int previous2 = before >= 0 ? path[before] : committed.Length + before >= 0 ? committed[committed.Length + before] : -1;
-        int more = model!.Best(previous2, previous1, _tokens.AsSpan(Pool), _raw.AsSpan(Pool));
+        int more = model!.Best(previous2, previous1, _tokens.AsSpan(Pool, pool), _raw.AsSpan(Pool, pool));
         for (int i = 0; i < more; i++)
         {
             int known = _tokens.AsSpan(0, count).IndexOf(_tokens[Pool + i]);
@@ -118,7 +121,7 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength)
         for (int i = 0; i < count; i++)
         {
             mass += _raw[i];
-            _scores[i] = Math.Log(Math.Max(_raw[i], 1e-9f)) + GumbelNoise.Exact(decision.Seed, context.Length + depth, _tokens[i], decision.Choice);
+            _scores[i] = (Math.Log(Math.Max(_raw[i], 1e-9f)) / decision.Temperature) + GumbelNoise.Exact(decision.Seed, context.Length + depth, _tokens[i], decision.Choice);
             highest = Math.Max(highest, _scores[i]);
         }
 

@@ -35,9 +35,12 @@ public sealed class SpeculationGovernor
 
     /// <summary>Is it time to try the draft although it is not expected to pay?</summary>
     /// <param name="cost">Price of the trial in tokens.</param>
+    public bool ProbeDue(double cost) => _sinceDraft >= _probeInterval && cost <= ProbeShare * _sinceDraft;
+
+    /// <summary>As <see cref="ProbeDue"/>; the next one comes later.</summary>
     public bool MayProbe(double cost)
     {
-        if (_sinceDraft < _probeInterval || cost > ProbeShare * _sinceDraft)
+        if (!ProbeDue(cost))
         {
             return false;
         }

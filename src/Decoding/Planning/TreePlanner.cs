@@ -20,6 +20,9 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
 
     public AcceptanceModel Acceptance { get; } = acceptance;
 
+    /// <summary>What the nodes of the last <see cref="Choose"/> are expected to gain over verifying none, in tokens, net of their rows.</summary>
+    public double Gain { get; private set; }
+
     /// <summary>Tokens that a second of decoding is worth at <paramref name="context"/> positions.</summary>
     public double Price(int context)
     {
@@ -50,6 +53,7 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
         most = Math.Min(most, tree.OrderedCount);
         double sum = 0;
         double best = double.NegativeInfinity;
+        double none = -price * Target.Seconds(1, context);
         int chosen = 0;
         for (int n = 0; n <= most; n++)
         {
@@ -66,6 +70,7 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
             }
         }
 
+        Gain = best - none;
         return chosen;
     }
 
