@@ -93,14 +93,15 @@ internal static class Members
     private static Function? ListMethod(IReadOnlyList<object?> list, string name) => name switch
     {
         "count" => (_, arguments) => (long)list.Count(item => Values.AreEqual(item, arguments.Need(0, "value"))),
-        "index" => (_, arguments) =>
-        {
-            object? wanted = arguments.Need(0, "value");
-            long at = list.TakeWhile(item => !Values.AreEqual(item, wanted)).Count();
-            return at < list.Count ? at : throw new ChatTemplateException("The list does not have that value.");
-        },
+        "index" => (_, arguments) => IndexOf(list, arguments.Need(0, "value")),
         _ => null,
     };
+
+    private static long IndexOf(IReadOnlyList<object?> list, object? wanted)
+    {
+        long at = list.TakeWhile(item => !Values.AreEqual(item, wanted)).Count();
+        return at < list.Count ? at : throw new ChatTemplateException("The list does not have that value.");
+    }
 }
 
 /// <summary>The variable <c>loop</c>.</summary>
