@@ -6,9 +6,9 @@ namespace Understory.Models.Tokenizers.Templates;
 internal sealed class RenderContext
 {
     /// <summary>Longest output, and longest string or list on the way to it.</summary>
-    public const int MaxLength = 16 << 20;
+    public const int MaxLength = 8 << 20;
 
-    private const int MaxSteps = 20_000_000;
+    private const int MaxSteps = 5_000_000;
     private const int MaxDepth = 400;
 
     private long _steps;
@@ -53,7 +53,7 @@ internal sealed class RenderContext
     public void Reserve(long length)
     {
         _made += length;
-        if (length > MaxLength || _made > 64L * MaxLength)
+        if (length > MaxLength || _made > 8L * MaxLength)
         {
             throw new ChatTemplateException("The chat template makes too much text.");
         }

@@ -44,6 +44,8 @@ internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyDic
 /// <summary>What Python says of values: truth, text, type, equality, order.</summary>
 internal static class Values
 {
+    private const int MaxComparisons = 1_000_000;
+
     public static bool IsTrue(object? value) => value switch
     {
         null or Undefined => false,
@@ -120,9 +122,21 @@ internal static class Values
         _ => "an object",
     };
 
-    public static bool AreEqual(object? left, object? right, int depth = 0)
+    /// <summary>Equality by value; of numbers whatever their type.</summary>
+    public static bool AreEqual(object? left, object? right)
+    {
+        int comparisons = MaxComparisons;
+        return AreEqual(left, right, 0, ref comparisons);
+    }
+
+    private static bool AreEqual(object? left, object? right, int depth, ref int comparisonsLeft)
     {
         CheckDepth(depth);
+        if (--comparisonsLeft < 0)
+        {
+            throw new ChatTemplateException("The chat template takes too many steps.");
+        }
+
         switch (left, right)
         {
             case (null, null) or (Undefined, Undefined):
@@ -132,9 +146,21 @@ internal static class Values
             case (string a, string b):
                 return a == b;
             case (IReadOnlyList<object?> a, IReadOnlyList<object?> b):
-                return a.Count == b.Count && a.Zip(b).All(pair => AreEqual(pair.First, pair.Second, depth + 1));
+                bool areEqual = a.Count == b.Count;
+                for (int i = 0; i < a.Count && areEqual; i++)
+                {
+                    areEqual = AreEqual(a[i], b[i], depth + 1, ref comparisonsLeft);
+                }
+
+                return areEqual;
             case (IReadOnlyDictionary<string, object?> a, IReadOnlyDictionary<string, object?> b):
-                return a.Count == b.Count && a.All(member => b.TryGetValue(member.Key, out object? other) && AreEqual(member.Value, other, depth + 1));
+                bool haveEqual = a.Count == b.Count;
+                foreach ((string key, object? value) in a)
+                {
+                    haveEqual = haveEqual && b.TryGetValue(key, out object? other) && AreEqual(value, other, depth + 1, ref comparisonsLeft);
+                }
+
+                return haveEqual;
             default:
                 return IsNumber(left) && IsNumber(right) ? ToNumber(left) == ToNumber(right) : ReferenceEquals(left, right);
         }
@@ -152,35 +178,67 @@ internal static class Values
     };
 
     /// <summary>A value as output prints it: as Python's <c>str</c>.</summary>
-    public static string ToText(object? value) => value switch
+    public static string ToText(object? value)
     {
-        string text => text,
-        Undefined => "",
-        _ => Representation(value),
-    };
-
-    /// <summary>A value as Python's <c>repr</c> writes it.</summary>
-    private static string Representation(object? value, int depth = 0)
-    {
-        CheckDepth(depth);
         switch (value)
         {
-            case null:
-                return "None";
-            case bool flag:
-                return flag ? "True" : "False";
-            case long integer:
-                return integer.ToString(CultureInfo.InvariantCulture);
-            case double number:
-                return FloatText(number);
             case string text:
-                return Quoted(text);
-            case IReadOnlyDictionary<string, object?> dictionary:
-                return "{" + string.Join(", ", dictionary.Select(member => $"{Quoted(member.Key)}: {Representation(member.Value, depth + 1)}")) + "}";
-            case IReadOnlyList<object?> list:
-                return "[" + string.Join(", ", list.Select(item => Representation(item, depth + 1))) + "]";
+                return text;
+            case Undefined:
+                return "";
             default:
-                return ToText(value is Undefined ? value : TypeName(value));
+                var written = new StringBuilder();
+                Represent(value, written, 0);
+                return written.ToString();
+        }
+    }
+
+    /// <summary>Writes a value as Python's <c>repr</c> does.</summary>
+    private static void Represent(object? value, StringBuilder text, int depth)
+    {
+        CheckDepth(depth);
+        if (text.Length > RenderContext.MaxLength)
+        {
+            throw new ChatTemplateException("The chat template makes too much text.");
+        }
+
+        string separator = "";
+        switch (value)
+        {
+            case IReadOnlyDictionary<string, object?> dictionary:
+                text.Append('{');
+                foreach ((string key, object? member) in dictionary)
+                {
+                    text.Append(separator).Append(Quoted(key)).Append(": ");
+                    Represent(member, text, depth + 1);
+                    separator = ", ";
+                }
+
+                text.Append('}');
+                break;
+            case IReadOnlyList<object?> list:
+                text.Append('[');
+                foreach (object? item in list)
+                {
+                    text.Append(separator);
+                    Represent(item, text, depth + 1);
+                    separator = ", ";
+                }
+
+                text.Append(']');
+                break;
+            default:
+                text.Append(value switch
+                {
+                    null => "None",
+                    bool flag => flag ? "True" : "False",
+                    long integer => integer.ToString(CultureInfo.InvariantCulture),
+                    double number => FloatText(number),
+                    string quoted => Quoted(quoted),
+                    Undefined => "Undefined",
+                    _ => TypeName(value),
+                });
+                break;
         }
     }
 
