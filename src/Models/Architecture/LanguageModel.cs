@@ -5,14 +5,11 @@ namespace Understory.Models.Architecture;
 /// <summary>A model ready to run: its network, the tokenizer that feeds it, and what its files recommend.</summary>
 /// <param name="Name">Name of its folder, or of its file less ".gguf".</param>
 /// <param name="Path">The folder or file, absolute.</param>
-/// <param name="BosToken">Text of the token that begins a text, where the files name one; so is <paramref name="EosToken"/>.</param>
 public sealed record LanguageModel(
     string Name,
     string Path,
     Transformer Transformer,
     Tokenizer Tokenizer,
-    string? BosToken,
-    string? EosToken,
     GenerationDefaults Defaults) : IDisposable
 {
     public ModelConfig Config => Transformer.Config;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
@@ -12,7 +13,7 @@ namespace Understory.Models.Architecture;
 public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, double>? Progress = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
-public static class ModelLoader
+public static partial class ModelLoader
 {
     /// <summary>A model with its tokenizer.</summary>
     /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
@@ -38,8 +39,6 @@ public static class ModelLoader
             Path.GetFullPath(path),
             Build(config, checkpoint.Tensors, checkpoint.Names, kernels, options, path),
             tokenizer,
-            tokenizer.BosId is { } first ? tokenizer.TokenText(first) : null,
-            tokenizer.EosId is { } last ? tokenizer.TokenText(last) : null,
             defaults);
     });
 
@@ -79,27 +78,27 @@ public static class ModelLoader
 
     private static ModelConfig RandomConfig(string specification)
     {
-        string[] parts = specification.Split(':');
-        int[] sizes = [.. parts.Skip(1).SelectMany(part => part.Split('x')).Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int size) ? size : 0)];
-        if (parts.Length is not (3 or 4) || parts[0] is not ("gpt2" or "llama") || sizes.Length != parts.Length || sizes.Any(size => size <= 0) || sizes[0] % 64 != 0)
+        Match match = RandomSpecification().Match(specification);
+        int hidden = Size(2);
+        int context = match.Groups[5].Success ? Size(5) : 1024;
+        if (!match.Success || hidden % 64 != 0)
         {
             throw new ModelLoadException($"\"{specification}\" describes no random model; \"gpt2:768x12:4096\" does: gpt2 or llama, hidden size (a multiple of 64) x layers, vocabulary, and optionally \":\" and the context.");
         }
 
-        bool gpt2 = parts[0] == "gpt2";
-        int context = sizes.Length > 3 ? sizes[3] : 1024;
+        bool gpt2 = match.Groups[1].Value == "gpt2";
         return new ModelConfig
         {
-            Family = parts[0],
-            VocabularySize = sizes[2],
+            Family = match.Groups[1].Value,
+            VocabularySize = Size(4),
             TrainedContext = context,
             ContextLength = context,
-            HiddenSize = sizes[0],
-            Layers = sizes[1],
-            Heads = sizes[0] / 64,
-            KvHeads = sizes[0] / 64,
+            HiddenSize = hidden,
+            Layers = Size(3),
+            Heads = hidden / 64,
+            KvHeads = hidden / 64,
             HeadDim = 64,
-            IntermediateSize = gpt2 ? 4 * sizes[0] : 8 * sizes[0] / 3 / 64 * 64,
+            IntermediateSize = gpt2 ? 4 * hidden : 8 * hidden / 3 / 64 * 64,
             Norm = gpt2 ? NormKind.LayerNorm : NormKind.RmsNorm,
             NormEpsilon = 1e-5f,
             Activation = gpt2 ? Activation.GeluTanh : Activation.Silu,
@@ -110,7 +109,12 @@ public static class ModelLoader
             MlpBias = gpt2,
             TiedHead = true,
         };
+
+        int Size(int group) => int.TryParse(match.Groups[group].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int size) ? size : 0;
     }
+
+    [GeneratedRegex("^(gpt2|llama):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
+    private static partial Regex RandomSpecification();
 
     /// <summary>Whatever goes wrong with a model's files becomes one kind of exception.</summary>
     private static T Guarded<T>(string path, Func<T> load)

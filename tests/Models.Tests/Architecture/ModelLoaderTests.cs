@@ -18,7 +18,7 @@ public sealed class ModelLoaderTests : IDisposable
         Assert.Equal("draft", model.Name);
         Assert.Equal("gpt2", model.Config.Family);
         Assert.Equal([0], model.Config.EosTokenIds);
-        Assert.Equal("<|endoftext|>", model.EosToken);
+        Assert.Equal("<|endoftext|>", model.Tokenizer.TokenText(model.Config.EosTokenIds[0]));
         Assert.True(Path.IsPathRooted(model.Path));
         Assert.Equal("def f():", model.Tokenizer.Decode(model.Tokenizer.Encode("def f():")));
         Assert.Equal(1, seen[^1]);
@@ -93,6 +93,9 @@ public sealed class ModelLoaderTests : IDisposable
     [InlineData("gpt2:768x12")]
     [InlineData("gpt2:65x2:10")]
     [InlineData("gpt2:64x0:10")]
+    [InlineData("gpt2:64:2x10")]
+    [InlineData("gpt2:0x2:10")]
+    [InlineData("gpt2:64x2:10:0")]
     [InlineData("opt:64x2:10")]
     [InlineData("gpt2:64x2:10:5:5")]
     [InlineData("gpt2:64x2:99999999999")]
