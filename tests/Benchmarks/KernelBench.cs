@@ -63,11 +63,9 @@ internal static class KernelBench
             Console.WriteLine($"{RowCounts[i],4} rows {best * 1e6,9:F1} us  {best / one,6:F2}x  (median {Median(seconds[i]) * 1e6,9:F1} us {Median(seconds[i]) / Median(seconds[0]),6:F2}x) {stack.PassBytes * RowCounts[i] / best / 1e9,7:F1} GFLOP/s");
         }
 
-        Console.WriteLine($"prefill of {Prompt}: {Best(seconds[^2]) * 1e3:F2} ms, {Flops(stack) / Best(seconds[^2]) / 1e9:F0} GFLOP/s (median {Flops(stack) / Median(seconds[^2]) / 1e9:F0})");
+        double flops = stack.LayerFlops * Prompt;
+        Console.WriteLine($"prefill of {Prompt}: {Best(seconds[^2]) * 1e3:F2} ms, {flops / Best(seconds[^2]) / 1e9:F0} GFLOP/s (median {flops / Median(seconds[^2]) / 1e9:F0})");
     }
-
-    /// <summary>Of the layers alone: only the last row goes through the head.</summary>
-    private static double Flops(LayerStack stack) => (double)stack.PassBytes * Prompt;
 
     private static void Operations(LayerStack stack, int rows)
     {

@@ -22,6 +22,8 @@ internal sealed unsafe class LayerStack : IDisposable
     private readonly Tensor _logits;
     private readonly int _width;
     private readonly int _heads;
+    private readonly MemoryBlock _cache;
+    private long _cacheUsed;
     private long _used;
 
     public LayerStack(IKernels kernels, int width, int layers, int vocabulary, int context, int maxRows)
@@ -38,6 +40,8 @@ internal sealed unsafe class LayerStack : IDisposable
             weight = (ushort)(BitConverter.SingleToUInt32Bits((random.NextSingle() - 0.5f) * 0.05f) >> 16);
         }
 
+        _cache = kernels.Allocate(2 * layers * KvLayer.Bytes(DType.BF16, _heads, width / _heads, context));
+        _blocks.Add(_cache);
         _layers = [.. Enumerable.Range(0, layers).Select(_ => new Layer(
             Matrix(3 * width, width), Matrix(width, width), Matrix(4 * width, width), Matrix(width, 4 * width), Cache(context)))];
         _embedding = Matrix(vocabulary, width);
@@ -56,6 +60,9 @@ internal sealed unsafe class LayerStack : IDisposable
 
     /// <summary>Bytes of weights that every pass reads.</summary>
     public long PassBytes { get; }
+
+    /// <summary>Multiplications and additions of one row's way through the layers, without the head.</summary>
+    public double LayerFlops => 2.0 * 12 * _width * _width * _layers.Length;
 
     public nint Weights => _weights.Address;
 
@@ -135,9 +142,9 @@ internal sealed unsafe class LayerStack : IDisposable
     private KvLayer Cache(int slots)
     {
         long bytes = KvLayer.Bytes(DType.BF16, _heads, _width / _heads, slots);
-        MemoryBlock block = _kernels.Allocate(2 * bytes);
-        _blocks.Add(block);
-        return new KvLayer(DType.BF16, _heads, _width / _heads, slots, block.Address, block.Address + (nint)bytes);
+        nint keys = _cache.Address + (nint)_cacheUsed;
+        _cacheUsed += 2 * bytes;
+        return new KvLayer(DType.BF16, _heads, _width / _heads, slots, keys, keys + (nint)bytes);
     }
 
     private sealed record Layer(WeightMatrix Qkv, WeightMatrix Output, WeightMatrix Up, WeightMatrix Down, KvLayer Cache);

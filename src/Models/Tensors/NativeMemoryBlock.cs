@@ -23,7 +23,7 @@ public sealed unsafe partial class NativeMemoryBlock : MemoryBlock
         Bytes = bytes;
         if (OperatingSystem.IsLinux())
         {
-            bool large = (nuint)bytes >= 4 * HugePage;
+            bool large = (nuint)bytes >= HugePage;
             _mappingBytes = (nuint)bytes + (large ? HugePage : 0);
             _mapping = MemoryMap(0, _mappingBytes, ProtReadWrite, MapPrivateAnonymous, -1, 0);
             if (_mapping == -1)

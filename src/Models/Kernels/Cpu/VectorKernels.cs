@@ -43,13 +43,13 @@ internal sealed class VectorKernels<T> : CpuKernels
     public override void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output)
     {
         _norm.Set(x, weight, bias, epsilon, centred: true, output);
-        Share(_norm, x.Rows, (long)x.Rows * x.Columns);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
     public override void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output)
     {
         _norm.Set(x, weight, default, epsilon, centred: false, output);
-        Share(_norm, x.Rows, (long)x.Rows * x.Columns);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
     public override void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue)

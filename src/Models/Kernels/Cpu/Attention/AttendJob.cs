@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Understory.Models.Kernels.Cpu.Products;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Tensors;
@@ -19,6 +20,12 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     where T : unmanaged, ILanes<T>
 {
     private const int Lanes = KvLayer.BlockSlots;
+
+    /// <summary>Bytes of keys or values to ask for ahead of their use; from there on the processor foresees the rest.</summary>
+    private const int MostFetched = 32 << 10;
+
+    /// <summary>Bytes of one layer's keys that probably stay in a cache from pass to pass.</summary>
+    private const int LikelyCached = 128 << 10;
 
     private readonly AttendScratch[] _scratch = [.. Enumerable.Range(0, workers).Select(_ => new AttendScratch())];
     private Tensor _queries;
@@ -99,6 +106,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         _valueTiles = &TileTable<T>.Continue<Values<TCache>>;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Run(AttendScratch scratch, int kvHead, int firstQuery)
     {
         int count = Math.Min(TileTable<T>.MaxRows, (_batch.Count * _group) - firstQuery);
@@ -118,8 +126,17 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
 
         byte* keys = (byte*)_layer.Keys + (Elements.KeyIndex(_layer, kvHead, 0, 0) * _elementBytes);
         byte* values = (byte*)_layer.Values + (Elements.ValueIndex(_layer, kvHead, 0, 0) * _elementBytes);
+        nint fetched = 0;
+        long headBytes = (long)queries[0].WholeEnd * Lanes * _attention.HeadDim * _elementBytes;
+        if (headBytes * _attention.KvHeads > LikelyCached)
+        {
+            fetched = (nint)Math.Min(headBytes, MostFetched);
+        }
+
+        Fetch(values, fetched);
         ScorePrefix(scratch, queries, keys);
         ScoreTails(scratch, queries, keys);
+        Fetch(keys + (long)_layer.Slots * _attention.HeadDim * _elementBytes, kvHead + 1 < _attention.KvHeads ? fetched : 0);
         for (int i = 0; i < count; i++)
         {
             queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
@@ -132,7 +149,19 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
     }
 
+    private static void Fetch(byte* first, nint bytes)
+    {
+        if (Sse.IsSupported)
+        {
+            for (byte* end = first + bytes; first < end; first += 64)
+            {
+                Sse.Prefetch1(first);
+            }
+        }
+    }
+
     /// <summary>Scores of all queries for the whole blocks that any of them reads in place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ScorePrefix(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* keys)
     {
         int first = int.MaxValue;
@@ -163,6 +192,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     }
 
     /// <summary>Scores of the positions behind the whole blocks, block of slots by block of slots.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ScoreTails(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* keys)
     {
         nint blockBytes = _attention.HeadDim * Lanes * _elementBytes;
@@ -266,6 +296,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     }
 
     /// <summary>Adds the values of blocks <c>first .. end</c> to some queries' chains.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddInPlace(AttendScratch scratch, int query, int count, byte* values, int first, int end)
     {
         if (end <= first)
@@ -285,6 +316,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     }
 
     /// <summary>Adds the values of positions <c>first .. end</c>, wherever they are, to one query's chains.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddGathered(AttendScratch scratch, int query, byte* values, int first, int end)
     {
         ref AttendQuery sequence = ref scratch.Queries[query];
@@ -318,6 +350,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Decode(byte* value, float* row)
     {
         int d = 0;
@@ -337,6 +370,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Finish(float* chains, in AttendQuery query)
     {
         float* output = (float*)_output.Data + ((long)query.Row * _output.Stride) + query.Column;

@@ -21,6 +21,7 @@ internal sealed unsafe class StoreJob<T> : Job
         (_qkv, _heads, _rotary, _layer, _batch) = (qkv, heads, rotary, layer, batch);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Run(int first, int end, int worker)
     {
         for (int row = first; row < end; row++)
@@ -45,6 +46,7 @@ internal sealed unsafe class StoreJob<T> : Job
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Turn(float* vectors, int count, Tensor norm, int position)
     {
         for (int i = 0; i < count; i++, vectors += _layer.HeadDim)

@@ -48,6 +48,7 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Decide(DecideScratch scratch, int row)
     {
         int vocabulary = _logits.Columns;
@@ -133,6 +134,7 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void OfferAll(DecideScratch scratch, in DecisionParams rule, int row, BestTokens winners)
     {
         scratch.Pad();

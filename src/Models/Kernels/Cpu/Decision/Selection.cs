@@ -108,13 +108,13 @@ internal static unsafe class Selection<T>
     public static float SumOfExponentials(float* logits, int vocabulary, float max, float temperature, float least)
     {
         T top = T.Broadcast(max);
-        T divisor = T.Broadcast(temperature);
+        T scale = T.Broadcast(1 / temperature);
         T bound = T.Broadcast(least);
         T sum = default;
         for (int i = 0; i < vocabulary; i += Lanes)
         {
             T logit = Load(logits, i, vocabulary);
-            sum += VectorMath.Exp((logit - top) / divisor) & T.GreaterOrEqual(logit, bound);
+            sum += VectorMath.Exp((logit - top) * scale) & T.GreaterOrEqual(logit, bound);
         }
 
         return sum.Sum();
@@ -140,6 +140,7 @@ internal static unsafe class Selection<T>
     }
 
     /// <summary>Keeps the k largest of the gathered tokens; of equal ones the lower ids.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void KeepLargest(DecideScratch scratch, int k)
     {
         if (scratch.Count <= k)
@@ -169,6 +170,7 @@ internal static unsafe class Selection<T>
 
     /// <summary>Keeps the smallest set of the most probable gathered tokens whose probability reaches top_p.</summary>
     /// <param name="total">What makes the probabilities sum to 1; 0: the gathered tokens themselves.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void KeepMass(DecideScratch scratch, in DecisionParams rule, float max, double total)
     {
         Span<ulong> keys = new(scratch.Keys, scratch.Count);
@@ -210,6 +212,7 @@ internal static unsafe class Selection<T>
     }
 
     /// <summary>Keeps the gathered tokens whose logit is at least <paramref name="least"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Keep(DecideScratch scratch, double least)
     {
         int count = scratch.Count;

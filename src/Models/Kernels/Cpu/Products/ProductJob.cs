@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Tensors;
@@ -14,10 +15,7 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <summary>Rows of one item: enough to read a panel once per item from memory and from then on from the nearest cache.</summary>
     private const int GroupRows = 48;
 
-    /// <summary>
-    /// A single row takes weights as fast as they come. Of a matrix that comes from memory it takes one block at a time, the fastest way to read; of one that is
-    /// probably in a cache, two, whose chains of additions hide each other's latency.
-    /// </summary>
+    /// <summary>Bytes of a matrix whose model probably stays in a cache from pass to pass.</summary>
     private const long LikelyCached = 1 << 20;
 
     private byte* _weights;
@@ -43,7 +41,7 @@ internal sealed unsafe class ProductJob<T> : Job
         Set(weights, x, y);
         _epilogue = epilogue;
         _gated = false;
-        _panelBlocks = x.Rows == 1 && weights.Bytes > LikelyCached ? 1 : TileTable<T>.Blocks;
+        _panelBlocks = TileTable<T>.PanelBlocks(x.Rows, fromMemory: weights.Bytes > LikelyCached);
     }
 
     public void SetGated(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
@@ -55,14 +53,24 @@ internal sealed unsafe class ProductJob<T> : Job
         _panelBlocks = 1;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Run(int first, int end, int worker)
     {
-        float* sums = stackalloc float[TileTable<T>.MaxRows * 2 * WeightMatrix.BlockRows];
+        float* sums = stackalloc float[TileTable<T>.MaxSums];
         for (int item = first; item < end; item++)
         {
             int panel = item / _groups;
             int group = item - (panel * _groups);
-            RunPanel(panel * _panelBlocks, (int)((long)_x.Rows * group / _groups), (int)((long)_x.Rows * (group + 1) / _groups), sums);
+            int firstRow = (int)((long)_x.Rows * group / _groups);
+            int endRow = (int)((long)_x.Rows * (group + 1) / _groups);
+            int endBlock = Math.Min(_blocks, (panel + 1) * _panelBlocks);
+            int blocks;
+            for (int block = panel * _panelBlocks; block < endBlock; block += blocks)
+            {
+                // The last panel may be smaller: 3 blocks become 2 and 1.
+                blocks = 1 << BitOperations.Log2((uint)(endBlock - block));
+                RunPanel(block, blocks, firstRow, endRow, sums);
+            }
         }
     }
 
@@ -92,10 +100,9 @@ internal sealed unsafe class ProductJob<T> : Job
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void RunPanel(int block, int firstRow, int endRow, float* sums)
+    private void RunPanel(int block, int blocks, int firstRow, int endRow, float* sums)
     {
         byte* weights = _weights + (block * _blockBytes);
-        int blocks = Math.Min(_panelBlocks, _blocks - block);
         int tileBlocks = _gated && TileTable<T>.Blocks > 1 ? 2 : blocks;
         PanelSource panel = tileBlocks > blocks
             ? PanelSource.Apart(weights, _gateToUp, _blockBytes, _pairBytes)
@@ -131,6 +138,7 @@ internal sealed unsafe class ProductJob<T> : Job
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Finish(float* sums, int blocks, int firstBlock, int firstRow, int rows)
     {
         for (int row = firstRow; row < firstRow + rows; row++)
@@ -158,6 +166,7 @@ internal sealed unsafe class ProductJob<T> : Job
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FinishGated(float* gate, float* up, int stride, int block, int firstRow, int rows)
     {
         int output = block * WeightMatrix.BlockRows;

@@ -24,9 +24,17 @@ internal readonly unsafe struct PanelSource(byte* weights, nint blockStride, byt
 
     public nint NextStep { get; } = nextStep;
 
-    /// <summary>Blocks that follow each other in memory, as does the next panel.</summary>
-    public static PanelSource Adjacent(byte* weights, nint blockBytes, int blocks, int pairBytes) =>
-        new(weights, blockBytes, weights + (blocks * blockBytes), pairBytes, blocks * pairBytes);
+    /// <summary>Far enough to hide the way from memory, near enough for the lines to be there still.</summary>
+    private const int Ahead = 16 << 10;
+
+    /// <summary>Blocks that follow each other in memory, as do the next panels.</summary>
+    public static PanelSource Adjacent(byte* weights, nint blockBytes, int blocks, int pairBytes)
+    {
+        // A single block is a stream by itself; several are one only if the panel asked for is a whole number of panels away.
+        nint panelBytes = blocks * blockBytes;
+        nint ahead = blocks == 1 ? Ahead : panelBytes * Math.Max(1, Ahead / panelBytes);
+        return new(weights, blockBytes, weights + ahead, pairBytes, blocks * pairBytes);
+    }
 
     /// <summary>Two blocks with their successors behind each of them.</summary>
     public static PanelSource Apart(byte* weights, nint stride, nint blockBytes, int pairBytes) =>

@@ -11,44 +11,62 @@ internal static unsafe class TileTable<T>
     /// <summary>Most rows of a tile.</summary>
     public static int MaxRows => T.ManyRegisters ? 6 : 2;
 
-    /// <summary>Blocks of 16 outputs that several rows take at once.</summary>
+    /// <summary>Blocks of 16 outputs that any number of rows can take at once.</summary>
     public static int Blocks => T.ManyRegisters ? 2 : 1;
 
-    /// <summary><see cref="Tile.Sum"/> for so many rows and blocks (1 or <see cref="Blocks"/>).</summary>
+    /// <summary>Most sums of a tile.</summary>
+    public static int MaxSums => 12 * WeightMatrix.BlockRows;
+
+    /// <summary>
+    /// Blocks of 16 outputs that so many rows should take at once. One or two rows have registers left for more, and every block adds two chains that hide each
+    /// other's latency; but weights from memory they take as fast as they come, and one block at a time is the fastest way to read.
+    /// </summary>
+    public static int PanelBlocks(int rows, bool fromMemory) =>
+        !T.ManyRegisters ? Math.Max(1, 2 / rows) : rows > 2 ? Blocks : fromMemory ? 1 : 4;
+
+    /// <summary><see cref="Tile.Sum"/> for so many rows and blocks.</summary>
     public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum<TWeights>(int rows, int blocks)
-        where TWeights : struct, IWeightType =>
-        blocks == 1 ? Rows<Block<T>, TWeights>.Sum(rows) : Rows<Wide<Block<T>, T>, TWeights>.Sum(rows);
+        where TWeights : struct, IWeightType => blocks switch
+        {
+            1 => Panel<Block<T>, TWeights>.Sum(rows),
+            2 => Panel<Wide<Block<T>, T>, TWeights>.Sum(rows),
+            _ => Panel<Wide<Wide<Block<T>, T>, T>, TWeights>.Sum(rows),
+        };
 
-    /// <summary><see cref="Tile.Continue"/> for so many rows and blocks (1 or <see cref="Blocks"/>).</summary>
+    /// <summary><see cref="Tile.Continue"/> for so many rows and blocks.</summary>
     public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue<TWeights>(int rows, int blocks)
-        where TWeights : struct, IWeightType =>
-        blocks == 1 ? Rows<Block<T>, TWeights>.Continue(rows) : Rows<Wide<Block<T>, T>, TWeights>.Continue(rows);
+        where TWeights : struct, IWeightType => blocks switch
+        {
+            1 => Panel<Block<T>, TWeights>.Continue(rows),
+            2 => Panel<Wide<Block<T>, T>, TWeights>.Continue(rows),
+            _ => Panel<Wide<Wide<Block<T>, T>, T>, TWeights>.Continue(rows),
+        };
 
-    private static class Rows<TPanel, TWeights>
+    private static class Panel<TPanel, TWeights>
         where TPanel : struct, IPanel<TPanel, T>
         where TWeights : struct, IWeightType
     {
         public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum(int rows) => rows switch
         {
-            1 => One<OneRow<TPanel, T>>.Sum,
-            2 => One<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
-            3 => More<OneRow<TPanel, T>>.Sum(rows),
-            4 => More<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum(rows),
-            5 => More<OneRow<TPanel, T>>.Sum(rows),
-            _ => More<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum(rows),
+            1 => Of<OneRow<TPanel, T>>.Sum,
+            2 => Of<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
+            3 => OneMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
+            4 => TwoMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
+            5 => OneMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum,
+            _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum,
         };
 
         public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue(int rows) => rows switch
         {
-            1 => One<OneRow<TPanel, T>>.Continue,
-            2 => One<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
-            3 => More<OneRow<TPanel, T>>.Continue(rows),
-            4 => More<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue(rows),
-            5 => More<OneRow<TPanel, T>>.Continue(rows),
-            _ => More<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue(rows),
+            1 => Of<OneRow<TPanel, T>>.Continue,
+            2 => Of<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
+            3 => OneMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
+            4 => TwoMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
+            5 => OneMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Continue,
+            _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Continue,
         };
 
-        private static class One<TTile>
+        private static class Of<TTile>
             where TTile : struct, ITile<TPanel, T>
         {
             public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum => &Tile.Sum<TTile, TPanel, TWeights, T>;
@@ -57,17 +75,24 @@ internal static unsafe class TileTable<T>
                 &Tile.Continue<TTile, TPanel, TWeights, T>;
         }
 
-        /// <summary>Tiles that begin with two or four rows and end with <typeparamref name="TLast"/>.</summary>
-        private static class More<TLast>
-            where TLast : struct, ITile<TPanel, T>
+        private static class OneMore<TTile>
+            where TTile : struct, ITile<TPanel, T>
         {
-            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum(int rows) => rows > 4
-                ? One<Both<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>, TLast, TPanel, T>>.Sum
-                : One<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TLast, TPanel, T>>.Sum;
+            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum =>
+                Of<Both<TTile, OneRow<TPanel, T>, TPanel, T>>.Sum;
 
-            public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue(int rows) => rows > 4
-                ? One<Both<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>, TLast, TPanel, T>>.Continue
-                : One<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TLast, TPanel, T>>.Continue;
+            public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue =>
+                Of<Both<TTile, OneRow<TPanel, T>, TPanel, T>>.Continue;
+        }
+
+        private static class TwoMore<TTile>
+            where TTile : struct, ITile<TPanel, T>
+        {
+            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum =>
+                Of<Both<TTile, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum;
+
+            public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue =>
+                Of<Both<TTile, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Continue;
         }
     }
 }
