@@ -161,12 +161,13 @@ public sealed class ModelLoading(ServerOptions options)
     private void Note(string line) => _report.Add(line);
 
     /// <summary>
-    /// A hash of kernel set, version and weights: of the latter length and evenly spread samples, since reading gigabytes would take longer than
-    /// the start does.
+    /// A hash of kernel set, version and the model's files; of large ones only length and evenly spread samples, since reading gigabytes
+    /// would take longer than the start does.
     /// </summary>
     private static string Fingerprint(string path, IKernels kernels)
     {
-        const int Samples = 64;
+        const int WholeBytes = 16 << 20;
+        const int Samples = 256;
         const int SampleBytes = 4096;
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {typeof(ModelLoading).Assembly.GetName().Version}"));
@@ -178,10 +179,17 @@ public sealed class ModelLoading(ServerOptions options)
         {
             using FileStream stream = File.OpenRead(file);
             hash.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)} {stream.Length}"));
+            if (stream.Length <= WholeBytes)
+            {
+                hash.AppendData(SHA256.HashData(stream));
+                continue;
+            }
+
             for (int i = 0; i < Samples; i++)
             {
-                stream.Position = stream.Length * i / Samples;
-                hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, SampleBytes, throwOnEndOfStream: false));
+                stream.Position = (stream.Length - SampleBytes) / (Samples - 1) * i;
+                stream.ReadExactly(buffer);
+                hash.AppendData(buffer);
             }
         }
 

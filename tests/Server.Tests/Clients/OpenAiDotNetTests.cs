@@ -3,6 +3,8 @@ using System.Text;
 using OpenAI;
 using OpenAI.Chat;
 using OpenAI.Models;
+using Understory.Server.Hosting;
+using Understory.Server.OpenAi;
 
 namespace Understory.Server.Tests.Clients;
 
@@ -12,7 +14,9 @@ public sealed class OpenAiDotNetTests(DemoServer server)
 {
     private static readonly ChatMessage[] Conversation = [new SystemChatMessage("You write Python."), new UserChatMessage("Say é 😀.")];
 
-    private OpenAIClient Client() => new(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(server.Address, "/v1") });
+    private OpenAIClient Client() => Client(server.Address);
+
+    private static OpenAIClient Client(Uri address) => new(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(address, "/v1") });
 
     [Fact]
     public async Task A_plain_chat_has_text_usage_and_a_reason()
@@ -77,6 +81,26 @@ public sealed class OpenAiDotNetTests(DemoServer server)
         });
         ChatCompletion next = await chat.CompleteChatAsync(Conversation, new ChatCompletionOptions { MaxOutputTokenCount = 1 });
         Assert.Equal(1, next.Usage.OutputTokenCount);
+    }
+
+    [Fact]
+    public async Task An_error_in_mid_stream_does_not_look_like_an_end()
+    {
+        await using ScriptedServer scripted = await ScriptedServer.StartAsync();
+        Task<string> reading = Task.Run(async () =>
+        {
+            string text = "";
+            await foreach (StreamingChatCompletionUpdate update in Client(scripted.App.Address).GetChatClient("scripted").CompleteChatStreamingAsync([new UserChatMessage("hi")]))
+            {
+                text += string.Concat(update.ContentUpdate.Select(part => part.Text));
+            }
+
+            return text;
+        });
+        GenerationJob job = await scripted.TakeAsync();
+        ScriptedServer.Say(job, "half");
+        job.End(new ApiException(500, "Decoding failed."));
+        await Assert.ThrowsAnyAsync<Exception>(() => reading);
     }
 
     [Fact]

@@ -183,6 +183,27 @@ public sealed class ProcessTests : IDisposable
     }
 
     [ProcessFact]
+    public async Task The_fingerprint_names_weights_and_kernels()
+    {
+        async Task<string> Fingerprint(string model, string kernels)
+        {
+            (int code, string output, string errors) = await ServerProcess.RunAsync(["info", "--model", model], variables: ("UNDERSTORY_KERNELS", kernels));
+            Assert.True(code == 0, errors);
+            return output.Split('\n').Single(line => line.StartsWith("fingerprint", StringComparison.Ordinal)).Split(' ')[^1];
+        }
+
+        string fingerprint = await Fingerprint(DemoBundle.Draft, "reference");
+        Assert.Equal(fingerprint, await Fingerprint(DemoBundle.Draft, "reference"));
+        Assert.NotEqual(fingerprint, await Fingerprint(DemoBundle.Draft, "portable"));
+        string other = Copy(DemoBundle.Draft, "draft");
+        string weights = Path.Combine(other, "model.safetensors");
+        byte[] bytes = File.ReadAllBytes(weights);
+        bytes[^1] ^= 1;
+        File.WriteAllBytes(weights, bytes);
+        Assert.NotEqual(fingerprint, await Fingerprint(other, "reference"));
+    }
+
+    [ProcessFact]
     public async Task Info_and_version_tell_what_there_is()
     {
         (int code, string output, _) = await ServerProcess.RunAsync(["info"]);
