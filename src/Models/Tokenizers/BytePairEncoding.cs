@@ -50,6 +50,9 @@ internal sealed class BytePairEncoding
         }
     }
 
+    /// <summary>What <see cref="Encode"/> needs besides its input.</summary>
+    public EncodingScratch NewScratch() => new(_merges);
+
     /// <summary>Appends the tokens of <paramref name="word"/> to <paramref name="ids"/>.</summary>
     public void Encode(ReadOnlySpan<char> word, EncodingScratch scratch, List<int> ids)
     {
@@ -102,7 +105,7 @@ internal sealed class BytePairEncoding
         else
         {
             AppendSymbols(piece, ids);
-            int left = WordMerger.Merge(_merges, CollectionsMarshal.AsSpan(ids)[first..]);
+            int left = scratch.Merger.Merge(CollectionsMarshal.AsSpan(ids)[first..]);
             CollectionsMarshal.SetCount(ids, first + left);
         }
 
@@ -305,7 +308,9 @@ internal sealed class BytePairEncoding
 }
 
 /// <summary>What one encoding needs besides its input; kept from call to call, never shared by two at once.</summary>
-internal sealed class EncodingScratch
+internal sealed class EncodingScratch(MergeTable merges)
 {
+    public WordMerger Merger { get; } = new(merges);
+
     public WordCache Cache { get; } = new();
 }

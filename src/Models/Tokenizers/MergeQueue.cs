@@ -1,100 +1,107 @@
-using System.Buffers;
-
 namespace Understory.Models.Tokenizers;
 
-/// <summary>A minimum queue of 64-bit entries: a heap with four children a node, in a pooled array.</summary>
-internal struct MergeQueue(int capacity) : IDisposable
+/// <summary>
+/// Pairs that wait to be merged, by rank and then by place in the word: a list for each rank, and a stack for the rank at hand.
+/// Cheaper than a heap, since most pairs of a rank come in order. Empty between words; its memory stays.
+/// </summary>
+/// <param name="ranks">Ranks are less than this.</param>
+internal sealed class MergeQueue(int ranks)
 {
-    private const int Children = 4;
+    private const int KeptEntries = 1 << 16;
 
-    private ulong[] _entries = ArrayPool<ulong>.Shared.Rent(Math.Max(capacity, 16));
-    private int _count = 0;
+    private readonly int[] _lastOfRank = new int[ranks];     // index + 1 into _entries of the one added last; 0: none
+    private readonly RankSet _waiting = new(ranks);           // ranks with a list
+    private (int Place, int Before)[] _entries = new (int, int)[64];
+    private int _entryCount;
+    private ulong[] _stack = new ulong[64];                   // rank and place, the least on top
+    private int _stackCount;
 
-    /// <summary>Adds without keeping order; call <see cref="Order"/> before the first <see cref="TryPop"/>.</summary>
-    public void Append(ulong entry)
+    /// <summary>Adds the pair at <paramref name="place"/>.</summary>
+    public void Push(int rank, int place)
     {
-        if (_count == _entries.Length)
+        // What a merge makes stands at or before it: it may go straight onto the stack of its own rank.
+        ulong entry = ((ulong)(uint)rank << 32) | (uint)place;
+        if (_stackCount > 0 && (int)(_stack[_stackCount - 1] >> 32) == rank && entry < _stack[_stackCount - 1])
         {
-            ulong[] larger = ArrayPool<ulong>.Shared.Rent(_count * 2);
-            _entries.CopyTo(larger, 0);
-            ArrayPool<ulong>.Shared.Return(_entries);
-            _entries = larger;
+            PushOnStack(entry);
+            return;
         }
 
-        _entries[_count++] = entry;
-    }
-
-    public readonly void Order()
-    {
-        for (int node = (_count - 2) / Children; node >= 0 && _count > 1; node--)
+        if (_entryCount == _entries.Length)
         {
-            SiftDown(node, _entries[node]);
+            Array.Resize(ref _entries, _entryCount * 2);
         }
+
+        _entries[_entryCount++] = (place, _lastOfRank[rank]);
+        if (_lastOfRank[rank] == 0)
+        {
+            _waiting.Add(rank);
+        }
+
+        _lastOfRank[rank] = _entryCount;
     }
 
-    public void Push(ulong entry)
+    /// <summary>Takes the pair of lowest rank, the leftmost of equal rank. False if there is none.</summary>
+    public bool TryPop(out int rank, out int place)
     {
-        Append(entry);
-        int node = _count - 1;
-        while (node > 0)
+        int waiting = _waiting.Least;
+        if (waiting >= 0 && (_stackCount == 0 || waiting <= (int)(_stack[_stackCount - 1] >> 32)))
         {
-            int parent = (node - 1) / Children;
-            if (_entries[parent] <= entry)
+            MoveToStack(waiting);
+        }
+
+        if (_stackCount == 0)
+        {
+            _entryCount = 0;
+            (rank, place) = (-1, -1);
+            if (_entries.Length > KeptEntries)
             {
-                break;
+                _entries = new (int, int)[64];
+                _stack = new ulong[64];
             }
 
-            _entries[node] = _entries[parent];
-            node = parent;
-        }
-
-        _entries[node] = entry;
-    }
-
-    public bool TryPop(out ulong least)
-    {
-        if (_count == 0)
-        {
-            least = 0;
             return false;
         }
 
-        least = _entries[0];
-        _count--;
-        if (_count > 0)
-        {
-            SiftDown(0, _entries[_count]);
-        }
-
+        ulong least = _stack[--_stackCount];
+        (rank, place) = ((int)(least >> 32), (int)least);
         return true;
     }
 
-    public readonly void Dispose() => ArrayPool<ulong>.Shared.Return(_entries);
-
-    private readonly void SiftDown(int node, ulong entry)
+    private void MoveToStack(int rank)
     {
-        Span<ulong> entries = _entries.AsSpan(0, _count);
-        for (int child = (node * Children) + 1; child < entries.Length; child = (node * Children) + 1)
+        int first = _stackCount;
+        while (first > 0 && (int)(_stack[first - 1] >> 32) == rank)
         {
-            int least = child;
-            int end = Math.Min(child + Children, entries.Length);
-            for (int other = child + 1; other < end; other++)
-            {
-                if (entries[other] < entries[least])
-                {
-                    least = other;
-                }
-            }
-
-            if (entries[least] >= entry)
-            {
-                break;
-            }
-
-            entries[node] = entries[least];
-            node = least;
+            first--;
         }
 
-        entries[node] = entry;
+        // From the last one added to the first: usually from right to left, as the stack wants it.
+        bool isOrdered = first == _stackCount;
+        for (int index = _lastOfRank[rank]; index != 0; index = _entries[index - 1].Before)
+        {
+            ulong entry = ((ulong)(uint)rank << 32) | (uint)_entries[index - 1].Place;
+            isOrdered &= _stackCount == first || entry <= _stack[_stackCount - 1];
+            PushOnStack(entry);
+        }
+
+        _lastOfRank[rank] = 0;
+        _waiting.Remove(rank);
+        if (!isOrdered)
+        {
+            Span<ulong> entries = _stack.AsSpan(first, _stackCount - first);
+            entries.Sort();
+            entries.Reverse();
+        }
+    }
+
+    private void PushOnStack(ulong entry)
+    {
+        if (_stackCount == _stack.Length)
+        {
+            Array.Resize(ref _stack, _stackCount * 2);
+        }
+
+        _stack[_stackCount++] = entry;
     }
 }

@@ -20,6 +20,9 @@ internal sealed class MergeTable
         _shift = 64 - bits;
     }
 
+    /// <summary>Highest rank + 1.</summary>
+    public int RankLimit { get; private set; }
+
     /// <summary>Sets the merge of <paramref name="left"/> and <paramref name="right"/>; the last one set for a pair counts.</summary>
     public void Set(int left, int right, int rank, int merged)
     {
@@ -30,6 +33,7 @@ internal sealed class MergeTable
             slot = (slot + 1) & (_slots.Length - 1);
         }
 
+        RankLimit = Math.Max(RankLimit, rank + 1);
         _slots[slot] = new Slot(key, ((ulong)(uint)rank << 32) | (uint)merged);
     }
 

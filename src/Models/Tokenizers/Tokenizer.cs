@@ -74,7 +74,7 @@ public sealed class Tokenizer
     /// <param name="addSpecialTokens">Put the tokens around it that the file's post-processor adds (a beginning of text, say).</param>
     public int[] Encode(string text, bool addSpecialTokens = true)
     {
-        EncodingScratch scratch = Interlocked.Exchange(ref _spareScratch, null) ?? new EncodingScratch();
+        EncodingScratch scratch = Interlocked.Exchange(ref _spareScratch, null) ?? _encoding.NewScratch();
         var ids = new List<int>((text.Length / 4) + 16);
         if (addSpecialTokens)
         {

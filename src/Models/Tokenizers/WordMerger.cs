@@ -4,17 +4,19 @@ namespace Understory.Models.Tokenizers;
 
 /// <summary>
 /// Applies merges to the symbols of one word: always the pair of lowest rank, the leftmost of equal rank first. Short words
-/// scan all pairs for each merge; long ones keep the pairs in a heap over a linked list, O(n log n).
+/// scan all pairs for each merge; long ones keep the pairs in a queue over a linked list, O(n log n). Not for several threads
+/// at once.
 /// </summary>
-internal static class WordMerger
+internal sealed class WordMerger(MergeTable merges)
 {
     private const int ShortWord = 48;
 
-    /// <summary>Merges in place; returns how many symbols are left at the front of <paramref name="symbols"/>.</summary>
-    public static int Merge(MergeTable merges, Span<int> symbols) =>
-        symbols.Length <= ShortWord ? MergeShort(merges, symbols) : MergeLong(merges, symbols);
+    private MergeQueue? _queue;
 
-    private static int MergeShort(MergeTable merges, Span<int> symbols)
+    /// <summary>Merges in place; returns how many symbols are left at the front of <paramref name="symbols"/>.</summary>
+    public int Merge(Span<int> symbols) => symbols.Length <= ShortWord ? MergeShort(symbols) : MergeLong(symbols);
+
+    private int MergeShort(Span<int> symbols)
     {
         int count = symbols.Length;
         Span<ulong> pairs = stackalloc ulong[ShortWord];
@@ -58,73 +60,70 @@ internal static class WordMerger
         return count;
     }
 
-    private static int MergeLong(MergeTable merges, Span<int> symbols)
+    private int MergeLong(Span<int> symbols)
     {
+        MergeQueue queue = _queue ??= new MergeQueue(merges.RankLimit);
         int count = symbols.Length;
-        int[] next = ArrayPool<int>.Shared.Rent(count);
-        int[] previous = ArrayPool<int>.Shared.Rent(count);
-        ulong[] pairs = ArrayPool<ulong>.Shared.Rent(count);
-        var queue = new MergeQueue(count);
+        Node[] rented = ArrayPool<Node>.Shared.Rent(count);
+        Span<Node> nodes = rented.AsSpan(0, count);
         for (int i = 0; i < count; i++)
         {
-            next[i] = i + 1;
-            previous[i] = i - 1;
-            pairs[i] = i + 1 < count ? merges.Find(symbols[i], symbols[i + 1]) : MergeTable.None;
-            if (pairs[i] != MergeTable.None)
-            {
-                queue.Append(Entry(pairs[i], i));
-            }
+            ulong pair = i + 1 < count ? merges.Find(symbols[i], symbols[i + 1]) : MergeTable.None;
+            nodes[i] = new Node { Symbol = symbols[i], Next = i + 1, Previous = i - 1 };
+            Offer(queue, ref nodes[i], pair, i);
         }
 
-        queue.Order();
-        while (queue.TryPop(out ulong entry))
+        while (queue.TryPop(out int rank, out int at))
         {
-            int at = (int)entry;
-            if (entry != Entry(pairs[at], at))
+            ref Node node = ref nodes[at];
+            if (node.Pair == MergeTable.None || (int)(node.Pair >> 32) != rank)
             {
                 continue; // the pair has gone or changed since it was queued
             }
 
-            int merged = next[at];
-            symbols[at] = (int)pairs[at];
-            int after = next[at] = next[merged];
-            pairs[merged] = MergeTable.None;
-            pairs[at] = MergeTable.None;
+            ref Node merged = ref nodes[node.Next];
+            merged.Pair = MergeTable.None;
+            node.Symbol = (int)node.Pair;
+            node.Pair = MergeTable.None;
+            int after = node.Next = merged.Next;
             if (after < count)
             {
-                previous[after] = at;
-                Offer(merges.Find(symbols[at], symbols[after]), at);
+                nodes[after].Previous = at;
+                Offer(queue, ref node, merges.Find(node.Symbol, nodes[after].Symbol), at);
             }
 
-            int before = previous[at];
+            int before = node.Previous;
             if (before >= 0)
             {
-                Offer(merges.Find(symbols[before], symbols[at]), before);
+                Offer(queue, ref nodes[before], merges.Find(nodes[before].Symbol, node.Symbol), before);
             }
         }
 
         int left = 0;
-        for (int i = 0; i < count; i = next[i])
+        for (int i = 0; i < count; i = nodes[i].Next)
         {
-            symbols[left++] = symbols[i];
+            symbols[left++] = nodes[i].Symbol;
         }
 
-        queue.Dispose();
-        ArrayPool<int>.Shared.Return(next);
-        ArrayPool<int>.Shared.Return(previous);
-        ArrayPool<ulong>.Shared.Return(pairs);
+        ArrayPool<Node>.Shared.Return(rented);
         return left;
+    }
 
-        void Offer(ulong pair, int at)
+    private static void Offer(MergeQueue queue, ref Node node, ulong pair, int at)
+    {
+        node.Pair = pair;
+        if (pair != MergeTable.None)
         {
-            pairs[at] = pair;
-            if (pair != MergeTable.None)
-            {
-                queue.Push(Entry(pair, at));
-            }
+            queue.Push((int)(pair >> 32), at);
         }
     }
 
-    /// <summary>Orders by rank, then by place in the word.</summary>
-    private static ulong Entry(ulong pair, int at) => (pair & 0xFFFF_FFFF_0000_0000UL) | (uint)at;
+    /// <summary>A symbol in the linked list, and its pair with the next: rank and token made.</summary>
+    private struct Node
+    {
+        public ulong Pair;
+        public int Symbol;
+        public int Next;
+        public int Previous;
+    }
 }

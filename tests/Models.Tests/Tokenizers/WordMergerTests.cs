@@ -25,10 +25,11 @@ public class WordMergerTests
                 table.Set(merge.Left, merge.Right, merge.Rank, merge.Merged);
             }
 
+            var merger = new WordMerger(table);
             Prop.ForAll(words, word =>
             {
                 int[] symbols = [.. word];
-                int left = WordMerger.Merge(table, symbols);
+                int left = merger.Merge(symbols);
                 Assert.Equal(MergePlainly(merges, word), symbols[..left]);
             }).QuickCheckThrowOnFailure();
         }
@@ -41,7 +42,7 @@ public class WordMergerTests
         table.Set(0, 0, 0, 1);
         table.Set(1, 1, 1, 2);
         var symbols = new int[1001];
-        Assert.Equal(251, WordMerger.Merge(table, symbols));
+        Assert.Equal(251, new WordMerger(table).Merge(symbols));
         Assert.All(symbols[..250], symbol => Assert.Equal(2, symbol));
         Assert.Equal(0, symbols[250]);
     }
