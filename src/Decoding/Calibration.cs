@@ -12,8 +12,8 @@ namespace Understory.Decoding;
 /// </summary>
 internal sealed class Calibration(TreePlanner planner, Transformer target, ModelDrafter? drafter)
 {
-    private static readonly int[] Widths = [1, 8, 2, 4, 16, 3, 6, 12, 32, 24, 64, 5, 10, 20, 40];
-    private const int Repeats = 3;
+    private static readonly int[] Widths = [1, 2, 4, 8, 16, 3, 6, 12, 32];
+    private const int MostRounds = 24;
     private const int FarContext = 256;
 
     public void Run(TimeSpan allowed)
@@ -43,34 +43,39 @@ internal sealed class Calibration(TreePlanner planner, Transformer target, Model
             return Stopwatch.GetElapsedTime(before).TotalSeconds;
         }
 
-        int most = Math.Min(64, transformer.Config.ContextLength);
-        double Best(int rows, int context)
-        {
-            double best = Pass(rows, context);
-            for (int i = 1; i < Repeats && Stopwatch.GetElapsedTime(start) < until; i++)
-            {
-                best = Math.Min(best, Pass(rows, context));
-            }
-
-            return best;
-        }
-
         // The first passes compile code and touch memory.
+        int most = Math.Min(64, transformer.Config.ContextLength);
         Pass(1, 0);
-        Pass(Math.Min(4, most), 0);
-        double one = Best(1, 0);
-        cost.Observe(1, 0, one);
-        if (transformer.Config.ContextLength > FarContext)
-        {
-            cost.ContextSlope = Math.Max(0, (Best(1, FarContext) - one) / FarContext);
-        }
+        double one = Math.Min(Pass(1, 0), Pass(1, 0));
+        double far = transformer.Config.ContextLength > FarContext ? Pass(1, FarContext) : one;
+        var best = new Dictionary<int, double>();
 
-        foreach (int rows in Widths)
+        // Round after round over all widths: a busy moment of the machine then falls on none of them alone.
+        for (int round = 0; round < MostRounds && !Over(one); round++)
         {
-            if (rows > 1 && rows <= most && Stopwatch.GetElapsedTime(start) + TimeSpan.FromSeconds(cost.Seconds(rows, 0)) < until)
+            foreach (int rows in Widths.Where(rows => rows <= most))
             {
-                cost.Observe(rows, 0, Best(rows, 0));
+                double expected = best.GetValueOrDefault(rows, one * (1 + (rows / 8.0)));
+                if (!Over(expected))
+                {
+                    best[rows] = Math.Min(best.GetValueOrDefault(rows, double.MaxValue), Pass(rows, 0));
+                }
+            }
+
+            if (!Over(far) && transformer.Config.ContextLength > FarContext)
+            {
+                far = Math.Min(far, Pass(1, FarContext));
             }
         }
+
+        cost.Calibrate(1, best.GetValueOrDefault(1, one));
+        foreach (var (rows, seconds) in best)
+        {
+            cost.Calibrate(rows, seconds);
+        }
+
+        cost.ContextSlope = Math.Max(0, (far - cost.Seconds(1, 0)) / FarContext);
+
+        bool Over(double next) => Stopwatch.GetElapsedTime(start) + TimeSpan.FromSeconds(next) > until;
     }
 }

@@ -9,11 +9,15 @@ public sealed class CostModel
 {
     private const double DriftRate = 0.08;
     private const double KnotRate = 0.12;
+    private const double MostHope = 0.4;
+    private const double PassesToHope = 1024;
 
     private static readonly int[] Knots = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 192, 256];
 
     private readonly double[] _seconds = new double[Knots.Length];
-    private readonly bool[] _measured = new bool[Knots.Length];
+    private readonly int[] _visits = new int[Knots.Length];
+    private readonly long[] _seen = new long[Knots.Length];
+    private long _clock;
     private double _drift = 1;
 
     /// <param name="oneRow">A first guess of a one-row pass, in seconds, until one is observed.</param>
@@ -39,6 +43,24 @@ public sealed class CostModel
         return (_drift * Base(rows)) + (ContextSlope * rows * context);
     }
 
+    /// <summary>
+    /// As <see cref="Seconds"/>, but what has not been measured for long is believed cheaper, though never cheaper than one row: so a row
+    /// count that looked dear once, while the machine was busy, is tried again.
+    /// </summary>
+    public double Hopeful(int rows, int context)
+    {
+        double seconds = Seconds(rows, context);
+        if (rows <= 1)
+        {
+            return seconds;
+        }
+
+        int k = Array.BinarySearch(Knots, Math.Min(rows, Knots[^1]));
+        long stale = _clock - _seen[k >= 0 ? k : ~k];
+        double hope = Math.Min(MostHope, (double)stale / PassesToHope);
+        return Math.Max(seconds * (1 - hope), Seconds(1, context) * (1 + (0.01 * rows)));
+    }
+
     /// <summary>Takes a measured pass into account.</summary>
     public void Observe(int rows, int context, double seconds)
     {
@@ -47,11 +69,13 @@ public sealed class CostModel
             return;
         }
 
+        _clock++;
         double net = Math.Max(seconds - (ContextSlope * rows * context), seconds * 0.1);
         int k = Array.BinarySearch(Knots, rows);
-        if (k >= 0 && !_measured[k])
+        if (k >= 0 && _visits[k] == 0)
         {
-            _measured[k] = true;
+            _visits[k] = 1;
+            _seen[k] = _clock;
             _seconds[k] = net / _drift;
             Spread();
             return;
@@ -60,14 +84,34 @@ public sealed class CostModel
         // A stall of the machine says little of the next pass: one observation counts as at most twice what was expected.
         double ratio = Math.Clamp(net / (_drift * Base(rows)), 0.5, 2);
         _drift *= Math.Pow(ratio, DriftRate);
-        int upper = k >= 0 ? k : ~k;
-        int lower = k >= 0 ? k : upper - 1;
-        double weight = k >= 0 ? 1 : (double)(rows - Knots[lower]) / (Knots[upper] - Knots[lower]);
-        _seconds[upper] *= Math.Pow(ratio, KnotRate * weight);
-        if (lower != upper)
+        int nearest = k >= 0 ? k : ~k;
+        double rate = Math.Max(KnotRate, 0.5 / ++_visits[nearest]);
+        _seconds[nearest] *= Math.Pow(ratio, rate);
+        _seen[nearest] = _clock;
+        // Neighbours cost alike; one that is measured itself is believed more.
+        for (int distance = 1; distance <= 2; distance++)
         {
-            _seconds[lower] *= Math.Pow(ratio, KnotRate * (1 - weight));
+            double share = Math.Pow(ratio, rate * (distance == 1 ? 0.4 : 0.15));
+            if (nearest - distance >= 0)
+            {
+                _seconds[nearest - distance] *= share;
+            }
+
+            if (nearest + distance < Knots.Length)
+            {
+                _seconds[nearest + distance] *= share;
+            }
         }
+    }
+
+    /// <summary>A measurement under controlled conditions replaces what was known of its row count.</summary>
+    public void Calibrate(int rows, double seconds)
+    {
+        int k = Array.BinarySearch(Knots, rows);
+        _visits[k] = 1;
+        _seen[k] = _clock;
+        _seconds[k] = seconds;
+        Spread();
     }
 
     private double Base(int rows)
@@ -94,7 +138,7 @@ public sealed class CostModel
         int previous = -1;
         for (int k = 0; k < Knots.Length; k++)
         {
-            if (!_measured[k])
+            if (_visits[k] == 0)
             {
                 continue;
             }

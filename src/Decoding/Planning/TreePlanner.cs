@@ -62,7 +62,7 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
                 sum += tree.A(tree.Ordered(n - 1));
             }
 
-            double value = sum - (price * Target.Seconds(1 + n, context));
+            double value = sum - (price * Target.Hopeful(1 + n, context));
             if (n >= Math.Min(least, most) && value > best)
             {
                 best = value;
@@ -76,7 +76,7 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
 
     /// <summary>Tokens that one more verified row costs near <paramref name="nodes"/> nodes.</summary>
     public double RowPrice(int nodes, int context) =>
-        Math.Max(0, Price(context) * (Target.Seconds(nodes + 3, context) - Target.Seconds(nodes + 1, context)) / 2);
+        Math.Max(0, Price(context) * (Target.Hopeful(nodes + 3, context) - Target.Hopeful(nodes + 1, context)) / 2);
 
     /// <summary>
     /// Tokens gained, on average, by knowing the draft's children of a node that the target reaches with probability

@@ -44,7 +44,11 @@ public class CostModelTests
     public void A_single_stall_moves_the_estimate_by_less_than_a_sixth()
     {
         var cost = new CostModel();
-        cost.Observe(1, 0, 0.010);
+        for (int i = 0; i < 10; i++)
+        {
+            cost.Observe(1, 0, 0.010);
+        }
+
         cost.Observe(1, 0, 1.0);
         Assert.True(cost.Seconds(1, 0) < 0.0117);
     }
@@ -61,6 +65,22 @@ public class CostModelTests
         }
 
         Assert.True(cost.Seconds(16, 0) > 0.045);
+    }
+
+    [Fact]
+    public void A_row_count_that_looked_dear_once_is_hoped_to_be_cheaper_after_a_while()
+    {
+        var cost = new CostModel();
+        cost.Observe(1, 0, 0.010);
+        cost.Observe(4, 0, 0.040);
+        Assert.Equal(0.040, cost.Hopeful(4, 0), 3);
+        for (int i = 0; i < 1000; i++)
+        {
+            cost.Observe(1, 0, 0.010);
+        }
+
+        Assert.True(cost.Hopeful(4, 0) < 0.7 * cost.Seconds(4, 0));
+        Assert.True(cost.Hopeful(4, 0) > cost.Seconds(1, 0));
     }
 
     [Fact]
