@@ -56,15 +56,23 @@ internal static class KernelBench
 
         double gigabytes = stack.PassBytes / 1e9;
         double one = Best(seconds[0]);
-        Console.WriteLine($"read loop {gigabytes / Best(seconds[^1]):F1} GB/s (median {gigabytes / Median(seconds[^1]):F1}); one row {gigabytes / one:F1} GB/s (median {gigabytes / Median(seconds[0]):F1}): {100 * Best(seconds[^1]) / one:F0} % (median {100 * Median(seconds[^1]) / Median(seconds[0]):F0} %)");
+        double medianOne = Median(seconds[0]);
+        Console.WriteLine($"read loop {gigabytes / Best(seconds[^1]):F1} GB/s (median {gigabytes / Median(seconds[^1]):F1})");
+        Console.WriteLine(
+            $"one row {gigabytes / one:F1} GB/s (median {gigabytes / medianOne:F1}): " +
+            $"{100 * Best(seconds[^1]) / one:F0} % of it (median {100 * Median(seconds[^1]) / medianOne:F0} %)");
         for (int i = 0; i < RowCounts.Length; i++)
         {
             double best = Best(seconds[i]);
-            Console.WriteLine($"{RowCounts[i],4} rows {best * 1e6,9:F1} us  {best / one,6:F2}x  (median {Median(seconds[i]) * 1e6,9:F1} us {Median(seconds[i]) / Median(seconds[0]),6:F2}x) {stack.PassBytes * RowCounts[i] / best / 1e9,7:F1} GFLOP/s");
+            double median = Median(seconds[i]);
+            Console.WriteLine(
+                $"{RowCounts[i],4} rows {best * 1e6,9:F1} us  {best / one,6:F2}x  (median {median * 1e6,9:F1} us {median / medianOne,6:F2}x) " +
+                $"{stack.PassBytes * RowCounts[i] / best / 1e9,7:F1} GFLOP/s");
         }
 
         double flops = stack.LayerFlops * Prompt;
-        Console.WriteLine($"prefill of {Prompt}: {Best(seconds[^2]) * 1e3:F2} ms, {flops / Best(seconds[^2]) / 1e9:F0} GFLOP/s (median {flops / Median(seconds[^2]) / 1e9:F0})");
+        (double prefill, double medianPrefill) = (Best(seconds[^2]), Median(seconds[^2]));
+        Console.WriteLine($"prefill of {Prompt}: {prefill * 1e3:F2} ms, {flops / prefill / 1e9:F0} GFLOP/s (median {flops / medianPrefill / 1e9:F0})");
     }
 
     private static void Operations(LayerStack stack, int rows)

@@ -79,8 +79,8 @@ public interface IKernels : IDisposable
     void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
 
     /// <summary>
-    /// Softmax attention of each row over its own logical positions (see <see cref="ForwardBatch"/>), in blocks of 16 positions, each with
-    /// its own maximum, folded left to right. queries: <c>[rows, Heads * HeadDim]</c>; output <c>[rows, Heads * HeadDim]</c>.
+    /// Softmax attention of each row over its own logical positions (see <see cref="ForwardBatch"/>), summed in an order that is fixed by them
+    /// alone, wherever their slots are. queries: <c>[rows, Heads * HeadDim]</c>; output <c>[rows, Heads * HeadDim]</c>.
     /// </summary>
     void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
 

@@ -33,7 +33,8 @@ public class RowTests
                 Tensor expected = arena.Zeros(3, columns);
                 kernels.LayerNorm(x, weight, bias, 1e-5f, output);
                 reference.LayerNorm(x, weight, bias, 1e-5f, expected);
-                Assert.True(Arena.Difference(output, expected) < (Math.Abs(offset) > 1000 ? 0.3 : 1e-4), $"LayerNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
+                double tolerance = Math.Abs(offset) > 1000 ? 0.3 : 1e-4;
+                Assert.True(Arena.Difference(output, expected) < tolerance, $"LayerNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
                 kernels.RmsNorm(x, weight, 1e-5f, output);
                 reference.RmsNorm(x, weight, 1e-5f, expected);
                 Assert.True(Arena.Difference(output, expected) < 1e-6, $"RmsNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
@@ -62,7 +63,9 @@ public class RowTests
         DecisionBatch decision = new(30, 4, 4) { Rows = 30, Best = 4 };
         DecisionParams[] rules =
         [
-            DecisionParams.Greedy, DecisionParams.Greedy with { Temperature = 1 }, DecisionParams.Greedy with { Temperature = 1, TopK = 9, TopP = 0.9f, MinP = 0.01f },
+            DecisionParams.Greedy,
+            DecisionParams.Greedy with { Temperature = 1 },
+            DecisionParams.Greedy with { Temperature = 1, TopK = 9, TopP = 0.9f, MinP = 0.01f },
             DecisionParams.Greedy with { Temperature = 1, TopP = 0.9f },
         ];
         Run();
