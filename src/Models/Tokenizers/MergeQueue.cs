@@ -68,6 +68,14 @@ internal sealed class MergeQueue(int ranks)
         return true;
     }
 
+    /// <summary>The place that will come <paramref name="ahead"/> pops later, as far as is known.</summary>
+    public bool TryPeek(int ahead, out int place)
+    {
+        bool isKnown = _stackCount > ahead;
+        place = isKnown ? (int)_stack[_stackCount - 1 - ahead] : -1;
+        return isKnown;
+    }
+
     private void MoveToStack(int rank)
     {
         int first = _stackCount;

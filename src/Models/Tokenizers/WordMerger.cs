@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Understory.Models.Tokenizers;
 
@@ -10,6 +12,9 @@ namespace Understory.Models.Tokenizers;
 internal sealed class WordMerger(MergeTable merges)
 {
     private const int ShortWord = 48;
+
+    /// <summary>How many merges ahead memory is asked for: places of one rank lie far apart, and waiting for each costs as much as the merging.</summary>
+    private const int Ahead = 12;
 
     private MergeQueue? _queue;
 
@@ -75,6 +80,11 @@ internal sealed class WordMerger(MergeTable merges)
 
         while (queue.TryPop(out int rank, out int at))
         {
+            if (queue.TryPeek(Ahead, out int later))
+            {
+                Prefetch(ref nodes[later]);
+            }
+
             ref Node node = ref nodes[at];
             if (node.Pair == MergeTable.None || (int)(node.Pair >> 32) != rank)
             {
@@ -107,6 +117,14 @@ internal sealed class WordMerger(MergeTable merges)
 
         ArrayPool<Node>.Shared.Return(rented);
         return left;
+    }
+
+    private static unsafe void Prefetch(ref Node node)
+    {
+        if (Sse.IsSupported)
+        {
+            Sse.Prefetch0(Unsafe.AsPointer(ref node));
+        }
     }
 
     private static void Offer(MergeQueue queue, ref Node node, ulong pair, int at)

@@ -1,23 +1,12 @@
-using System.Globalization;
-
 namespace Understory.Models.Tokenizers.Templates;
 
-/// <summary>Builds statements and expressions from tokens, by recursive descent, with Jinja's precedence.</summary>
-internal sealed class Parser(IReadOnlyList<Token> tokens)
+/// <summary>Builds the statements of a template from its tokens.</summary>
+internal sealed class Parser(IReadOnlyList<Token> tokens) : ExpressionParser(tokens)
 {
-    private const int MaxDepth = 100;
-
-    private static readonly string[] s_comparisons = ["==", "!=", "<", "<=", ">", ">="];
-
-    private int _at;
-    private int _depth;
-
-    private Token Current => tokens[_at];
-
     public IReadOnlyList<Statement> ParseTemplate()
     {
         List<Statement> body = ParseBody();
-        return Current.Kind == TokenKind.End ? body : throw Fail($"'{tokens[_at + 1].Text}' is not expected here");
+        return Current.Kind == TokenKind.End ? body : throw Fail($"'{Following.Text}' is not expected here");
     }
 
     /// <summary>Statements up to the end or to a tag whose name is among <paramref name="ends"/>; stops before that tag.</summary>
@@ -38,10 +27,10 @@ internal sealed class Parser(IReadOnlyList<Token> tokens)
                     Expect(TokenKind.OutputEnd);
                     break;
                 default:
-                    string name = tokens[_at + 1].Text;
+                    string name = Following.Text;
                     if (ends.Contains(name) || name.StartsWith("end", StringComparison.Ordinal) || name is "else" or "elif")
                     {
-                        _depth--;
+                        Leave();
                         return body;
                     }
 
@@ -51,7 +40,7 @@ internal sealed class Parser(IReadOnlyList<Token> tokens)
             }
         }
 
-        _depth--;
+        Leave();
         return body;
     }
 
@@ -193,392 +182,11 @@ internal sealed class Parser(IReadOnlyList<Token> tokens)
         return names;
     }
 
-    /// <summary>An expression, or several with commas between, which are a list.</summary>
-    private Expression ParseTuple(bool isConditional = true)
-    {
-        Expression first = isConditional ? ParseExpression() : ParseOr();
-        if (Current is not { Kind: TokenKind.Operator, Text: "," })
-        {
-            return first;
-        }
-
-        var items = new List<Expression> { first };
-        while (TakeOperator(",") && Current.Kind is not (TokenKind.BlockEnd or TokenKind.OutputEnd))
-        {
-            items.Add(isConditional ? ParseExpression() : ParseOr());
-        }
-
-        return new ListExpression(items);
-    }
-
-    private Expression ParseExpression()
-    {
-        Enter();
-        Expression value = ParseOr();
-        while (TakeName("if"))
-        {
-            Expression condition = ParseOr();
-            value = new ConditionalExpression(condition, value, TakeName("else") ? ParseExpression() : null);
-        }
-
-        _depth--;
-        return value;
-    }
-
-    private Expression ParseOr()
-    {
-        Expression left = ParseAnd();
-        while (TakeName("or"))
-        {
-            left = new LogicExpression(left, ParseAnd(), IsOr: true);
-        }
-
-        return left;
-    }
-
-    private Expression ParseAnd()
-    {
-        Expression left = ParseNot();
-        while (TakeName("and"))
-        {
-            left = new LogicExpression(left, ParseNot(), IsOr: false);
-        }
-
-        return left;
-    }
-
-    private Expression ParseNot()
-    {
-        if (!TakeName("not"))
-        {
-            return ParseComparison();
-        }
-
-        Enter();
-        var negated = new NotExpression(ParseNot());
-        _depth--;
-        return negated;
-    }
-
-    private Expression ParseComparison()
-    {
-        Expression first = ParseBinary(0);
-        var steps = new List<(string Operator, Expression Right)>();
-        while (true)
-        {
-            if (Current.Kind == TokenKind.Operator && s_comparisons.Contains(Current.Text))
-            {
-                steps.Add((Take().Text, ParseBinary(0)));
-            }
-            else if (TakeName("in"))
-            {
-                steps.Add(("in", ParseBinary(0)));
-            }
-            else if (Current is { Kind: TokenKind.Name, Text: "not" } && tokens[_at + 1] is { Kind: TokenKind.Name, Text: "in" })
-            {
-                _at += 2;
-                steps.Add(("not in", ParseBinary(0)));
-            }
-            else
-            {
-                return steps.Count == 0 ? first : new ComparisonExpression(first, steps);
-            }
-        }
-    }
-
-    /// <summary>Levels of binary operators, loosest first: sum, concatenation, product, power.</summary>
-    private Expression ParseBinary(int level)
-    {
-        if (level == 4)
-        {
-            return ParseUnary(withFilters: true);
-        }
-
-        Expression left = ParseBinary(level + 1);
-        while (Current.Kind == TokenKind.Operator && (level, Current.Text) is
-            (0, "+" or "-") or (1, "~") or (2, "*" or "/" or "//" or "%") or (3, "**"))
-        {
-            left = new BinaryExpression(left, Take().Text, ParseBinary(level + 1));
-        }
-
-        return left;
-    }
-
-    private Expression ParseUnary(bool withFilters)
-    {
-        Enter();
-        Expression value = Current is { Kind: TokenKind.Operator, Text: "-" or "+" }
-            ? new SignExpression(Take().Text == "-", ParseUnary(withFilters: false))
-            : ParsePrimary();
-        value = ParsePostfix(value);
-        if (withFilters)
-        {
-            value = ParseFilters(value);
-        }
-
-        _depth--;
-        return value;
-    }
-
-    private Expression ParsePrimary()
-    {
-        Token token = Take();
-        switch (token.Kind)
-        {
-            case TokenKind.Name:
-                return token.Text switch
-                {
-                    "true" or "True" => new LiteralExpression(true),
-                    "false" or "False" => new LiteralExpression(false),
-                    "none" or "None" => new LiteralExpression(null),
-                    _ => new NameExpression(token.Text),
-                };
-            case TokenKind.TextLiteral:
-                string text = token.Text;
-                while (Current.Kind == TokenKind.TextLiteral)
-                {
-                    text += Take().Text;
-                }
-
-                return new LiteralExpression(text);
-            case TokenKind.Integer:
-                return long.TryParse(token.Text, CultureInfo.InvariantCulture, out long integer)
-                    ? new LiteralExpression(integer)
-                    : throw Fail($"{token.Text} is too large", token);
-            case TokenKind.Float:
-                return new LiteralExpression(double.Parse(token.Text, CultureInfo.InvariantCulture));
-            case TokenKind.Operator when token.Text == "(":
-                return ParseBracketed();
-            case TokenKind.Operator when token.Text == "[":
-                return new ListExpression(ParseItems("]"));
-            case TokenKind.Operator when token.Text == "{":
-                return ParseDictionary();
-            default:
-                throw Fail($"'{token.Text}' is not expected here", token);
-        }
-    }
-
-    private Expression ParseBracketed()
-    {
-        if (TakeOperator(")"))
-        {
-            return new ListExpression([]);
-        }
-
-        Expression first = ParseExpression();
-        if (!TakeOperator(","))
-        {
-            ExpectOperator(")");
-            return first;
-        }
-
-        return new ListExpression([first, .. ParseItems(")")]);
-    }
-
-    private List<Expression> ParseItems(string close)
-    {
-        var items = new List<Expression>();
-        while (!TakeOperator(close))
-        {
-            items.Add(ParseExpression());
-            if (!TakeOperator(","))
-            {
-                ExpectOperator(close);
-                break;
-            }
-        }
-
-        return items;
-    }
-
-    private DictionaryExpression ParseDictionary()
-    {
-        var members = new List<(Expression Key, Expression Value)>();
-        while (!TakeOperator("}"))
-        {
-            Expression key = ParseExpression();
-            ExpectOperator(":");
-            members.Add((key, ParseExpression()));
-            if (!TakeOperator(","))
-            {
-                ExpectOperator("}");
-                break;
-            }
-        }
-
-        return new DictionaryExpression(members);
-    }
-
-    private Expression ParsePostfix(Expression value)
-    {
-        while (true)
-        {
-            if (TakeOperator("."))
-            {
-                Token member = Take();
-                value = member.Kind switch
-                {
-                    TokenKind.Name => new AttributeExpression(value, member.Text),
-                    TokenKind.Integer => new IndexExpression(value, new LiteralExpression(long.Parse(member.Text, CultureInfo.InvariantCulture))),
-                    _ => throw Fail("expected a name", member),
-                };
-            }
-            else if (TakeOperator("["))
-            {
-                value = ParseIndex(value);
-            }
-            else if (TakeOperator("("))
-            {
-                value = new CallExpression(value, ParseArguments());
-            }
-            else
-            {
-                return value;
-            }
-        }
-    }
-
-    private Expression ParseIndex(Expression value)
-    {
-        var parts = new List<Expression?> { null };
-        while (!TakeOperator("]"))
-        {
-            if (TakeOperator(":"))
-            {
-                parts.Add(null);
-                continue;
-            }
-
-            if (parts[^1] is not null || parts.Count > 3)
-            {
-                throw Fail("expected ]");
-            }
-
-            parts[^1] = ParseExpression();
-        }
-
-        return parts switch
-        {
-            [Expression index] => new IndexExpression(value, index),
-            [var start, var stop] => new SliceExpression(value, start, stop, null),
-            [var start, var stop, var step] => new SliceExpression(value, start, stop, step),
-            _ => throw Fail("expected an index"),
-        };
-    }
-
-    private Expression ParseFilters(Expression value)
-    {
-        while (true)
-        {
-            if (TakeOperator("|"))
-            {
-                (string name, CallArguments arguments) = ParseFilter();
-                value = new FilterExpression(value, name, arguments);
-            }
-            else if (TakeName("is"))
-            {
-                value = ParseTest(value);
-            }
-            else if (TakeOperator("("))
-            {
-                value = new CallExpression(value, ParseArguments());
-            }
-            else
-            {
-                return value;
-            }
-        }
-    }
-
-    private (string Name, CallArguments Arguments) ParseFilter()
-    {
-        Token name = Expect(TokenKind.Name);
-        if (!Filters.Exists(name.Text))
-        {
-            throw Fail($"the filter '{name.Text}' is not supported", name);
-        }
-
-        return (name.Text, TakeOperator("(") ? ParseArguments() : CallArguments.None);
-    }
-
-    private Expression ParseTest(Expression value)
-    {
-        bool isNegated = TakeName("not");
-        Token name = Expect(TokenKind.Name);
-        if (!ValueTests.Exists(name.Text))
-        {
-            throw Fail($"the test '{name.Text}' is not supported", name);
-        }
-
-        IReadOnlyList<Expression> arguments = [];
-        if (TakeOperator("("))
-        {
-            arguments = ParseArguments().Positional;
-        }
-        else if (Current.Kind is TokenKind.TextLiteral or TokenKind.Integer or TokenKind.Float
-            || Current is { Kind: TokenKind.Operator, Text: "[" or "{" }
-            || (Current.Kind == TokenKind.Name && Current.Text is not ("else" or "or" or "and" or "if" or "is" or "in" or "not")))
-        {
-            arguments = [ParsePostfix(ParsePrimary())];
-        }
-
-        Expression test = new TestExpression(value, name.Text, arguments);
-        return isNegated ? new NotExpression(test) : test;
-    }
-
-    private CallArguments ParseArguments()
-    {
-        var positional = new List<Expression>();
-        var named = new List<(string Name, Expression Value)>();
-        while (!TakeOperator(")"))
-        {
-            if (Current.Kind == TokenKind.Name && tokens[_at + 1] is { Kind: TokenKind.Operator, Text: "=" })
-            {
-                string name = Take().Text;
-                Take();
-                named.Add((name, ParseExpression()));
-            }
-            else
-            {
-                positional.Add(ParseExpression());
-            }
-
-            if (!TakeOperator(","))
-            {
-                ExpectOperator(")");
-                break;
-            }
-        }
-
-        return new CallArguments(positional, named);
-    }
-
-    private void Enter()
-    {
-        if (++_depth > MaxDepth)
-        {
-            throw Fail("nested too deeply");
-        }
-    }
-
-    private Token Take() => Current.Kind == TokenKind.End ? throw Fail("the template ends too early") : tokens[_at++];
-
-    private bool TakeIf(TokenKind kind, string text)
-    {
-        bool isThere = Current.Kind == kind && Current.Text == text;
-        _at += isThere ? 1 : 0;
-        return isThere;
-    }
-
-    private bool TakeName(string name) => TakeIf(TokenKind.Name, name);
-
-    private bool TakeOperator(string sign) => TakeIf(TokenKind.Operator, sign);
-
     /// <summary>Takes the beginning of a tag with its name.</summary>
     private bool TakeTag(string name)
     {
-        bool isThere = Current.Kind == TokenKind.BlockStart && tokens[_at + 1] is { Kind: TokenKind.Name } token && token.Text == name;
-        _at += isThere ? 2 : 0;
+        bool isThere = Current.Kind == TokenKind.BlockStart && Following is { Kind: TokenKind.Name } token && token.Text == name;
+        Skip(isThere ? 2 : 0);
         return isThere;
     }
 
@@ -591,24 +199,4 @@ internal sealed class Parser(IReadOnlyList<Token> tokens)
 
         Expect(TokenKind.BlockEnd);
     }
-
-    private Token Expect(TokenKind kind) => Current.Kind == kind ? tokens[_at++] : throw Fail($"expected {kind}, found '{Current.Text}'");
-
-    private void ExpectOperator(string sign)
-    {
-        if (!TakeOperator(sign))
-        {
-            throw Fail($"expected '{sign}', found '{Current.Text}'");
-        }
-    }
-
-    private void ExpectName(string name)
-    {
-        if (!TakeName(name))
-        {
-            throw Fail($"expected '{name}', found '{Current.Text}'");
-        }
-    }
-
-    private InvalidDataException Fail(string problem, Token? at = null) => new($"line {(at ?? Current).Line}: {problem}");
 }
