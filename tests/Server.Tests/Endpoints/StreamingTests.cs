@@ -124,18 +124,10 @@ public sealed class StreamingTests : IAsyncLifetime
     [Fact]
     public async Task An_error_before_the_first_word_is_a_plain_one()
     {
-        Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/completions", "{\"prompt\": [1], \"stream\": true}", stream: true);
-        (await _server.TakeAsync()).End(new ApiException(500, "Decoding failed."));
-        HttpResponseMessage response = await streamed;
-        if (response.Content.Headers.ContentType!.MediaType == "application/json")
-        {
-            await response.ErrorAsync(500);
-        }
-        else
-        {
-            // A comment had gone out before.
-            Assert.Equal(200, (int)response.StatusCode);
-        }
+        await using ScriptedServer quiet = await ScriptedServer.StartAsync(new ServerOptions { KeepAlive = TimeSpan.FromHours(1) });
+        Task<HttpResponseMessage> streamed = quiet.PostAsync("/v1/completions", "{\"prompt\": [1], \"stream\": true}", stream: true);
+        (await quiet.TakeAsync()).End(new ApiException(500, "Decoding failed."));
+        await (await streamed).ErrorAsync(500);
     }
 
     [Fact]

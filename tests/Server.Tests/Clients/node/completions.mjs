@@ -31,7 +31,9 @@ try {
   refusal = { status: error.status, param: error.param, name: error.constructor.name };
 }
 
-const abandoned = await client.completions.create({ ...request, max_tokens: 1000, n: 64, ignore_eos: true, stream: true });
+// Hours of work, if it were not abandoned.
+const abandoned = await client.completions.create({
+  ...request, prompt: Array(128).fill("x"), max_tokens: 1000, n: 128, ignore_eos: true, stream: true });
 for await (const chunk of abandoned) {
   abandoned.controller.abort();
   break;
