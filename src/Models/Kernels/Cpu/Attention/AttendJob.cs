@@ -175,9 +175,11 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
 
         scratch.ScoreBase = first * Lanes;
         nint blockBytes = _attention.HeadDim * Lanes * _elementBytes;
-        for (int block = first; block < end; block += TileTable<T>.Blocks)
+        int most = TileTable<T>.PanelBlocks(queries.Length, fromMemory: false);
+        int blocks;
+        for (int block = first; block < end; block += blocks)
         {
-            int blocks = Math.Min(TileTable<T>.Blocks, end - block);
+            blocks = TileTable<T>.NextPanel(end - block, most);
             float* sums = scratch.Sums;
             PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, blocks, 2 * Lanes * _elementBytes);
             _scoreTiles(queries.Length, blocks)(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
@@ -308,9 +310,12 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         int dims = _attention.HeadDim / Lanes;
         nint rowBytes = _attention.HeadDim * _elementBytes;
         float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + (first * Lanes);
-        for (int d = 0; d < dims; d += TileTable<T>.Blocks)
+        int most = TileTable<T>.PanelBlocks(count, fromMemory: false);
+        int blocks;
+        for (int d = 0; d < dims; d += blocks)
         {
-            _valueTiles(count, Math.Min(TileTable<T>.Blocks, dims - d))(
+            blocks = TileTable<T>.NextPanel(dims - d, most);
+            _valueTiles(count, blocks)(
                 values + (first * Lanes * rowBytes) + (d * Lanes * _elementBytes), rowBytes, Lanes * _elementBytes, probabilities, scratch.ScoreStride,
                 (end - first) * Lanes, scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes), scratch.ChainStride);
         }
@@ -342,9 +347,12 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
 
             float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + begin;
             int dims = stride / Lanes;
-            for (int d = 0; d < dims; d += TileTable<T>.Blocks)
+            int most = TileTable<T>.PanelBlocks(1, fromMemory: false);
+            int blocks;
+            for (int d = 0; d < dims; d += blocks)
             {
-                TileTable<T>.Continue<Values<Float32Cache>>(1, Math.Min(TileTable<T>.Blocks, dims - d))(
+                blocks = TileTable<T>.NextPanel(dims - d, most);
+                TileTable<T>.Continue<Values<Float32Cache>>(1, blocks)(
                     (byte*)(scratch.Gathered + (d * Lanes)), stride * sizeof(float), Lanes * sizeof(float), probabilities, 0,
                     padded, scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes), 0);
             }

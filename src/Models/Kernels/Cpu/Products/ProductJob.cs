@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Tensors;
@@ -68,7 +67,7 @@ internal sealed unsafe class ProductJob<T> : Job
             for (int block = panel * _panelBlocks; block < endBlock; block += blocks)
             {
                 // The last panel may be smaller: 3 blocks become 2 and 1.
-                blocks = 1 << BitOperations.Log2((uint)(endBlock - block));
+                blocks = TileTable<T>.NextPanel(endBlock - block, _panelBlocks);
                 RunPanel(block, blocks, firstRow, endRow, sums);
             }
         }

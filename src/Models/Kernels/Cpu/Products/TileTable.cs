@@ -1,3 +1,4 @@
+using System.Numerics;
 using Understory.Models.Kernels.Cpu.Vectors;
 
 namespace Understory.Models.Kernels.Cpu.Products;
@@ -23,6 +24,9 @@ internal static unsafe class TileTable<T>
     /// </summary>
     public static int PanelBlocks(int rows, bool fromMemory) =>
         !T.ManyRegisters ? Math.Max(1, 2 / rows) : rows > 2 ? Blocks : fromMemory ? 1 : 4;
+
+    /// <summary>Blocks of the next panel where so many are left: 1, 2 or 4.</summary>
+    public static int NextPanel(int left, int most) => 1 << BitOperations.Log2((uint)Math.Min(left, most));
 
     /// <summary><see cref="Tile.Sum"/> for so many rows and blocks.</summary>
     public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum<TWeights>(int rows, int blocks)
