@@ -75,7 +75,20 @@ public sealed class ChatTemplate
     }
 
     /// <summary>A JSON value as templates see it; numbers without point and exponent are integers.</summary>
+    /// <exception cref="ChatTemplateException">Some text has half of a surrogate pair.</exception>
     public static object? FromJson(JsonElement element)
+    {
+        try
+        {
+            return Convert(element);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new ChatTemplateException("Some text is not well-formed Unicode.", e);
+        }
+    }
+
+    private static object? Convert(JsonElement element)
     {
         switch (element.ValueKind)
         {
@@ -83,12 +96,12 @@ public sealed class ChatTemplate
                 var members = new OrderedDictionary<string, object?>();
                 foreach (JsonProperty member in element.EnumerateObject())
                 {
-                    members[member.Name] = FromJson(member.Value);
+                    members[member.Name] = Convert(member.Value);
                 }
 
                 return members;
             case JsonValueKind.Array:
-                return element.EnumerateArray().Select(FromJson).ToList();
+                return element.EnumerateArray().Select(Convert).ToList();
             case JsonValueKind.String:
                 return element.GetString();
             case JsonValueKind.Number:

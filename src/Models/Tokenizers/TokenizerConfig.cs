@@ -27,7 +27,7 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
             return read(new JsonField(path, "", document.RootElement));
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new InvalidDataException($"{path}: {e.Message}", e);
         }

@@ -20,6 +20,11 @@ internal static class TokenizerJson
         {
             throw new InvalidDataException($"{source}: {e.Message}", e);
         }
+        catch (InvalidOperationException e)
+        {
+            // What the JSON reader says of escaped surrogates without their other half.
+            throw new InvalidDataException($"{source}: some text is not well-formed: {e.Message}", e);
+        }
     }
 
     private static TokenizerParts ReadFile(ReadOnlySpan<byte> json, string source)

@@ -76,6 +76,14 @@ public class ChatTemplateTests
         Assert.Throws<ChatTemplateException>(() => sum.Render(new Dictionary<string, object?>()));
     }
 
+    [Theory]
+    [InlineData("""{"role": "\ud800"}""")]
+    [InlineData("""[{"\ud800": 1}]""")]
+    public void Half_a_surrogate_pair_in_a_conversation_is_refused(string json)
+    {
+        Assert.Throws<ChatTemplateException>(() => ChatTemplate.FromJson(JsonDocument.Parse(json).RootElement));
+    }
+
     [Fact]
     public void A_folder_gives_its_template_and_tokens()
     {

@@ -44,6 +44,8 @@ public class TokenizerJsonTests
     [InlineData("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}}}")]
     [InlineData("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}} {}")]
     [InlineData("{\"model\": 7}")]
+    [InlineData("{\"\\ud800\": 7}")]
+    [InlineData("{\"normalizer\": {\"type\": \"\\ud800\"}, \"model\": {\"vocab\": {\"a\": 0}, \"merges\": []}}")]
     [InlineData("{\"added_tokens\": []}")]
     public void A_broken_file_is_refused_with_its_name(string json)
     {

@@ -156,9 +156,7 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
 
                 return new LiteralExpression(text);
             case TokenKind.Integer:
-                return long.TryParse(token.Text, CultureInfo.InvariantCulture, out long integer)
-                    ? new LiteralExpression(integer)
-                    : throw Fail($"{token.Text} is too large", token);
+                return Integer(token);
             case TokenKind.Float:
                 return new LiteralExpression(double.Parse(token.Text, CultureInfo.InvariantCulture));
             case TokenKind.Operator when token.Text == "(":
@@ -171,6 +169,10 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
                 throw Fail($"'{token.Text}' is not expected here", token);
         }
     }
+
+    private LiteralExpression Integer(Token token) => long.TryParse(token.Text, CultureInfo.InvariantCulture, out long integer)
+        ? new LiteralExpression(integer)
+        : throw Fail($"{token.Text} is too large", token);
 
     private Expression ParseBracketed()
     {
@@ -233,7 +235,7 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
                 value = member.Kind switch
                 {
                     TokenKind.Name => new AttributeExpression(value, member.Text),
-                    TokenKind.Integer => new IndexExpression(value, new LiteralExpression(long.Parse(member.Text, CultureInfo.InvariantCulture))),
+                    TokenKind.Integer => new IndexExpression(value, Integer(member)),
                     _ => throw Fail("expected a name", member),
                 };
             }
