@@ -24,7 +24,8 @@ public sealed class DecodingLoop : IDisposable
     private readonly Tokenizer _tokenizer;
     private readonly TokenTree _tree = new(TreeCapacity);
     private readonly TreePlanner _planner;
-    private readonly SpeculationGovernor _governor = new();
+    private readonly SpeculationGovernor _draftGovernor = new();
+    private readonly SpeculationGovernor _ngramGovernor = new();
     private readonly DraftStages _stages;
     private readonly TreeVerifier _verifier;
     private readonly ForwardBatch _prefill;
@@ -54,7 +55,7 @@ public sealed class DecodingLoop : IDisposable
         _hasNgram = true;
         ContextLength = target.Config.ContextLength;
         _planner = new TreePlanner(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
-        _stages = new DraftStages(_planner, _governor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
+        _stages = new DraftStages(_planner, _draftGovernor, _ngramGovernor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, MaxAlternatives);
         _prefill = new ForwardBatch(target.MaxRows, 1);
         _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesPerToken());
@@ -110,7 +111,8 @@ public sealed class DecodingLoop : IDisposable
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached);
         var context = new TokenContext(request.Prompt, request.Sampling, _target.Config.VocabularySize, prompt + limit + _stages.MaxDepth + 1);
         _planner.BeginSequence();
-        _governor.BeginSequence();
+        _draftGovernor.BeginSequence();
+        _ngramGovernor.BeginSequence();
         _stages.BeginSequence();
         return new Sequence(request, context, entry, cached, limit, _tokenizer, _target.Config.EosTokenIds);
     }
@@ -151,7 +153,9 @@ public sealed class DecodingLoop : IDisposable
         double booked = Math.Min(seconds, (2 * _planner.Target.Seconds(1 + nodes, length)) + _stages.DraftSeconds);
         _planner.Target.Observe(1 + nodes, length, targetSeconds);
         _planner.Committed(committed, booked);
-        _governor.Book(nodes > 0 || drafted, drafted, committed, booked / _planner.Target.Seconds(1, length));
+        double plain = booked / _planner.Target.Seconds(1, length);
+        _draftGovernor.Book(drafted, committed, plain);
+        _ngramGovernor.Book(!drafted && nodes > 0, committed, plain);
         LastStep = new StepReport(committed, nodes, 0, targetSeconds, _stages.DraftPasses, _stages.DraftSeconds, seconds);
         Count(sequence.Statistics, nodes);
     }

@@ -16,7 +16,7 @@ public readonly record struct GrowthLimits(bool Ngram, bool Draft, bool Auto, in
 /// <summary>
 /// Grows the tree of a step. Each round picks rows best first, by the estimated probability that the target passes through them: nodes whose children are
 /// not known yet, and n-gram guesses of what the draft will say under them. One draft forward answers all of them; a guess that is
-/// among its parent's children is expanded at once, so one pass may give several levels. Rounds go on while they are expected to
+/// among its parent's children is expanded at once, so one pass may give several levels; one that is not stays if it is likely enough all the same. Rounds go on while they are expected to
 /// gain more tokens than their seconds are worth.
 /// </summary>
 public sealed class DraftStages
@@ -27,6 +27,7 @@ public sealed class DraftStages
 
     private readonly TreePlanner _planner;
     private readonly SpeculationGovernor _governor;
+    private readonly SpeculationGovernor _ngramGovernor;
     private readonly LookupBudget _lookups = new();
     private readonly NgramDrafter _ngram;
     private readonly ModelDrafter? _draft;
@@ -45,6 +46,12 @@ public sealed class DraftStages
     private int _guessCount;
     private double _lookupSeconds;
 
+    // What a row of a draft round costs beside the pass: look-ups, mostly. It matters where a pass takes microseconds.
+    private double _rowSeconds;
+
+    // What it costs to look up the children of one node.
+    private double _expansionSeconds;
+
     private struct Row
     {
         public int Node;
@@ -52,16 +59,22 @@ public sealed class DraftStages
         public int ParentRow;
         public int Depth;
         public int Slot;
+        public int Rank;
+        public float Raw;
         public float A;
     }
 
     /// <summary>An n-gram candidate under a node, to be scored against what the target decides there.</summary>
     private readonly record struct Guess(int Row, int Node, int Token, int Rank, float Raw);
 
-    public DraftStages(TreePlanner planner, SpeculationGovernor governor, NgramDrafter ngram, ModelDrafter? draft, int maxDepth)
+    /// <param name="governor">Watches the rounds of the draft model.</param>
+    /// <param name="ngramGovernor">Watches what the n-gram proposes to the target itself.</param>
+    public DraftStages(
+        TreePlanner planner, SpeculationGovernor governor, SpeculationGovernor ngramGovernor, NgramDrafter ngram, ModelDrafter? draft, int maxDepth)
     {
         _planner = planner;
         _governor = governor;
+        _ngramGovernor = ngramGovernor;
         _ngram = ngram;
         _draft = draft;
         _slots = new int[(ModelDrafter.MaxRows + 1) * (maxDepth + 1)];
@@ -88,8 +101,7 @@ public sealed class DraftStages
         _lookupSeconds = -1;
         DraftPasses = 0;
         DraftSeconds = 0;
-        bool resting = limits.Auto && _governor.Resting;
-        if (limits.Draft && cache is not null && limits.MaxDepth > 0 && !resting)
+        if (limits.Draft && cache is not null && limits.MaxDepth > 0 && !(limits.Auto && _governor.Resting))
         {
             _draft!.BeginStep(context);
             GrowByDraft(tree, context, cache, limits);
@@ -98,8 +110,9 @@ public sealed class DraftStages
         if (limits.Ngram && DraftPasses == 0 && (!limits.Auto || _lookups.Due()))
         {
             long start = Stopwatch.GetTimestamp();
-            GrowByNgram(tree, context, limits, resting);
+            int expansions = GrowByNgram(tree, context, limits, resting: limits.Auto && _ngramGovernor.Resting);
             _lookupSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+            _expansionSeconds = Average(_expansionSeconds, _lookupSeconds / expansions);
         }
 
         tree.Sort();
@@ -145,12 +158,14 @@ public sealed class DraftStages
                 return;
             }
 
+            long start = Stopwatch.GetTimestamp();
             if (!SelectRows(tree, context, limits, pending, round))
             {
                 return;
             }
 
             RunRound(tree, context, cache, limits);
+            _rowSeconds = Average(_rowSeconds, (Stopwatch.GetElapsedTime(start).TotalSeconds - _draft!.Seconds) / _rowCount);
         }
     }
 
@@ -204,7 +219,7 @@ public sealed class DraftStages
             Row row = TakeBest();
             int rows = _rowCount + 1;
             gain += _planner.ExpansionGain(row.A, context.Greedy, rowPrice);
-            double net = gain - (price * cost.Seconds(rows, context.Length));
+            double net = gain - (price * (cost.Seconds(rows, context.Length) + (rows * _rowSeconds)));
             bool worth = net > best;
             bool forced = (round == 0 && rows == 1) || (fixedRounds && rows <= 8) || (fixedNodes && rows <= 8);
             _rows[_rowCount++] = row;
@@ -213,13 +228,13 @@ public sealed class DraftStages
                 best = Math.Max(net, best);
                 bestRows = rows;
             }
-            else if (rows > bestRows + 3)
+            else if (rows > bestRows + 2)
             {
                 // Rows come in falling order of worth, so a few more that do not pay end the search.
                 break;
             }
 
-            if (limits.Ngram && row.Depth + 1 < limits.MaxDepth)
+            if (limits.Ngram && bestRows == rows && row.Depth + 1 < limits.MaxDepth)
             {
                 AddGuesses(tree, context, _rowCount - 1);
             }
@@ -241,7 +256,7 @@ public sealed class DraftStages
         double steps = Math.Min(limits.TokensLeft, 64) / 2.0;
         if (net > 0 && net * steps > catchUp)
         {
-            _governor.DraftPays();
+            _governor.Pays();
             return true;
         }
 
@@ -287,8 +302,7 @@ public sealed class DraftStages
             int mine = row.Node == 0 ? 0 : answer++;
             if (row.Node < 0)
             {
-                int parent = _rows[row.ParentRow].Node;
-                row.Node = parent < 0 ? -1 : tree.FindChild(parent, row.Token);
+                row.Node = NodeOfGuess(tree, context, row, _rows[row.ParentRow].Node);
                 if (row.Node < 0)
                 {
                     continue;
@@ -307,14 +321,36 @@ public sealed class DraftStages
         ResolveGuesses();
     }
 
-    /// <summary>Without a draft (or while it does not pay) the n-gram proposes to the target itself.</summary>
-    private void GrowByNgram(TokenTree tree, TokenContext context, in GrowthLimits limits, bool resting)
+    /// <summary>
+    /// The child that a guess turned out to be. One that the draft does not confirm stays in its own right while it is likely enough: the draft has
+    /// seen it already, and where a text repeats itself the n-gram knows better. -1: it is dropped.
+    /// </summary>
+    private int NodeOfGuess(TokenTree tree, TokenContext context, in Row guess, int parent)
+    {
+        int node = parent < 0 ? -1 : tree.FindChild(parent, guess.Token);
+        if (parent < 0 || node >= 0)
+        {
+            return node;
+        }
+
+        float conditional = _planner.Acceptance.Calibrate(Stage.Disputed, context.Greedy, guess.Rank, guess.Raw);
+        return tree.A(parent) * conditional > Negligible ? tree.Add(parent, guess.Token, Stage.Disputed, guess.Rank, guess.Raw, conditional) : -1;
+    }
+
+    /// <summary>A running average that a single stall of the machine moves little.</summary>
+    private static double Average(double average, double seconds) =>
+        average == 0 ? seconds : average + (0.1 * (Math.Min(seconds, 4 * average) - average));
+
+    /// <summary>Without a draft (or while it does not pay) the n-gram proposes to the target itself. Returns how many nodes it looked up.</summary>
+    private int GrowByNgram(TokenTree tree, TokenContext context, in GrowthLimits limits, bool resting)
     {
         _ngram.Follow(context);
         int most = limits.FixedNodes > 0 ? limits.FixedNodes : 24;
         double rowPrice = limits.FixedNodes > 0 ? 0 : _planner.RowPrice(0, context.Length);
+        double least = limits.FixedNodes > 0 ? Negligible : rowPrice + (_planner.Price(context.Length) * _expansionSeconds);
         int node = 0;
-        for (int expansions = 0; expansions < most && node >= 0; expansions++)
+        int expansions = 0;
+        for (; expansions < most && node >= 0; expansions++)
         {
             tree.MarkExpanded(node);
             int count = _ngram.Best(context, tree.PathTokens(node, _path), _tokens.AsSpan(0, MaxGuesses), _raw.AsSpan(0, MaxGuesses));
@@ -326,21 +362,25 @@ public sealed class DraftStages
                     _guesses[_guessCount++] = new Guess(-1, 0, _tokens[rank], rank, _raw[rank]);
                 }
 
-                return;
+                return 1;
             }
 
             Attach(tree, context, node, Stage.Ngram, count);
             node = -1;
-            float best = (float)Math.Max(Negligible, rowPrice);
+            double best = Math.Max(Negligible, least);
             for (int candidate = 1; candidate < tree.Count; candidate++)
             {
-                if (!tree.Expanded(candidate) && tree.Depth(candidate) < limits.MaxDepth && tree.A(candidate) > best)
+                // What follows a likely guess is taken to be as likely as the guess itself was: so it is within a repetition.
+                float next = tree.A(candidate) * tree.A(candidate) / tree.A(tree.Parent(candidate));
+                if (!tree.Expanded(candidate) && tree.Depth(candidate) < limits.MaxDepth && next > best)
                 {
-                    best = tree.A(candidate);
+                    best = next;
                     node = candidate;
                 }
             }
         }
+
+        return expansions;
     }
 
     /// <summary>Adds calibrated children; siblings are normalised to at most 1.</summary>
@@ -400,7 +440,7 @@ public sealed class DraftStages
             _guesses[_guessCount++] = new Guess(parentRow, -1, _tokens[rank], rank, _raw[rank]);
             if (a > Negligible)
             {
-                _pool[_poolCount++] = new Row { Node = -1, Token = _tokens[rank], ParentRow = parentRow, Depth = parent.Depth + 1, A = a };
+                _pool[_poolCount++] = new Row { Node = -1, Token = _tokens[rank], ParentRow = parentRow, Depth = parent.Depth + 1, Rank = rank, Raw = _raw[rank], A = a };
             }
         }
     }

@@ -10,7 +10,7 @@ namespace Understory.Decoding.Drafters;
 public sealed class NgramDrafter(NgramModel? model, int contextLength)
 {
     /// <summary>Candidates in play: where noise reorders them, less probable ones may win.</summary>
-    private const int Pool = 32;
+    private const int Pool = 16;
     private const int GreedyPool = 12;
 
     private readonly ContextNgrams _matches = new(contextLength);

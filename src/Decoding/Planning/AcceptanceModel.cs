@@ -13,10 +13,11 @@ public sealed class AcceptanceModel
     public const int Ranks = 4;
 
     private const int Bins = 16;
-    private const int Stages = 3;
+    private const int Stages = 4;
     private const float PriorWeight = 6;
     private const float Window = 1500;
-    private const float SequenceDecay = 0.96f;
+    private const float DraftDecay = 0.95f;
+    private const float NgramDecay = 0.88f;
     private const float SequencePrior = 2.5f;
 
     // What the first, second, ... candidate holds before anything was observed.
@@ -32,8 +33,14 @@ public sealed class AcceptanceModel
     public void BeginSequence() => Array.Clear(_sequence);
 
     /// <summary>Calibrated probability that the target chooses a candidate, given that its path reached the parent.</summary>
-    public float Calibrate(Stage judge, bool greedy, int rank, float raw) =>
-        Math.Min(Frequency(judge, greedy, rank, raw) * SequenceFactor(judge), 0.995f);
+    public float Calibrate(Stage judge, bool greedy, int rank, float raw)
+    {
+        float frequency = Frequency(judge, greedy, rank, raw);
+        float change = SequenceFactor(judge) - 1;
+        // An n-gram that is nearly sure has found a long repetition: that it knew little before says nothing of it.
+        float share = judge == Stage.Draft ? 1 : 1 - frequency;
+        return Math.Min(frequency * (1 + (change * share)), 0.995f);
+    }
 
     /// <summary>Average probability that the candidate in place <paramref name="rank"/> is right, whatever its prediction.</summary>
     public float Average(Stage judge, bool greedy, int rank)
@@ -56,14 +63,16 @@ public sealed class AcceptanceModel
         Count(ref _bins[BinIndex(judge, greedy, rank, raw)], hit);
         Count(ref _ranks[RankIndex(judge, greedy, rank)], hit);
         ref var recent = ref _sequence[(int)judge];
-        float decay = rank == 0 ? SequenceDecay : 1;
+        float decay = rank > 0 ? 1 : judge == Stage.Draft ? DraftDecay : NgramDecay;
         recent = ((recent.Expected * decay) + expected, (recent.Hits * decay) + (hit ? 1 : 0));
     }
 
     private float Frequency(Stage judge, bool greedy, int rank, float raw)
     {
         var (seen, hits) = _bins[BinIndex(judge, greedy, Math.Min(rank, Ranks - 1), raw)];
-        return (hits + (raw * PriorWeight)) / (seen + PriorWeight);
+        // What the draft does not confirm is seldom right, until it is seen to be.
+        float prior = judge == Stage.Disputed ? 0.3f * raw : raw;
+        return (hits + (prior * PriorWeight)) / (seen + PriorWeight);
     }
 
     private float SequenceFactor(Stage judge)

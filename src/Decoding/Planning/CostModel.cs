@@ -9,8 +9,9 @@ public sealed class CostModel
 {
     private const double DriftRate = 0.08;
     private const double KnotRate = 0.12;
-    private const double MostHope = 0.4;
-    private const double PassesToHope = 1024;
+    private const double MostHope = 0.3;
+    private const double PassesToHope = 20_000;
+    private const double PassesToHopeUnmeasured = 1000;
 
     private static readonly int[] Knots = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 192, 256];
 
@@ -56,8 +57,8 @@ public sealed class CostModel
         }
 
         int k = Array.BinarySearch(Knots, Math.Min(rows, Knots[^1]));
-        long stale = _clock - _seen[k >= 0 ? k : ~k];
-        double hope = Math.Min(MostHope, (double)stale / PassesToHope);
+        k = k >= 0 ? k : ~k;
+        double hope = Math.Min(MostHope, (_clock - _seen[k]) / (_visits[k] == 0 ? PassesToHopeUnmeasured : PassesToHope));
         return Math.Max(seconds * (1 - hope), Seconds(1, context) * (1 + (0.01 * rows)));
     }
 
@@ -92,15 +93,8 @@ public sealed class CostModel
         for (int distance = 1; distance <= 2; distance++)
         {
             double share = Math.Pow(ratio, rate * (distance == 1 ? 0.4 : 0.15));
-            if (nearest - distance >= 0)
-            {
-                _seconds[nearest - distance] *= share;
-            }
-
-            if (nearest + distance < Knots.Length)
-            {
-                _seconds[nearest + distance] *= share;
-            }
+            Move(nearest - distance, share);
+            Move(nearest + distance, share);
         }
     }
 
@@ -112,6 +106,15 @@ public sealed class CostModel
         _seen[k] = _clock;
         _seconds[k] = seconds;
         Spread();
+    }
+
+    private void Move(int knot, double share)
+    {
+        if (knot >= 0 && knot < Knots.Length)
+        {
+            _seconds[knot] *= share;
+            _seen[knot] = _clock;
+        }
     }
 
     private double Base(int rows)

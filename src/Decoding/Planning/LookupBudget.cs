@@ -2,23 +2,22 @@ namespace Understory.Decoding.Planning;
 
 /// <summary>
 /// Beside a small target even an n-gram look-up costs: microseconds of a step of tens of them. While look-ups gain fewer tokens than their
-/// time is worth they are made ever more rarely; the first one that pays brings them back to every step.
+/// time is worth they may take half a percent of it; the first one that pays brings them back to every step.
 /// </summary>
 public sealed class LookupBudget
 {
-    private const int LongestWait = 32;
+    private const double Share = 0.005;
+    private const int LongestWait = 64;
     private const double Rate = 0.2;
 
     private double _gain = 1;
     private double _seconds;
     private int _wait;
-    private int _nextWait = 1;
 
     public void BeginSequence()
     {
         _gain = 1;
         _wait = 0;
-        _nextWait = 1;
     }
 
     /// <summary>Is a look-up to be made in this step?</summary>
@@ -29,8 +28,8 @@ public sealed class LookupBudget
     {
         _seconds = _seconds == 0 ? seconds : _seconds + (Rate * (Math.Min(seconds, 4 * _seconds) - _seconds));
         _gain += Rate * (gain - _gain);
-        bool pays = Math.Max(_gain, gain) > price * _seconds;
-        _wait = pays ? 0 : _nextWait;
-        _nextWait = pays ? 1 : Math.Min(2 * _nextWait, LongestWait);
+        // They must pay twice over: estimates flatter what was chosen by them. One look-up that pays for several says that a repetition has begun.
+        bool pays = _gain > 2 * price * _seconds || gain > 4 * price * _seconds;
+        _wait = pays ? 0 : (int)Math.Min(price * _seconds / Share, LongestWait);
     }
 }

@@ -1,9 +1,9 @@
 namespace Understory.Decoding.Planning;
 
 /// <summary>
-/// Keeps <c>auto</c> from ever costing more than plain decoding. It books every speculative step against what plain decoding would have
-/// committed in the same time; when the account is overdrawn, speculation rests, twice as long each time. While the draft is
-/// thought not to pay, it is tried again now and then, at intervals that double and at a cost of at most one percent.
+/// Keeps one source of proposals from ever costing <c>auto</c> more than plain decoding. It books every step that the source was used in against
+/// what plain decoding would have committed in the same time; when the account is overdrawn, the source rests, twice as long each time. A draft that
+/// is thought not to pay is tried again now and then, at intervals that double and at a cost of at most one percent.
 /// </summary>
 public sealed class SpeculationGovernor
 {
@@ -18,10 +18,10 @@ public sealed class SpeculationGovernor
     private double _account;
     private int _rest;
     private int _nextRest;
-    private int _sinceDraft;
+    private int _sinceUse;
     private int _probeInterval;
 
-    /// <summary>Speculation rests: the account was overdrawn.</summary>
+    /// <summary>The source rests: its account was overdrawn.</summary>
     public bool Resting => _rest > 0;
 
     public void BeginSequence()
@@ -29,13 +29,13 @@ public sealed class SpeculationGovernor
         _account = 0;
         _rest = 0;
         _nextRest = FirstRest;
-        _sinceDraft = 0;
+        _sinceUse = 0;
         _probeInterval = FirstProbe;
     }
 
-    /// <summary>Is it time to try the draft although it is not expected to pay?</summary>
+    /// <summary>Is it time to try the source although it is not expected to pay?</summary>
     /// <param name="cost">Price of the trial in tokens.</param>
-    public bool ProbeDue(double cost) => _sinceDraft >= _probeInterval && cost <= ProbeShare * _sinceDraft;
+    public bool ProbeDue(double cost) => _sinceUse >= _probeInterval && cost <= ProbeShare * _sinceUse;
 
     /// <summary>As <see cref="ProbeDue"/>; the next one comes later.</summary>
     public bool MayProbe(double cost)
@@ -49,18 +49,17 @@ public sealed class SpeculationGovernor
         return true;
     }
 
-    /// <summary>The draft was expected to pay, and ran.</summary>
-    public void DraftPays() => _probeInterval = FirstProbe;
+    /// <summary>The source is expected to pay.</summary>
+    public void Pays() => _probeInterval = FirstProbe;
 
-    /// <param name="speculated">Something was drafted or verified beyond the root.</param>
-    /// <param name="drafted">The draft model ran.</param>
+    /// <param name="used">The step used the source.</param>
     /// <param name="committed">Tokens of the step.</param>
     /// <param name="plain">Tokens that plain decoding commits in the same time.</param>
-    public void Book(bool speculated, bool drafted, int committed, double plain)
+    public void Book(bool used, int committed, double plain)
     {
-        _sinceDraft = drafted ? 0 : _sinceDraft + committed;
+        _sinceUse = used ? 0 : _sinceUse + committed;
         _rest = Math.Max(0, _rest - committed);
-        if (!speculated)
+        if (!used)
         {
             return;
         }

@@ -53,7 +53,6 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
         most = Math.Min(most, tree.OrderedCount);
         double sum = 0;
         double best = double.NegativeInfinity;
-        double none = -price * Target.Seconds(1, context);
         int chosen = 0;
         for (int n = 0; n <= most; n++)
         {
@@ -67,10 +66,10 @@ public sealed class TreePlanner(CostModel target, CostModel? draft, AcceptanceMo
             {
                 best = value;
                 chosen = n;
+                Gain = sum - (price * (Target.Seconds(1 + n, context) - Target.Seconds(1, context)));
             }
         }
 
-        Gain = best - none;
         return chosen;
     }
 

@@ -7,6 +7,9 @@ public enum Stage : byte
     Target,
     Ngram,
     Draft,
+
+    /// <summary>As a judge only: an n-gram guess that is not among the draft's candidates.</summary>
+    Disputed,
 }
 
 /// <summary>

@@ -74,12 +74,12 @@ public class CostModelTests
         cost.Observe(1, 0, 0.010);
         cost.Observe(4, 0, 0.040);
         Assert.Equal(0.040, cost.Hopeful(4, 0), 3);
-        for (int i = 0; i < 1000; i++)
+        for (int i = 0; i < 10_000; i++)
         {
             cost.Observe(1, 0, 0.010);
         }
 
-        Assert.True(cost.Hopeful(4, 0) < 0.7 * cost.Seconds(4, 0));
+        Assert.True(cost.Hopeful(4, 0) < 0.75 * cost.Seconds(4, 0));
         Assert.True(cost.Hopeful(4, 0) > cost.Seconds(1, 0));
     }
 

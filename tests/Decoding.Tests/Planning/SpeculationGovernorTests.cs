@@ -16,7 +16,7 @@ public class SpeculationGovernorTests
             bool speculate = !governor.Resting;
             double plain = speculate ? 1.4 : 1;
             lost += plain - 1;
-            governor.Book(speculate, speculate, 1, plain);
+            governor.Book(speculate, 1, plain);
         }
 
         Assert.True(lost <= 0.03 * 256, $"lost {lost:F1} tokens");
@@ -29,7 +29,7 @@ public class SpeculationGovernorTests
         governor.BeginSequence();
         for (int step = 0; step < 1000; step++)
         {
-            governor.Book(true, true, 2, 1.5);
+            governor.Book(true, 2, 1.5);
             Assert.False(governor.Resting);
         }
     }
@@ -44,7 +44,7 @@ public class SpeculationGovernorTests
         {
             bool probe = governor.MayProbe(0.2);
             probes += probe ? 1 : 0;
-            governor.Book(probe, probe, 1, 1);
+            governor.Book(probe, 1, 1);
         }
 
         Assert.InRange(probes, 2, 10);
