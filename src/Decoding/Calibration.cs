@@ -35,7 +35,7 @@ internal sealed class Calibration(TreePlanner planner, Transformer target, Model
             batch.Clear();
             for (int row = 0; row < rows; row++)
             {
-                batch.Add(row, context + row);
+                batch.Add(row % transformer.Config.VocabularySize, context + row);
             }
 
             long before = Stopwatch.GetTimestamp();

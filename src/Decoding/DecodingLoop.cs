@@ -31,7 +31,6 @@ public sealed class DecodingLoop : IDisposable
     private readonly ForwardBatch _prefill;
     private readonly PrefixCache _prefixes;
     private readonly ModelDrafter? _drafter;
-    private readonly bool _hasNgram;
 
     /// <param name="draft">Null: no draft model.</param>
     /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
@@ -52,13 +51,12 @@ public sealed class DecodingLoop : IDisposable
         _target = target;
         _tokenizer = tokenizer;
         _drafter = drafter;
-        _hasNgram = true;
         ContextLength = target.Config.ContextLength;
         _planner = new TreePlanner(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
         _stages = new DraftStages(_planner, _draftGovernor, _ngramGovernor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, MaxAlternatives);
         _prefill = new ForwardBatch(target.MaxRows, 1);
-        _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesPerToken());
+        _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesFor());
         new Calibration(_planner, target, drafter).Run(options.Calibration);
     }
 
@@ -73,11 +71,10 @@ public sealed class DecodingLoop : IDisposable
     /// <summary>Expected seconds of a target pass of so many rows at so many positions.</summary>
     public double TargetSeconds(int rows, int context) => _planner.Target.Seconds(rows, context);
 
-    /// <summary>Can this mode be asked for? A forced mode needs its drafters.</summary>
+    /// <summary>Can this mode be asked for? A forced mode needs its drafter; matches in the text itself are always at hand.</summary>
     public bool Supports(SpeculationMode mode) => mode switch
     {
         SpeculationMode.Draft or SpeculationMode.Staged => _drafter is not null,
-        SpeculationMode.Ngram => _hasNgram,
         _ => true,
     };
 
@@ -106,15 +103,32 @@ public sealed class DecodingLoop : IDisposable
             throw new InvalidRequestException("max_tokens", $"max_tokens is {request.MaxTokens}; it must be 0 or more.");
         }
 
-        request.Sampling.Validate(_target.Config.VocabularySize);
+        if (request.TopLogProbs > MaxAlternatives)
+        {
+            throw new InvalidRequestException("top_logprobs", $"top_logprobs is {request.TopLogProbs}; it must be at most {MaxAlternatives}.");
+        }
+
+        int vocabulary = _target.Config.VocabularySize;
+        foreach (int token in request.Prompt)
+        {
+            if ((uint)token >= (uint)vocabulary)
+            {
+                throw new InvalidRequestException("prompt", $"The prompt holds token {token}; ids go from 0 to {vocabulary - 1}.");
+            }
+        }
+
+        request.Sampling.Validate(vocabulary);
+        var stops = new StopStrings(request.Stop);
+
+        // Nothing refuses the request from here on: what is taken out of the prefix cache comes back by End.
         int limit = Math.Min(request.MaxTokens, ContextLength - prompt);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached);
-        var context = new TokenContext(request.Prompt, request.Sampling, _target.Config.VocabularySize, prompt + limit + _stages.MaxDepth + 1);
+        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _stages.MaxDepth + 1);
         _planner.BeginSequence();
         _draftGovernor.BeginSequence();
         _ngramGovernor.BeginSequence();
         _stages.BeginSequence();
-        return new Sequence(request, context, entry, cached, limit, _tokenizer, _target.Config.EosTokenIds);
+        return new Sequence(request, context, entry, cached, limit, stops, _tokenizer, _target.Config.EosTokenIds);
     }
 
     /// <summary>One prefill chunk while the prompt is not in the cache, afterwards one decoding step.</summary>
@@ -141,7 +155,7 @@ public sealed class DecodingLoop : IDisposable
         int nodes = ChooseNodes(limits, length);
         _stages.Book(context, _planner.Gain);
         long verify = Stopwatch.GetTimestamp();
-        _verifier.Verify(_tree, nodes, context, entry.Target, Math.Max(0, sequence.Request.TopLogProbs) > 0 ? MaxAlternatives : 0);
+        _verifier.Verify(_tree, nodes, context, entry.Target, sequence.Request.TopLogProbs > 0 ? MaxAlternatives : 0);
         double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds;
         Learn(context);
         Commit(sequence, length);
@@ -305,10 +319,11 @@ public sealed class DecodingLoop : IDisposable
         Draft = _drafter?.CreateCache(Math.Min(ContextLength, _drafter.ContextLength)),
     };
 
-    private long BytesPerToken()
+    /// <summary>Memory of an entry that holds so many tokens, target and draft.</summary>
+    private Func<int, long> BytesFor()
     {
         using CacheEntry sample = CreateEntry();
-        return sample.Target.BytesPerSlot + (sample.Draft?.Cache.BytesPerSlot ?? 0);
+        return tokens => sample.Target.BytesFor(tokens) + (sample.Draft?.Cache.BytesFor(tokens) ?? 0);
     }
 
     private static LanguageModel Compatible(LanguageModel target, LanguageModel draft)

@@ -4,7 +4,7 @@ using Understory.Models.Kernels;
 
 namespace Understory.Decoding.Tests;
 
-/// <summary>The demo bundle, loaded once for all tests of a class; each loop that it makes starts with fresh estimates.</summary>
+/// <summary>The demo bundle, loaded once; each loop that it makes starts with fresh estimates.</summary>
 public sealed class DemoBundle : IDisposable
 {
     private readonly IKernels _kernels = KernelCatalog.Create(threads: 2);
@@ -34,6 +34,9 @@ public sealed class DemoBundle : IDisposable
         _kernels.Dispose();
     }
 
+    /// <summary>Each text of <see cref="Samples"/> as a prompt.</summary>
+    public IEnumerable<int[]> Prompts() => Samples.Prompts.Select(text => Target.Tokenizer.Encode(text));
+
     private static string Find()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
@@ -47,4 +50,11 @@ public sealed class DemoBundle : IDisposable
 
         throw new DirectoryNotFoundException("models/demo is not above the test's folder.");
     }
+}
+
+/// <summary>Tests that decode with the demo share it and run one after the other: each keeps all cores busy.</summary>
+[CollectionDefinition(Name)]
+public sealed class DemoGroup : ICollectionFixture<DemoBundle>
+{
+    public const string Name = "demo";
 }

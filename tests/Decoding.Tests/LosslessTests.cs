@@ -4,14 +4,14 @@ using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
+using static Understory.Decoding.Tests.LoopRuns;
 
 namespace Understory.Decoding.Tests;
 
 /// <summary>The first promise: the bytes do not depend on how they were decoded.</summary>
-public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
+[Collection(DemoGroup.Name)]
+public class LosslessTests(DemoBundle demo)
 {
-    private static readonly SpeculationMode[] Speculating = [SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
-
     public static TheoryData<string> Samplings => [.. Cases.Keys];
 
     private static Dictionary<string, SamplingParams> Cases { get; } = new()
@@ -36,14 +36,14 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
     public void Every_mode_and_tree_size_gives_the_plain_tokens(string sampling)
     {
         using DecodingLoop loop = demo.CreateLoop();
-        foreach (int[] prompt in Prompts().Take(6))
+        foreach (int[] prompt in demo.Prompts().Take(4))
         {
-            int[] plain = Decode(loop, Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });
+            int[] plain = loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });
             foreach (SpeculationMode mode in Speculating)
             {
                 foreach (int? nodes in new int?[] { null, 1, 5, 16, 63 })
                 {
-                    int[] tokens = Decode(loop, Request(prompt, Cases[sampling]) with { Speculation = mode, SpeculationNodes = nodes });
+                    int[] tokens = loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = mode, SpeculationNodes = nodes });
                     Assert.True(plain.AsSpan().SequenceEqual(tokens), $"{mode}, {nodes} nodes: {Difference(plain, tokens)}");
                 }
             }
@@ -53,10 +53,10 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
     [Fact]
     public void Threads_and_draft_rounds_and_loops_do_not_change_the_tokens()
     {
-        int[] prompt = Prompts().First();
+        int[] prompt = demo.Prompts().First();
         SamplingParams sampling = Cases["T = 1, top_k 50"];
         using DecodingLoop plainLoop = demo.CreateLoop();
-        int[] plain = Decode(plainLoop, Request(prompt, sampling) with { Speculation = SpeculationMode.Off });
+        int[] plain = plainLoop.Decode(Request(prompt, sampling) with { Speculation = SpeculationMode.Off });
         foreach (int threads in new[] { 1, 3 })
         {
             using IKernels kernels = KernelCatalog.Create(threads: threads);
@@ -65,7 +65,7 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
             using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions { Branch = 3, MaxDepth = 7 });
             foreach (int rounds in new[] { 1, 2, 5 })
             {
-                Assert.Equal(plain, Decode(loop, Request(prompt, sampling) with { Speculation = SpeculationMode.Staged, DraftPasses = rounds }));
+                Assert.Equal(plain, loop.Decode(Request(prompt, sampling) with { Speculation = SpeculationMode.Staged, DraftPasses = rounds }));
             }
         }
     }
@@ -77,7 +77,7 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
     {
         using DecodingLoop warm = demo.CreateLoop();
         SamplingParams sampling = greedy ? SamplingParams.Greedy : Cases["T = 1"];
-        int[] prompt = [.. Prompts().SelectMany(p => p).Take(300)];
+        int[] prompt = [.. demo.Prompts().SelectMany(p => p).Take(300)];
         foreach (int keep in new[] { 300, 299, 150, 40, 16, 5 })
         {
             // Prompts that continue, branch off, or stop inside what is cached.
@@ -85,8 +85,8 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
             using DecodingLoop cold = demo.CreateLoop();
             foreach (SpeculationMode mode in new[] { SpeculationMode.Off, SpeculationMode.Staged })
             {
-                int[] expected = Decode(cold, Request(branched, sampling) with { Speculation = SpeculationMode.Off });
-                Assert.Equal(expected, Decode(warm, Request(branched, sampling) with { Speculation = mode }));
+                int[] expected = cold.Decode(Request(branched, sampling) with { Speculation = SpeculationMode.Off });
+                Assert.Equal(expected, warm.Decode(Request(branched, sampling) with { Speculation = mode }));
             }
         }
     }
@@ -94,15 +94,15 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
     [Fact]
     public void A_draft_that_is_always_wrong_or_always_right_changes_nothing_but_the_number_of_passes()
     {
-        int[] prompt = Prompts().First();
+        int[] prompt = demo.Prompts().First();
         foreach (float percent in new[] { 0f, 50f, 100f })
         {
             var oracle = new OracleDrafter(demo.Draft.Transformer, 4, 12, [percent]);
             using var loop = new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12 });
             GenerationRequest request = Request(prompt, Cases["T = 1"]);
-            int[] plain = Decode(loop, request with { Speculation = SpeculationMode.Off });
+            int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
             oracle.Reveal([.. prompt, .. plain]);
-            Sequence sequence = Run(loop, request with { Speculation = SpeculationMode.Draft, DraftPasses = 3, SpeculationNodes = 12 });
+            Sequence sequence = loop.Run(request with { Speculation = SpeculationMode.Draft, DraftPasses = 3, SpeculationNodes = 12 });
             Assert.Equal(plain, sequence.GeneratedIds.ToArray());
             Assert.InRange(sequence.Statistics.TokensPerBatch, percent == 100 ? 3.5 : 1, percent == 0 ? 1.0 : 4.01);
         }
@@ -112,14 +112,14 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
     public void Text_ends_at_the_same_byte_whatever_the_mode()
     {
         using DecodingLoop loop = demo.CreateLoop();
-        foreach (int[] prompt in Prompts().Take(8))
+        foreach (int[] prompt in demo.Prompts().Take(8))
         {
             GenerationRequest request = Request(prompt, Cases["T = 1"]) with { MaxTokens = 61, Stop = ["\n\n", "self."], IgnoreEos = false };
-            (string text, FinishReason reason) = Text(loop, request with { Speculation = SpeculationMode.Off });
+            (string text, FinishReason reason) = loop.Text(request with { Speculation = SpeculationMode.Off });
             Assert.DoesNotContain("self.", text, StringComparison.Ordinal);
             foreach (SpeculationMode mode in Speculating)
             {
-                Assert.Equal((text, reason), Text(loop, request with { Speculation = mode }));
+                Assert.Equal((text, reason), loop.Text(request with { Speculation = mode }));
             }
         }
     }
@@ -132,13 +132,13 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
         using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
         using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, options);
         using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions());
-        int[] prompt = [.. Prompts().SelectMany(p => p).Take(50)];
+        int[] prompt = [.. demo.Prompts().SelectMany(p => p).Take(50)];
         GenerationRequest request = Request(prompt, SamplingParams.Greedy) with { MaxTokens = 1000 };
-        int[] plain = Decode(loop, request with { Speculation = SpeculationMode.Off });
+        int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
         Assert.Equal(46, plain.Length);
         foreach (SpeculationMode mode in Speculating)
         {
-            Assert.Equal(plain, Decode(loop, request with { Speculation = mode }));
+            Assert.Equal(plain, loop.Decode(request with { Speculation = mode }));
         }
     }
 
@@ -152,10 +152,10 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
         foreach (string line in File.ReadLines(TestData.PathOf("humaneval-even.jsonl")))
         {
             int[] prompt = demo.Target.Tokenizer.Encode(JsonDocument.Parse(line).RootElement.GetProperty("prompt").GetString()!);
-            int[] plain = Decode(loop, Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });
+            int[] plain = loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });
             foreach (SpeculationMode mode in Speculating)
             {
-                Assert.Equal(plain, Decode(loop, Request(prompt, Cases[sampling]) with { Speculation = mode }));
+                Assert.Equal(plain, loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = mode }));
             }
         }
     }
@@ -168,9 +168,9 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
         {
             double tokens = 0;
             double passes = 0;
-            foreach (int[] prompt in Prompts())
+            foreach (int[] prompt in demo.Prompts())
             {
-                Sequence sequence = Run(loop, Request(prompt, SamplingParams.Greedy) with { Speculation = mode, DraftPasses = 2, SpeculationNodes = 16, MaxTokens = 64 });
+                Sequence sequence = loop.Run(Request(prompt, SamplingParams.Greedy) with { Speculation = mode, DraftPasses = 2, SpeculationNodes = 16, MaxTokens = 64 });
                 tokens += sequence.Statistics.CommittedTokens;
                 passes += sequence.Statistics.TargetPasses;
             }
@@ -181,39 +181,6 @@ public class LosslessTests(DemoBundle demo) : IClassFixture<DemoBundle>
         double draft = PerBatch(SpeculationMode.Draft);
         double staged = PerBatch(SpeculationMode.Staged);
         Assert.True(staged > draft, $"staged {staged:F3}, draft {draft:F3}");
-    }
-
-    private IEnumerable<int[]> Prompts() => Samples.Prompts.Select(text => demo.Target.Tokenizer.Encode(text));
-
-    private static GenerationRequest Request(int[] prompt, SamplingParams sampling) =>
-        new() { Prompt = prompt, Sampling = sampling, MaxTokens = 48, IgnoreEos = true };
-
-    private static int[] Decode(DecodingLoop loop, GenerationRequest request) => Run(loop, request).GeneratedIds.ToArray();
-
-    private static Sequence Run(DecodingLoop loop, GenerationRequest request)
-    {
-        Sequence sequence = loop.Begin(request);
-        while (!sequence.Finished)
-        {
-            loop.Step(sequence);
-        }
-
-        loop.End(sequence);
-        return sequence;
-    }
-
-    private static (string Text, FinishReason Reason) Text(DecodingLoop loop, GenerationRequest request)
-    {
-        Sequence sequence = loop.Begin(request);
-        string text = "";
-        while (!sequence.Finished)
-        {
-            loop.Step(sequence);
-            text += sequence.TakeText();
-        }
-
-        loop.End(sequence);
-        return (text, sequence.FinishReason);
     }
 
     private static string Difference(int[] expected, int[] actual)

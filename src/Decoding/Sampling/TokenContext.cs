@@ -54,9 +54,6 @@ public sealed class TokenContext
         _counts?.Add(token, output: true);
     }
 
-    /// <summary>Drops what follows the first <paramref name="length"/> tokens. Only at the end of a sequence: the counts stay.</summary>
-    public void Truncate(int length) => Length = Math.Min(Length, length);
-
     /// <summary>Sets all of <paramref name="decision"/> that does not depend on its rows.</summary>
     public void Describe(DecisionBatch decision, int best)
     {

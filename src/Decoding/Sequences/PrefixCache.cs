@@ -36,17 +36,18 @@ public sealed class PrefixCache : IDisposable
 
     private readonly Func<CacheEntry> _create;
     private readonly long _budget;
-    private readonly long _bytesPerToken;
+    private readonly Func<int, long> _bytesFor;
     private readonly List<CacheEntry> _entries = [];
     private long _clock;
 
     /// <param name="create">Makes an empty entry.</param>
     /// <param name="budget">Bytes that all entries together may hold; one entry is always allowed. 0: nothing is reused.</param>
-    public PrefixCache(Func<CacheEntry> create, long budget, long bytesPerToken)
+    /// <param name="bytesFor">Bytes of memory that an entry takes for so many tokens.</param>
+    public PrefixCache(Func<CacheEntry> create, long budget, Func<int, long> bytesFor)
     {
         _create = create;
         _budget = budget;
-        _bytesPerToken = bytesPerToken;
+        _bytesFor = bytesFor;
     }
 
     /// <summary>Tokens held by all entries.</summary>
@@ -72,7 +73,7 @@ public sealed class PrefixCache : IDisposable
             }
         }
 
-        bool room = (_entries.Sum(entry => (long)entry.HighWater) + reserve) * _bytesPerToken <= _budget;
+        bool room = HeldBytes() + _bytesFor(reserve) <= _budget;
         CacheEntry taken;
         if (best is not null && (shared == best.Tokens.Count || !room || shared < WorthCopying))
         {
@@ -109,11 +110,11 @@ public sealed class PrefixCache : IDisposable
         return taken;
     }
 
-    /// <summary>Gives an entry back: it now holds <paramref name="tokens"/>.</summary>
+    /// <summary>Gives an entry back: it now holds <paramref name="tokens"/>. (Without a budget nobody may ask for them again.)</summary>
     public void Return(CacheEntry entry, ReadOnlySpan<int> tokens)
     {
         entry.Tokens.Clear();
-        foreach (int token in tokens)
+        foreach (int token in _budget > 0 ? tokens : [])
         {
             entry.Tokens.Add(token);
         }
@@ -126,7 +127,7 @@ public sealed class PrefixCache : IDisposable
         entry.HighWater = Math.Max(entry.HighWater, tokens.Length);
         entry.LastUse = ++_clock;
         _entries.Add(entry);
-        while (_entries.Count > 1 && _entries.Sum(e => (long)e.HighWater) * _bytesPerToken > _budget)
+        while (_entries.Count > 1 && HeldBytes() > _budget)
         {
             CacheEntry oldest = _entries.MinBy(e => e.LastUse)!;
             _entries.Remove(oldest);
@@ -135,6 +136,8 @@ public sealed class PrefixCache : IDisposable
     }
 
     public void Dispose() => _entries.ForEach(entry => entry.Dispose());
+
+    private long HeldBytes() => _entries.Sum(entry => _bytesFor(entry.HighWater));
 
     /// <summary>An entry whose content does not matter: a new one while there is room, else the one unused for longest.</summary>
     private CacheEntry Other(bool room, out int shared)

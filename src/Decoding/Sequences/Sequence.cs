@@ -22,7 +22,7 @@ public sealed class Sequence
     private int _released;
     private int _taken;
 
-    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, Tokenizer tokenizer, IReadOnlyList<int> eos)
+    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, StopStrings stops, Tokenizer tokenizer, IReadOnlyList<int> eos)
     {
         Request = request;
         Context = context;
@@ -30,7 +30,7 @@ public sealed class Sequence
         CachedTokens = PrefilledTokens = cached;
         Limit = limit;
         _decoder = new StreamDecoder(tokenizer);
-        _stops = new StopStrings(request.Stop);
+        _stops = stops;
         _eos = request.IgnoreEos ? [] : eos;
         if (limit == 0)
         {

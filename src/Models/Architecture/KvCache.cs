@@ -10,6 +10,7 @@ namespace Understory.Models.Architecture;
 public sealed class KvCache : IDisposable
 {
     private const int Alignment = 64;
+    private const long Page = 2 << 20;
 
     private readonly IKernels _kernels;
     private readonly MemoryBlock _block;
@@ -43,6 +44,17 @@ public sealed class KvCache : IDisposable
 
     /// <summary>Bytes of keys and values of one slot, all layers.</summary>
     public long BytesPerSlot { get; }
+
+    /// <summary>
+    /// Memory that <paramref name="tokens"/> tokens take at most, in bytes: the keys and the values of every head begin elsewhere, and each takes
+    /// whole pages (huge ones, where the system gives them).
+    /// </summary>
+    public long BytesFor(int tokens)
+    {
+        long regions = 2L * Layers.Length * Layers[0].KvHeads;
+        long pages = ((tokens * BytesPerSlot / regions) + Page - 1) / Page;
+        return Math.Min(_block.Bytes, regions * pages * Page);
+    }
 
     /// <summary>Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes text.</summary>
     public void MoveSlots(ReadOnlySpan<int> from, int to)
