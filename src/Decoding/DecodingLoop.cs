@@ -174,6 +174,39 @@ public sealed class DecodingLoop : IDisposable
         Count(sequence.Statistics, nodes);
     }
 
+    /// <summary>
+    /// Decodes a few tokens in every mode, so that the first request does not wait for code to be compiled, and forgets them.
+    /// </summary>
+    public void WarmUp(TimeSpan allowed)
+    {
+        long start = Stopwatch.GetTimestamp();
+        int[] prompt = [.. Enumerable.Range(0, Math.Min(4, ContextLength))];
+        foreach (SpeculationMode mode in new[] { SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Auto, SpeculationMode.Off }.Where(Supports))
+        {
+            foreach (float temperature in new[] { 0f, 1f })
+            {
+                Sequence sequence = Begin(new GenerationRequest
+                {
+                    Prompt = prompt,
+                    Sampling = new SamplingParams { Temperature = temperature },
+                    MaxTokens = 6,
+                    IgnoreEos = true,
+                    Speculation = mode,
+                });
+                while (!sequence.Finished && Stopwatch.GetElapsedTime(start) < allowed)
+                {
+                    Step(sequence);
+                }
+
+                _ = sequence.TakeText();
+                End(sequence);
+            }
+        }
+
+        _prefixes.Clear();
+        _planner.Acceptance.Clear();
+    }
+
     /// <summary>Gives the sequence's keys and values to the prefix cache, finished or not.</summary>
     public void End(Sequence sequence)
     {

@@ -32,6 +32,14 @@ public sealed class AcceptanceModel
     /// <summary>Forgets what was special about the last sequence.</summary>
     public void BeginSequence() => Array.Clear(_sequence);
 
+    /// <summary>Forgets all that was observed.</summary>
+    public void Clear()
+    {
+        BeginSequence();
+        Array.Clear(_bins);
+        Array.Clear(_ranks);
+    }
+
     /// <summary>Calibrated probability that the target chooses a candidate, given that its path reached the parent.</summary>
     public float Calibrate(Stage judge, bool greedy, int rank, float raw)
     {

@@ -135,7 +135,14 @@ public sealed class PrefixCache : IDisposable
         }
     }
 
-    public void Dispose() => _entries.ForEach(entry => entry.Dispose());
+    /// <summary>Forgets everything.</summary>
+    public void Clear()
+    {
+        _entries.ForEach(entry => entry.Dispose());
+        _entries.Clear();
+    }
+
+    public void Dispose() => Clear();
 
     private long HeldBytes() => _entries.Sum(entry => _bytesFor(entry.HighWater));
 

@@ -77,6 +77,8 @@ public sealed class ModelLoading(ServerOptions options)
 
         stage("measuring the cost of passes");
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
+        stage("warming up");
+        loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
         if (!modes.Contains(options.Speculation))
         {

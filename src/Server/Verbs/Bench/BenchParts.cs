@@ -71,6 +71,7 @@ internal sealed class BenchParts : IDisposable
             Tokenizer = loaded.Target.Tokenizer,
             Oracle = knowing,
         };
+        made.Loop.WarmUp(TimeSpan.FromMilliseconds(400));
         made._owned.Add(made.Loop);
         if (random is not null)
         {
