@@ -20,6 +20,9 @@ public sealed record BenchSettings
 
     /// <summary>Above 0: so many draft passes per step in the forced modes, to compare trees at equal cost.</summary>
     public int DraftPasses { get; init; }
+
+    /// <summary>Above 0: so many nodes per tree in the forced modes.</summary>
+    public int Nodes { get; init; }
 }
 
 /// <summary>
@@ -114,6 +117,7 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             MaxTokens = settings.MaxTokens,
             IgnoreEos = true,
             Speculation = mode,
+            SpeculationNodes = mode is SpeculationMode.Auto or SpeculationMode.Off || settings.Nodes == 0 ? null : settings.Nodes,
             DraftPasses = mode is SpeculationMode.Draft or SpeculationMode.Staged && settings.DraftPasses > 0 ? settings.DraftPasses : null,
         });
         while (!sequence.Finished)

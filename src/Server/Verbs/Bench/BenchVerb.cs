@@ -21,6 +21,7 @@ public static class BenchVerb
     private static readonly Option<int> Limit = new("--limit") { Description = "Use the first N prompts.", DefaultValueFactory = _ => int.MaxValue, HelpName = "N" };
     private static readonly Option<int> Repeat = new("--repeat") { Description = "Runs per prompt and mode; the fastest counts.", DefaultValueFactory = _ => 3, HelpName = "N" };
     private static readonly Option<int> DraftPasses = new("--draft-passes") { Description = "Exactly so many draft passes per step in the modes draft and staged.", HelpName = "N" };
+    private static readonly Option<int> Nodes = new("--nodes") { Description = "Exactly so many nodes per tree in the forced modes.", HelpName = "N" };
     private static readonly Option<string?> RandomModel = new("--random") { Description = "A random target, as gpt2:768x12:4096 (hidden x layers : vocabulary): for figures of kernels only.", HelpName = "SPEC" };
     private static readonly Option<string?> Oracle = new("--oracle") { Description = "A drafter that knows the answer and ranks it first, second, ... in so many percent of positions.", HelpName = "P1,P2,..." };
 
@@ -28,7 +29,7 @@ public static class BenchVerb
     {
         var verb = new Command("bench", "Measure every speculation mode on the same prompts and check that all give the same text.")
         {
-            JsonFile, SvgFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, RandomModel, Oracle,
+            JsonFile, SvgFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, Nodes, RandomModel, Oracle,
         };
         verb.SetAction(parsed =>
         {
@@ -39,6 +40,7 @@ public static class BenchVerb
                 TopK = parsed.GetValue(TopK),
                 Repeats = Math.Max(1, parsed.GetValue(Repeat)),
                 DraftPasses = parsed.GetValue(DraftPasses),
+                Nodes = parsed.GetValue(Nodes),
             };
             BenchReport report = Run(line.Read(parsed), settings, parsed);
             BenchTable.Write(AnsiConsole.Console, report);
