@@ -10,7 +10,7 @@ namespace Understory.Models.Architecture;
 public sealed class KvCache : IDisposable
 {
     private const int Alignment = 64;
-    private const long Page = 2 << 20;
+    private const long Page = 4096;
 
     private readonly IKernels _kernels;
     private readonly MemoryBlock _block;
@@ -23,7 +23,7 @@ public sealed class KvCache : IDisposable
         Tokens = tokens;
         Slots = checked(tokens + spare + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
         long bytes = (KvLayer.Bytes(type, config.KvHeads, config.HeadDim, Slots) + Alignment - 1) / Alignment * Alignment;
-        _block = kernels.Allocate(2 * bytes * config.Layers);
+        _block = kernels.Allocate(2 * bytes * config.Layers, sparse: true);
         Layers = new KvLayer[config.Layers];
         for (int i = 0; i < Layers.Length; i++)
         {
@@ -47,12 +47,17 @@ public sealed class KvCache : IDisposable
 
     /// <summary>
     /// Memory that <paramref name="tokens"/> tokens take at most, in bytes: the keys and the values of every head begin elsewhere, and each takes
-    /// whole pages (huge ones, where the system gives them).
+    /// whole pages.
     /// </summary>
     public long BytesFor(int tokens)
     {
+        if (tokens == 0)
+        {
+            return 0;
+        }
+
         long regions = 2L * Layers.Length * Layers[0].KvHeads;
-        long pages = ((tokens * BytesPerSlot / regions) + Page - 1) / Page;
+        long pages = ((tokens * BytesPerSlot / regions) + (2 * Page) - 1) / Page;
         return Math.Min(_block.Bytes, regions * pages * Page);
     }
 

@@ -26,7 +26,7 @@ internal sealed class RotaryTables : IDisposable
         int pairs = _frequencies.Length;
         _cosines = new float[pairs];
         _sines = new float[pairs];
-        _block = kernels.Allocate(2L * context * pairs * sizeof(float));
+        _block = kernels.Allocate(2L * context * pairs * sizeof(float), sparse: true);
         Cosine = _block.View(DType.F32, context, pairs, pairs);
         Sine = _block.View(DType.F32, context, pairs, pairs, (long)context * pairs * sizeof(float));
     }

@@ -43,7 +43,8 @@ public interface IKernels : IDisposable
     string Name { get; }
 
     /// <summary>Zeroed memory that these kernels can work on.</summary>
-    MemoryBlock Allocate(long bytes);
+    /// <param name="sparse">Only parts of it will ever be touched: it is to take physical memory in small pages, as it is written.</param>
+    MemoryBlock Allocate(long bytes, bool sparse = false);
 
     /// <summary>Copies F32 values (norms, biases, rotary tables) from the host to <paramref name="address"/> in such memory.</summary>
     unsafe void Write(ReadOnlySpan<float> values, nint address) => values.CopyTo(new Span<float>((void*)address, values.Length));

@@ -13,17 +13,19 @@ public sealed unsafe partial class NativeMemoryBlock : MemoryBlock
     private const int ProtReadWrite = 3;
     private const int MapPrivateAnonymous = 0x22;
     private const int AdviseHugePage = 14;
+    private const int AdviseNoHugePage = 15;
 
     private nint _mapping;
     private nuint _mappingBytes;
 
-    public NativeMemoryBlock(long bytes)
+    /// <param name="sparse">Small pages: only what is touched takes memory, in steps of 4 KiB.</param>
+    public NativeMemoryBlock(long bytes, bool sparse = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
         Bytes = bytes;
         if (OperatingSystem.IsLinux())
         {
-            bool large = (nuint)bytes >= HugePage;
+            bool large = !sparse && (nuint)bytes >= HugePage;
             _mappingBytes = (nuint)bytes + (large ? HugePage : 0);
             _mapping = MemoryMap(0, _mappingBytes, ProtReadWrite, MapPrivateAnonymous, -1, 0);
             if (_mapping == -1)
@@ -33,11 +35,8 @@ public sealed unsafe partial class NativeMemoryBlock : MemoryBlock
             }
 
             Address = large ? (nint)(((nuint)_mapping + HugePage - 1) & ~(HugePage - 1)) : _mapping;
-            if (large)
-            {
-                // Advice only: a kernel without huge pages serves small ones.
-                _ = MemoryAdvise(Address, (nuint)bytes, AdviseHugePage);
-            }
+            // Advice only: a kernel without huge pages serves small ones.
+            _ = MemoryAdvise(Address, (nuint)bytes, large ? AdviseHugePage : AdviseNoHugePage);
         }
         else
         {

@@ -10,7 +10,7 @@ internal abstract unsafe class CpuKernels : IKernels
 {
     public abstract string Name { get; }
 
-    public MemoryBlock Allocate(long bytes) => new NativeMemoryBlock(bytes);
+    public MemoryBlock Allocate(long bytes, bool sparse) => new NativeMemoryBlock(bytes, sparse);
 
     public long PackedBytes(DType type, int outputs, int inputs) => WeightMatrix.PackedBytes(type, outputs, inputs);
 
