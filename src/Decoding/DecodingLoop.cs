@@ -180,6 +180,7 @@ public sealed class DecodingLoop : IDisposable
     public void WarmUp(TimeSpan allowed)
     {
         long start = Stopwatch.GetTimestamp();
+        Freeze(true);
         int[] prompt = [.. Enumerable.Range(0, Math.Min(4, ContextLength))];
         foreach (SpeculationMode mode in new[] { SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Auto, SpeculationMode.Off }.Where(Supports))
         {
@@ -203,6 +204,9 @@ public sealed class DecodingLoop : IDisposable
             }
         }
 
+        // Times that compiling went into would make the planner shy for thousands of tokens.
+        Freeze(false);
+        _stages.ForgetTimes();
         _prefixes.Clear();
         _planner.Acceptance.Clear();
     }
@@ -216,6 +220,15 @@ public sealed class DecodingLoop : IDisposable
     }
 
     public void Dispose() => _prefixes.Dispose();
+
+    private void Freeze(bool frozen)
+    {
+        _planner.Target.Frozen = frozen;
+        if (_planner.Draft is { } draft)
+        {
+            draft.Frozen = frozen;
+        }
+    }
 
     private void Prefill(Sequence sequence)
     {

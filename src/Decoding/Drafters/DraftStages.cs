@@ -120,6 +120,13 @@ public sealed class DraftStages
 
     public void BeginSequence() => _lookups.BeginSequence();
 
+    /// <summary>Forgets what was measured of rows and look-ups.</summary>
+    public void ForgetTimes()
+    {
+        _rowSeconds = _expansionSeconds = 0;
+        _lookups.Clear();
+    }
+
     /// <summary>Tells how many tokens the chosen nodes of the grown tree are expected to gain.</summary>
     public void Book(TokenContext context, double gain)
     {

@@ -33,6 +33,9 @@ public sealed class CostModel
     /// <summary>Seconds added per row and per token of context that it reads.</summary>
     public double ContextSlope { get; set; }
 
+    /// <summary>Observations are not taken into account: while code is being compiled they say nothing of later passes.</summary>
+    public bool Frozen { get; set; }
+
     /// <summary>Expected seconds of a pass of <paramref name="rows"/> rows that each read <paramref name="context"/> positions.</summary>
     public double Seconds(int rows, int context)
     {
@@ -65,7 +68,7 @@ public sealed class CostModel
     /// <summary>Takes a measured pass into account.</summary>
     public void Observe(int rows, int context, double seconds)
     {
-        if (rows <= 0 || rows > Knots[^1])
+        if (Frozen || rows <= 0 || rows > Knots[^1])
         {
             return;
         }

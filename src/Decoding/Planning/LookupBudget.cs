@@ -20,6 +20,13 @@ public sealed class LookupBudget
         _wait = 0;
     }
 
+    /// <summary>Forgets what look-ups cost, too.</summary>
+    public void Clear()
+    {
+        BeginSequence();
+        _seconds = 0;
+    }
+
     /// <summary>Is a look-up to be made in this step?</summary>
     public bool Due() => _wait-- <= 0;
 

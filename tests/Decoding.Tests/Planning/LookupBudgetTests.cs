@@ -7,6 +7,16 @@ public class LookupBudgetTests
     private const double Seconds = 1e-5;
 
     [Fact]
+    public void After_clearing_dear_look_ups_count_no_more()
+    {
+        var budget = new LookupBudget();
+        StepsUntilDue(budget, cost: 50, gain: 0);
+        budget.Clear();
+        Assert.Equal(0, StepsUntilDue(budget, cost: 0.1, gain: 0.5));
+        Assert.Equal(0, StepsUntilDue(budget, cost: 0.1, gain: 0.5));
+    }
+
+    [Fact]
     public void Look_ups_that_pay_are_made_in_every_step()
     {
         var budget = new LookupBudget();
