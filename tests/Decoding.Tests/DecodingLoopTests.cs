@@ -65,6 +65,41 @@ public class DecodingLoopTests(DemoBundle demo)
     }
 
     [Fact]
+    public void Warming_up_leaves_no_trace_in_the_measured_costs_or_the_cache()
+    {
+        using DecodingLoop loop = demo.CreateLoop();
+        double[] Costs() => [.. Enumerable.Range(1, 64).Select(rows => loop.TargetSeconds(rows, 100))];
+        double[] before = Costs();
+        loop.WarmUp(TimeSpan.FromSeconds(20));
+        Assert.Equal(before, Costs());
+        Assert.Equal(0, loop.CachedTokens);
+
+        loop.Decode(LoopRuns.Request(demo.Prompts().First(), SamplingParams.Greedy));
+        Assert.NotEqual(before, Costs());
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void Where_every_token_is_banned_the_step_fails_and_the_next_request_does_not(float temperature)
+    {
+        using DecodingLoop loop = demo.CreateLoop();
+        GenerationRequest good = LoopRuns.Request(demo.Prompts().First(), new SamplingParams { Temperature = temperature, Seed = 2 });
+        int[] expected = loop.Decode(good);
+        var bans = Enumerable.Range(0, demo.Target.Config.VocabularySize).ToDictionary(token => token, _ => float.NegativeInfinity);
+        Sequence banned = loop.Begin(good with { Sampling = good.Sampling with { LogitBias = bans } });
+        while (banned.Prefilling)
+        {
+            loop.Step(banned);
+        }
+
+        Assert.Throws<InvalidOperationException>(() => loop.Step(banned));
+        Assert.Equal(0, banned.GeneratedTokens);
+        loop.End(banned);
+        Assert.Equal(expected, loop.Decode(good));
+    }
+
+    [Fact]
     public void A_prompt_that_fills_the_context_ends_at_once()
     {
         using DecodingLoop loop = demo.CreateLoop();

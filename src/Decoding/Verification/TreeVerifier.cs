@@ -129,6 +129,11 @@ public sealed class TreeVerifier
         {
             int row = _rowOfNode[node];
             int token = _decision.Tokens[row];
+            if (token < 0)
+            {
+                throw new InvalidOperationException("No token can be chosen: the logits of all of them are -infinity or not numbers.");
+            }
+
             _decided[_acceptedCount] = token;
             _decidedRow[_acceptedCount] = row;
             node = tree.FindChild(node, token);
