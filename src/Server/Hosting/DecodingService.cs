@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Understory.Decoding;
+using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 using Understory.Server.OpenAi;
 
@@ -141,9 +142,9 @@ public sealed class DecodingService
         {
             return loop.Begin(request);
         }
-        catch (ArgumentException e)
+        catch (InvalidRequestException e)
         {
-            throw new ApiException(400, e.Message, e.ParamName);
+            throw new ApiException(400, e.Message, e.Parameter);
         }
     }
 

@@ -16,7 +16,9 @@ public sealed record PassFigures(
     public static PassFigures Measure(Transformer target, Transformer? draft)
     {
         var passes = Passes(target, [.. Rows, PrefillRows]);
-        double prefill = 2.0 * (target.WeightBytes / 2.0) * PrefillRows / passes[PrefillRows];
+        // A short context may not have room for a whole prefill chunk.
+        int prefillRows = passes.Keys.Max();
+        double prefill = 2.0 * (target.WeightBytes / 2.0) * prefillRows / passes[prefillRows];
         return new PassFigures(
             ReadLoop.BytesPerSecond(target.WeightBytes), passes, draft is null ? new SortedDictionary<int, double>() : Passes(draft, Rows), prefill);
     }
