@@ -162,7 +162,7 @@ public sealed class DecodingLoop : IDisposable
 
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         int committed = _verifier.Decided.Length;
-        bool drafted = _stages.DraftPasses > 0;
+        bool drafted = _stages.DraftPasses > 0 && !_stages.CaughtUp;
         // A stall of the machine would have hit plain decoding as well: it is nobody's debt.
         double booked = Math.Min(seconds, (2 * _planner.Target.Seconds(1 + nodes, length)) + _stages.DraftSeconds);
         _planner.Target.Observe(1 + nodes, length, targetSeconds);

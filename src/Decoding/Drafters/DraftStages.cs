@@ -94,6 +94,9 @@ public sealed class DraftStages
     /// <summary>Seconds in draft passes of the last <see cref="Grow"/>.</summary>
     public double DraftSeconds { get; private set; }
 
+    /// <summary>The last <see cref="Grow"/> only let the draft catch up: an investment, not a proposal.</summary>
+    public bool CaughtUp { get; private set; }
+
     public void Grow(TokenTree tree, TokenContext context, DraftCache? cache, in GrowthLimits limits)
     {
         tree.Reset(context.Last);
@@ -101,6 +104,7 @@ public sealed class DraftStages
         _lookupSeconds = -1;
         DraftPasses = 0;
         DraftSeconds = 0;
+        CaughtUp = false;
         if (limits.Draft && cache is not null && limits.MaxDepth > 0 && !(limits.Auto && _governor.Resting))
         {
             _draft!.BeginStep(context);
@@ -168,6 +172,15 @@ public sealed class DraftStages
             long start = Stopwatch.GetTimestamp();
             if (!SelectRows(tree, context, limits, pending, round))
             {
+                return;
+            }
+
+            if (pending > _draft!.MaxPending)
+            {
+                // A long prompt is caught up chunk by chunk, one a step, so that no step is long.
+                _draft.CatchUp(cache, context);
+                CaughtUp = true;
+                CountPass();
                 return;
             }
 
@@ -300,9 +313,8 @@ public sealed class DraftStages
         }
 
         _draft.Run(cache, context);
-        _planner.Draft!.Observe(_draft.Rows, context.Length, _draft.LastPassSeconds);
-        DraftSeconds += _draft.Seconds;
-        DraftPasses += _draft.Passes;
+        _planner.Draft!.Observe(_draft.Rows, context.Length, _draft.Seconds);
+        CountPass();
         for (int r = 0; r < _rowCount; r++)
         {
             ref Row row = ref _rows[r];
@@ -326,6 +338,12 @@ public sealed class DraftStages
         }
 
         ResolveGuesses();
+    }
+
+    private void CountPass()
+    {
+        DraftPasses++;
+        DraftSeconds += _draft!.Seconds;
     }
 
     /// <summary>

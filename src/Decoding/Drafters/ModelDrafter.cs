@@ -48,17 +48,11 @@ public class ModelDrafter
 
     public int ContextLength => _transformer.Config.ContextLength;
 
-    /// <summary>Seconds of the last round's passes, decision included.</summary>
+    /// <summary>Seconds of the last pass, decision included.</summary>
     public double Seconds { get; private set; }
 
-    /// <summary>Rows of the round's last pass.</summary>
+    /// <summary>Rows of the last pass.</summary>
     public int Rows => _batch.Count;
-
-    /// <summary>Seconds of the round's last pass.</summary>
-    public double LastPassSeconds { get; private set; }
-
-    /// <summary>Passes of the round: more than one only where much had to be caught up.</summary>
-    public int Passes { get; private set; }
 
     /// <summary>Slots left for tree rows of this step.</summary>
     public int SlotsLeft(TokenContext context) => SpareSlots - (_nextSlot - context.Length);
@@ -68,22 +62,34 @@ public class ModelDrafter
     /// <summary>Starts a step: no tree rows yet.</summary>
     public void BeginStep(TokenContext context) => _nextSlot = context.Length;
 
-    /// <summary>Starts a round with the committed tokens not seen yet; the last of them is the root and gets row 0 of the answers.</summary>
+    /// <summary>Committed tokens that a round can take in beside its tree rows; where more are missing, <see cref="CatchUp"/> goes first.</summary>
+    public int MaxPending => _batch.MaxRows - MaxRows;
+
+    /// <summary>One pass over the oldest <see cref="MaxPending"/> committed tokens not seen yet; nothing is proposed.</summary>
+    public void CatchUp(DraftCache cache, TokenContext context)
+    {
+        _batch.Clear();
+        int end = Math.Min(cache.Committed + MaxPending, context.Length);
+        for (int position = cache.Committed; position < end; position++)
+        {
+            _batch.Add(context.Tokens[position], position);
+        }
+
+        _batch.FirstLogitsRow = _batch.Count;
+        Forward(cache);
+        cache.Committed = end;
+    }
+
+    /// <summary>
+    /// Starts a round with the committed tokens not seen yet, at most <see cref="MaxPending"/>; the last of them is the root and gets row 0 of the
+    /// answers.
+    /// </summary>
     public void BeginRound(DraftCache cache, TokenContext context)
     {
-        Seconds = 0;
-        Passes = 0;
         ReadOnlySpan<int> tokens = context.Tokens;
         _batch.Clear();
         for (int position = cache.Committed; position < tokens.Length; position++)
         {
-            if (_batch.Count == _batch.MaxRows - MaxRows)
-            {
-                _batch.FirstLogitsRow = _batch.Count;
-                Forward(cache);
-                _batch.Clear();
-            }
-
             _batch.Add(tokens[position], position);
         }
 
@@ -122,9 +128,7 @@ public class ModelDrafter
 
         _transformer.Kernels.Decide(logits, _decision);
         Rank(context, _decision);
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        LastPassSeconds += seconds;
-        Seconds += seconds;
+        Seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     /// <summary>The candidates of an answer, best first: their tokens and the draft's probabilities of them.</summary>
@@ -167,9 +171,7 @@ public class ModelDrafter
     {
         long start = Stopwatch.GetTimestamp();
         Tensor logits = _transformer.Forward(_batch, cache.Cache);
-        LastPassSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        Seconds += LastPassSeconds;
-        Passes++;
+        Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         return logits;
     }
 }

@@ -42,6 +42,11 @@ public static class BenchVerb
                 DraftPasses = parsed.GetValue(DraftPasses),
                 Nodes = parsed.GetValue(Nodes),
             };
+            if (settings.MaxTokens < 1 || !(settings.Temperature >= 0))
+            {
+                throw new UsageException("--max-tokens must be 1 or more, --temperature 0 (greedy) or more.");
+            }
+
             BenchReport report = Run(line.Read(parsed), settings, parsed);
             BenchTable.Write(AnsiConsole.Console, report);
             if (parsed.GetValue(JsonFile) is { } json)
@@ -121,9 +126,9 @@ public static class BenchVerb
         float[] percentages = new float[parts.Length];
         for (int i = 0; i < parts.Length; i++)
         {
-            if (!float.TryParse(parts[i], out percentages[i]))
+            if (!float.TryParse(parts[i], out percentages[i]) || percentages[i] is not (>= 0 and <= 100) || (i > 0 && percentages[i] < percentages[i - 1]))
             {
-                throw new UsageException($"--oracle takes percentages as in 60,79,82,85, not '{text}'.");
+                throw new UsageException($"--oracle takes rising percentages as in 60,79,82,85, not '{text}'.");
             }
         }
 
