@@ -31,9 +31,19 @@ public sealed record ChatRequest(
             return [];
         }
 
-        return value.ValueKind == JsonValueKind.Object
-            ? new Dictionary<string, object?>((IReadOnlyDictionary<string, object?>)ChatTemplate.FromJson(value)!)
-            : throw Fields.Wrong(Name, value, "an object of variables for the chat template");
+        if (value.ValueKind != JsonValueKind.Object)
+        {
+            throw Fields.Wrong(Name, value, "an object of variables for the chat template");
+        }
+
+        try
+        {
+            return new Dictionary<string, object?>((IReadOnlyDictionary<string, object?>)ChatTemplate.FromJson(value)!);
+        }
+        catch (ChatTemplateException error)
+        {
+            throw new ApiException(400, $"{Name}: {error.Message}", Name);
+        }
     }
 
     private static int ReadLogProbs(Fields fields)

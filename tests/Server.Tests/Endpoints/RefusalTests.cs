@@ -111,7 +111,7 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("/detokenize", "{\"tokens\": \"a\"}", "tokens")]
     [InlineData("/detokenize", "{\"tokens\": [4096]}", "tokens")]
     [InlineData("/v1/completions", "{\"prompt\": \"x\", \"logit_bias\": {\"\\ud800\": 1}}", null)]
-    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": {\"a\": \"\\ud800\"}}", null)]
+    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": {\"a\": \"\\ud800\"}}", "chat_template_kwargs")]
     [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": 1}", "chat_template_kwargs")]
     public async Task Every_endpoint_refuses_in_the_same_way(string path, string body, string? name) =>
         await (await _server.PostAsync(path, body)).ErrorAsync(400, name);
