@@ -19,7 +19,7 @@ public readonly record struct GrowthLimits(bool Ngram, bool Draft, bool Auto, in
 /// among its parent's children is expanded at once, so one pass may give several levels; one that is not stays if it is likely enough all the same. Rounds go on while they are expected to
 /// gain more tokens than their seconds are worth.
 /// </summary>
-public sealed class DraftStages
+public sealed partial class DraftStages
 {
     private const int MaxGuesses = 2;
     private const int MaxPool = 256;
@@ -51,21 +51,6 @@ public sealed class DraftStages
 
     // What it costs to look up the children of one node.
     private double _expansionSeconds;
-
-    private struct Row
-    {
-        public int Node;
-        public int Token;
-        public int ParentRow;
-        public int Depth;
-        public int Slot;
-        public int Rank;
-        public float Raw;
-        public float A;
-    }
-
-    /// <summary>An n-gram candidate under a node, to be scored against what the target decides there.</summary>
-    private readonly record struct Guess(int Row, int Node, int Token, int Rank, float Raw);
 
     /// <param name="governor">Watches the rounds of the draft model.</param>
     /// <param name="ngramGovernor">Watches what the n-gram proposes to the target itself.</param>
@@ -425,116 +410,5 @@ public sealed class DraftStages
                 tree.Add(node, _tokens[rank], stage, rank, _raw[rank], _conditional[rank] * scale);
             }
         }
-    }
-
-    private void FillPool(TokenTree tree, int maxDepth)
-    {
-        _poolCount = 0;
-        for (int node = 0; node < tree.Count && _poolCount < MaxPool; node++)
-        {
-            if (!tree.Expanded(node) && tree.Depth(node) < maxDepth)
-            {
-                _pool[_poolCount++] = new Row { Node = node, Token = tree.Token(node), ParentRow = -1, Depth = tree.Depth(node), A = tree.A(node) };
-            }
-        }
-    }
-
-    private Row TakeBest()
-    {
-        int best = 0;
-        for (int i = 1; i < _poolCount; i++)
-        {
-            if (_pool[i].A > _pool[best].A)
-            {
-                best = i;
-            }
-        }
-
-        Row row = _pool[best];
-        _pool[best] = _pool[--_poolCount];
-        return row;
-    }
-
-    private void AddGuesses(TokenTree tree, TokenContext context, int parentRow)
-    {
-        ref readonly Row parent = ref _rows[parentRow];
-        int count = _ngram.Best(context, RowTokens(tree, parentRow), _tokens.AsSpan(0, MaxGuesses), _raw.AsSpan(0, MaxGuesses));
-        for (int rank = 0; rank < count && _poolCount < MaxPool && _guessCount < MaxPool; rank++)
-        {
-            float a = parent.A * _planner.Acceptance.Calibrate(Stage.Ngram, context.Greedy, rank, _raw[rank]);
-            _guesses[_guessCount++] = new Guess(parentRow, -1, _tokens[rank], rank, _raw[rank]);
-            if (a > Negligible)
-            {
-                _pool[_poolCount++] = new Row { Node = -1, Token = _tokens[rank], ParentRow = parentRow, Depth = parent.Depth + 1, Rank = rank, Raw = _raw[rank], A = a };
-            }
-        }
-    }
-
-    /// <summary>Forgets guesses under rows that were not taken after all.</summary>
-    private void DropGuesses(int from)
-    {
-        int kept = from;
-        for (int i = from; i < _guessCount; i++)
-        {
-            if (_guesses[i].Node >= 0 || _guesses[i].Row < _rowCount)
-            {
-                _guesses[kept++] = _guesses[i];
-            }
-        }
-
-        _guessCount = kept;
-    }
-
-    /// <summary>Rows of the round have nodes now (or never will): so have the guesses under them.</summary>
-    private void ResolveGuesses()
-    {
-        int kept = 0;
-        for (int i = 0; i < _guessCount; i++)
-        {
-            Guess guess = _guesses[i];
-            int node = guess.Node >= 0 ? guess.Node : _rows[guess.Row].Node;
-            if (node >= 0)
-            {
-                _guesses[kept++] = guess with { Node = node };
-            }
-        }
-
-        _guessCount = kept;
-    }
-
-    /// <summary>Draft slots of a row's ancestors below the root, in depth order; returns how many.</summary>
-    private int PathSlots(TokenTree tree, int r, Span<int> slots)
-    {
-        ref readonly Row row = ref _rows[r];
-        if (row.Node < 0)
-        {
-            int above = row.Depth - 1;
-            _slots.AsSpan(row.ParentRow * (MaxDepth + 1), above).CopyTo(slots);
-            return above;
-        }
-
-        for (int node = row.Node; node != 0; node = tree.Parent(node))
-        {
-            if (node != row.Node)
-            {
-                slots[tree.Depth(node) - 1] = tree.DraftSlot(node);
-            }
-        }
-
-        return Math.Max(0, row.Depth - 1);
-    }
-
-    /// <summary>Tokens of a row's path below the root, its own last.</summary>
-    private ReadOnlySpan<int> RowTokens(TokenTree tree, int r)
-    {
-        int depth = _rows[r].Depth;
-        while (_rows[r].Node < 0)
-        {
-            _path[_rows[r].Depth - 1] = _rows[r].Token;
-            r = _rows[r].ParentRow;
-        }
-
-        _ = tree.PathTokens(_rows[r].Node, _path);
-        return _path.AsSpan(0, depth);
     }
 }
