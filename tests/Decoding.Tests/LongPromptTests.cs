@@ -15,24 +15,12 @@ public class LongPromptTests(DemoBundle demo)
         using DecodingLoop loop = demo.CreateLoop();
         int[] prompt = [.. Enumerable.Range(0, 700).Select(i => (i * 37 % 4000) + 1)];
         var request = new GenerationRequest { Prompt = prompt, Sampling = SamplingParams.Greedy, MaxTokens = 40, IgnoreEos = true };
-        int[] plain = Decode(loop, request with { Speculation = SpeculationMode.Off }, out _);
-        int[] drafted = Decode(loop, request with { Speculation = mode }, out Sequence sequence);
-        Assert.Equal(plain, drafted);
+        int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
+        Sequence sequence = loop.Run(request with { Speculation = mode });
+        Assert.Equal(plain, sequence.GeneratedIds.ToArray());
         if (mode != SpeculationMode.Auto)
         {
             Assert.True(sequence.Statistics.Draft.Proposed > 0);
         }
-    }
-
-    private static int[] Decode(DecodingLoop loop, GenerationRequest request, out Sequence sequence)
-    {
-        sequence = loop.Begin(request);
-        while (!sequence.Finished)
-        {
-            loop.Step(sequence);
-        }
-
-        loop.End(sequence);
-        return sequence.GeneratedIds.ToArray();
     }
 }

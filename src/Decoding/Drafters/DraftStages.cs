@@ -184,8 +184,11 @@ public sealed partial class DraftStages
         double rowPrice = _planner.RowPrice(0, context.Length);
         double pass = price * _planner.Draft!.Seconds(1, context.Length);
         return 2 * _planner.ExpansionGain(1, context.Greedy, rowPrice) > pass
-            || (rowPrice + pass < 1 && _governor.ProbeDue(price * _planner.Draft.Seconds(pending, context.Length)));
+            || (PerfectDraftPays(rowPrice, pass) && _governor.ProbeDue(price * _planner.Draft.Seconds(pending, context.Length)));
     }
+
+    /// <summary>Would one sure token earn its row and its draft pass? If not even that, a trial has nothing to find out.</summary>
+    private static bool PerfectDraftPays(double rowPrice, double passPrice) => rowPrice + passPrice < 1;
 
     /// <summary>Picks the rows of a round, best first; false if no round is worth its seconds.</summary>
     private bool SelectRows(TokenTree tree, TokenContext context, in GrowthLimits limits, int pending, int round)
@@ -265,9 +268,7 @@ public sealed partial class DraftStages
             return true;
         }
 
-        // With a perfect draft, would it pay? If not even then, there is nothing to find out.
-        double perfect = 1 - rowPrice - (price * cost.Seconds(1, context.Length));
-        if (perfect <= 0 || !_governor.MayProbe(price * cost.Seconds(pending, context.Length)))
+        if (!PerfectDraftPays(rowPrice, price * cost.Seconds(1, context.Length)) || !_governor.MayProbe(price * cost.Seconds(pending, context.Length)))
         {
             return false;
         }
