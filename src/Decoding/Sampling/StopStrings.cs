@@ -22,7 +22,10 @@ public sealed class StopStrings
     }
 
     /// <summary>A stop string was found; all text before it has been released.</summary>
-    public bool Stopped { get; private set; }
+    public bool Stopped => Found is not null;
+
+    /// <summary>The stop string that ended the text; null while none has.</summary>
+    public string? Found { get; private set; }
 
     /// <summary>Takes the next piece, returns the text that is now certain to stand before any stop string.</summary>
     public string Push(string piece)
@@ -42,10 +45,10 @@ public sealed class StopStrings
             {
                 start = at;
                 end = at + stop.Length;
+                Found = stop;
             }
         }
 
-        Stopped = start >= 0;
         int released = Stopped ? start : text.Length - HeldLength(text);
         _held.Clear().Append(text, released, Stopped ? 0 : text.Length - released);
         return text[..released];

@@ -55,6 +55,9 @@ public sealed class Sequence
 
     public FinishReason FinishReason { get; private set; }
 
+    /// <summary>The stop string that ended the text; null: something else did, or nothing yet.</summary>
+    public string? StopString => _stops.Found;
+
     public bool Finished => FinishReason != FinishReason.None;
 
     public SequenceStatistics Statistics { get; } = new();

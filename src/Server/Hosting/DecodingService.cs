@@ -125,7 +125,7 @@ public sealed class DecodingService
             if (sequence.Finished)
             {
                 job.Send(new ChoiceFinished(
-                    choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics));
+                    choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics, sequence.StopString));
             }
         }
         finally

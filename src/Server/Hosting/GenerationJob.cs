@@ -21,7 +21,9 @@ public sealed record PromptRead(int Choice, int CachedTokens) : GenerationEvent(
 public sealed record StepDone(int Choice, string Text, int Tokens, IReadOnlyList<TokenLogProb> LogProbs, StepReport Report, long Timestamp)
     : GenerationEvent(Choice);
 
-public sealed record ChoiceFinished(int Choice, FinishReason Reason, int PromptTokens, int CachedTokens, int GeneratedTokens, SequenceStatistics Statistics)
+/// <param name="StopString">The stop string that ended the text; null: something else did.</param>
+public sealed record ChoiceFinished(
+    int Choice, FinishReason Reason, int PromptTokens, int CachedTokens, int GeneratedTokens, SequenceStatistics Statistics, string? StopString = null)
     : GenerationEvent(Choice);
 
 /// <summary>Nothing has happened for a while; sent by a timer, not by the decoding thread.</summary>

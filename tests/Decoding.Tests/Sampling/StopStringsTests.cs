@@ -15,13 +15,13 @@ public class StopStringsTests
         var cases = text.SelectMany(t => stop.ArrayOf(2).SelectMany(s => Gen.Choose(1, 5).ArrayOf(24).Select(cuts => (Text: t, Stops: s, Cuts: cuts)))).ToArbitrary();
         Prop.ForAll(cases, c =>
         {
-            int end = c.Stops
-                .Select(s => (Start: c.Text.IndexOf(s, StringComparison.Ordinal), s.Length))
+            (int end, string? by) = c.Stops
+                .Select(s => (Start: c.Text.IndexOf(s, StringComparison.Ordinal), Stop: s))
                 .Where(found => found.Start >= 0)
-                .OrderBy(found => found.Start + found.Length)
+                .OrderBy(found => found.Start + found.Stop.Length)
                 .ThenBy(found => found.Start)
-                .Select(found => found.Start)
-                .FirstOrDefault(c.Text.Length);
+                .Select(found => (found.Start, (string?)found.Stop))
+                .FirstOrDefault((c.Text.Length, null));
             var stops = new StopStrings(c.Stops);
             string released = "";
             int at = 0;
@@ -38,7 +38,7 @@ public class StopStringsTests
 
             released += stops.Push(c.Text[at..]);
             released += stops.Flush();
-            return released == c.Text[..end];
+            return released == c.Text[..end] && stops.Found == by && stops.Stopped == by is not null;
         }).QuickCheckThrowOnFailure();
     }
 
