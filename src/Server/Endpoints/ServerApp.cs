@@ -17,9 +17,11 @@ public sealed class ServerApp : IAsyncDisposable
     private readonly ServerOptions _options;
     private readonly ServerMetrics _metrics;
     private readonly MetricsExposition _exposition;
+    private readonly ApiKeys _keys;
 
     /// <param name="load">Loads the model, on the decoding thread; tells its stages.</param>
     /// <param name="logger">Null: no log.</param>
+    /// <exception cref="StartupException">The key file cannot be read.</exception>
     public ServerApp(ServerOptions options, Func<Action<string>, LoadedModel> load, Serilog.ILogger? logger = null)
     {
         _options = options;
@@ -47,6 +49,7 @@ public sealed class ServerApp : IAsyncDisposable
         _exposition = new MetricsExposition(meter => ReferenceEquals(meter.Scope, this));
         _metrics = new ServerMetrics(this, () => Queue.Depth, () => Decoding.KeptTokens);
         _metrics.Zero();
+        _keys = new ApiKeys(options, _app.Services.GetRequiredService<ILogger<ApiKeys>>());
         Map();
     }
 
@@ -104,6 +107,7 @@ public sealed class ServerApp : IAsyncDisposable
         Queue.Interrupt();
         await _app.DisposeAsync();
         Decoding.Join(TimeSpan.FromSeconds(5));
+        _keys.Dispose();
         _exposition.Dispose();
         _metrics.Dispose();
     }
@@ -111,13 +115,8 @@ public sealed class ServerApp : IAsyncDisposable
     private void Map()
     {
         var pipeline = new RequestPipeline(_metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
-        var guard = new AccessGuard(_options);
         _app.Use(pipeline.InvokeAsync);
-        _app.Use((HttpContext http, RequestDelegate next) =>
-        {
-            guard.Check(http.Request);
-            return next(http);
-        });
+        _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
 
         var responder = new GenerationResponder(Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
         var completions = new CompletionsEndpoint(Decoding, responder, _options);

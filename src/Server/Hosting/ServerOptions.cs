@@ -36,9 +36,18 @@ public sealed record ServerOptions
 
     public IReadOnlyList<string> ApiKeys { get; init; } = [];
 
+    /// <summary>A file with further keys, one a line; see <see cref="Hosting.ApiKeys"/>.</summary>
+    public string? ApiKeyFile { get; init; }
+
     public bool AllowAnonymous { get; init; }
 
     public IReadOnlyList<string> AllowedHosts { get; init; } = [];
+
+    /// <summary>Origins whose pages may use the server; see <see cref="CrossOrigin"/>.</summary>
+    public IReadOnlyList<string> CorsOrigins { get; init; } = [];
+
+    /// <summary>Paths besides <c>/health</c> that are answered without a key.</summary>
+    public IReadOnlyList<string> OpenPaths { get; init; } = [];
 
     /// <summary>Places beside the running request.</summary>
     public int MaxQueue { get; init; } = 64;
@@ -65,7 +74,6 @@ public sealed record ServerOptions
     public bool IsLoopback => IPAddress.IsLoopback(Address);
 
     /// <exception cref="UsageException">A value that cannot be, or a combination that must not be.</exception>
-    /// <exception cref="StartupException">The key file cannot be read.</exception>
     public static ServerOptions From(OptionSource source)
     {
         var defaults = new ServerOptions();
@@ -82,9 +90,12 @@ public sealed record ServerOptions
             Aliases = source.List("alias"),
             Host = source.Text("host") ?? defaults.Host,
             Port = source.Integer("port", 0, 65535) ?? defaults.Port,
-            ApiKeys = [.. source.Values("api-key"), .. KeysIn(source.Text("api-key-file"))],
+            ApiKeys = source.Values("api-key"),
+            ApiKeyFile = source.Text("api-key-file"),
             AllowAnonymous = source.Switch("allow-anonymous"),
             AllowedHosts = source.List("allowed-hosts"),
+            CorsOrigins = source.List("cors-origins"),
+            OpenPaths = source.List("open-paths"),
             MaxQueue = source.Integer("max-queue", 0, 100_000) ?? defaults.MaxQueue,
             Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
             RequestLimit = source.Integer("request-seconds", 1, 86_400) is { } limit ? TimeSpan.FromSeconds(limit) : null,
@@ -109,6 +120,14 @@ public sealed record ServerOptions
             throw new UsageException("--api-key must not be empty.");
         }
 
+        if (OpenPaths.FirstOrDefault(path => path is not ("/metrics" or "/")) is { } odd)
+        {
+            throw new UsageException($"--open-paths takes /metrics and /, not '{odd}'.");
+        }
+
+        // Both refuse what they cannot read.
+        _ = new HostNames(AllowedHosts);
+        _ = new CrossOrigin(CorsOrigins);
         return this;
     }
 
@@ -116,27 +135,9 @@ public sealed record ServerOptions
     /// <exception cref="UsageException">No key, and not <see cref="AllowAnonymous"/>.</exception>
     public void RequireSafeAddress()
     {
-        if (!IsLoopback && ApiKeys.Count == 0 && !AllowAnonymous)
+        if (!IsLoopback && ApiKeys.Count == 0 && ApiKeyFile is null && !AllowAnonymous)
         {
             throw new UsageException($"--host {Host} can be reached from outside: give --api-key or --api-key-file, or say --allow-anonymous.");
-        }
-    }
-
-    private static string[] KeysIn(string? path)
-    {
-        if (path is null)
-        {
-            return [];
-        }
-
-        try
-        {
-            string[] keys = [.. File.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
-            return keys.Length > 0 ? keys : throw new StartupException($"--api-key-file {path} holds no key.");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new StartupException($"--api-key-file {path} cannot be read: {e.Message}", e);
         }
     }
 }
