@@ -23,9 +23,9 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
 
         // 4. Enqueue, stream, finish.
         var head = new AnswerHead($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
-        var wire = new ChatWireFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs);
+        var wire = new ChatWireFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, fields.IncludeUsage);
         var job = new GenerationJob([.. PromptReader.Choices(
             model, prompt, fields, fields.MaxTokens ?? model.Context, [.. fields.Stop, .. model.Chat.Stops], request.TopLogProbs)]);
-        await responder.RunAsync(http, job, new int[fields.Choices], wire, fields);
+        await responder.RunAsync(http, job, new int[fields.Choices], wire, fields.Stream);
     }
 }

@@ -37,14 +37,12 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
                 break;
             case ChoiceFinished finished:
                 Start();
-                _choices[finished.Choice].FinishReason = ReasonOf(finished);
+                _choices[finished.Choice].End = new ChoiceEnd(
+                    finished.Choice, finished.Reason == FinishReason.Length ? "length" : "stop", finished.StopString);
                 Add(finished);
                 break;
         }
     }
-
-    /// <summary>OpenAI's word for how a choice ended.</summary>
-    public static string ReasonOf(ChoiceFinished finished) => finished.Reason == FinishReason.Length ? "length" : "stop";
 
     public AnswerTotals Totals => new(UsageSoFar(), TimingsSoFar());
 

@@ -6,13 +6,13 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Endpoints;
 
 /// <summary>
-/// The second half of both generation endpoints: enqueue, follow the decoding thread, answer. Whatever way it ends, the job ends with it, so
+/// The second half of all generation endpoints: enqueue, follow the decoding thread, answer. Whatever way it ends, the job ends with it, so
 /// the decoding thread never works for nobody.
 /// </summary>
 public sealed class GenerationResponder(RequestQueue queue, ServerOptions options, ServerMetrics metrics, ILogger<GenerationResponder> log)
 {
     /// <param name="promptOfChoice">Per choice, the index of its prompt.</param>
-    public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, GenerationFields fields)
+    public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, bool stream)
     {
         RequestRecord record = RequestRecord.Of(http);
         var progress = new GenerationProgress(job, promptOfChoice, metrics);
@@ -22,8 +22,8 @@ public sealed class GenerationResponder(RequestQueue queue, ServerOptions option
         try
         {
             queue.Enqueue(job);
-            await (fields.Stream
-                ? StreamAsync(http, job, progress, wire, fields.IncludeUsage)
+            await (stream
+                ? StreamAsync(http, job, progress, wire)
                 : WholeAsync(http, job, progress, wire));
         }
         finally
@@ -45,7 +45,7 @@ public sealed class GenerationResponder(RequestQueue queue, ServerOptions option
         await Answer.JsonAsync(http, wire.Whole(progress.Choices, progress.Totals));
     }
 
-    private async Task StreamAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire, bool includeUsage)
+    private async Task StreamAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire)
     {
         var stream = new EventStream(http.Response);
         using var silence = new Timer(_ => job.Send(new StillWorking()), null, options.KeepAlive, options.KeepAlive);
@@ -57,27 +57,21 @@ public sealed class GenerationResponder(RequestQueue queue, ServerOptions option
                 switch (item)
                 {
                     case StillWorking when stream.Quiet(options.KeepAlive):
-                        await stream.SendCommentAsync();
+                        await (wire.KeepAlive is { } sign ? stream.SendAsync([sign]) : stream.SendCommentAsync());
                         break;
-                    case PromptRead when wire.Opening(item.Choice) is { } opening:
-                        await stream.SendAsync(opening);
+                    case PromptRead read:
+                        await stream.SendAsync(wire.Opening(read.Choice, read.CachedTokens));
                         break;
                     case StepDone step when step.Text.Length > 0 || step.LogProbs.Count > 0:
                         await stream.SendAsync(wire.Chunk(step.Choice, step.Text, step.LogProbs));
                         break;
                     case ChoiceFinished finished:
-                        bool last = progress.Finished && !includeUsage;
-                        await stream.SendAsync(wire.Closing(finished.Choice, GenerationProgress.ReasonOf(finished), last ? progress.Totals : null));
+                        await stream.SendAsync(wire.Closing(progress.Choices[finished.Choice].End!, progress.Finished ? progress.Totals : null));
                         break;
                 }
             }
 
-            if (includeUsage)
-            {
-                await stream.SendAsync(wire.UsageChunk(progress.Totals));
-            }
-
-            await stream.SendDoneAsync();
+            await stream.SendAsync(wire.Ending(progress.Totals));
         }
         catch (Exception error) when (stream.Started && !http.RequestAborted.IsCancellationRequested)
         {
@@ -88,7 +82,7 @@ public sealed class GenerationResponder(RequestQueue queue, ServerOptions option
             }
 
             RequestRecord.Of(http).Outcome = told.Status;
-            await stream.FailAsync(told);
+            await stream.FailAsync(wire.Failed(told));
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Diagnostics;
 using System.IO.Pipelines;
+using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Understory.Server.OpenAi;
@@ -19,39 +20,58 @@ public sealed class EventStream(HttpResponse response)
     /// <summary>Nothing was sent for about as long as <paramref name="span"/>.</summary>
     public bool Quiet(TimeSpan span) => Stopwatch.GetElapsedTime(_lastSent) > 0.9 * span;
 
-    /// <summary>Sends <c>data: {json}</c>.</summary>
-    public Task SendAsync(object body)
+    /// <summary>Sends events, all of them in one write.</summary>
+    public Task SendAsync(IEnumerable<StreamEvent> events)
+    {
+        PipeWriter? output = null;
+        foreach (StreamEvent item in events)
+        {
+            Write(output ??= Open(), item);
+        }
+
+        return output is null ? Task.CompletedTask : FlushAsync(output);
+    }
+
+    /// <summary>A comment, which clients skip: it keeps proxies and timeouts calm.</summary>
+    public Task SendCommentAsync()
     {
         PipeWriter output = Open();
-        output.Write("data: "u8);
-        Json.Write(output, body);
-        output.Write("\n\n"u8);
+        output.Write(": waiting\n\n"u8);
         return FlushAsync(output);
     }
 
-    /// <summary>Ends the stream as OpenAI does.</summary>
-    public Task SendDoneAsync() => SendAsync("data: [DONE]\n\n"u8);
-
-    /// <summary>A comment, which clients skip: it keeps proxies and timeouts calm.</summary>
-    public Task SendCommentAsync() => SendAsync(": waiting\n\n"u8);
-
     /// <summary>
-    /// Tells of an error in mid-stream: an event, and then the connection breaks without <c>[DONE]</c>, since some clients look at
-    /// neither the event nor the missing end.
+    /// Ends with what tells of an error in mid-stream, and then the connection breaks, since some clients look at neither the event nor the
+    /// missing end.
     /// </summary>
-    public async Task FailAsync(ApiException error)
+    public async Task FailAsync(IEnumerable<StreamEvent> events)
     {
-        await SendAsync(error.Body);
+        await SendAsync(events);
         // The event is in the transport's hands now, not yet on the wire; an abort would overtake it.
         await Task.Delay(100);
         response.HttpContext.Abort();
     }
 
-    private Task SendAsync(ReadOnlySpan<byte> bytes)
+    private static void Write(PipeWriter output, StreamEvent item)
     {
-        PipeWriter output = Open();
-        output.Write(bytes);
-        return FlushAsync(output);
+        if (item.Name is not null)
+        {
+            output.Write("event: "u8);
+            Encoding.ASCII.GetBytes(item.Name, output);
+            output.Write("\n"u8);
+        }
+
+        output.Write("data: "u8);
+        if (item == StreamEvent.Done)
+        {
+            output.Write("[DONE]"u8);
+        }
+        else
+        {
+            Json.Write(output, item.Body);
+        }
+
+        output.Write("\n\n"u8);
     }
 
     private async Task FlushAsync(PipeWriter output)

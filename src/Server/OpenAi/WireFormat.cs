@@ -6,6 +6,11 @@ namespace Understory.Server.OpenAi;
 /// <summary>What all answers to one request have in common.</summary>
 public sealed record AnswerHead(string Id, long Created, string Model, string Fingerprint, ulong Seed);
 
+/// <summary>How a choice ended.</summary>
+/// <param name="Reason">OpenAI's word for it: "stop" or "length".</param>
+/// <param name="StopString">The stop string that ended its text; null: something else did.</param>
+public sealed record ChoiceEnd(int Choice, string Reason, string? StopString);
+
 /// <summary>What is known once everything is generated.</summary>
 public sealed record AnswerTotals(Usage Usage, Timings Timings);
 
@@ -16,42 +21,54 @@ public sealed class ChoiceText
 
     public List<TokenLogProb> LogProbs { get; } = [];
 
-    /// <summary>"stop" or "length"; null while it grows.</summary>
-    public string? FinishReason { get; set; }
+    /// <summary>Null while it grows.</summary>
+    public ChoiceEnd? End { get; set; }
 }
 
-/// <summary>The two shapes in which the same generation goes over the wire.</summary>
+/// <summary>The shapes in which the same generation goes over the wire.</summary>
 public interface IWireFormat
 {
-    /// <summary>The first chunk of a choice, before any text; null: none.</summary>
-    object? Opening(int choice);
+    /// <summary>What begins a choice, before any text.</summary>
+    IEnumerable<StreamEvent> Opening(int choice, int cachedTokens);
 
-    object Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs);
+    IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs);
 
-    /// <param name="totals">In the last chunk of the stream.</param>
-    object Closing(int choice, string finishReason, AnswerTotals? totals);
+    /// <param name="totals">With the last choice of the stream; null before.</param>
+    IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals);
 
-    /// <summary>The chunk without choices that <c>stream_options.include_usage</c> asks for.</summary>
-    object UsageChunk(AnswerTotals totals);
+    /// <summary>What follows the last choice.</summary>
+    IEnumerable<StreamEvent> Ending(AnswerTotals totals);
+
+    /// <summary>What tells of an error once the stream has begun.</summary>
+    IEnumerable<StreamEvent> Failed(ApiException error);
+
+    /// <summary>What keeps a quiet stream alive; null: a comment.</summary>
+    StreamEvent? KeepAlive => null;
 
     object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
 }
 
 /// <summary><c>/v1/completions</c>.</summary>
 /// <param name="echoes">Per choice, what stands before its text: the prompt, or nothing.</param>
-public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<string> echoes) : IWireFormat
+/// <param name="includeUsage">The figures of a stream come in a chunk of their own, without choices: <c>stream_options.include_usage</c>.</param>
+public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<string> echoes, bool includeUsage) : IWireFormat
 {
-    public object? Opening(int choice) => echoes[choice].Length == 0 ? null : Body([new(choice, echoes[choice], null, null)]);
+    public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) =>
+        echoes[choice].Length == 0 ? [] : [new(Body([new(choice, echoes[choice], null, null)]))];
 
-    public object Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
-        Body([new(choice, text, LogProbs(logProbs), null)]);
+    public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
+        [new(Body([new(choice, text, LogProbs(logProbs), null)]))];
 
-    public object Closing(int choice, string finishReason, AnswerTotals? totals) => Body([new(choice, "", null, finishReason)], totals);
+    public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals) =>
+        [new(Body([new(end.Choice, "", null, end.Reason)], includeUsage ? null : totals))];
 
-    public object UsageChunk(AnswerTotals totals) => Body([], totals);
+    public IEnumerable<StreamEvent> Ending(AnswerTotals totals) =>
+        includeUsage ? [new(Body([], totals)), StreamEvent.Done] : [StreamEvent.Done];
+
+    public IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
 
     public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => Body(
-        [.. choices.Select((choice, i) => new CompletionChoice(i, echoes[i] + choice.Text, LogProbs(choice.LogProbs), choice.FinishReason))],
+        [.. choices.Select((choice, i) => new CompletionChoice(i, echoes[i] + choice.Text, LogProbs(choice.LogProbs), choice.End?.Reason))],
         totals);
 
     private CompletionBody Body(IReadOnlyList<CompletionChoice> choices, AnswerTotals? totals = null) => new(
@@ -76,22 +93,27 @@ public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topL
 }
 
 /// <summary><c>/v1/chat/completions</c>.</summary>
-public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs) : IWireFormat
+/// <param name="includeUsage">As for completions.</param>
+public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage) : IWireFormat
 {
     private const string ChunkObject = "chat.completion.chunk";
 
-    public object? Opening(int choice) => Body([new(choice, new("assistant", ""), null, null)]);
+    public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) => [new(Body([new(choice, new("assistant", ""), null, null)]))];
 
-    public object Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
-        Body([new(choice, new(Content: text), LogProbs(logProbs), null)]);
+    public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
+        [new(Body([new(choice, new(Content: text), LogProbs(logProbs), null)]))];
 
-    public object Closing(int choice, string finishReason, AnswerTotals? totals) => Body([new(choice, new(), null, finishReason)], totals);
+    public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals) =>
+        [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage ? null : totals))];
 
-    public object UsageChunk(AnswerTotals totals) => Body([], totals);
+    public IEnumerable<StreamEvent> Ending(AnswerTotals totals) =>
+        includeUsage ? [new(Body([], totals)), StreamEvent.Done] : [StreamEvent.Done];
+
+    public IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
 
     public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => new ChatBody(
         head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint,
-        [.. choices.Select((choice, i) => new ChatChoice(i, new("assistant", choice.Text.ToString()), LogProbs(choice.LogProbs), choice.FinishReason!))],
+        [.. choices.Select((choice, i) => new ChatChoice(i, new("assistant", choice.Text.ToString()), LogProbs(choice.LogProbs), choice.End!.Reason))],
         totals.Usage, head.Seed, totals.Timings);
 
     private ChatChunk Body(IReadOnlyList<ChatChunkChoice> choices, AnswerTotals? totals = null) => new(
