@@ -1,11 +1,12 @@
 using Microsoft.AspNetCore.Http.Features;
+using Understory.Server.Anthropic;
 using Understory.Server.Observability;
 using Understory.Server.OpenAi;
 
 namespace Understory.Server.Endpoints;
 
 /// <summary>
-/// The outermost layer: every request gets an id, every failure OpenAI's error object, and every answer one line in the log and one count
+/// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one count
 /// in the metrics.
 /// </summary>
 public sealed class RequestPipeline(ServerMetrics metrics, ILogger<RequestPipeline> log)
@@ -63,7 +64,7 @@ public sealed class RequestPipeline(ServerMetrics metrics, ILogger<RequestPipeli
             http.Response.Headers.RetryAfter = seconds.ToString();
         }
 
-        return Answer.JsonAsync(http, error.Body);
+        return Answer.JsonAsync(http, RequestRecord.SpeaksAnthropic(http) ? MessageError.Of(error, RequestRecord.Of(http).Id) : error.Body);
     }
 
     /// <summary>The error for a status that routing has set: no such path, or not with this method.</summary>

@@ -22,8 +22,16 @@ public sealed class RequestRecord(string id)
         var record = new RequestRecord(usable ? sent! : $"req_{Guid.NewGuid():N}");
         http.Items[typeof(RequestRecord)] = record;
         http.Response.Headers["x-request-id"] = record.Id;
+        if (SpeaksAnthropic(http))
+        {
+            http.Response.Headers["request-id"] = record.Id;
+        }
+
         return record;
     }
+
+    /// <summary>The path belongs to Anthropic's API; all others are OpenAI's or our own.</summary>
+    public static bool SpeaksAnthropic(HttpContext http) => http.Request.Path.StartsWithSegments("/v1/messages");
 }
 
 /// <param name="QueueMs">Waiting for earlier requests.</param>

@@ -5,6 +5,12 @@ using System.Text.Json.Serialization;
 
 namespace Understory.Server.OpenAi;
 
+/// <summary>A body that <see cref="Json"/> does not know of: it says what does.</summary>
+public interface IJsonBody
+{
+    JsonSerializerContext Json { get; }
+}
+
 /// <summary>
 /// How records become JSON: snake_case, absent where null, and text as readable UTF-8. (The relaxed encoder is safe here: every answer is
 /// declared JSON or an event stream, never HTML.)
@@ -20,13 +26,16 @@ namespace Understory.Server.OpenAi;
 [JsonSerializable(typeof(HealthBody))]
 public sealed partial class Json : JsonSerializerContext
 {
-    public static Json Context { get; } = new(new JsonSerializerOptions
+    /// <summary>What every context shares.</summary>
+    public static JsonSerializerOptions Style { get; } = new()
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         Converters = { new ReadableText() },
-    });
+    };
+
+    public static Json Context { get; } = new(new JsonSerializerOptions(Style));
 
     private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
@@ -34,6 +43,6 @@ public sealed partial class Json : JsonSerializerContext
     public static void Write(IBufferWriter<byte> output, object body)
     {
         using var writer = new Utf8JsonWriter(output, Writing);
-        JsonSerializer.Serialize(writer, body, body.GetType(), Context);
+        JsonSerializer.Serialize(writer, body, body.GetType(), body is IJsonBody own ? own.Json : Context);
     }
 }

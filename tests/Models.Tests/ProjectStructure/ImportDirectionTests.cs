@@ -36,9 +36,10 @@ public partial class ImportDirectionTests
         ["Server"] = new()
         {
             ["OpenAi"] = [],
+            ["Anthropic"] = ["OpenAi"],
             ["Observability"] = [],
             ["Hosting"] = ["OpenAi"],
-            ["Endpoints"] = ["OpenAi", "Observability", "Hosting"],
+            ["Endpoints"] = ["OpenAi", "Anthropic", "Observability", "Hosting"],
             ["Verbs"] = ["OpenAi", "Observability", "Hosting", "Endpoints"],
         },
     };
