@@ -6,6 +6,7 @@ using Understory.Models.Architecture;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tokenizers;
+using Understory.Server.Hub;
 using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
@@ -49,7 +50,7 @@ public sealed class ModelLoading(ServerOptions options)
     private LoadedModel LoadParts(Action<string> stage)
     {
         bool demo = options.Model is null;
-        string targetPath = Existing(options.Model ?? DemoBundle.Target, "--model");
+        string targetPath = Resolve(options.Model ?? DemoBundle.Target, "--model");
         string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, "--draft");
         string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, "--ngram");
 
@@ -90,7 +91,7 @@ public sealed class ModelLoading(ServerOptions options)
 
     private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
     {
-        string id = demo ? DemoBundle.Name : target.Name;
+        string id = demo ? DemoBundle.Name : NameOf(options.Model!, target);
         return new ServedModel(
             id,
             [.. options.Aliases.Where(alias => alias != id).Distinct()],
@@ -104,6 +105,10 @@ public sealed class ModelLoading(ServerOptions options)
             DateTimeOffset.UtcNow,
             modes.ToHashSet());
     }
+
+    /// <summary>A model of the hub goes by its name there: its folder's is a commit.</summary>
+    private static string NameOf(string said, LanguageModel target) =>
+        !Path.Exists(said) && HubReference.TryParse(said, out HubReference reference) ? reference.Repository : target.Name;
 
     /// <summary>A template beyond our Jinja must not keep the model from completing texts: chats are refused with the reason.</summary>
     private ChatFormat ReadChat(LanguageModel model)
@@ -151,11 +156,32 @@ public sealed class ModelLoading(ServerOptions options)
     {
         NoDrafter => null,
         null => bundled is not null && Path.Exists(bundled) ? bundled : null,
-        _ => Existing(said, flag),
+        _ => Resolve(said, flag),
     };
 
-    private static string Existing(string path, string flag) =>
-        Path.Exists(path) ? path : throw new StartupException($"{flag}: there is no '{path}'.");
+    /// <summary>Where the files are: a path as it is, a model of the hub in the cache that <c>pull</c> fills.</summary>
+    private static string Resolve(string said, string flag)
+    {
+        if (Path.Exists(said))
+        {
+            return said;
+        }
+
+        if (!HubReference.TryParse(said, out HubReference reference))
+        {
+            throw new StartupException($"{flag}: there is no '{said}'.");
+        }
+
+        try
+        {
+            return new HubCache(HubSettings.From(Environment.GetEnvironmentVariable).CacheFolder).Find(reference)
+                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; 'understory pull {said}' would.");
+        }
+        catch (Exception e) when (e is HubException or FormatException)
+        {
+            throw new StartupException($"{flag}: {e.Message}", e);
+        }
+    }
 
     private static string Describe(LanguageModel model) =>
         $"{model.Name}, {model.Config.Layers} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}";

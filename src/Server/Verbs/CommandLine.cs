@@ -71,6 +71,7 @@ public sealed class CommandLine
         root.Subcommands.Add(InfoVerb.Create(this));
         root.Subcommands.Add(BenchVerb.Create(this));
         root.Subcommands.Add(NgramVerb.Create(this));
+        root.Subcommands.Add(PullVerb.Create(this));
         return root;
     }
 

@@ -38,9 +38,10 @@ public partial class ImportDirectionTests
             ["OpenAi"] = [],
             ["Anthropic"] = ["OpenAi"],
             ["Observability"] = [],
-            ["Hosting"] = ["OpenAi"],
+            ["Hub"] = [],
+            ["Hosting"] = ["OpenAi", "Hub"],
             ["Endpoints"] = ["OpenAi", "Anthropic", "Observability", "Hosting"],
-            ["Verbs"] = ["OpenAi", "Observability", "Hosting", "Endpoints"],
+            ["Verbs"] = ["OpenAi", "Observability", "Hub", "Hosting", "Endpoints"],
         },
     };
 
