@@ -16,6 +16,7 @@ public sealed class ServerApp : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly ServerOptions _options;
     private readonly ServerMetrics _metrics;
+    private readonly ProcessMetrics _process;
     private readonly MetricsExposition _exposition;
     private readonly ApiKeys _keys;
 
@@ -47,7 +48,10 @@ public sealed class ServerApp : IAsyncDisposable
         _app = builder.Build();
         Decoding = new DecodingService(Queue, load, _app.Services.GetRequiredService<ILogger<DecodingService>>());
         _exposition = new MetricsExposition(meter => ReferenceEquals(meter.Scope, this));
-        _metrics = new ServerMetrics(this, () => Queue.Depth, () => Decoding.KeptTokens);
+        _metrics = new ServerMetrics(
+            this, () => Queue.Depth, () => Queue.Running ? 1 : 0, options.MaxQueue, () => Decoding.KeptTokens,
+            () => Decoding.Ready.IsCompletedSuccessfully ? (Decoding.Model.Id, Decoding.Model.Kernels) : null);
+        _process = new ProcessMetrics(this);
         _metrics.Zero();
         _keys = new ApiKeys(options, _app.Services.GetRequiredService<ILogger<ApiKeys>>());
         Map();
@@ -110,6 +114,7 @@ public sealed class ServerApp : IAsyncDisposable
         _keys.Dispose();
         _exposition.Dispose();
         _metrics.Dispose();
+        _process.Dispose();
     }
 
     private void Map()

@@ -103,7 +103,10 @@ public sealed class ModelLoading(ServerOptions options)
             target.Tokenizer.BosId ?? target.Config.BosTokenId ?? target.Tokenizer.EosId,
             Fingerprint(path, kernels),
             DateTimeOffset.UtcNow,
-            modes.ToHashSet());
+            modes.ToHashSet())
+        {
+            Kernels = kernels.Name,
+        };
     }
 
     /// <summary>A model of the hub goes by its name there: its folder's is a commit.</summary>

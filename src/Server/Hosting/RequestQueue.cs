@@ -28,6 +28,18 @@ public sealed class RequestQueue(int places)
         }
     }
 
+    /// <summary>A job has been taken and is not over.</summary>
+    public bool Running
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _running is not null;
+            }
+        }
+    }
+
     public bool Draining
     {
         get

@@ -25,6 +25,9 @@ public sealed record ServedModel(
     DateTimeOffset Created,
     IReadOnlySet<SpeculationMode> Modes)
 {
+    /// <summary>Name of the kernel set that runs it.</summary>
+    public string Kernels { get; init; } = "";
+
     /// <summary>Null: the name is not ours. A request that names no model means this one.</summary>
     public bool Answers(string? name) => name is null || name == Id || Aliases.Contains(name);
 }

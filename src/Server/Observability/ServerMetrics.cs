@@ -6,6 +6,8 @@ namespace Understory.Server.Observability;
 /// <summary>The instruments of the HTTP side. Recorded by the threads that answer requests, never by the decoding thread.</summary>
 public sealed class ServerMetrics : IDisposable
 {
+    public const string MeterName = "Understory.Server";
+
     private static readonly double[] Seconds =
         [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
@@ -32,10 +34,13 @@ public sealed class ServerMetrics : IDisposable
 
     /// <param name="scope">Tells the meters of several servers in one process apart.</param>
     /// <param name="queueDepth">Jobs that wait.</param>
+    /// <param name="running">Jobs that are being decoded: 0 or 1.</param>
+    /// <param name="queuePlaces">Jobs that may wait.</param>
     /// <param name="kvTokens">Tokens whose keys and values are kept for later prompts.</param>
-    public ServerMetrics(object scope, Func<int> queueDepth, Func<int> kvTokens)
+    /// <param name="served">Names of the model and of its kernels; null while it loads.</param>
+    public ServerMetrics(object scope, Func<int> queueDepth, Func<int> running, int queuePlaces, Func<int> kvTokens, Func<(string Model, string Kernels)?> served)
     {
-        _meter = new Meter("Understory.Server", version: null, tags: null, scope: scope);
+        _meter = new Meter(MeterName, version: null, tags: null, scope: scope);
         _requests = _meter.CreateCounter<long>("understory_requests_total", description: "Requests answered, by endpoint and HTTP status (499: the client went away).");
         _requestSeconds = Histogram("understory_request_seconds", "Time from a generation request's arrival to its last byte.", Seconds);
         _queueWait = Histogram("understory_queue_wait_seconds", "Time that a generation request waited for those before it.", Seconds);
@@ -52,6 +57,14 @@ public sealed class ServerMetrics : IDisposable
         _accepted = _meter.CreateCounter<long>("understory_draft_tokens_accepted_total", description: "Draft tokens that the target accepted, by the stage that proposed them.");
         _meter.CreateObservableGauge("understory_kv_cache_tokens", kvTokens, description: "Tokens whose keys and values are kept for later prompts.");
         _meter.CreateObservableGauge("understory_queue_depth", queueDepth, description: "Requests that wait for the running one.");
+        _meter.CreateObservableGauge("understory_requests_running", running, description: "Requests that are being decoded: 0 or 1.");
+        _meter.CreateObservableGauge("understory_queue_places", () => queuePlaces, description: "Requests that may wait; beyond that they get 429.");
+        _meter.CreateObservableGauge(
+            "understory_model_info",
+            () => served() is (var model, var kernels)
+                ? [new Measurement<int>(1, new KeyValuePair<string, object?>("model", model), new("kernels", kernels))]
+                : Array.Empty<Measurement<int>>(),
+            description: "1 once the model is served; its labels name the model and the kernels that run it.");
     }
 
     /// <summary>Makes the totals appear as zeros before anything has happened; call it once listeners listen.</summary>

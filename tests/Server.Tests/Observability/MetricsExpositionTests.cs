@@ -105,7 +105,8 @@ public sealed class MetricsExpositionTests : IDisposable
     [PromtoolFact]
     public async Task Promtool_finds_nothing_to_complain_about()
     {
-        using var metrics = new ServerMetrics(this, () => 1, () => 2);
+        using var metrics = new ServerMetrics(this, () => 1, () => 0, 64, () => 2, () => ("demo", "reference"));
+        using var process = new ProcessMetrics(this);
         metrics.Zero();
         metrics.Answered("/v1/completions", 200);
         metrics.Waited(TimeSpan.FromMilliseconds(1));
