@@ -65,6 +65,9 @@ public sealed class DecodingLoop : IDisposable
 
     public StepReport LastStep { get; private set; }
 
+    /// <summary>The tree of the last step, where its request asks for it (<see cref="GenerationRequest.ReportTree"/>); null after a prefill chunk.</summary>
+    public StepTree? LastTree { get; private set; }
+
     /// <summary>Tokens whose keys and values are held for later prompts.</summary>
     public int CachedTokens => _prefixes.HeldTokens;
 
@@ -172,6 +175,8 @@ public sealed class DecodingLoop : IDisposable
         _ngramGovernor.Book(!drafted && nodes > 0, committed, plain);
         LastStep = new StepReport(committed, nodes, 0, targetSeconds, _stages.DraftPasses, _stages.DraftSeconds, seconds);
         Count(sequence.Statistics, nodes);
+        // The tree is as it was verified until the next one grows.
+        LastTree = sequence.Trace is null ? null : _verifier.Describe(_tree, nodes);
     }
 
     /// <summary>
@@ -247,6 +252,7 @@ public sealed class DecodingLoop : IDisposable
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         sequence.Statistics.PromptMilliseconds += seconds * 1000;
         LastStep = new StepReport(0, 0, to - from, seconds, 0, 0, seconds);
+        LastTree = null;
     }
 
     private GrowthLimits Limits(Sequence sequence)
@@ -296,6 +302,7 @@ public sealed class DecodingLoop : IDisposable
     {
         for (int i = 0; i < _verifier.Decided.Length && !sequence.Finished; i++)
         {
+            sequence.Trace?.Add(_verifier.Decided[i], i < _verifier.Accepted.Length ? _tree.Stage(_verifier.Accepted[i]) : Stage.Target, _verifier.LogProb(i));
             sequence.Commit(_verifier.Decided[i], LogProbOf(sequence.Request, i));
         }
 

@@ -44,6 +44,9 @@ public sealed record GenerationRequest
 
     /// <summary>-1: no log-probabilities; otherwise that many alternatives beside the chosen token's own, at most 20.</summary>
     public int TopLogProbs { get; init; } = -1;
+
+    /// <summary>Keeps every step's tree (<c>DecodingLoop.LastTree</c>) and who proposed each token (<c>Sequence.Trace</c>), to be shown.</summary>
+    public bool ReportTree { get; init; }
 }
 
 public enum FinishReason

@@ -32,6 +32,7 @@ public sealed class Sequence
         _decoder = new StreamDecoder(tokenizer);
         _stops = stops;
         _eos = request.IgnoreEos ? [] : eos;
+        Trace = request.ReportTree ? new TokenTrace() : null;
         if (limit == 0)
         {
             Finish(FinishReason.Length);
@@ -64,6 +65,9 @@ public sealed class Sequence
 
     /// <summary>One entry per generated token that is in the text, where the request asked for them.</summary>
     public IReadOnlyList<TokenLogProb> LogProbs => _logProbs;
+
+    /// <summary>Who proposed which token, where the request asks for it.</summary>
+    public TokenTrace? Trace { get; }
 
     /// <summary>The ids of the answer so far.</summary>
     public ReadOnlySpan<int> GeneratedIds => Context.Tokens[PromptTokens..];
@@ -124,6 +128,7 @@ public sealed class Sequence
         Decode(except: reason == FinishReason.Stop ? 1 : 0);
         _decoded = GeneratedTokens;
         Push(_decoder.Flush());
+        Trace?.Close(_pushed);
         FinishReason = _stops.Stopped ? FinishReason.Stop : reason;
         Release(_stops.Flush());
     }
@@ -133,6 +138,7 @@ public sealed class Sequence
         for (; _decoded < GeneratedTokens - except; _decoded++)
         {
             Push(_decoder.Push(GeneratedIds[_decoded]));
+            Trace?.Decoded(_pushed);
         }
     }
 

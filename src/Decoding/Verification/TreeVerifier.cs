@@ -78,6 +78,20 @@ public sealed class TreeVerifier
         cache.MoveSlots(_acceptedSlots.AsSpan(0, _acceptedCount), context.Length);
     }
 
+    /// <summary>What was verified last, as a record of its own: the best <paramref name="nodes"/> of the tree. Allocates.</summary>
+    public StepTree Describe(TokenTree tree, int nodes)
+    {
+        var described = new StepTreeNode[nodes];
+        for (int i = 0; i < nodes; i++)
+        {
+            int node = tree.Ordered(i);
+            described[i] = new StepTreeNode(
+                tree.Token(node), _rowOfNode[tree.Parent(node)] - 1, tree.Stage(node), tree.A(node), Accepted.Contains(node));
+        }
+
+        return new StepTree(tree.Token(0), described);
+    }
+
     private void FillRows(TokenTree tree, int nodes, TokenContext context)
     {
         int length = context.Length;

@@ -9,7 +9,7 @@ namespace Understory.Server.Endpoints;
 /// The second half of all generation endpoints: enqueue, follow the decoding thread, answer. Whatever way it ends, the job ends with it, so
 /// the decoding thread never works for nobody.
 /// </summary>
-public sealed class GenerationResponder(RequestQueue queue, ServerOptions options, ServerMetrics metrics, ILogger<GenerationResponder> log)
+public sealed class GenerationResponder(DecodingService decoding, RequestQueue queue, ServerOptions options, ServerMetrics metrics, ILogger<GenerationResponder> log)
 {
     /// <param name="promptOfChoice">Per choice, the index of its prompt.</param>
     public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, bool stream)
@@ -48,6 +48,7 @@ public sealed class GenerationResponder(RequestQueue queue, ServerOptions option
     private async Task StreamAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire)
     {
         var stream = new EventStream(http.Response);
+        var speculation = new SpeculationEvents(wire, new TokenTexts(decoding.Model.Tokenizer));
         using var silence = new Timer(_ => job.Send(new StillWorking()), null, options.KeepAlive, options.KeepAlive);
         try
         {
@@ -61,6 +62,12 @@ public sealed class GenerationResponder(RequestQueue queue, ServerOptions option
                         break;
                     case PromptRead read:
                         await stream.SendAsync(wire.Opening(read.Choice, read.CachedTokens));
+                        break;
+                    case StepDone { Speculation: { } told } step:
+                        await stream.SendAsync(speculation.Join(
+                            step.Choice,
+                            step.Text.Length > 0 || step.LogProbs.Count > 0 ? wire.Chunk(step.Choice, step.Text, step.LogProbs) : [],
+                            speculation.Describe(told.Number, told.Pieces, told.Tree, step.Report)));
                         break;
                     case StepDone step when step.Text.Length > 0 || step.LogProbs.Count > 0:
                         await stream.SendAsync(wire.Chunk(step.Choice, step.Text, step.LogProbs));

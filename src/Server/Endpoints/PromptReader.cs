@@ -60,6 +60,7 @@ public static class PromptReader
             Speculation = fields.Speculation,
             SpeculationNodes = fields.SpeculationNodes,
             TopLogProbs = topLogProbs,
+            ReportTree = fields.SpeculationEvents,
         };
         for (uint choice = 0; choice < fields.Choices; choice++)
         {

@@ -123,7 +123,7 @@ public sealed class ServerApp : IAsyncDisposable
         _app.Use(pipeline.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
 
-        var responder = new GenerationResponder(Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
+        var responder = new GenerationResponder(Decoding, Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
         var completions = new CompletionsEndpoint(Decoding, responder, _options);
         var chat = new ChatEndpoint(Decoding, responder, _options);
         var small = new SmallEndpoints(Decoding, Queue, _exposition, _options);

@@ -112,14 +112,14 @@ public sealed class DecodingService
             while (sequence.Prefilling && !job.Ended)
             {
                 loop.Step(sequence);
-                progress.Tell(loop.LastStep);
+                progress.Tell(loop);
             }
 
             job.Send(new PromptRead(choice, sequence.CachedTokens));
             while (!sequence.Finished && !job.Ended)
             {
                 loop.Step(sequence);
-                progress.Tell(loop.LastStep);
+                progress.Tell(loop);
             }
 
             if (sequence.Finished)
@@ -156,13 +156,18 @@ public sealed class DecodingService
         private int _tokens;
         private int _logProbsTold;
 
-        public void Tell(StepReport step)
+        public void Tell(DecodingLoop loop)
         {
             string text = sequence.TakeText();
             _characters += text.Length;
             int tokens = sequence.GeneratedTokens - _tokens;
             _tokens += tokens;
-            job.Send(new StepDone(choice, text, tokens, _logProbs ? TakeLogProbs() : [], step, Stopwatch.GetTimestamp()));
+            job.Send(new StepDone(choice, text, tokens, _logProbs ? TakeLogProbs() : [], loop.LastStep, Stopwatch.GetTimestamp())
+            {
+                Speculation = loop.LastTree is { } tree
+                    ? new(sequence.Statistics.TargetPasses, sequence.Trace!.Take(text, sequence.Finished), tree)
+                    : null,
+            });
         }
 
         /// <summary>Those whose text is out: a token that is held back may still fall to a stop string.</summary>

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Threading.Channels;
 using Understory.Decoding;
 using Understory.Decoding.Sequences;
+using Understory.Decoding.Verification;
 using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
@@ -19,7 +20,15 @@ public sealed record PromptRead(int Choice, int CachedTokens) : GenerationEvent(
 /// <param name="LogProbs">Of the tokens in the text, where wanted.</param>
 /// <param name="Timestamp">When, by <see cref="Stopwatch.GetTimestamp"/>.</param>
 public sealed record StepDone(int Choice, string Text, int Tokens, IReadOnlyList<TokenLogProb> LogProbs, StepReport Report, long Timestamp)
-    : GenerationEvent(Choice);
+    : GenerationEvent(Choice)
+{
+    /// <summary>What a decoding step did, where the request asks for it; null for prefill chunks.</summary>
+    public StepSpeculation? Speculation { get; init; }
+}
+
+/// <param name="Number">Of the decoding step, from 1.</param>
+/// <param name="Pieces">The tokens that the step's text is made of.</param>
+public sealed record StepSpeculation(int Number, IReadOnlyList<TokenPiece> Pieces, StepTree Tree);
 
 /// <param name="StopString">The stop string that ended the text; null: something else did.</param>
 public sealed record ChoiceFinished(

@@ -20,6 +20,9 @@ public sealed record GenerationFields(
     bool Stream,
     bool IncludeUsage)
 {
+    /// <summary><c>speculation_events</c>: every chunk of the stream says what its decoding step did.</summary>
+    public bool SpeculationEvents { get; init; }
+
     public const int MostChoices = 128;
     public const int MostStops = 4;
     public const int MostNodes = 64;
@@ -42,7 +45,10 @@ public sealed record GenerationFields(
             ReadSpeculation(fields) ?? speculation,
             fields.Integer("speculation_nodes", 1, MostNodes, $"a whole number from 1 to {MostNodes}"),
             stream,
-            ReadIncludeUsage(fields, stream));
+            ReadIncludeUsage(fields, stream))
+        {
+            SpeculationEvents = ReadSpeculationEvents(fields, stream),
+        };
     }
 
     private static SamplingParams ReadSampling(Fields fields, GenerationDefaults defaults, int vocabulary)
@@ -157,6 +163,14 @@ public sealed record GenerationFields(
         return stream
             ? new Fields(value).Flag("include_usage") ?? false
             : throw ApiException.Invalid("stream_options", "stream_options goes with \"stream\": true only; leave it out or stream.");
+    }
+
+    private static bool ReadSpeculationEvents(Fields fields, bool stream)
+    {
+        bool events = fields.Flag("speculation_events") ?? false;
+        return !events || stream
+            ? events
+            : throw ApiException.Invalid("speculation_events", "speculation_events goes with \"stream\": true only; leave it out or stream.");
     }
 
     /// <summary>Parameters that would change the answer and that this server does not have: silence would be a lie.</summary>

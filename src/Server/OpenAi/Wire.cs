@@ -67,7 +67,10 @@ public sealed record CompletionBody(
     IReadOnlyList<CompletionChoice> Choices,
     Usage? Usage = null,
     ulong? Seed = null,
-    Timings? Timings = null);
+    Timings? Timings = null)
+{
+    public SpeculationBody? Speculation { get; init; }
+}
 
 public sealed record TokenLogProbBody(string Token, float Logprob, IReadOnlyList<int> Bytes);
 
@@ -119,7 +122,10 @@ public sealed record ChatChunk(
     IReadOnlyList<ChatChunkChoice> Choices,
     Usage? Usage = null,
     ulong? Seed = null,
-    Timings? Timings = null);
+    Timings? Timings = null)
+{
+    public SpeculationBody? Speculation { get; init; }
+}
 
 public sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength);
 

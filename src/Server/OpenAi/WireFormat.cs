@@ -33,6 +33,9 @@ public interface IWireFormat
 
     IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs);
 
+    /// <summary>A chunk without text, to carry what a step without text did; null: this stream has no such thing.</summary>
+    StreamEvent? Blank(int choice) => null;
+
     /// <param name="totals">With the last choice of the stream; null before.</param>
     IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals);
 
@@ -58,6 +61,8 @@ public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topL
 
     public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
         [new(Body([new(choice, text, LogProbs(logProbs), null)]))];
+
+    public StreamEvent? Blank(int choice) => new(Body([new(choice, "", null, null)]));
 
     public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals) =>
         [new(Body([new(end.Choice, "", null, end.Reason)], includeUsage ? null : totals))];
@@ -102,6 +107,8 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
 
     public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
         [new(Body([new(choice, new(Content: text), LogProbs(logProbs), null)]))];
+
+    public StreamEvent? Blank(int choice) => new(Body([new(choice, new(), null, null)]));
 
     public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals) =>
         [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage ? null : totals))];

@@ -24,6 +24,7 @@ public sealed class OpenAiNodeTests(DemoServer server)
         JsonNode seen = JsonNode.Parse(output)!;
         Assert.NotEmpty((string)seen["plain"]!);
         Assert.Equal((string)seen["plain"]!, (string)seen["streamed"]!);
+        Assert.Equal((string)seen["plain"]!, (string)seen["events"]!);
         Assert.Equal((string)seen["plainReason"]!, (string)seen["reason"]!);
         Assert.Equal((int)seen["plainUsage"]!, (int)seen["usage"]!);
         Assert.True((int)seen["timings"]! > 0);

@@ -24,6 +24,12 @@ for await (const chunk of await client.chat.completions.create({
   chatStreamed += chunk.choices[0]?.delta?.content ?? "";
 }
 
+// Extensions in the chunks pass through the client untouched.
+let events = "";
+for await (const chunk of await client.completions.create({ ...request, stream: true, speculation_events: true })) {
+  events += chunk.speculation?.tokens.map((token) => token.text).join("") ?? "";
+}
+
 let refusal = null;
 try {
   await client.completions.create({ ...request, max_tokens: -1 });
@@ -41,7 +47,7 @@ for await (const chunk of abandoned) {
 const next = await client.completions.create({ ...request, max_tokens: 1 });
 
 console.log(JSON.stringify({
-  plain: plain.choices[0].text, streamed, reason, plainReason: plain.choices[0].finish_reason,
+  plain: plain.choices[0].text, streamed, events, reason, plainReason: plain.choices[0].finish_reason,
   usage: usage.completion_tokens, plainUsage: plain.usage.completion_tokens, timings: plain.timings.target_passes,
   chat: chat.choices[0].message.content, chatStreamed, refusal, next: next.usage.completion_tokens,
 }));
