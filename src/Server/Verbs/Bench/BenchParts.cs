@@ -34,7 +34,7 @@ internal sealed class BenchParts : IDisposable
             {
                 Loop = loaded.Loop,
                 Target = loaded.Target.Transformer,
-                TargetName = loaded.Target.Name,
+                TargetName = loaded.Served.Id,
                 Draft = loaded.Draft?.Transformer,
                 DraftName = loaded.Draft?.Name ?? "none",
                 Tokenizer = loaded.Target.Tokenizer,
@@ -65,7 +65,7 @@ internal sealed class BenchParts : IDisposable
         {
             Loop = new DecodingLoop(target, loaded.Target.Tokenizer, drafter, loaded.Ngram, decoding),
             Target = target,
-            TargetName = random is null ? loaded.Target.Name : $"{random} (random weights)",
+            TargetName = random is null ? loaded.Served.Id : $"{random} (random weights)",
             Draft = draft,
             DraftName = oracle is null ? loaded.Draft?.Name ?? "none" : $"oracle {string.Join(',', oracle)} at the cost of {loaded.Draft!.Name}",
             Tokenizer = loaded.Target.Tokenizer,

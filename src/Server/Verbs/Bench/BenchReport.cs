@@ -35,6 +35,19 @@ public sealed record ModeResult
     public required IReadOnlyList<StageResult> Stages { get; init; }
 }
 
+/// <summary>One prompt with one mode: the fastest of its runs.</summary>
+/// <param name="Speedup">Relative to <c>off</c> on the same prompt.</param>
+public sealed record PromptModeResult(
+    [property: JsonPropertyName("tok_s")] double TokensPerSecond,
+    [property: JsonPropertyName("speedup")] double Speedup,
+    [property: JsonPropertyName("tokens_per_batch")] double TokensPerBatch,
+    [property: JsonPropertyName("accepted")] IReadOnlyDictionary<string, long> Accepted);
+
+/// <param name="Tokens">SHA-256 of the generated token ids, which all modes share: two reports that agree in it decoded the same text.</param>
+public sealed record PromptResult(
+    [property: JsonPropertyName("tokens_sha256")] string Tokens,
+    [property: JsonPropertyName("modes")] IReadOnlyDictionary<string, PromptModeResult> Modes);
+
 public sealed record StageResult(
     [property: JsonPropertyName("name")] string Name,
     [property: JsonPropertyName("proposed")] long Proposed,
@@ -98,4 +111,8 @@ public sealed record BenchReport
 
     [JsonPropertyName("modes")]
     public required IReadOnlyDictionary<string, ModeResult> Modes { get; init; }
+
+    /// <summary>In the order of the prompts.</summary>
+    [JsonPropertyName("by_prompt")]
+    public IReadOnlyList<PromptResult> ByPrompt { get; init; } = [];
 }

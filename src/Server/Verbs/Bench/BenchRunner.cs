@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
 using Understory.Decoding.Sampling;
@@ -53,9 +55,12 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
     }
 
     private readonly SortedDictionary<SpeculationMode, Tally> _tallies = [];
+    private readonly List<PromptResult> _prompts = [];
 
     /// <summary>All modes gave the same tokens on every prompt so far.</summary>
     public bool Equal { get; private set; } = true;
+
+    public IReadOnlyList<PromptResult> ByPrompt => _prompts;
 
     /// <summary>Modes that the loaded models allow, <c>off</c> first.</summary>
     public IReadOnlyList<SpeculationMode> Modes { get; } =
@@ -87,6 +92,10 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
         {
             Add(mode, best[mode], best[SpeculationMode.Off]);
         }
+
+        _prompts.Add(new PromptResult(
+            Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(expected.AsSpan()))),
+            Modes.ToDictionary(ModeName, mode => OnePrompt(best[mode], best[SpeculationMode.Off]))));
     }
 
     public IReadOnlyDictionary<string, ModeResult> Results() => Modes.ToDictionary(ModeName, mode =>
@@ -127,6 +136,16 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
 
         loop.End(sequence);
         return sequence;
+    }
+
+    private static PromptModeResult OnePrompt(Sequence sequence, Sequence off)
+    {
+        SequenceStatistics s = sequence.Statistics;
+        return new PromptModeResult(
+            sequence.GeneratedTokens / s.PredictedMilliseconds * 1000,
+            off.Statistics.PredictedMilliseconds / s.PredictedMilliseconds,
+            (double)s.CommittedTokens / Math.Max(1, s.TargetPasses),
+            s.Stages.ToDictionary(stage => stage.Name, stage => (long)stage.Accepted));
     }
 
     private void Add(SpeculationMode mode, Sequence sequence, Sequence off)

@@ -14,6 +14,7 @@ public static class BenchVerb
 
     private static readonly Option<string?> JsonFile = new("--json") { Description = "Write the figures to this file.", HelpName = "FILE" };
     private static readonly Option<string?> SvgFile = new("--svg") { Description = "Draw the figures into this file.", HelpName = "FILE" };
+    private static readonly Option<string?> MarkdownFile = new("--markdown") { Description = "Write the figures as Markdown tables; - is stdout.", HelpName = "FILE" };
     private static readonly Option<string?> PromptFile = new("--prompts") { Description = "One JSON object a line with a field prompt; without it 24 code prompts.", HelpName = "FILE.jsonl" };
     private static readonly Option<int> MaxTokens = new("--max-tokens") { Description = "Tokens per answer.", DefaultValueFactory = _ => 128, HelpName = "N" };
     private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", HelpName = "T" };
@@ -29,7 +30,7 @@ public static class BenchVerb
     {
         var verb = new Command("bench", "Measure every speculation mode on the same prompts and check that all give the same text.")
         {
-            JsonFile, SvgFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, Nodes, RandomModel, Oracle,
+            JsonFile, SvgFile, MarkdownFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, Nodes, RandomModel, Oracle,
         };
         verb.SetAction(parsed =>
         {
@@ -48,7 +49,7 @@ public static class BenchVerb
             }
 
             BenchReport report = Run(line.Read(parsed), settings, parsed);
-            BenchTable.Write(AnsiConsole.Console, report);
+            BenchTable.Write(Wide(AnsiConsole.Console), report);
             if (parsed.GetValue(JsonFile) is { } json)
             {
                 File.WriteAllText(json, JsonSerializer.Serialize(report, Pretty) + "\n");
@@ -59,9 +60,30 @@ public static class BenchVerb
                 File.WriteAllText(svg, BenchChart.Draw(report));
             }
 
+            if (parsed.GetValue(MarkdownFile) is "-")
+            {
+                Console.Write(BenchMarkdown.Write(report));
+            }
+            else if (parsed.GetValue(MarkdownFile) is { } markdown)
+            {
+                File.WriteAllText(markdown, BenchMarkdown.Write(report));
+            }
+
             return report.Equal ? CommandLine.Done : CommandLine.Failed;
         });
+        verb.Subcommands.Add(CompareVerb.Create());
         return verb;
+    }
+
+    /// <summary>A file or a pipe has no width, and tables broken for 80 columns cannot be read.</summary>
+    internal static IAnsiConsole Wide(IAnsiConsole console)
+    {
+        if (Console.IsOutputRedirected)
+        {
+            console.Profile.Width = 180;
+        }
+
+        return console;
     }
 
     private static BenchReport Run(ServerOptions options, BenchSettings settings, ParseResult parsed)
@@ -102,6 +124,7 @@ public static class BenchVerb
             PrefillGigaflops = figures.PrefillFlops / 1e9,
             Equal = runner.Equal,
             Modes = runner.Results(),
+            ByPrompt = runner.ByPrompt,
         };
     }
 
