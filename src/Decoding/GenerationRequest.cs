@@ -31,6 +31,9 @@ public sealed record GenerationRequest
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
+    /// <summary>Special tokens that stay in the text, which else leaves them out; null: none.</summary>
+    public IReadOnlySet<int>? KeptSpecials { get; init; }
+
     /// <summary>Goes on past the end-of-sequence token.</summary>
     public bool IgnoreEos { get; init; }
 

@@ -3,9 +3,9 @@ using Understory.Decoding;
 using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
+using Understory.Server.Chat;
 using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
 
 namespace Understory.Server.Tests;
 

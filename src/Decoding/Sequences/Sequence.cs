@@ -29,7 +29,7 @@ public sealed class Sequence
         Entry = entry;
         CachedTokens = PrefilledTokens = cached;
         Limit = limit;
-        _decoder = new StreamDecoder(tokenizer);
+        _decoder = new StreamDecoder(tokenizer, kept: request.KeptSpecials);
         _stops = stops;
         _eos = request.IgnoreEos ? [] : eos;
         Trace = request.ReportTree ? new TokenTrace() : null;

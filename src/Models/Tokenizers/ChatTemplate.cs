@@ -12,11 +12,15 @@ public sealed class ChatTemplate
     private readonly IReadOnlyList<Statement> _body;
     private readonly TimeProvider _time;
 
-    private ChatTemplate(IReadOnlyList<Statement> body, TimeProvider time)
+    private ChatTemplate(string source, IReadOnlyList<Statement> body, TimeProvider time)
     {
+        Source = source;
         _body = body;
         _time = time;
     }
+
+    /// <summary>The template as it was written.</summary>
+    public string Source { get; }
 
     /// <summary>The text of the token that begins a text, to be passed as <c>bos_token</c>; null if unknown.</summary>
     public string? BosToken { get; init; }
@@ -28,7 +32,7 @@ public sealed class ChatTemplate
     /// <param name="time">What <c>strftime_now</c> tells; the system's time if null.</param>
     /// <exception cref="InvalidDataException">The template is broken or uses something unsupported; the message names the line.</exception>
     public static ChatTemplate Parse(string source, TimeProvider? time = null) =>
-        new(new Parser(Lexer.Read(source)).ParseTemplate(), time ?? TimeProvider.System);
+        new(source, new Parser(Lexer.Read(source)).ParseTemplate(), time ?? TimeProvider.System);
 
     /// <summary>
     /// The chat template of a model's folder: <c>chat_template.jinja</c>, <c>chat_template.json</c>, or the field of tokenizer_config.json, which also
@@ -51,7 +55,7 @@ public sealed class ChatTemplate
         try
         {
             ChatTemplate template = Parse(source);
-            return new ChatTemplate(template._body, template._time) { BosToken = config?.BosToken, EosToken = config?.EosToken };
+            return new ChatTemplate(source, template._body, template._time) { BosToken = config?.BosToken, EosToken = config?.EosToken };
         }
         catch (InvalidDataException e)
         {

@@ -5,7 +5,8 @@ namespace Understory.Models.Tokenizers;
 /// <see cref="Tokenizer.Decode"/> of all tokens. Holds back at most 3 bytes. Not for several threads at once.
 /// </summary>
 /// <param name="skipSpecial">Special tokens are left out of the text.</param>
-public sealed class StreamDecoder(Tokenizer tokenizer, bool skipSpecial = true)
+/// <param name="kept">Special tokens that stay in the text all the same; null: none.</param>
+public sealed class StreamDecoder(Tokenizer tokenizer, bool skipSpecial = true, IReadOnlySet<int>? kept = null)
 {
     private readonly TokenDecoder _decoder = tokenizer.Decoder;
     private readonly byte[] _held = new byte[3];
@@ -16,7 +17,7 @@ public sealed class StreamDecoder(Tokenizer tokenizer, bool skipSpecial = true)
     /// <summary>The text that became certain with <paramref name="token"/>; may be empty.</summary>
     public string Push(int token)
     {
-        if ((skipSpecial && tokenizer.IsSpecial(token)) || !tokenizer.Contains(token))
+        if ((skipSpecial && tokenizer.IsSpecial(token) && kept?.Contains(token) != true) || !tokenizer.Contains(token))
         {
             return "";
         }

@@ -1,3 +1,4 @@
+using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 
@@ -19,13 +20,12 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
 
         // 2. Render the conversation, 3. tokenize it.
         GenerationFields fields = request.Generation;
-        int[] prompt = PromptReader.Fit(model, model.Chat.Encode(request.Messages, request.TemplateVariables), "messages");
+        PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation);
 
         // 4. Enqueue, stream, finish.
         var head = new AnswerHead($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
-        var wire = new ChatWireFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, fields.IncludeUsage);
-        var job = new GenerationJob([.. PromptReader.Choices(
-            model, prompt, fields, fields.MaxTokens ?? model.Context, [.. fields.Stop, .. model.Chat.Stops], request.TopLogProbs)]);
+        var wire = new ChatWireFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, fields.IncludeUsage, chat, fields.Choices);
+        GenerationJob job = ChatGeneration.Job(model, chat, fields, request.TopLogProbs);
         await responder.RunAsync(http, job, new int[fields.Choices], wire, fields.Stream);
     }
 }

@@ -6,8 +6,8 @@ using Understory.Models.Architecture;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tokenizers;
+using Understory.Server.Chat;
 using Understory.Server.Hub;
-using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
 

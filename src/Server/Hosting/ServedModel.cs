@@ -1,7 +1,7 @@
 using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
-using Understory.Server.OpenAi;
+using Understory.Server.Chat;
 
 namespace Understory.Server.Hosting;
 

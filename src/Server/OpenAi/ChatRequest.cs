@@ -1,27 +1,47 @@
-using System.Text;
 using System.Text.Json;
 using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
+using Understory.Server.Chat;
 
 namespace Understory.Server.OpenAi;
 
-/// <param name="Role">"system", "user" or "assistant".</param>
-public sealed record ChatTurn(string Role, string Content);
-
 /// <summary>The body of <c>POST /v1/chat/completions</c>, checked.</summary>
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
-/// <param name="TemplateVariables"><c>chat_template_kwargs</c>: further variables for the model's template, such as <c>enable_thinking</c>.</param>
-public sealed record ChatRequest(
-    string? Model, IReadOnlyList<ChatTurn> Messages, int TopLogProbs, IReadOnlyDictionary<string, object?> TemplateVariables, GenerationFields Generation)
+public sealed record ChatRequest(string? Model, Conversation Conversation, int TopLogProbs, GenerationFields Generation)
 {
     /// <exception cref="ApiException">400, naming the field.</exception>
     public static ChatRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation) => new(
         fields.Text("model"),
-        ReadMessages(fields),
+        ReadConversation(fields),
         ReadLogProbs(fields),
-        ReadTemplateVariables(fields),
         GenerationFields.Read(fields, defaults, vocabulary, speculation));
+
+    private static Conversation ReadConversation(Fields fields)
+    {
+        ToolFields tools = ToolFields.Read(fields);
+        string? effort = ReadEffort(fields);
+        return new Conversation
+        {
+            Turns = MessageFields.Read(fields),
+            Tools = tools.Tools,
+            ToolChoice = tools.Choice,
+            ParallelToolCalls = tools.Parallel,
+            Format = FormatFields.Read(fields),
+            Thinking = effort is null ? null : effort != "none",
+            Effort = effort is null or "none" ? null : effort,
+            TemplateVariables = ReadTemplateVariables(fields),
+        };
+    }
+
+    /// <summary>Models whose template can think or not, or asks how much, are told; to others it means nothing.</summary>
+    private static string? ReadEffort(Fields fields)
+    {
+        const string Expected = "one of \"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\"";
+        return !fields.TryGet("reasoning_effort", out JsonElement value) ? null
+            : Fields.Text(value, "reasoning_effort", Expected) is var effort && effort is "none" or "minimal" or "low" or "medium" or "high" or "xhigh" ? effort
+            : throw Fields.Wrong("reasoning_effort", value, Expected);
+    }
 
     private static Dictionary<string, object?> ReadTemplateVariables(Fields fields)
     {
@@ -57,81 +77,5 @@ public sealed record ChatRequest(
         return top is null or 0
             ? -1
             : throw ApiException.Invalid("top_logprobs", "top_logprobs needs \"logprobs\": true beside it.");
-    }
-
-    private static IReadOnlyList<ChatTurn> ReadMessages(Fields fields)
-    {
-        const string Expected = "an array of at least one message such as {\"role\": \"user\", \"content\": \"Hello\"}";
-        if (!fields.TryGet("messages", out JsonElement value))
-        {
-            throw ApiException.Invalid("messages", $"messages is missing; it must be {Expected}.");
-        }
-
-        return value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0
-            ? [.. value.EnumerateArray().Select(ReadMessage)]
-            : throw Fields.Wrong("messages", value, Expected);
-    }
-
-    private static ChatTurn ReadMessage(JsonElement message, int index)
-    {
-        string name = $"messages[{index}]";
-        if (message.ValueKind != JsonValueKind.Object)
-        {
-            throw Fields.Wrong(name, message, "an object with role and content");
-        }
-
-        var fields = new Fields(message);
-        const string Roles = "\"system\", \"developer\", \"user\" or \"assistant\"";
-        if (!fields.TryGet("role", out JsonElement role))
-        {
-            throw ApiException.Invalid($"{name}.role", $"{name}.role is missing; it must be {Roles}.");
-        }
-
-        string who = Fields.Text(role, $"{name}.role", Roles) switch
-        {
-            "system" or "developer" => "system",
-            "user" => "user",
-            "assistant" => "assistant",
-            _ => throw Fields.Wrong($"{name}.role", role, Roles),
-        };
-        if (fields.TryGet("tool_calls", out JsonElement calls) && !(calls.ValueKind == JsonValueKind.Array && calls.GetArrayLength() == 0))
-        {
-            throw ApiException.Invalid($"{name}.tool_calls", "tool_calls are not supported by this server; leave them out.", "unsupported_parameter");
-        }
-
-        return new ChatTurn(who, ReadContent(fields, name));
-    }
-
-    private static string ReadContent(Fields message, string name)
-    {
-        const string Expected = "a string or an array of {\"type\": \"text\", \"text\": …} parts";
-        name += ".content";
-        if (!message.TryGet("content", out JsonElement content))
-        {
-            throw ApiException.Invalid(name, $"{name} is missing; it must be {Expected}.");
-        }
-
-        if (content.ValueKind != JsonValueKind.Array)
-        {
-            return Fields.Text(content, name, Expected);
-        }
-
-        var text = new StringBuilder();
-        foreach (JsonElement part in content.EnumerateArray())
-        {
-            if (part.ValueKind != JsonValueKind.Object || new Fields(part).Text("type") is not { } type)
-            {
-                throw Fields.Wrong(name, part, Expected);
-            }
-
-            if (type != "text")
-            {
-                throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.", "unsupported_parameter");
-            }
-
-            text.Append(new Fields(part).Text("text") ?? throw ApiException.Invalid(name, $"{name} holds a text part without text."));
-        }
-
-        return text.ToString();
     }
 }

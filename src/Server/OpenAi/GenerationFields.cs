@@ -176,26 +176,12 @@ public sealed record GenerationFields(
     /// <summary>Parameters that would change the answer and that this server does not have: silence would be a lie.</summary>
     private static void Refuse(Fields fields)
     {
-        foreach (string name in (ReadOnlySpan<string>)["tools", "functions", "suffix", "audio", "web_search_options", "prediction"])
+        foreach (string name in (ReadOnlySpan<string>)["suffix", "audio", "web_search_options", "prediction"])
         {
             if (fields.TryGet(name, out JsonElement value) && !IsEmpty(value))
             {
                 throw Unsupported(name);
             }
-        }
-
-        foreach (string name in (ReadOnlySpan<string>)["tool_choice", "function_call"])
-        {
-            if (fields.TryGet(name, out JsonElement value) && !(value.ValueKind == JsonValueKind.String && (value.ValueEquals("none") || value.ValueEquals("auto"))))
-            {
-                throw Unsupported(name);
-            }
-        }
-
-        if (fields.TryGet("response_format", out JsonElement format)
-            && !(format.ValueKind == JsonValueKind.Object && new Fields(format).Text("type") is "text"))
-        {
-            throw ApiException.Invalid("response_format", "response_format is not supported beyond {\"type\": \"text\"}; leave it out.", "unsupported_parameter");
         }
 
         if (fields.TryGet("modalities", out JsonElement modalities)

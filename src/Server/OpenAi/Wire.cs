@@ -81,10 +81,21 @@ public sealed record ChatLogProbs(
     IReadOnlyList<ChosenLogProbBody> Content,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Refusal = null);
 
+public sealed record FunctionBody(string? Name, string Arguments);
+
+public sealed record ToolCallBody(string Id, string Type, FunctionBody Function);
+
+/// <param name="Content">Null: nothing but calls of tools.</param>
 public sealed record ChatAnswer(
     string Role,
-    string Content,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Refusal = null);
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Content,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Refusal = null)
+{
+    /// <summary>What the model thought before it answered, as other local servers have it.</summary>
+    public string? ReasoningContent { get; init; }
+
+    public IReadOnlyList<ToolCallBody>? ToolCalls { get; init; }
+}
 
 public sealed record ChatChoice(
     int Index,
@@ -92,7 +103,11 @@ public sealed record ChatChoice(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] ChatLogProbs? Logprobs,
     string FinishReason);
 
-public sealed record ChatDelta(string? Role = null, string? Content = null);
+/// <param name="Id">In the first delta of a call.</param>
+public sealed record ToolCallDelta(int Index, FunctionBody Function, string? Id = null, string? Type = null);
+
+public sealed record ChatDelta(
+    string? Role = null, string? Content = null, string? ReasoningContent = null, IReadOnlyList<ToolCallDelta>? ToolCalls = null);
 
 public sealed record ChatChunkChoice(
     int Index,

@@ -97,41 +97,6 @@ public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topL
         [.. tokens.Select(token => token.TextOffset)]);
 }
 
-/// <summary><c>/v1/chat/completions</c>.</summary>
-/// <param name="includeUsage">As for completions.</param>
-public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage) : IWireFormat
-{
-    private const string ChunkObject = "chat.completion.chunk";
-
-    public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) => [new(Body([new(choice, new("assistant", ""), null, null)]))];
-
-    public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
-        [new(Body([new(choice, new(Content: text), LogProbs(logProbs), null)]))];
-
-    public StreamEvent? Blank(int choice) => new(Body([new(choice, new(), null, null)]));
-
-    public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals) =>
-        [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage ? null : totals))];
-
-    public IEnumerable<StreamEvent> Ending(AnswerTotals totals) =>
-        includeUsage ? [new(Body([], totals)), StreamEvent.Done] : [StreamEvent.Done];
-
-    public IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
-
-    public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => new ChatBody(
-        head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint,
-        [.. choices.Select((choice, i) => new ChatChoice(i, new("assistant", choice.Text.ToString()), LogProbs(choice.LogProbs), choice.End!.Reason))],
-        totals.Usage, head.Seed, totals.Timings);
-
-    private ChatChunk Body(IReadOnlyList<ChatChunkChoice> choices, AnswerTotals? totals = null) => new(
-        head.Id, ChunkObject, head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null ? null : head.Seed, totals?.Timings);
-
-    private ChatLogProbs? LogProbs(IReadOnlyList<TokenLogProb> tokens) => topLogProbs < 0 ? null : new(
-        [.. tokens.Select(token => new ChosenLogProbBody(
-            texts.Text(token.Token), LogProb.Of(token.LogProb), texts.Bytes(token.Token),
-            [.. token.Top.Select(top => new TokenLogProbBody(texts.Text(top.Token), LogProb.Of(top.LogProb), texts.Bytes(top.Token)))]))]);
-}
-
 internal static class LogProb
 {
     /// <summary>A log-probability that JSON can hold: what cannot happen has OpenAI's -9999.</summary>

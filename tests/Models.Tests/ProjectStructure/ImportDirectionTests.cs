@@ -35,13 +35,14 @@ public partial class ImportDirectionTests
         },
         ["Server"] = new()
         {
-            ["OpenAi"] = [],
-            ["Anthropic"] = ["OpenAi"],
+            ["Chat"] = [],
+            ["OpenAi"] = ["Chat"],
+            ["Anthropic"] = ["Chat", "OpenAi"],
             ["Observability"] = [],
             ["Hub"] = [],
-            ["Hosting"] = ["OpenAi", "Hub"],
-            ["Endpoints"] = ["OpenAi", "Anthropic", "Observability", "Hosting"],
-            ["Verbs"] = ["OpenAi", "Observability", "Hub", "Hosting", "Endpoints"],
+            ["Hosting"] = ["Chat", "OpenAi", "Hub"],
+            ["Endpoints"] = ["Chat", "OpenAi", "Anthropic", "Observability", "Hosting"],
+            ["Verbs"] = ["Chat", "OpenAi", "Observability", "Hub", "Hosting", "Endpoints"],
         },
     };
 

@@ -1,0 +1,153 @@
+using System.Text;
+using Understory.Models.Tokenizers;
+
+namespace Understory.Server.Chat;
+
+/// <summary>A conversation ready to be decoded.</summary>
+/// <param name="Prompt">Token ids.</param>
+/// <param name="Stops">Stop strings beside the request's own.</param>
+/// <param name="KeptSpecials">Special tokens that the answer's text must keep, since the parser looks for them; null: none.</param>
+/// <param name="Answer">What the answer may hold; one <see cref="AnswerParser"/> per choice reads it.</param>
+public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, AnswerSyntax Answer);
+
+/// <summary>
+/// How a conversation becomes a prompt: by the model's own template, or, where it has none, as a plain dialogue:
+/// <code>
+/// system text
+///
+/// user: …
+/// assistant: …
+/// user: …
+/// assistant:
+/// </code>
+/// whose answer ends where the model begins to speak for the user. Where the template knows nothing of tools they are told of in the system
+/// text (<see cref="ToolText"/>), so every model can be asked to call them.
+/// </summary>
+/// <param name="template">Null: the model has none.</param>
+/// <param name="problem">Why the model's template cannot be used, where it cannot; chats are then refused.</param>
+/// <param name="syntax">How the model writes calls; null: as its template shows.</param>
+public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, string? problem = null, ToolSyntax? syntax = null)
+{
+    private const string ThinkOpen = "<think>";
+    private const string ThinkClose = "</think>";
+    private static readonly string[] PlainStops = ["\nuser:"];
+
+    private readonly TemplateTraits _traits = template is null ? TemplateTraits.None : new TemplateTraits(template);
+
+    /// <summary>How calls are written and read; null: the template has tools, in a way that is not known here.</summary>
+    public ToolSyntax? Syntax { get; } = syntax ?? (template is null ? ToolSyntax.Hermes : ToolSyntax.Of(template.Source));
+
+    /// <summary>For people: which way it is.</summary>
+    public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
+
+    /// <exception cref="ChatException">The template refuses this conversation, or cannot be used.</exception>
+    public PreparedChat Prepare(Conversation conversation)
+    {
+        if (problem is not null)
+        {
+            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.", "chat_template_unsupported");
+        }
+
+        IReadOnlyList<Tool> tools = conversation.CallableTools;
+        ToolSyntax? calls = tools.Count == 0 ? null : SyntaxFor(conversation);
+        string prompt = template is null ? Plain(Written(conversation, tools)) : Render(template, conversation, tools);
+        string end = prompt.TrimEnd();
+        bool thinking = template is not null && end.EndsWith(ThinkOpen, StringComparison.Ordinal);
+        bool thinks = thinking || (_traits.Thinks && !end.EndsWith(ThinkClose, StringComparison.Ordinal));
+        HashSet<string> names = [.. tools.Select(tool => tool.Name)];
+
+        // A template writes the tokens that begin a text itself.
+        return new PreparedChat(
+            tokenizer.Encode(prompt, addSpecialTokens: template is null),
+            [.. template is null ? PlainStops : [], .. calls?.Close is { } close && !conversation.ParallelToolCalls ? [close] : Array.Empty<string>()],
+            Kept([.. calls?.Specials ?? [], .. thinks ? [ThinkOpen, ThinkClose] : Array.Empty<string>()]),
+            new AnswerSyntax(calls, names.Contains, conversation.ParallelToolCalls, NewId, thinks, thinking));
+    }
+
+    /// <summary>The dialogue as plain text.</summary>
+    private static string Plain(IReadOnlyList<ChatTurn> turns)
+    {
+        var text = new StringBuilder();
+        foreach (ChatTurn turn in turns)
+        {
+            text.Append(turn.Role == "system" ? $"{turn.Content}\n\n" : $"{turn.Role}: {turn.Content}\n");
+        }
+
+        return text.Append("assistant:").ToString();
+    }
+
+    private ToolSyntax SyntaxFor(Conversation conversation) => Syntax ?? (_traits.ShowsTools
+        ? throw new ChatException(
+            "tools",
+            $"This model's chat template writes calls of tools in a way that this server does not read; leave tools out, or start the server with --tool-format ({string.Join(", ", ToolSyntax.All.Select(way => way.Name))}).",
+            "unsupported_parameter")
+        : ToolSyntax.Hermes);
+
+    /// <summary>The turns with all tools as text.</summary>
+    private IReadOnlyList<ChatTurn> Written(Conversation conversation, IReadOnlyList<Tool> tools) =>
+        ToolText.Write(conversation.Turns, tools, Syntax ?? ToolSyntax.Hermes);
+
+    private string Render(ChatTemplate template, Conversation conversation, IReadOnlyList<Tool> tools)
+    {
+        // The template must know all that the conversation needs, else all of it is written out: the model sees one way only.
+        bool native = (tools.Count == 0 || _traits.ShowsTools)
+            && (_traits.ShowsCalls || conversation.Turns.All(turn => turn.Role != "tool" && turn.ToolCalls.Count == 0));
+        IReadOnlyList<ChatTurn> turns = native ? conversation.Turns : Written(conversation, tools);
+        var variables = new Dictionary<string, object?>();
+        if (conversation.Thinking is { } thinking)
+        {
+            // The names that templates of today have for it.
+            variables["enable_thinking"] = thinking;
+            variables["thinking"] = thinking;
+        }
+
+        if (conversation.Effort is { } effort)
+        {
+            variables["reasoning_effort"] = effort;
+        }
+
+        foreach ((string name, object? value) in conversation.TemplateVariables)
+        {
+            variables[name] = value;
+        }
+
+        variables["messages"] = TemplateValues.Messages(turns, _traits.ArgumentsAsText, Syntax == ToolSyntax.Mistral);
+        if (native && tools.Count > 0)
+        {
+            variables["tools"] = TemplateValues.Tools(tools);
+        }
+
+        variables["add_generation_prompt"] = true;
+        variables["bos_token"] = template.BosToken ?? Text(tokenizer.BosId);
+        variables["eos_token"] = template.EosToken ?? Text(tokenizer.EosId);
+        try
+        {
+            return template.Render(variables);
+        }
+        catch (ChatTemplateException e)
+        {
+            throw new ChatException("messages", $"The model's chat template refuses these messages: {e.Message}");
+        }
+    }
+
+    private HashSet<int>? Kept(IReadOnlyList<string> texts)
+    {
+        var kept = new HashSet<int>();
+        foreach (string text in texts)
+        {
+            if (tokenizer.TryGetId(text, out int id) && tokenizer.IsSpecial(id))
+            {
+                kept.Add(id);
+            }
+        }
+
+        return kept.Count > 0 ? kept : null;
+    }
+
+    /// <summary>Mistral's templates insist on nine letters and digits.</summary>
+    private string NewId() => Syntax == ToolSyntax.Mistral
+        ? Guid.NewGuid().ToString("N")[..TemplateValues.MistralIdLength]
+        : $"call_{Guid.NewGuid():N}";
+
+    private string Text(int? token) => token is { } id ? tokenizer.TokenText(id) : "";
+}

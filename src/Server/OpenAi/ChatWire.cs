@@ -1,0 +1,67 @@
+using Understory.Decoding.Sequences;
+using Understory.Server.Chat;
+
+namespace Understory.Server.OpenAi;
+
+/// <summary>A whole answer of a chat.</summary>
+/// <param name="End">Its reason may also be "tool_calls".</param>
+public sealed record ChatResult(ParsedAnswer Answer, IReadOnlyList<TokenLogProb> LogProbs, ChoiceEnd End);
+
+/// <summary>What the wire formats of all chat APIs share: the text of each choice is parted into reasoning, text and calls of tools.</summary>
+/// <param name="choices">How many choices there are.</param>
+public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
+{
+    /// <summary>How a choice ends that called tools.</summary>
+    public const string ToolCallsReason = "tool_calls";
+
+    private readonly AnswerParser[] _parsers = [.. Enumerable.Range(0, choices).Select(_ => new AnswerParser(chat.Answer))];
+
+    public abstract IEnumerable<StreamEvent> Opening(int choice, int cachedTokens);
+
+    public abstract IEnumerable<StreamEvent> Ending(AnswerTotals totals);
+
+    public abstract IEnumerable<StreamEvent> Failed(ApiException error);
+
+    public virtual StreamEvent? KeepAlive => null;
+
+    public virtual StreamEvent? Blank(int choice) => null;
+
+    public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs)
+    {
+        IReadOnlyList<AnswerPart> parts = _parsers[choice].Push(text);
+        return parts.Count > 0 || logProbs.Count > 0 ? Parts(choice, parts, logProbs) : [];
+    }
+
+    public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals)
+    {
+        AnswerParser parser = _parsers[end.Choice];
+        IReadOnlyList<AnswerPart> rest = parser.Finish();
+        return (rest.Count > 0 ? Parts(end.Choice, rest, []) : []).Concat(Closed(End(end, parser.Answer), parser.Answer, totals));
+    }
+
+    public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => Whole(
+        [.. choices.Select((choice, i) =>
+        {
+            AnswerParser parser = _parsers[i];
+            parser.Push(choice.Text.ToString());
+            parser.Finish();
+            return new ChatResult(parser.Answer, choice.LogProbs, End(choice.End!, parser.Answer));
+        })],
+        totals);
+
+    /// <summary>What a step gave: perhaps nothing that can be shown yet, or only log-probabilities.</summary>
+    protected abstract IEnumerable<StreamEvent> Parts(int choice, IReadOnlyList<AnswerPart> parts, IReadOnlyList<TokenLogProb> logProbs);
+
+    /// <param name="end">Its reason may also be <see cref="ToolCallsReason"/>.</param>
+    /// <param name="answer">All that was given before.</param>
+    protected abstract IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals);
+
+    protected abstract object Whole(IReadOnlyList<ChatResult> answers, AnswerTotals totals);
+
+    /// <summary>Our own stop strings are nobody's business.</summary>
+    private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with
+    {
+        Reason = end.Reason == "stop" && answer.ToolCalls.Count > 0 ? ToolCallsReason : end.Reason,
+        StopString = end.StopString is { } stop && chat.Stops.Contains(stop) ? null : end.StopString,
+    };
+}

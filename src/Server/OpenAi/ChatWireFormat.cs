@@ -1,0 +1,59 @@
+using Understory.Decoding.Sequences;
+using Understory.Server.Chat;
+
+namespace Understory.Server.OpenAi;
+
+/// <summary><c>/v1/chat/completions</c>.</summary>
+/// <param name="includeUsage">As for completions.</param>
+public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat, int choices)
+    : ChatWire(chat, choices)
+{
+    private const string ChunkObject = "chat.completion.chunk";
+
+    public override IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) => [Delta(choice, new("assistant", ""))];
+
+    public override StreamEvent? Blank(int choice) => Delta(choice, new());
+
+    public override IEnumerable<StreamEvent> Ending(AnswerTotals totals) =>
+        includeUsage ? [new(Body([], totals)), StreamEvent.Done] : [StreamEvent.Done];
+
+    public override IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
+
+    /// <summary>The log-probabilities of a step go with its first part, whatever that is.</summary>
+    protected override IEnumerable<StreamEvent> Parts(int choice, IReadOnlyList<AnswerPart> parts, IReadOnlyList<TokenLogProb> logProbs) =>
+        parts.Count == 0 ? [Delta(choice, new(Content: ""), logProbs)] : parts.Select((part, i) => Delta(choice, Of(part), i == 0 ? logProbs : []));
+
+    protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
+        [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage ? null : totals))];
+
+    protected override object Whole(IReadOnlyList<ChatResult> answers, AnswerTotals totals) => new ChatBody(
+        head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint,
+        [.. answers.Select((choice, i) => new ChatChoice(i, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason))],
+        totals.Usage, head.Seed, totals.Timings);
+
+    private static ChatAnswer Message(ParsedAnswer answer) => new("assistant", answer.Text.Length == 0 && answer.ToolCalls.Count > 0 ? null : answer.Text)
+    {
+        ReasoningContent = answer.Reasoning,
+        ToolCalls = answer.ToolCalls.Count == 0 ? null : [.. answer.ToolCalls.Select(call => new ToolCallBody(call.Id, "function", new(call.Name, call.Arguments)))],
+    };
+
+    private static ChatDelta Of(AnswerPart part) => part switch
+    {
+        TextPart text => new(Content: text.Text),
+        ReasoningPart reasoning => new(ReasoningContent: reasoning.Text),
+        ToolCallBegun begun => new(ToolCalls: [new(begun.Index, new(begun.Name, ""), begun.Id, "function")]),
+        ToolCallArguments arguments => new(ToolCalls: [new(arguments.Index, new(null, arguments.Text))]),
+        _ => throw new InvalidOperationException($"A part of an answer of the kind {part.GetType().Name}."),
+    };
+
+    private StreamEvent Delta(int choice, ChatDelta delta, IReadOnlyList<TokenLogProb>? logProbs = null) =>
+        new(Body([new(choice, delta, logProbs is null ? null : LogProbs(logProbs), null)]));
+
+    private ChatChunk Body(IReadOnlyList<ChatChunkChoice> choices, AnswerTotals? totals = null) => new(
+        head.Id, ChunkObject, head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null ? null : head.Seed, totals?.Timings);
+
+    private ChatLogProbs? LogProbs(IReadOnlyList<TokenLogProb> tokens) => topLogProbs < 0 ? null : new(
+        [.. tokens.Select(token => new ChosenLogProbBody(
+            texts.Text(token.Token), LogProb.Of(token.LogProb), texts.Bytes(token.Token),
+            [.. token.Top.Select(top => new TokenLogProbBody(texts.Text(top.Token), LogProb.Of(top.LogProb), texts.Bytes(top.Token)))]))]);
+}
