@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Understory.Decoding;
 using Understory.Decoding.Sampling;
 using Understory.Server.Endpoints;
@@ -44,29 +43,26 @@ public static class CompleteVerb
 
     private static async Task<int> RunAsync(ServerOptions options, string prompt, int maxTokens, string[] stop, SamplingParams sampling)
     {
-        var queue = new RequestQueue(places: 0);
-        var decoding = new DecodingService(queue, new ModelLoading(options).Load, Microsoft.Extensions.Logging.Abstractions.NullLogger<DecodingService>.Instance);
-        decoding.Start();
-        ServedModel model = await decoding.Ready;
+        await using TerminalModel model = await TerminalModel.LoadAsync(options);
+        ServedModel served = model.Served;
         try
         {
-            sampling.Validate(model.Vocabulary);
-            int[] tokens = PromptReader.Fit(model, model.Tokenizer.Encode(prompt), "prompt");
-            var job = new GenerationJob([new GenerationRequest
-            {
-                Prompt = tokens,
-                Sampling = sampling,
-                MaxTokens = Math.Clamp(maxTokens, 0, model.Context - tokens.Length),
-                Stop = stop,
-                Speculation = options.Speculation,
-            }]);
-            using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal =>
-            {
-                signal.Cancel = true;
-                job.End();
-            });
-            queue.Enqueue(job);
-            await WriteAsync(job);
+            sampling.Validate(served.Vocabulary);
+            int[] tokens = PromptReader.Fit(served, served.Tokenizer.Encode(prompt), "prompt");
+            using var writer = new StageWriter();
+            ChoiceFinished? end = await model.AnswerAsync(
+                new GenerationRequest
+                {
+                    Prompt = tokens,
+                    Sampling = sampling,
+                    MaxTokens = Math.Clamp(maxTokens, 0, served.Context - tokens.Length),
+                    Stop = stop,
+                    Speculation = options.Speculation,
+                    ReportTree = writer.Coloured,
+                },
+                writer.Write);
+            writer.WriteLine();
+            Console.Error.WriteLine(end is null ? "stopped" : Figures(end));
             return CommandLine.Done;
         }
         catch (IOException)
@@ -78,32 +74,14 @@ public static class CompleteVerb
         {
             throw new UsageException(e.Message);
         }
-        finally
-        {
-            queue.Interrupt();
-            await queue.DrainAsync();
-            decoding.Join(TimeSpan.FromSeconds(5));
-        }
     }
 
-    private static async Task WriteAsync(GenerationJob job)
+    /// <summary>How fast an answer came, and what speculation gave.</summary>
+    internal static string Figures(ChoiceFinished end)
     {
-        using Stream output = Console.OpenStandardOutput();
-        await using var text = new StreamWriter(output) { AutoFlush = true };
-        await foreach (GenerationEvent item in job.Events.ReadAllAsync())
-        {
-            if (item is StepDone step)
-            {
-                await text.WriteAsync(step.Text);
-            }
-            else if (item is ChoiceFinished { Statistics: var statistics } finished)
-            {
-                await text.WriteLineAsync();
-                double seconds = statistics.PredictedMilliseconds / 1000;
-                Console.Error.WriteLine(
-                    $"{finished.GeneratedTokens} tokens, {(seconds > 0 ? finished.GeneratedTokens / seconds : 0):F0} tok/s, "
-                    + $"{(statistics.TargetPasses > 0 ? (double)finished.GeneratedTokens / statistics.TargetPasses : 0):F2} tokens a batch, prompt {finished.PromptTokens} in {statistics.PromptMilliseconds:F0} ms");
-            }
-        }
+        double seconds = end.Statistics.PredictedMilliseconds / 1000;
+        return $"{end.GeneratedTokens} tokens, {(seconds > 0 ? end.GeneratedTokens / seconds : 0):F0} tok/s, "
+            + $"{(end.Statistics.TargetPasses > 0 ? (double)end.GeneratedTokens / end.Statistics.TargetPasses : 0):F2} tokens a batch, "
+            + $"prompt {end.PromptTokens}{(end.CachedTokens > 0 ? $" ({end.CachedTokens} cached)" : "")} in {end.Statistics.PromptMilliseconds:F0} ms";
     }
 }
