@@ -10,6 +10,11 @@ public static class Answer
     /// <summary>Bytes of a refused body that are still read, so that the client sees the answer instead of a broken connection.</summary>
     private const long MostDiscarded = 256L << 20;
 
+    /// <summary>Bytes of bodies that all requests together may hold while they are read.</summary>
+    private const long MostAtOnce = 256L << 20;
+
+    private static long s_reading;
+
     public static async Task JsonAsync(HttpContext http, object body)
     {
         var bytes = new ArrayBufferWriter<byte>(1024);
@@ -20,7 +25,9 @@ public static class Answer
     }
 
     /// <summary>The whole body of a JSON request.</summary>
-    /// <exception cref="ApiException">415: declared as something else. 413: longer than <paramref name="limit"/> bytes.</exception>
+    /// <exception cref="ApiException">
+    /// 415: declared as something else. 413: longer than <paramref name="limit"/> bytes. 400: its framing is broken. 503: too many bodies arrive at once.
+    /// </exception>
     public static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpContext http, long limit)
     {
         HttpRequest request = http.Request;
@@ -34,16 +41,36 @@ public static class Answer
             throw TooLarge(limit);
         }
 
-        var body = new MemoryStream((int)Math.Min(request.ContentLength ?? 0, limit));
+        // What is declared is not believed: memory is taken for bytes that have come.
+        var body = new MemoryStream();
         byte[] buffer = new byte[16384];
         long total = 0;
-        for (int read; (read = await request.Body.ReadAsync(buffer, http.RequestAborted)) > 0 && total <= MostDiscarded;)
+        long counted = 0;
+        try
         {
-            total += read;
-            if (total <= limit)
+            for (int read; (read = await request.Body.ReadAsync(buffer, http.RequestAborted)) > 0 && total <= MostDiscarded;)
             {
-                body.Write(buffer, 0, read);
+                total += read;
+                if (total <= limit)
+                {
+                    counted += read;
+                    if (Interlocked.Add(ref s_reading, read) > MostAtOnce)
+                    {
+                        throw ApiException.Unavailable("Too many large requests arrive at once; try again later.", "overloaded");
+                    }
+
+                    body.Write(buffer, 0, read);
+                }
             }
+        }
+        catch (IOException e) when (e is not BadHttpRequestException && !http.RequestAborted.IsCancellationRequested)
+        {
+            // What Kestrel says of a chunk whose size is no number that exists.
+            throw new ApiException(400, $"The body cannot be read: {e.Message}");
+        }
+        finally
+        {
+            Interlocked.Add(ref s_reading, -counted);
         }
 
         return total <= limit ? body.GetBuffer().AsMemory(0, (int)body.Length) : throw TooLarge(limit);

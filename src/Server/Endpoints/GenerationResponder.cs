@@ -21,6 +21,12 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
             : null;
         try
         {
+            if (stream)
+            {
+                // Log-probabilities make events an order of magnitude larger.
+                job.Bound(options.Connections.MostUnread / (job.Choices[0].TopLogProbs < 0 ? 1 : 8), http.Abort);
+            }
+
             queue.Enqueue(job);
             await (stream
                 ? StreamAsync(http, job, progress, wire)
@@ -49,7 +55,19 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
     {
         var stream = new EventStream(http.Response);
         var speculation = new SpeculationEvents(wire, new TokenTexts(decoding.Model.Tokenizer));
-        using var silence = new Timer(_ => job.Send(new StillWorking()), null, options.KeepAlive, options.KeepAlive);
+        using var silence = new Timer(
+            _ =>
+            {
+                if (stream.Blocked(options.Connections.StallTime))
+                {
+                    http.Abort();
+                }
+
+                job.Send(new StillWorking());
+            },
+            null,
+            options.KeepAlive,
+            options.KeepAlive);
         try
         {
             await foreach (GenerationEvent item in job.Events.ReadAllAsync(http.RequestAborted))

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Serilog.Extensions.Logging;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
@@ -30,9 +31,9 @@ public sealed class ServerApp : IAsyncDisposable
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            // Bodies are measured where they are read, so that the client of one too large still gets its answer.
-            kestrel.Limits.MaxRequestBodySize = null;
-            kestrel.Listen(options.Address, options.Port);
+            options.Connections.Apply(kestrel.Limits);
+            // Without TLS there is nothing but HTTP/1.1 to be had.
+            kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http1);
         });
         builder.Services.AddRoutingCore();
         builder.Services.AddLogging();
@@ -121,6 +122,7 @@ public sealed class ServerApp : IAsyncDisposable
     {
         var pipeline = new RequestPipeline(_metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
         _app.Use(pipeline.InvokeAsync);
+        _app.Use(_options.Connections.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
 
         var responder = new GenerationResponder(Decoding, Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());

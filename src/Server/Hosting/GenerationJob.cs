@@ -44,9 +44,10 @@ public sealed record StillWorking() : GenerationEvent(0);
 /// </summary>
 public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
 {
-    private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>(
-        new UnboundedChannelOptions { SingleReader = true });
-
+    // Of the kind that can be counted.
+    private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
+    private Action? _giveUp;
+    private int _mostUnread = int.MaxValue;
     private long _startedAt;
     private bool _ended;
 
@@ -68,7 +69,25 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
     /// <summary>The decoding thread takes it up.</summary>
     public void Start() => Volatile.Write(ref _startedAt, Stopwatch.GetTimestamp());
 
-    public void Send(GenerationEvent item) => _events.Writer.TryWrite(item);
+    public void Send(GenerationEvent item)
+    {
+        _events.Writer.TryWrite(item);
+        if (_events.Reader.Count > Volatile.Read(ref _mostUnread) && Interlocked.Exchange(ref _giveUp, null) is { } giveUp)
+        {
+            End(new OperationCanceledException("The client does not read."));
+            ThreadPool.UnsafeQueueUserWorkItem(static act => act(), giveUp, preferLocal: false);
+        }
+    }
+
+    /// <summary>
+    /// The decoding thread does not wait for a client that reads slowly: its events wait in memory. Beyond <paramref name="mostUnread"/> the job
+    /// ends, and <paramref name="giveUp"/> is called on another thread.
+    /// </summary>
+    public void Bound(int mostUnread, Action giveUp)
+    {
+        _giveUp = giveUp;
+        Volatile.Write(ref _mostUnread, mostUnread);
+    }
 
     /// <summary>Ends the job; events already sent can still be read.</summary>
     /// <param name="error">Why, if it did not finish: an <see cref="ApiException"/> is told to the client.</param>

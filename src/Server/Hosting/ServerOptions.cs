@@ -63,6 +63,8 @@ public sealed record ServerOptions
     /// <summary>Longest request body, in bytes.</summary>
     public long MaxBody { get; init; } = 8 << 20;
 
+    public ConnectionLimits Connections { get; init; } = new();
+
     /// <summary>The address that <see cref="Host"/> stands for.</summary>
     public IPAddress Address => Host switch
     {

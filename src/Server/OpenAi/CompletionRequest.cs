@@ -13,6 +13,7 @@ public sealed record CompletionRequest(
     string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, GenerationFields Generation)
 {
     private const int MostPrompts = 128;
+    private const int MostAnswers = 1024;
     private const int MostAlternatives = 20;
 
     /// <exception cref="ApiException">400, naming the field.</exception>
@@ -24,6 +25,11 @@ public sealed record CompletionRequest(
             fields.Flag("echo") ?? false,
             ReadLogProbs(fields),
             GenerationFields.Read(fields, defaults, vocabulary, speculation));
+        if (request.Prompts.Count * request.Generation.Choices > MostAnswers)
+        {
+            throw ApiException.Invalid("n", $"n ({request.Generation.Choices}) answers to each of {request.Prompts.Count} prompts are more than the {MostAnswers} that one request may have; send several.");
+        }
+
         if (request.Echo && request.TopLogProbs >= 0)
         {
             throw ApiException.Invalid("echo", "echo together with logprobs is not supported: prompts are not scored; leave one of them out.", "unsupported_parameter");

@@ -14,11 +14,15 @@ public sealed class EventStream(HttpResponse response)
 {
     private PipeWriter? _body;
     private long _lastSent = Stopwatch.GetTimestamp();
+    private long _blockedSince;
 
     public bool Started => _body is not null;
 
     /// <summary>Nothing was sent for about as long as <paramref name="span"/>.</summary>
     public bool Quiet(TimeSpan span) => Stopwatch.GetElapsedTime(_lastSent) > 0.9 * span;
+
+    /// <summary>The client has taken nothing for longer than <paramref name="span"/>, although something waits for it. For any thread.</summary>
+    public bool Blocked(TimeSpan span) => Volatile.Read(ref _blockedSince) is var since and > 0 && Stopwatch.GetElapsedTime(since) > span;
 
     /// <summary>Sends events, all of them in one write.</summary>
     public Task SendAsync(IEnumerable<StreamEvent> events)
@@ -77,7 +81,9 @@ public sealed class EventStream(HttpResponse response)
     private async Task FlushAsync(PipeWriter output)
     {
         _lastSent = Stopwatch.GetTimestamp();
+        Volatile.Write(ref _blockedSince, _lastSent);
         await output.FlushAsync();
+        Volatile.Write(ref _blockedSince, 0);
     }
 
     private PipeWriter Open()
