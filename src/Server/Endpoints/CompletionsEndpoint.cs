@@ -26,19 +26,21 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         var choices = new List<GenerationRequest>();
         var echoes = new List<string>();
         var promptOfChoice = new List<int>();
+        int scored = request.Candidates > fields.Choices ? Math.Max(0, request.TopLogProbs) : request.TopLogProbs;
         for (int i = 0; i < request.Prompts.Count; i++)
         {
             Prompt prompt = request.Prompts[i];
             int[] tokens = PromptReader.Fit(model, prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!), "prompt");
-            choices.AddRange(PromptReader.Choices(model, tokens, fields, fields.MaxTokens ?? DefaultMaxTokens, fields.Stop, request.TopLogProbs));
+            choices.AddRange(PromptReader.Choices(
+                model, tokens, fields with { Choices = request.Candidates }, fields.MaxTokens ?? DefaultMaxTokens, fields.Stop, scored));
             string echo = !request.Echo ? "" : prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens!);
-            echoes.AddRange(Enumerable.Repeat(echo, fields.Choices));
-            promptOfChoice.AddRange(Enumerable.Repeat(i, fields.Choices));
+            echoes.AddRange(Enumerable.Repeat(echo, request.Candidates));
+            promptOfChoice.AddRange(Enumerable.Repeat(i, request.Candidates));
         }
 
         // 3. Enqueue, stream, finish.
         var head = new AnswerHead($"cmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
-        var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.IncludeUsage);
+        var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.Choices, request.Candidates, fields.IncludeUsage);
         await responder.RunAsync(http, new GenerationJob(choices), promptOfChoice, wire, fields.Stream);
     }
 }

@@ -9,7 +9,7 @@ namespace Understory.Server.Endpoints;
 /// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one count
 /// in the metrics.
 /// </summary>
-public sealed class RequestPipeline(ServerMetrics metrics, ILogger<RequestPipeline> log)
+public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILogger<RequestPipeline> log)
 {
     private const int ClientWentAway = 499;
 
@@ -20,7 +20,12 @@ public sealed class RequestPipeline(ServerMetrics metrics, ILogger<RequestPipeli
         try
         {
             await next(http);
-            if (http.Response.StatusCode >= 400 && !http.Response.HasStarted)
+            if (http.Response is { StatusCode: StatusCodes.Status405MethodNotAllowed, HasStarted: false } && HttpMethods.IsOptions(http.Request.Method))
+            {
+                // Routing has already said in Allow what the path answers to.
+                http.Response.StatusCode = StatusCodes.Status204NoContent;
+            }
+            else if (http.Response.StatusCode >= 400 && !http.Response.HasStarted)
             {
                 await WriteErrorAsync(http, Unrouted(http));
             }
@@ -68,9 +73,9 @@ public sealed class RequestPipeline(ServerMetrics metrics, ILogger<RequestPipeli
     }
 
     /// <summary>The error for a status that routing has set: no such path, or not with this method.</summary>
-    private static ApiException Unrouted(HttpContext http) => http.Response.StatusCode switch
+    private ApiException Unrouted(HttpContext http) => http.Response.StatusCode switch
     {
-        404 => new(404, $"There is no {http.Request.Method} {http.Request.Path}. See /v1/models, /v1/completions, /v1/chat/completions, /tokenize, /detokenize, /health, /metrics."),
+        404 => new(404, $"There is no {http.Request.Method} {http.Request.Path}. See {string.Join(", ", routes.Paths)}."),
         405 => new(405, $"{http.Request.Path} does not answer {http.Request.Method}; use {http.Response.Headers.Allow}."),
         var status => new(status, $"The request was refused with status {status}."),
     };

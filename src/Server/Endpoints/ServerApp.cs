@@ -120,7 +120,8 @@ public sealed class ServerApp : IAsyncDisposable
 
     private void Map()
     {
-        var pipeline = new RequestPipeline(_metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
+        var routes = new ApiRoutes(_app);
+        var pipeline = new RequestPipeline(routes, _metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
         _app.Use(pipeline.InvokeAsync);
         _app.Use(_options.Connections.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
@@ -129,14 +130,14 @@ public sealed class ServerApp : IAsyncDisposable
         var completions = new CompletionsEndpoint(Decoding, responder, _options);
         var chat = new ChatEndpoint(Decoding, responder, _options);
         var small = new SmallEndpoints(Decoding, Queue, _exposition, _options);
-        _app.MapPost("/v1/completions", completions.InvokeAsync);
-        _app.MapPost("/v1/chat/completions", chat.InvokeAsync);
-        _app.MapGet("/v1/models", small.ListModelsAsync);
-        _app.MapGet("/v1/models/{**name}", small.ShowModelAsync);
-        _app.MapPost("/tokenize", small.TokenizeAsync);
-        _app.MapPost("/detokenize", small.DetokenizeAsync);
-        _app.MapMethods("/health", [HttpMethods.Get, HttpMethods.Head], small.HealthAsync);
-        _app.MapGet("/metrics", small.MetricsAsync);
+        routes.Map(Operations.Completions, completions.InvokeAsync);
+        routes.Map(Operations.Chat, chat.InvokeAsync);
+        routes.Map(Operations.ListModels, small.ListModelsAsync);
+        routes.Map(Operations.ShowModel, small.ShowModelAsync);
+        routes.Map(Operations.Tokenize, small.TokenizeAsync);
+        routes.Map(Operations.Detokenize, small.DetokenizeAsync);
+        routes.Map(Operations.Health, small.HealthAsync);
+        routes.Map(Operations.Metrics, small.MetricsAsync);
     }
 
     private sealed class NoLifetime : IHostLifetime

@@ -11,11 +11,15 @@ namespace Understory.Server.OpenAi;
 public sealed record ChatRequest(string? Model, Conversation Conversation, int TopLogProbs, GenerationFields Generation)
 {
     /// <exception cref="ApiException">400, naming the field.</exception>
-    public static ChatRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation) => new(
-        fields.Text("model"),
-        ReadConversation(fields),
-        ReadLogProbs(fields),
-        GenerationFields.Read(fields, defaults, vocabulary, speculation));
+    public static ChatRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
+    {
+        RequestParameters.Refuse(fields, RequestParameters.Chat);
+        return new ChatRequest(
+            fields.Text("model"),
+            ReadConversation(fields),
+            ReadLogProbs(fields),
+            GenerationFields.Read(fields, defaults, vocabulary, speculation));
+    }
 
     private static Conversation ReadConversation(Fields fields)
     {

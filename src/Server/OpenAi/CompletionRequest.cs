@@ -8,26 +8,31 @@ namespace Understory.Server.OpenAi;
 public readonly record struct Prompt(string? Text, int[]? Tokens);
 
 /// <summary>The body of <c>POST /v1/completions</c>, checked.</summary>
-/// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 5.</param>
+/// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
+/// <param name="Candidates"><c>best_of</c>, at least <c>n</c>: so many are generated per prompt, of which the best <c>n</c> are answered.</param>
 public sealed record CompletionRequest(
-    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, GenerationFields Generation)
+    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, GenerationFields Generation)
 {
-    private const int MostPrompts = 128;
+    internal const int MostPrompts = 128;
+    internal const int MostAlternatives = 20;
     private const int MostAnswers = 1024;
-    private const int MostAlternatives = 20;
 
     /// <exception cref="ApiException">400, naming the field.</exception>
     public static CompletionRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
     {
+        RequestParameters.Refuse(fields, RequestParameters.Completions);
+        GenerationFields generation = GenerationFields.Read(fields, defaults, vocabulary, speculation);
         var request = new CompletionRequest(
             fields.Text("model"),
             ReadPrompts(fields, vocabulary),
             fields.Flag("echo") ?? false,
             ReadLogProbs(fields),
-            GenerationFields.Read(fields, defaults, vocabulary, speculation));
-        if (request.Prompts.Count * request.Generation.Choices > MostAnswers)
+            ReadCandidates(fields, generation),
+            generation);
+        if (request.Prompts.Count * request.Candidates > MostAnswers)
         {
-            throw ApiException.Invalid("n", $"n ({request.Generation.Choices}) answers to each of {request.Prompts.Count} prompts are more than the {MostAnswers} that one request may have; send several.");
+            string name = request.Candidates > generation.Choices ? "best_of" : "n";
+            throw ApiException.Invalid(name, $"{name} ({request.Candidates}) answers to each of {request.Prompts.Count} prompts are more than the {MostAnswers} that one request may have; send several.");
         }
 
         if (request.Echo && request.TopLogProbs >= 0)
@@ -36,6 +41,24 @@ public sealed record CompletionRequest(
         }
 
         return request;
+    }
+
+    private static int ReadCandidates(Fields fields, GenerationFields generation)
+    {
+        const string Name = "best_of";
+        if (fields.Integer(Name, 1, GenerationFields.MostChoices, $"a whole number from 1 to {GenerationFields.MostChoices}") is not { } candidates)
+        {
+            return generation.Choices;
+        }
+
+        if (candidates < generation.Choices)
+        {
+            throw ApiException.Invalid(Name, $"best_of is {candidates}, but n is {generation.Choices}; best_of must be at least n, or be left out.");
+        }
+
+        return candidates == generation.Choices || !generation.Stream
+            ? candidates
+            : throw ApiException.Invalid(Name, $"best_of {candidates} cannot be streamed: which answers are the best is known at the end; leave \"stream\" or best_of out.");
     }
 
     private static int ReadLogProbs(Fields fields)

@@ -7,7 +7,8 @@ namespace Understory.Server.OpenAi;
 /// The fields of a request's JSON object, read by name and type. An absent field and <c>null</c> are the same; fields that nobody asks
 /// for are ignored; a field of the wrong type is refused with its name, what it held and what it may hold.
 /// </summary>
-public readonly struct Fields(JsonElement root)
+/// <param name="asked">Takes down every name that is asked for: by it, tests compare the readers with the tables that describe them.</param>
+public readonly struct Fields(JsonElement root, ISet<string>? asked = null)
 {
     private const int LongestQuote = 60;
 
@@ -47,8 +48,11 @@ public readonly struct Fields(JsonElement root)
         }
     }
 
-    public bool TryGet(string name, out JsonElement value) =>
-        root.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+    public bool TryGet(string name, out JsonElement value)
+    {
+        asked?.Add(name);
+        return root.TryGetProperty(name, out value) && value.ValueKind != JsonValueKind.Null;
+    }
 
     public string? Text(string name) =>
         TryGet(name, out JsonElement value) ? Text(value, name, "a string") : null;

@@ -33,7 +33,6 @@ public sealed record GenerationFields(
     /// <exception cref="ApiException">400: a field of the wrong type or value, or one that is not supported.</exception>
     public static GenerationFields Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
     {
-        Refuse(fields);
         bool stream = fields.Flag("stream") ?? false;
         return new GenerationFields(
             ReadSampling(fields, defaults, vocabulary),
@@ -172,39 +171,4 @@ public sealed record GenerationFields(
             ? events
             : throw ApiException.Invalid("speculation_events", "speculation_events goes with \"stream\": true only; leave it out or stream.");
     }
-
-    /// <summary>Parameters that would change the answer and that this server does not have: silence would be a lie.</summary>
-    private static void Refuse(Fields fields)
-    {
-        foreach (string name in (ReadOnlySpan<string>)["suffix", "audio", "web_search_options", "prediction"])
-        {
-            if (fields.TryGet(name, out JsonElement value) && !IsEmpty(value))
-            {
-                throw Unsupported(name);
-            }
-        }
-
-        if (fields.TryGet("modalities", out JsonElement modalities)
-            && !(modalities.ValueKind == JsonValueKind.Array && modalities.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String && item.ValueEquals("text"))))
-        {
-            throw ApiException.Invalid("modalities", "modalities beyond [\"text\"] are not supported; leave it out.", "unsupported_parameter");
-        }
-
-        int choices = fields.Integer("n", 1, MostChoices, $"a whole number from 1 to {MostChoices}") ?? 1;
-        if (fields.Integer("best_of", 1, int.MaxValue, "a whole number of at least 1") is { } best && best > choices)
-        {
-            throw ApiException.Invalid("best_of", $"best_of {best} is not supported beyond n ({choices}); leave it out.", "unsupported_parameter");
-        }
-    }
-
-    private static bool IsEmpty(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Array => value.GetArrayLength() == 0,
-        JsonValueKind.String => value.ValueEquals(""),
-        JsonValueKind.False => true,
-        _ => false,
-    };
-
-    private static ApiException Unsupported(string name) =>
-        ApiException.Invalid(name, $"{name} is not supported by this server; leave it out.", "unsupported_parameter");
 }

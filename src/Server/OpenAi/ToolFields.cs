@@ -6,20 +6,12 @@ namespace Understory.Server.OpenAi;
 /// <summary><c>tools</c>, <c>tool_choice</c> and <c>parallel_tool_calls</c> of a chat request, checked.</summary>
 public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bool Parallel)
 {
-    private const int MostTools = 128;
+    internal const int MostTools = 128;
     private const int LongestName = 64;
 
     /// <exception cref="ApiException">400, naming the field.</exception>
     public static ToolFields Read(Fields fields)
     {
-        foreach ((string old, string today) in (ReadOnlySpan<(string, string)>)[("functions", "tools"), ("function_call", "tool_choice")])
-        {
-            if (fields.TryGet(old, out JsonElement value) && !(value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0))
-            {
-                throw ApiException.Invalid(old, $"{old} is deprecated and not supported by this server; use {today}.", "unsupported_parameter");
-            }
-        }
-
         Tool[] tools = ReadTools(fields);
         ToolChoice choice = ReadChoice(fields, tools);
         return new ToolFields(tools, choice, fields.Flag("parallel_tool_calls") ?? true);

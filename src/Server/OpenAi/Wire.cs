@@ -44,34 +44,6 @@ public sealed record Timings(
     long DraftNAccepted,
     IReadOnlyList<StageTimings> Stages);
 
-/// <summary><c>logprobs</c> of a completion: parallel arrays, one entry per token.</summary>
-public sealed record CompletionLogProbs(
-    IReadOnlyList<string> Tokens,
-    IReadOnlyList<float> TokenLogprobs,
-    IReadOnlyList<IReadOnlyDictionary<string, float>> TopLogprobs,
-    IReadOnlyList<int> TextOffset);
-
-public sealed record CompletionChoice(
-    int Index,
-    string Text,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] CompletionLogProbs? Logprobs,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? FinishReason);
-
-/// <summary>A whole completion, or one chunk of its stream.</summary>
-public sealed record CompletionBody(
-    string Id,
-    string Object,
-    long Created,
-    string Model,
-    string SystemFingerprint,
-    IReadOnlyList<CompletionChoice> Choices,
-    Usage? Usage = null,
-    ulong? Seed = null,
-    Timings? Timings = null)
-{
-    public SpeculationBody? Speculation { get; init; }
-}
-
 public sealed record TokenLogProbBody(string Token, float Logprob, IReadOnlyList<int> Bytes);
 
 public sealed record ChosenLogProbBody(string Token, float Logprob, IReadOnlyList<int> Bytes, IReadOnlyList<TokenLogProbBody> TopLogprobs);

@@ -36,12 +36,13 @@ public partial class ImportDirectionTests
         ["Server"] = new()
         {
             ["Chat"] = [],
-            ["OpenAi"] = ["Chat"],
-            ["Anthropic"] = ["Chat", "OpenAi"],
+            ["Contract"] = [],
+            ["OpenAi"] = ["Contract", "Chat"],
+            ["Anthropic"] = ["Contract", "Chat", "OpenAi"],
             ["Observability"] = [],
             ["Hub"] = [],
             ["Hosting"] = ["Chat", "OpenAi", "Hub"],
-            ["Endpoints"] = ["Chat", "OpenAi", "Anthropic", "Observability", "Hosting"],
+            ["Endpoints"] = ["Contract", "Chat", "OpenAi", "Anthropic", "Observability", "Hosting"],
             ["Verbs"] = ["Chat", "OpenAi", "Observability", "Hub", "Hosting", "Endpoints"],
         },
     };

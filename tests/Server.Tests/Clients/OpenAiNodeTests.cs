@@ -37,15 +37,16 @@ public sealed class OpenAiNodeTests(DemoServer server)
 /// <summary>Needs node and, beside the script, what <c>npm install</c> put there.</summary>
 public sealed class NodeFactAttribute : FactAttribute
 {
-    public NodeFactAttribute()
+    /// <param name="package">The npm package that the script needs.</param>
+    public NodeFactAttribute(string package = "openai")
     {
         if (!Tools.Has("node"))
         {
             Skip = "node is not installed.";
         }
-        else if (!Directory.Exists(Path.Combine(Folder, "node_modules", "openai")))
+        else if (!Directory.Exists(Path.Combine(Folder, "node_modules", package)))
         {
-            Skip = "The npm package openai is not installed: run npm install in tests/Server.Tests/Clients/node.";
+            Skip = $"The npm package {package} is not installed: run npm install in tests/Server.Tests/Clients/node.";
         }
     }
 

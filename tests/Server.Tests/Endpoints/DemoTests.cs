@@ -185,6 +185,25 @@ public sealed class DemoTests(DemoServer server)
     }
 
     [Fact]
+    public async Task Best_of_answers_the_choices_with_the_highest_mean_log_probability_and_counts_all()
+    {
+        string fields = $"\"prompt\": [\"import os\", \"class A:\"], \"max_tokens\": 10, \"seed\": 8, \"logprobs\": 0";
+        JsonArray all = (await server.CompleteAsync($"{fields}, \"n\": 6"))["choices"]!.AsArray();
+        string[] expected = [.. all.Chunk(6).SelectMany(prompt => prompt
+            .OrderByDescending(choice => choice!["logprobs"]!["token_logprobs"]!.AsArray().Average(value => (double)value!))
+            .Take(2).Select(choice => (string)choice!["text"]!))];
+        JsonNode best = await server.CompleteAsync($"{fields}, \"n\": 2, \"best_of\": 6");
+        JsonArray chosen = best["choices"]!.AsArray();
+        Assert.Equal(expected, chosen.Select(choice => (string)choice!["text"]!));
+        Assert.Equal([0, 1, 2, 3], chosen.Select(choice => (int)choice!["index"]!));
+        Assert.Equal(all.Sum(choice => choice!["logprobs"]!["tokens"]!.AsArray().Count), (int)best["usage"]!["completion_tokens"]!);
+        // Without logprobs the same are chosen, and none are told.
+        JsonArray silent = (await server.CompleteAsync(fields.Replace("\"logprobs\": 0", "\"n\": 2, \"best_of\": 6")))["choices"]!.AsArray();
+        Assert.Equal(expected, silent.Select(choice => (string)choice!["text"]!));
+        Assert.All(silent, choice => Assert.Null(choice!["logprobs"]));
+    }
+
+    [Fact]
     public async Task Text_beyond_ASCII_survives_the_round_trip()
     {
         const string Text = "naïve Übergröße 日本語 😀";

@@ -63,7 +63,4 @@ public sealed class GenerationFieldsTests
 
     [Fact]
     public void A_vanishing_temperature_is_greedy() => Assert.Equal(0, Read("{\"temperature\": 1e-30}").Sampling.Temperature);
-
-    [Fact]
-    public void Best_of_as_many_as_are_wanted_chooses_nothing_and_is_fine() => Assert.Equal(3, Read("{\"n\": 3, \"best_of\": 3}").Choices);
 }

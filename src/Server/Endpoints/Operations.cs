@@ -1,0 +1,65 @@
+using Understory.Server.Contract;
+using Understory.Server.Observability;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Endpoints;
+
+/// <summary>What can be asked of this server: one entry per endpoint. See <see cref="ApiRoutes"/>.</summary>
+public static class Operations
+{
+    public static ApiOperation Completions { get; } = new("POST", "/v1/completions", "createCompletion", "Completes a text.")
+    {
+        Body = RequestParameters.Completions,
+        Answer = typeof(CompletionBody),
+        Events = [typeof(CompletionBody)],
+        Errors = ApiOperation.QueueErrors,
+    };
+
+    public static ApiOperation Chat { get; } = new("POST", "/v1/chat/completions", "createChatCompletion", "Answers a conversation.")
+    {
+        Body = RequestParameters.Chat,
+        Answer = typeof(ChatBody),
+        Events = [typeof(ChatChunk)],
+        Errors = ApiOperation.QueueErrors,
+    };
+
+    public static ApiOperation ListModels { get; } = new("GET", "/v1/models", "listModels", "The model under its id and under each alias.")
+    {
+        Answer = typeof(ModelsBody),
+        Errors = [503],
+    };
+
+    public static ApiOperation ShowModel { get; } = new("GET", "/v1/models/{**name}", "retrieveModel", "The model, if it is called so.")
+    {
+        Answer = typeof(ModelBody),
+        Errors = [404, 503],
+    };
+
+    public static ApiOperation Tokenize { get; } = new("POST", "/tokenize", "tokenize", "Text to token ids.")
+    {
+        Body = RequestParameters.Tokenize,
+        Answer = typeof(TokenizeBody),
+        Errors = ApiOperation.BodyErrors,
+    };
+
+    public static ApiOperation Detokenize { get; } = new("POST", "/detokenize", "detokenize", "Token ids to text.")
+    {
+        Body = RequestParameters.Detokenize,
+        Answer = typeof(DetokenizeBody),
+        Errors = ApiOperation.BodyErrors,
+    };
+
+    public static ApiOperation Health { get; } = new("GET", "/health", "health", "Are requests taken?")
+    {
+        Answer = typeof(HealthBody),
+        AlsoAnswers = new Dictionary<int, string> { [503] = "Loading, or shutting down." },
+        Open = true,
+    };
+
+    public static ApiOperation Metrics { get; } = new("GET", "/metrics", "metrics", "Counters and histograms in Prometheus' text format.")
+    {
+        MediaType = MetricsExposition.ContentType.Split(';')[0],
+    };
+
+    public static ApiOperation OpenApi { get; } = new("GET", "/openapi/v1.json", "openapi", "This document.");
+}
