@@ -31,7 +31,6 @@ public sealed class AnswerParser(AnswerSyntax syntax)
     private readonly StringBuilder _held = new();
     private State _state = syntax.Thinking ? State.ThinkingStart : syntax.Thinks ? State.Start : syntax.Syntax?.BareAtStart == true ? State.Opening : State.Text;
     private ICallReader? _call;
-    private bool _thought = syntax.Thinking;
     private bool _inList;
     private bool _begun;
     private bool _dropping;
@@ -63,7 +62,7 @@ public sealed class AnswerParser(AnswerSyntax syntax)
     /// <summary>All that was given so far, as a whole.</summary>
     public ParsedAnswer Answer => new(
         _text.ToString(),
-        _thought ? _reasoning.ToString() : null,
+        _reasoning.Length > 0 ? _reasoning.ToString() : null,
         [.. _calls.Select(call => new ToolCall(call.Id, call.Name, call.Arguments.ToString()))]);
 
     /// <summary>Takes the next piece of the answer; gives what is certain.</summary>
@@ -116,7 +115,6 @@ public sealed class AnswerParser(AnswerSyntax syntax)
             case State.ThinkingStart or State.AfterThinking or State.AfterCalls when JsonScanner.IsBlank(c):
                 break;
             case State.ThinkingStart:
-                _thought = true;
                 _state = State.Thinking;
                 Feed(c);
                 break;
