@@ -63,6 +63,8 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
         }
     }
 
+    public GenerationOutcome Outcome => new(job, _finished, _tokens);
+
     private void Start()
     {
         if (!_started)

@@ -37,6 +37,7 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
             job.End(new OperationCanceledException());
             queue.Remove(job);
             record.Generation = progress.Figures;
+            record.Ended = Telemetry.Source.HasListeners() ? progress.Outcome : null;
             metrics.Finished(Stopwatch.GetElapsedTime(job.EnqueuedAt));
         }
     }

@@ -9,7 +9,7 @@ namespace Understory.Server.Endpoints;
 /// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one count
 /// in the metrics.
 /// </summary>
-public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILogger<RequestPipeline> log)
+public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, GenerationSpans spans, ILogger<RequestPipeline> log)
 {
     private const int ClientWentAway = 499;
 
@@ -85,6 +85,7 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILo
         string endpoint = (http.Features.Get<IEndpointFeature>()?.Endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "other";
         int status = record.Outcome ?? http.Response.StatusCode;
         metrics.Answered(endpoint, status);
+        spans.Emit(http, record, endpoint, status);
         if (record.Generation is { } figures)
         {
             log.LogInformation(

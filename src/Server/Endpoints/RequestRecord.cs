@@ -10,6 +10,9 @@ public sealed class RequestRecord(string id)
 
     public GenerationFigures? Generation { get; set; }
 
+    /// <summary>Set where spans are wanted.</summary>
+    public GenerationOutcome? Ended { get; set; }
+
     public static RequestRecord Of(HttpContext http) => (RequestRecord)http.Items[typeof(RequestRecord)]!;
 
     /// <summary>

@@ -121,7 +121,7 @@ public sealed class ServerApp : IAsyncDisposable
     private void Map()
     {
         var routes = new ApiRoutes(_app);
-        var pipeline = new RequestPipeline(routes, _metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
+        var pipeline = new RequestPipeline(routes, _metrics, new GenerationSpans(Decoding), _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
         _app.Use(pipeline.InvokeAsync);
         _app.Use(_options.Connections.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);

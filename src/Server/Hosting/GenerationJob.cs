@@ -56,6 +56,9 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
     /// <summary>By <see cref="Stopwatch.GetTimestamp"/>.</summary>
     public long EnqueuedAt { get; } = Stopwatch.GetTimestamp();
 
+    /// <summary>The decoding thread has taken it up.</summary>
+    public bool Started => Volatile.Read(ref _startedAt) > 0;
+
     /// <summary>From enqueueing to the first step; so far, while it still waits.</summary>
     public TimeSpan QueueTime => Stopwatch.GetElapsedTime(
         EnqueuedAt, Volatile.Read(ref _startedAt) is var started and > 0 ? started : Stopwatch.GetTimestamp());

@@ -57,6 +57,9 @@ public sealed record ServerOptions
     /// <summary>From arrival on; null: no limit.</summary>
     public TimeSpan? RequestLimit { get; init; }
 
+    /// <summary>Base address of an OTLP collector; null: what OpenTelemetry's own variables say.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
     /// <summary>A stream that has had nothing to say for this long gets a comment.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -100,10 +103,16 @@ public sealed record ServerOptions
             OpenPaths = source.List("open-paths"),
             MaxQueue = source.Integer("max-queue", 0, 100_000) ?? defaults.MaxQueue,
             Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
+            OtlpEndpoint = source.Text("otlp-endpoint") is { } otlp ? Collector(otlp) : null,
             RequestLimit = source.Integer("request-seconds", 1, 86_400) is { } limit ? TimeSpan.FromSeconds(limit) : null,
         };
         return options.Checked();
     }
+
+    private static Uri Collector(string address) =>
+        Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) && (uri.Scheme is "http" or "https")
+            ? uri
+            : throw new UsageException($"--otlp-endpoint must be an http or https address such as http://localhost:4318, not '{address}'.");
 
     private ServerOptions Checked()
     {
