@@ -90,6 +90,8 @@ public sealed class TokenCounts(int vocabulary)
 /// </summary>
 public sealed class DecisionBatch(int maxRows, int maxBest, int maxDepth)
 {
+    private ulong[]? _mask;
+
     public int MaxRows { get; } = maxRows;
 
     public int MaxBest { get; } = maxBest;
@@ -123,6 +125,19 @@ public sealed class DecisionBatch(int maxRows, int maxBest, int maxDepth)
     public ulong[]? Mask { get; set; }
 
     public int MaskWords { get; set; }
+
+    /// <summary>Gives every row a mask of so many words, to be written with <see cref="MaskRow"/>. Memory is taken at the first use.</summary>
+    public void UseMask(int words)
+    {
+        if (_mask is null || _mask.Length < MaxRows * words)
+        {
+            _mask = new ulong[MaxRows * words];
+        }
+
+        (Mask, MaskWords) = (_mask, words);
+    }
+
+    public Span<ulong> MaskRow(int row) => Mask.AsSpan(row * MaskWords, MaskWords);
 
     /// <summary>A token per row whose log-probability is wanted, or -1.</summary>
     public int[] Given { get; } = new int[maxRows];

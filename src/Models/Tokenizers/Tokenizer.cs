@@ -131,6 +131,22 @@ public sealed class Tokenizer
     /// <summary>The bytes that a token stands for within a text: perhaps part of a character. None for an id that the vocabulary lacks.</summary>
     public ReadOnlySpan<byte> TokenBytes(int id) => Decoder.Bytes(id, first: false);
 
+    /// <summary>Whether some token stands for other bytes where it begins a text (see <see cref="FirstBytes"/>).</summary>
+    public bool FirstTokenDiffers => Decoder.Options.DependsOnFirst || Decoder.Options.StripCount > 0;
+
+    /// <summary>The bytes that a token stands for where it begins a text.</summary>
+    public ReadOnlySpan<byte> FirstBytes(int id)
+    {
+        ReadOnlySpan<byte> bytes = Decoder.Bytes(id, first: true);
+        DecoderOptions options = Decoder.Options;
+        for (int strip = 0; strip < options.StripCount && bytes.Length > 0 && bytes[0] == options.Strip; strip++)
+        {
+            bytes = bytes[1..];
+        }
+
+        return bytes;
+    }
+
     /// <summary>A token as the vocabulary writes it. Empty for an id that the vocabulary lacks.</summary>
     public string TokenText(int id) => Encoding.UTF8.GetString(_parts.Vocabulary.Text(id));
 

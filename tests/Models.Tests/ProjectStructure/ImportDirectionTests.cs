@@ -26,12 +26,13 @@ public partial class ImportDirectionTests
         },
         ["Decoding"] = new()
         {
-            ["Sampling"] = [],
-            ["Tree"] = ["Sampling"],
-            ["Planning"] = ["Sampling", "Tree"],
-            ["Drafters"] = ["Sampling", "Tree", "Planning"],
-            ["Verification"] = ["Sampling", "Tree", "Planning", "Drafters"],
-            ["Sequences"] = ["Sampling", "Tree", "Planning", "Drafters", "Verification"],
+            ["Constraints"] = [],
+            ["Sampling"] = ["Constraints"],
+            ["Tree"] = ["Constraints", "Sampling"],
+            ["Planning"] = ["Constraints", "Sampling", "Tree"],
+            ["Drafters"] = ["Constraints", "Sampling", "Tree", "Planning"],
+            ["Verification"] = ["Constraints", "Sampling", "Tree", "Planning", "Drafters"],
+            ["Sequences"] = ["Constraints", "Sampling", "Tree", "Planning", "Drafters", "Verification"],
         },
         ["Server"] = new()
         {

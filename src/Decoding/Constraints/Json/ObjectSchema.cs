@@ -1,0 +1,95 @@
+using System.Text.Json;
+
+namespace Understory.Decoding.Constraints.Json;
+
+/// <summary>Objects: the declared properties in their order, each optional one there or not, then others where they are allowed.</summary>
+internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
+{
+    public Grammar Build(List<SchemaNode> parts)
+    {
+        string[] required = [.. parts.Where(part => part.Has("required")).SelectMany(part => part.Names("required")).Distinct()];
+        string[] declared = [.. parts.Where(part => part.Has("properties")).SelectMany(part => part.Under("properties").Select(entry => entry.Name)).Distinct()];
+        string[] names = [.. declared, .. required.Except(declared)];
+        Grammar? others = Others(parts, names);
+        var properties = new List<(Grammar Body, bool Required)>();
+        foreach (string name in names)
+        {
+            bool isRequired = required.Contains(name);
+            Grammar? value = ValueOf(parts, name);
+            if (value is not null && !ReferenceEquals(value, Grammar.Nothing))
+            {
+                properties.Add((Grammar.Sequence(Grammar.Literal(JsonTexts.Quote(name)), texts.Colon, value), isRequired));
+            }
+            else if (isRequired)
+            {
+                return Grammar.Nothing;
+            }
+        }
+
+        return Grammar.Sequence(Grammar.Literal("{"), texts.Space, Members(properties, others), Grammar.Literal("}"));
+    }
+
+    /// <summary>From the last property to the first: what follows one is the same text whether or not it was there, but for the comma.</summary>
+    private Grammar Members(List<(Grammar Body, bool Required)> properties, Grammar? others)
+    {
+        Grammar more = others is null ? Grammar.Empty : Grammar.Repeat(Grammar.Sequence(texts.Comma, others));
+        Grammar after = Grammar.Sequence(more, texts.Space);
+        Grammar first = others is null ? Grammar.Empty : Grammar.Optional(Grammar.Sequence(others, after));
+        for (int i = properties.Count - 1; i >= 0; i--)
+        {
+            (Grammar body, bool isRequired) = properties[i];
+            Grammar from = Grammar.Sequence(body, after);
+            Grammar next = Grammar.Sequence(texts.Comma, from);
+            first = isRequired ? from : Grammar.Choice(from, first);
+            after = isRequired ? next : Grammar.Choice(next, after);
+        }
+
+        return first;
+    }
+
+    /// <summary>What all parts say of a property; null: some part does not allow it.</summary>
+    private Grammar? ValueOf(List<SchemaNode> parts, string name)
+    {
+        var schemas = new List<SchemaNode>();
+        foreach (SchemaNode part in parts)
+        {
+            if (part.Has("properties") && part["properties"].Has(name))
+            {
+                schemas.Add(part["properties"][name]);
+            }
+            else if (part.Has("additionalProperties"))
+            {
+                if (part["additionalProperties"].Schema.ValueKind == JsonValueKind.False)
+                {
+                    return null;
+                }
+
+                schemas.Add(part["additionalProperties"]);
+            }
+        }
+
+        return schemas.Count == 0 ? texts.Value : compiler.Rule(schemas);
+    }
+
+    /// <summary>A property beyond the declared ones; null: there is none.</summary>
+    private Grammar? Others(List<SchemaNode> parts, string[] names)
+    {
+        SchemaNode[] schemas = [.. parts.Where(part => part.Has("additionalProperties")).Select(part => part["additionalProperties"])];
+        bool closed = schemas.Length == 0 && parts.Exists(part => part.Has("properties"));
+        if (closed || schemas.Any(schema => schema.Schema.ValueKind == JsonValueKind.False))
+        {
+            return null;
+        }
+
+        Grammar value = schemas.Length == 0 ? texts.Value : compiler.Rule(schemas);
+        if (names.Length == 0)
+        {
+            return Grammar.Sequence(texts.String, texts.Colon, value);
+        }
+
+        Grammar key = Grammar.Except(
+            Grammar.Repeat(JsonTexts.SimpleCharacter),
+            Grammar.Choice([.. names.Select(name => Grammar.Literal(JsonTexts.Quote(name)[1..^1]))]));
+        return Grammar.Sequence(Grammar.Rule("another key", Grammar.Sequence(Grammar.Literal("\""), key, Grammar.Literal("\""))), texts.Colon, value);
+    }
+}
