@@ -68,6 +68,7 @@ public sealed class CommandLine
         root.SetAction((parsed, cancellation) => ServeVerb.RunAsync(Read(parsed)));
         root.Subcommands.Add(serve);
         root.Subcommands.Add(CompleteVerb.Create(this));
+        root.Subcommands.Add(ChatVerb.Create(this));
         root.Subcommands.Add(InfoVerb.Create(this));
         root.Subcommands.Add(BenchVerb.Create(this));
         root.Subcommands.Add(NgramVerb.Create(this));
