@@ -40,6 +40,7 @@ internal sealed class Calibration(TreePlanner planner, Transformer target, Model
 
             long before = Stopwatch.GetTimestamp();
             transformer.Forward(batch, cache);
+            transformer.Kernels.Finish();
             return Stopwatch.GetElapsedTime(before).TotalSeconds;
         }
 

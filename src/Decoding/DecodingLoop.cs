@@ -248,6 +248,7 @@ public sealed class DecodingLoop : IDisposable
 
         _prefill.FirstLogitsRow = _prefill.Count;
         _target.Forward(_prefill, sequence.Entry.Target);
+        _target.Kernels.Finish();
         sequence.PrefilledTokens = to;
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         sequence.Statistics.PromptMilliseconds += seconds * 1000;

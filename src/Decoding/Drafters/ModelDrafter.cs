@@ -76,7 +76,10 @@ public class ModelDrafter
         }
 
         _batch.FirstLogitsRow = _batch.Count;
+        long start = Stopwatch.GetTimestamp();
         Forward(cache);
+        _transformer.Kernels.Finish();
+        Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         cache.Committed = end;
     }
 

@@ -3,21 +3,26 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>What a pass writes between weights, F32, allocated once for the largest batch. Strides are multiples of 16 elements.</summary>
+/// <summary>
+/// What a pass writes between weights, allocated once for the largest batch: F32, but for the inputs of products, which may be of the type that
+/// the kernels multiply. Strides are multiples of 16 elements.
+/// </summary>
 internal sealed class Activations : IDisposable
 {
     private readonly MemoryBlock _block;
 
-    public Activations(ModelConfig config, IKernels kernels, int maxRows)
+    /// <param name="input">Type of the inputs of products.</param>
+    public Activations(ModelConfig config, IKernels kernels, DType input, int maxRows)
     {
         int[] columns = [config.HiddenSize, config.HiddenSize, config.QkvSize, config.QuerySize, config.IntermediateSize, config.VocabularySize];
+        DType[] types = [DType.F32, input, DType.F32, input, input, DType.F32];
         int[] strides = Array.ConvertAll(columns, count => (count + 15) / 16 * 16);
         _block = kernels.Allocate(strides.Sum(stride => (long)stride * maxRows * sizeof(float)));
         long offset = 0;
         Tensor[] views = new Tensor[columns.Length];
         for (int i = 0; i < views.Length; i++)
         {
-            views[i] = _block.View(DType.F32, maxRows, columns[i], strides[i], offset);
+            views[i] = _block.View(types[i], maxRows, columns[i], strides[i], offset);
             offset += (long)strides[i] * maxRows * sizeof(float);
         }
 

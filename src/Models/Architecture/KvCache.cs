@@ -9,7 +9,6 @@ namespace Understory.Models.Architecture;
 /// </summary>
 public sealed class KvCache : IDisposable
 {
-    private const int Alignment = 64;
     private const long Page = 4096;
 
     private readonly IKernels _kernels;
@@ -22,15 +21,8 @@ public sealed class KvCache : IDisposable
         _kernels = kernels;
         Tokens = tokens;
         Slots = checked(tokens + spare + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
-        long bytes = (KvLayer.Bytes(type, config.KvHeads, config.HeadDim, Slots) + Alignment - 1) / Alignment * Alignment;
-        _block = kernels.Allocate(2 * bytes * config.Layers, sparse: true);
         Layers = new KvLayer[config.Layers];
-        for (int i = 0; i < Layers.Length; i++)
-        {
-            nint keys = _block.Address + (nint)(2 * bytes * i);
-            Layers[i] = new KvLayer(type, config.KvHeads, config.HeadDim, Slots, keys, keys + (nint)bytes);
-        }
-
+        _block = kernels.AllocateCache(Layers, type, config.KvHeads, config.HeadDim, Slots);
         BytesPerSlot = 2L * config.Layers * config.KvHeads * config.HeadDim * type.Size();
     }
 
@@ -64,21 +56,20 @@ public sealed class KvCache : IDisposable
     /// <summary>Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes text.</summary>
     public void MoveSlots(ReadOnlySpan<int> from, int to)
     {
-        foreach (KvLayer layer in Layers)
-        {
-            _kernels.MoveSlots(layer, from, to);
-        }
+        _kernels.MoveSlots(Layers, from, to);
     }
 
     /// <summary>Takes over the first <paramref name="count"/> slots of another cache of the same model and type.</summary>
     public void CopyFrom(KvCache source, int count)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Math.Min(Slots, source.Slots));
-        for (int i = 0; i < Layers.Length; i++)
-        {
-            _kernels.CopySlots(source.Layers[i], Layers[i], count);
-        }
+        Reach(count);
+        _kernels.CopySlots(source.Layers, Layers, count);
     }
+
+    /// <summary>Sees to it that the first <paramref name="slots"/> slots have memory.</summary>
+    internal void Reach(int slots) =>
+        _block.Reach((slots + KvLayer.BlockSlots - 1L) / KvLayer.BlockSlots * KvLayer.BlockSlots * BytesPerSlot);
 
     public void Dispose() => _block.Dispose();
 }

@@ -10,6 +10,9 @@ namespace Understory.Models.Architecture;
 /// </summary>
 internal sealed class RotaryTables : IDisposable
 {
+    /// <summary>Positions that are filled together: to write each by itself would cost a device a copy every pass.</summary>
+    private const int Together = 64;
+
     private readonly IKernels _kernels;
     private readonly MemoryBlock _block;
     private readonly double[] _frequencies;
@@ -24,8 +27,8 @@ internal sealed class RotaryTables : IDisposable
         _frequencies = rotary.Frequencies(context);
         _factor = rotary.Scaling.AttentionFactor;
         int pairs = _frequencies.Length;
-        _cosines = new float[pairs];
-        _sines = new float[pairs];
+        _cosines = new float[Together * pairs];
+        _sines = new float[Together * pairs];
         _block = kernels.Allocate(2L * context * pairs * sizeof(float), sparse: true);
         Cosine = _block.View(DType.F32, context, pairs, pairs);
         Sine = _block.View(DType.F32, context, pairs, pairs, (long)context * pairs * sizeof(float));
@@ -39,16 +42,23 @@ internal sealed class RotaryTables : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Reach(int positions)
     {
-        for (; _filled < positions; _filled++)
+        int pairs = _frequencies.Length;
+        while (_filled < positions)
         {
-            for (int i = 0; i < _frequencies.Length; i++)
+            int count = Math.Min(Together, Cosine.Rows - _filled);
+            for (int row = 0; row < count; row++)
             {
-                (double sine, double cosine) = Math.SinCos(_filled * _frequencies[i]);
-                (_cosines[i], _sines[i]) = ((float)(cosine * _factor), (float)(sine * _factor));
+                for (int i = 0; i < pairs; i++)
+                {
+                    (double sine, double cosine) = Math.SinCos((_filled + row) * _frequencies[i]);
+                    _cosines[(row * pairs) + i] = (float)(cosine * _factor);
+                    _sines[(row * pairs) + i] = (float)(sine * _factor);
+                }
             }
 
-            _kernels.Write(_cosines, Cosine.RowRange(_filled, 1).Data);
-            _kernels.Write(_sines, Sine.RowRange(_filled, 1).Data);
+            _kernels.Write(_cosines.AsSpan(0, count * pairs), Cosine.RowRange(_filled, 1).Data);
+            _kernels.Write(_sines.AsSpan(0, count * pairs), Sine.RowRange(_filled, 1).Data);
+            _filled += count;
         }
     }
 

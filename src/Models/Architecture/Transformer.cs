@@ -25,7 +25,7 @@ public sealed class Transformer : IDisposable
         MaxRows = maxRows;
         _weights = weights;
         _cacheType = cacheType;
-        _activations = new Activations(config, kernels, maxRows);
+        _activations = new Activations(config, kernels, kernels.ProductInput(weights.ProductType), maxRows);
         _rotary = config.Rotary is { } rotary ? new RotaryTables(rotary, config.ContextLength, kernels) : null;
         float scale = (float)(1 / Math.Sqrt(config.HeadDim));
         _attention = [.. Enumerable.Range(0, config.Layers).Select(layer =>
@@ -53,8 +53,28 @@ public sealed class Transformer : IDisposable
     /// <exception cref="ArgumentException">A row names a token, position or slot that does not exist.</exception>
     public Tensor Forward(ForwardBatch batch, KvCache cache)
     {
-        int last = Check(batch, cache);
+        (int last, int slots) = Check(batch, cache);
         _rotary?.Reach(last + 1);
+        cache.Reach(slots);
+        if (Kernels.BeginPass(this, batch, cache.Layers))
+        {
+            RunLayers(batch, cache);
+            Kernels.EndPass();
+        }
+
+        return _activations.Logits.RowRange(0, batch.LogitsRows);
+    }
+
+    public void Dispose()
+    {
+        _rotary?.Dispose();
+        _activations.Dispose();
+        _weights.Dispose();
+    }
+
+    /// <summary>Every operation of a pass.</summary>
+    private void RunLayers(ForwardBatch batch, KvCache cache)
+    {
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
         Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x);
         for (int layer = 0; layer < Config.Layers; layer++)
@@ -66,14 +86,10 @@ public sealed class Transformer : IDisposable
             AddMlp(x, _weights.Layers[layer]);
         }
 
-        return Logits(x);
-    }
-
-    public void Dispose()
-    {
-        _rotary?.Dispose();
-        _activations.Dispose();
-        _weights.Dispose();
+        if (x.Rows > 0)
+        {
+            Kernels.MatMul(_weights.Head, Norm(x, _weights.FinalNorm), _activations.Logits.RowRange(0, x.Rows), default);
+        }
     }
 
     /// <summary><c>x += output(attend(qkv(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>
@@ -113,17 +129,6 @@ public sealed class Transformer : IDisposable
         AddProjection(weights.Down, intermediate, x);
     }
 
-    private Tensor Logits(Tensor x)
-    {
-        Tensor logits = _activations.Logits.RowRange(0, x.Rows);
-        if (x.Rows > 0)
-        {
-            Kernels.MatMul(_weights.Head, Norm(x, _weights.FinalNorm), logits, default);
-        }
-
-        return logits;
-    }
-
     private void AddProjection(Projection projection, Tensor x, Tensor residual) =>
         Kernels.MatMul(projection.Matrix, x, residual, new Epilogue(projection.Bias, AddToOutput: true));
 
@@ -146,10 +151,11 @@ public sealed class Transformer : IDisposable
         ? new RotaryParams(tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon)
         : default;
 
-    /// <summary>Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row.</summary>
-    private int Check(ForwardBatch batch, KvCache cache)
+    /// <summary>Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that are written or read.</summary>
+    private (int Last, int Slots) Check(ForwardBatch batch, KvCache cache)
     {
         int last = -1;
+        int slots = 0;
         ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(batch.Count, MaxRows);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.FirstLogitsRow, (uint)batch.Count);
@@ -160,12 +166,14 @@ public sealed class Transformer : IDisposable
             last = Math.Max(last, batch.Positions[row]);
             ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Slots[row], (uint)cache.Slots);
             ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.Prefix[row], (uint)cache.Slots);
+            slots = Math.Max(slots, Math.Max(batch.Slots[row] + 1, batch.Prefix[row]));
             foreach (int slot in batch.Ancestors.AsSpan(row * batch.MaxDepth, batch.AncestorCount[row]))
             {
                 ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)cache.Slots);
+                slots = Math.Max(slots, slot + 1);
             }
         }
 
-        return last;
+        return (last, slots);
     }
 }

@@ -57,6 +57,10 @@ public sealed class Weights : IDisposable
     /// <summary><c>[vocabulary, hidden]</c>; the embedding itself where tied.</summary>
     public WeightMatrix Head { get; }
 
+    /// <summary>The type that all matrices have which multiply; F32 where they differ.</summary>
+    public DType ProductType => Layers.SelectMany(layer => (WeightMatrix[])[layer.Qkv.Matrix, layer.AttentionOutput.Matrix, layer.Gate ?? layer.Up.Matrix, layer.Up.Matrix, layer.Down.Matrix])
+        .All(matrix => matrix.Type == Head.Type) ? Head.Type : DType.F32;
+
     /// <summary>Bytes held.</summary>
     public long Bytes => _block.Bytes;
 

@@ -46,8 +46,37 @@ public interface IKernels : IDisposable
     /// <param name="sparse">Only parts of it will ever be touched: it is to take physical memory in small pages, as it is written.</param>
     MemoryBlock Allocate(long bytes, bool sparse = false);
 
+    /// <summary>
+    /// Memory for the keys and values of <paramref name="slots"/> slots (a multiple of 16), in the layout of these kernels, which
+    /// <paramref name="layers"/> then describe. It is taken as slots are first written: see <see cref="MemoryBlock.Reach"/>.
+    /// </summary>
+    MemoryBlock AllocateCache(Span<KvLayer> layers, DType type, int kvHeads, int headDim, int slots);
+
+    /// <summary>The type in which the inputs of a product with weights of this type are held.</summary>
+    DType ProductInput(DType weights) => DType.F32;
+
     /// <summary>Copies F32 values (norms, biases, rotary tables) from the host to <paramref name="address"/> in such memory.</summary>
     unsafe void Write(ReadOnlySpan<float> values, nint address) => values.CopyTo(new Span<float>((void*)address, values.Length));
+
+    /// <summary>Copies F32 values from <paramref name="address"/> in such memory to the host, behind every operation so far.</summary>
+    unsafe void Read(nint address, Span<float> values) => new Span<float>((void*)address, values.Length).CopyTo(values);
+
+    /// <summary>Waits until the operations so far have ended: they may run behind the caller. <see cref="Decide"/> and <see cref="Read"/> wait by themselves.</summary>
+    void Finish()
+    {
+    }
+
+    /// <summary>
+    /// Begins a forward pass: the operations up to <see cref="EndPass"/> are all of one batch and one cache. A set may keep what it is told once and
+    /// run it again for a later pass of the same <paramref name="model"/> and shape.
+    /// </summary>
+    /// <param name="cache">The layers of the cache.</param>
+    /// <returns>False: the pass is under way already, and its operations must not be called.</returns>
+    bool BeginPass(object model, ForwardBatch batch, ReadOnlySpan<KvLayer> cache) => true;
+
+    void EndPass()
+    {
+    }
 
     /// <summary>
     /// Brings weights into the layout of these kernels, into <paramref name="target"/> at <paramref name="offset"/> (64-byte aligned, room for
@@ -88,9 +117,9 @@ public interface IKernels : IDisposable
     /// <summary>The decision rule over rows of logits <c>[decision.Rows, vocabulary]</c> (see <see cref="DecisionParams"/>).</summary>
     void Decide(Tensor logits, DecisionBatch decision);
 
-    /// <summary>Moves keys and values of slots <c>from[0..]</c> (ascending, each at or above its destination) to slots <c>to, to + 1, ...</c>.</summary>
-    void MoveSlots(KvLayer layer, ReadOnlySpan<int> from, int to);
+    /// <summary>Moves keys and values of slots <c>from[0..]</c> (ascending, each at or above its destination) to slots <c>to, to + 1, ...</c>, in all layers of a cache.</summary>
+    void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to);
 
-    /// <summary>Copies slots <c>0 .. count</c> of one cache layer to another of the same shape (the number of slots may differ).</summary>
-    void CopySlots(KvLayer source, KvLayer destination, int count);
+    /// <summary>Copies slots <c>0 .. count</c> of one cache to another of the same shape (the number of slots may differ).</summary>
+    void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count);
 }

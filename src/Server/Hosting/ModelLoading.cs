@@ -139,18 +139,34 @@ public sealed class ModelLoading(ServerOptions options)
         return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
     }
 
+    /// <summary>A CUDA device where one is asked for, or where the choice is free and one can be used; else the processor.</summary>
     private IKernels CreateKernels()
     {
+        string? forced = Environment.GetEnvironmentVariable(KernelCatalog.Variable);
         string device = options.Device;
-        if (device.StartsWith("cuda", StringComparison.Ordinal) && KernelCatalog.Available.All(set => set.Name != "cuda"))
+        string withoutCuda = "";
+        int? ordinal = KernelCatalog.CudaDevice(device == "auto" ? (string.IsNullOrEmpty(forced) ? "cuda" : forced) : device);
+        if (ordinal is { } number)
         {
-            throw new StartupException($"--device {device}: this machine has no CUDA kernels; it has {string.Join(", ", KernelCatalog.Available.Select(set => set.Name))}.");
+            if (KernelCatalog.TryCreateCuda(number, out string description) is { } cuda)
+            {
+                Note($"Kernels: {cuda.Name} ({description})");
+                return cuda;
+            }
+
+            if (device != "auto" || !string.IsNullOrEmpty(forced))
+            {
+                throw new StartupException($"--device {device}: {description}; --device cpu takes {KernelCatalog.Available[0].Name}.");
+            }
+
+            withoutCuda = $"; CUDA is not used: {description}";
         }
 
-        IKernels kernels = KernelCatalog.Create(device.StartsWith("cuda", StringComparison.Ordinal) ? "cuda" : null, options.Threads ?? 0);
+        string? onProcessor = device == "cpu" && KernelCatalog.CudaDevice(forced ?? "") is not null ? KernelCatalog.Available[0].Name : null;
+        IKernels kernels = KernelCatalog.Create(onProcessor, options.Threads ?? 0);
         string reason = KernelCatalog.Available.FirstOrDefault(set => set.Name == kernels.Name)?.Reason ?? "";
-        string forced = Environment.GetEnvironmentVariable(KernelCatalog.Variable) is { Length: > 0 } ? $"{KernelCatalog.Variable} asks for it" : "the best of this machine";
-        Note($"Kernels: {kernels.Name} ({reason}), {forced}; threads: {options.Threads ?? Environment.ProcessorCount} ({(options.Threads is null ? "all cores" : "--threads")})");
+        string choice = string.IsNullOrEmpty(forced) || onProcessor is not null ? "the best of this machine" : $"{KernelCatalog.Variable} asks for it";
+        Note($"Kernels: {kernels.Name} ({reason}), {choice}; threads: {options.Threads ?? Environment.ProcessorCount} ({(options.Threads is null ? "all cores" : "--threads")}){withoutCuda}");
         return kernels;
     }
 

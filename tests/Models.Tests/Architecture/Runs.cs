@@ -23,7 +23,8 @@ internal static class Runs
             Tensor rows = model.Forward(batch, cache);
             for (int r = 0; r < rows.Rows; r++)
             {
-                logits[first + r] = rows.Floats(r).ToArray();
+                logits[first + r] = new float[rows.Columns];
+                model.Kernels.Read(rows.RowRange(r, 1).Data, logits[first + r]);
             }
         }
 

@@ -158,9 +158,9 @@ public class AttentionTests
         Tensor expected = arena.Zeros(1, 48);
         kernels.Attend(qkv.RowRange(0, 1).ColumnRange(0, 48), layer, attention, scattered, expected);
 
-        kernels.MoveSlots(layer, [21, 30, 33, 45], 20);
+        kernels.MoveSlots([layer], [21, 30, 33, 45], 20);
         KvLayer copy = arena.Cache(type, 2, 24, 48);
-        kernels.CopySlots(layer, copy, 24);
+        kernels.CopySlots([layer], [copy], 24);
         foreach (KvLayer moved in (KvLayer[])[layer, copy])
         {
             ForwardBatch plain = new(1, 1);

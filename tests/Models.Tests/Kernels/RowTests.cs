@@ -83,7 +83,7 @@ public class RowTests
             kernels.GatedMatMul(weights, up, x, y, Activation.Silu);
             kernels.StoreKeysValues(x, 5, default, layer, batch);
             kernels.Attend(x.ColumnRange(0, 100), layer, new AttentionParams(5, 5, 20, 1, 0), batch, y.ColumnRange(0, 100));
-            kernels.MoveSlots(layer, [9, 11], 8);
+            kernels.MoveSlots([layer], [9, 11], 8);
             foreach (DecisionParams rule in rules)
             {
                 decision.Params = rule;

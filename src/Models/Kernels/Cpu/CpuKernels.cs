@@ -12,6 +12,20 @@ internal abstract unsafe class CpuKernels : IKernels
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new NativeMemoryBlock(bytes, sparse);
 
+    public MemoryBlock AllocateCache(Span<KvLayer> layers, DType type, int kvHeads, int headDim, int slots)
+    {
+        const int Alignment = 64;
+        long bytes = (KvLayer.Bytes(type, kvHeads, headDim, slots) + Alignment - 1) / Alignment * Alignment;
+        MemoryBlock block = Allocate(2 * bytes * layers.Length, sparse: true);
+        for (int i = 0; i < layers.Length; i++)
+        {
+            nint keys = block.Address + (nint)(2 * bytes * i);
+            layers[i] = new KvLayer(type, kvHeads, headDim, slots, keys, keys + (nint)bytes);
+        }
+
+        return block;
+    }
+
     public long PackedBytes(DType type, int outputs, int inputs) => WeightMatrix.PackedBytes(type, outputs, inputs);
 
     public WeightMatrix Pack(Tensor rows, bool transposed, MemoryBlock target, long offset)
@@ -55,29 +69,35 @@ internal abstract unsafe class CpuKernels : IKernels
 
     public abstract void Decide(Tensor logits, DecisionBatch decision);
 
-    public void MoveSlots(KvLayer layer, ReadOnlySpan<int> from, int to)
+    public void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to)
     {
-        if (layer.Type == DType.F32)
+        foreach (KvLayer layer in layers)
         {
-            MoveSlots<uint>(layer, from, to);
-        }
-        else
-        {
-            MoveSlots<ushort>(layer, from, to);
+            if (layer.Type == DType.F32)
+            {
+                MoveSlots<uint>(layer, from, to);
+            }
+            else
+            {
+                MoveSlots<ushort>(layer, from, to);
+            }
         }
     }
 
-    public void CopySlots(KvLayer source, KvLayer destination, int count)
+    public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, source.Slots);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, destination.Slots);
-        if (source.Type == DType.F32)
+        for (int i = 0; i < source.Length; i++)
         {
-            CopySlots<uint>(source, destination, count);
-        }
-        else
-        {
-            CopySlots<ushort>(source, destination, count);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(count, source[i].Slots);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(count, destination[i].Slots);
+            if (source[i].Type == DType.F32)
+            {
+                CopySlots<uint>(source[i], destination[i], count);
+            }
+            else
+            {
+                CopySlots<ushort>(source[i], destination[i], count);
+            }
         }
     }
 

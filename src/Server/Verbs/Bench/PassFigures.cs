@@ -45,6 +45,7 @@ public sealed record PassFigures(
                 batch.FirstLogitsRow = rows == PrefillRows ? rows - 1 : 0;
                 long before = Stopwatch.GetTimestamp();
                 transformer.Forward(batch, cache);
+                transformer.Kernels.Finish();
                 list.Add(Stopwatch.GetElapsedTime(before).TotalSeconds);
             }
         }

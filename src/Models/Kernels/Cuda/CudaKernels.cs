@@ -1,0 +1,480 @@
+using Understory.Models.Kernels.Cuda.Driver;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels.Cuda;
+
+/// <summary>
+/// The operations on one CUDA device. They are launched on a stream and run behind the caller; a pass of at most 64 rows is recorded once as a graph for
+/// each shape (rows rounded up to a bucket) and launched as one. Inputs of products are rounded to the weights' type (BF16 or F16) and summed in
+/// F32; F32 weights are multiplied in F32. See Source/*.cu for the order of every sum.
+/// </summary>
+internal sealed unsafe class CudaKernels : IKernels
+{
+    /// <summary>Recorded widths. Wider passes are launched one kernel after the other: their work outlasts the launching.</summary>
+    private static readonly int[] Buckets = [8, 16, 24, 32, 48, 64];
+
+    /// <summary>Most rows before the first wanted one that a graph is made for: an answer's few tokens that a draft has not seen yet.</summary>
+    private const int MostFirst = 8;
+
+    private const int MaxHeadDim = 256;
+    private const int SlabBytes = 64 << 20;
+
+    private readonly CudaDriver _driver;
+    private readonly KernelModules _modules;
+    private readonly PassBuffer _pass;
+    private readonly PassGraphs _graphs;
+    private readonly CudaDecision _decision;
+    private readonly bool _overlap;
+    private readonly bool _record;
+
+    private DeviceMemory? _converted;
+    private int _convertedColumns;
+
+    private bool _inPass;
+    private bool _recording;
+    private int _padding;
+    private nint _cache;
+    private PassShape _shape;
+
+    /// <param name="driver">Owned from here on, also where this fails.</param>
+    /// <param name="overlap">Kernels may start before the one in front has ended, where the device can.</param>
+    /// <param name="record">Passes become graphs.</param>
+    public CudaKernels(CudaDriver driver, bool overlap = true, bool record = true)
+    {
+        _driver = driver;
+        _record = record;
+        try
+        {
+            _modules = new KernelModules(driver);
+            _overlap = overlap && driver.Device.Major >= 9;
+            _pass = new PassBuffer(driver);
+            _graphs = new PassGraphs(driver);
+            _decision = new CudaDecision(driver, _modules);
+        }
+        catch
+        {
+            driver.Dispose();
+            throw;
+        }
+    }
+
+    public string Name => "cuda";
+
+    public CudaDeviceInfo Device => _driver.Device;
+
+    internal CudaDriver Driver => _driver;
+
+    public MemoryBlock Allocate(long bytes, bool sparse) => new DeviceMemory(_driver, bytes, zeroed: true);
+
+    public MemoryBlock AllocateCache(Span<KvLayer> layers, DType type, int kvHeads, int headDim, int slots)
+    {
+        long part = KvLayer.Bytes(type, kvHeads, headDim, KvLayer.BlockSlots);
+        long block = 2 * part * layers.Length;
+        var memory = new GrowingMemory(_driver, block * (slots / KvLayer.BlockSlots));
+        for (int i = 0; i < layers.Length; i++)
+        {
+            nint keys = memory.Address + (nint)(2 * part * i);
+            layers[i] = new KvLayer(type, kvHeads, headDim, slots, keys, keys + (nint)part, block);
+        }
+
+        return memory;
+    }
+
+    public DType ProductInput(DType weights) => weights;
+
+    public void Write(ReadOnlySpan<float> values, nint address)
+    {
+        fixed (float* host = values)
+        {
+            _driver.Upload((nint)host, address, (long)values.Length * sizeof(float));
+            _driver.Synchronize();
+        }
+    }
+
+    public void Read(nint address, Span<float> values)
+    {
+        fixed (float* host = values)
+        {
+            _driver.Download(address, (nint)host, (long)values.Length * sizeof(float));
+            _driver.Synchronize();
+        }
+    }
+
+    public void Finish() => _driver.Synchronize();
+
+    public long PackedBytes(DType type, int outputs, int inputs) => WeightTiles.Bytes(type, outputs, inputs);
+
+    public WeightMatrix Pack(Tensor rows, bool transposed, MemoryBlock target, long offset)
+    {
+        (int outputs, int inputs) = transposed ? (rows.Columns, rows.Rows) : (rows.Rows, rows.Columns);
+        long bytes = PackedBytes(rows.Type, outputs, inputs);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + bytes, target.Bytes);
+        int bands = (outputs + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
+        long bandBytes = WeightTiles.BandBytes(rows.Type, inputs);
+        int together = (int)Math.Clamp(SlabBytes / bandBytes, 1, bands);
+        nint slab = _driver.AllocateHost(together * bandBytes);
+        try
+        {
+            for (int first = 0; first < bands; first += together)
+            {
+                int start = first;
+                int count = Math.Min(together, bands - first);
+                Parallel.For(0, count, band => WeightTiles.PackBand(rows, transposed, start + band, (byte*)slab + (band * bandBytes)));
+                // The last band of an F32 matrix is shorter.
+                _driver.Upload(slab, target.Address + (nint)(offset + (first * bandBytes)), Math.Min(count * bandBytes, bytes - (first * bandBytes)));
+                _driver.Synchronize();
+            }
+        }
+        finally
+        {
+            _driver.FreeHost(slab);
+        }
+
+        _convertedColumns = Math.Max(_convertedColumns, WeightTiles.Padded(rows.Type, inputs));
+        return new WeightMatrix(rows.Type, outputs, inputs, target.Address + (nint)offset, bytes);
+    }
+
+    public bool BeginPass(object model, ForwardBatch batch, ReadOnlySpan<KvLayer> cache)
+    {
+        Abandon();
+        int first = batch.LogitsRows == 0 ? -1 : batch.FirstLogitsRow;
+        bool recordable = _record && batch.Count > 0 && batch.Count <= Buckets[^1] && first <= MostFirst;
+        int rows = recordable ? Array.Find(Buckets, bucket => bucket >= batch.Count) : batch.Count;
+        ReserveConverted(rows);
+        _cache = cache[0].Keys;
+        _pass.Upload(batch, rows, _cache);
+        _shape = new PassShape(model, rows, first, cache[0].BlockStride, cache[0].Type);
+        if (recordable && _graphs.TryGet(_shape, out nint graph))
+        {
+            _driver.LaunchGraph(graph);
+            return false;
+        }
+
+        _inPass = true;
+        _padding = rows - batch.Count;
+        if (recordable)
+        {
+            _driver.BeginCapture();
+            _recording = true;
+        }
+
+        return true;
+    }
+
+    public void EndPass()
+    {
+        _inPass = false;
+        _padding = 0;
+        if (_recording)
+        {
+            _recording = false;
+            nint graph = _driver.EndCapture(discard: false);
+            _graphs.Add(_shape, graph);
+            _driver.LaunchGraph(graph);
+        }
+    }
+
+    public void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
+    {
+        int rows = Begin(batch, 0, batch.Count);
+        if (rows == 0)
+        {
+            return;
+        }
+
+        if (positions is not null && positions.Columns != table.Columns)
+        {
+            throw new ArgumentException($"The position table has {positions.Columns} columns, the embedding {table.Columns}.", nameof(positions));
+        }
+
+        Launch(_modules.Embed, rows, 1, 256, new EmbedArguments
+        {
+            Pass = _pass.Address,
+            Table = table.Data,
+            Positions = positions?.Data ?? 0,
+            Output = output.Data,
+            Type = (int)table.Type,
+            PositionType = (int)(positions?.Type ?? table.Type),
+            Padded = WeightTiles.Padded(table.Type, table.Columns),
+            PositionsPadded = WeightTiles.Padded(positions?.Type ?? table.Type, table.Columns),
+            Columns = table.Columns,
+            Stride = output.Stride,
+        });
+    }
+
+    public void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output) => Norm(x, weight, bias, epsilon, centred: true, output);
+
+    public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output) => Norm(x, weight, default, epsilon, centred: false, output);
+
+    public void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue) => Multiply(weights, null, x, y, epilogue);
+
+    public void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation) =>
+        Multiply(gate, up, x, y, new Epilogue(Activation: activation));
+
+    public void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
+    {
+        int rows = Begin(batch, layer.Keys, batch.Count);
+        if (rows == 0)
+        {
+            return;
+        }
+
+        const int HeadsPerBlock = 4;
+        Launch(_modules.Store, rows, (heads + layer.KvHeads + HeadsPerBlock - 1) / HeadsPerBlock, 32 * HeadsPerBlock, new StoreArguments
+        {
+            Pass = _pass.Address,
+            Qkv = qkv.Data,
+            Cosine = rotary.Cosine.Data,
+            Sine = rotary.Sine.Data,
+            QueryNorm = rotary.QueryNorm.Data,
+            KeyNorm = rotary.KeyNorm.Data,
+            Keys = Describe(layer, layer.Keys),
+            Values = Describe(layer, layer.Values),
+            Heads = heads,
+            Stride = qkv.Stride,
+            Half = rotary.Cosine.Data == 0 ? 0 : rotary.RotaryDim / 2,
+            TableStride = rotary.Cosine.Stride,
+            Type = (int)layer.Type,
+            Epsilon = rotary.NormEpsilon,
+        });
+    }
+
+    public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(attention.HeadDim, MaxHeadDim);
+        int rows = Begin(batch, layer.Keys, batch.Count);
+        if (rows == 0)
+        {
+            return;
+        }
+
+        const int Eight = 8;
+        int lanes = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(attention.HeadDim + Eight - 1) / Eight);
+        Launch(_modules.Attend(layer.Type, attention.HeadDim % Eight == 0), rows, attention.Heads, 256, new AttendArguments
+        {
+            Pass = _pass.Address,
+            Queries = queries.Data,
+            Output = output.Data,
+            Keys = Describe(layer, layer.Keys),
+            Values = Describe(layer, layer.Values),
+            Heads = attention.Heads,
+            QueryStride = queries.Stride,
+            OutputStride = output.Stride,
+            OutputType = (int)output.Type,
+            Lanes = lanes,
+            Window = attention.Window,
+            Scale = attention.Scale,
+        });
+    }
+
+    public void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
+
+    public void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to)
+    {
+        // Nodes often lie where they belong.
+        while (from.Length > 0 && from[0] == to)
+        {
+            from = from[1..];
+            to++;
+        }
+
+        while (from.Length > 0)
+        {
+            int count = Math.Min(from.Length, MoveArguments.Most);
+            KvLayer layer = layers[0];
+            int parts = (int)(layer.BlockStride / (KvLayer.BlockSlots * layer.HeadDim * layer.Type.Size()));
+            MoveArguments arguments = new()
+            {
+                Cache = layer.Keys,
+                Block = layer.BlockStride,
+                Parts = parts,
+                Dims = layer.HeadDim,
+                Size = layer.Type.Size(),
+                Count = count,
+                To = to,
+            };
+            from[..count].CopyTo(new Span<int>(arguments.From, MoveArguments.Most));
+            Launch(_modules.MoveSlots, (int)((((long)parts * layer.HeadDim) + 255) / 256), 1, 256, arguments);
+            from = from[count..];
+            to += count;
+        }
+    }
+
+    public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, source[0].Slots);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, destination[0].Slots);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source[0].BlockStride, destination[0].BlockStride);
+        // Whole blocks: the slots behind the last one are free.
+        long blocks = (count + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots;
+        if (blocks > 0)
+        {
+            _driver.Copy(source[0].Keys, destination[0].Keys, blocks * source[0].BlockStride);
+        }
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            Abandon();
+            _graphs.Dispose();
+            _decision.Dispose();
+            _pass.Dispose();
+            _converted?.Dispose();
+            _modules.Dispose();
+        }
+        finally
+        {
+            _driver.Dispose();
+        }
+    }
+
+    private void Norm(Tensor x, Tensor weight, Tensor bias, float epsilon, bool centred, Tensor output)
+    {
+        const int RowsPerBlock = 4;
+        int rows = Padded(x.Rows);
+        if (rows == 0)
+        {
+            return;
+        }
+
+        Launch(_modules.Norm, (rows + RowsPerBlock - 1) / RowsPerBlock, 1, 32 * RowsPerBlock, new NormArguments
+        {
+            X = x.Data,
+            Weight = weight.Data,
+            Bias = bias.Data,
+            Output = output.Data,
+            Rows = rows,
+            Columns = x.Columns,
+            Stride = x.Stride,
+            OutputStride = output.Stride,
+            OutputType = (int)output.Type,
+            Centred = centred ? 1 : 0,
+            Epsilon = epsilon,
+        });
+    }
+
+    /// <param name="up">The gated pair's second matrix.</param>
+    private void Multiply(WeightMatrix weights, WeightMatrix? up, Tensor x, Tensor y, in Epilogue epilogue)
+    {
+        int rows = Padded(x.Rows);
+        if (rows == 0)
+        {
+            return;
+        }
+
+        if (up is not null && up.Type != weights.Type)
+        {
+            throw new ArgumentException($"A gated pair of {weights.Type} and {up.Type} cannot be multiplied together; convert the checkpoint to one type.", nameof(up));
+        }
+
+        int padded = WeightTiles.Padded(weights.Type, weights.Columns);
+        if (weights.Type == DType.F32 ? x.Type != DType.F32 : x.Type != weights.Type || padded != x.Columns || x.Stride % 8 != 0 || x.Data % 16 != 0)
+        {
+            x = Converted(x, rows, weights.Type, padded);
+        }
+
+        ProductArguments arguments = new()
+        {
+            Weights = weights.Data,
+            Up = up?.Data ?? 0,
+            X = x.Data,
+            Y = y.Data,
+            Bias = epilogue.Bias.Data,
+            Outputs = weights.Rows,
+            Pairs = weights.Type == DType.F32 ? weights.Columns : padded / WeightTiles.TileColumns,
+            WeightStride = padded,
+            XStride = x.Stride,
+            YStride = y.Stride,
+            Rows = rows,
+            Activation = (int)epilogue.Activation,
+            YType = (int)y.Type,
+            Add = epilogue.AddToOutput ? 1 : 0,
+        };
+        if (weights.Type == DType.F32)
+        {
+            Launch(_modules.ProductF32, (rows + 7) / 8, (weights.Rows + 7) / 8, 256, arguments);
+            return;
+        }
+
+        int tiles = (weights.Rows + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
+        int tokenTiles = rows <= 8 ? 1 : rows <= 16 ? 2 : rows <= 32 ? 4 : 8;
+        // Two tiles of outputs share what they read of x, where there are blocks enough to fill the device.
+        int outputTiles = up is not null || (tokenTiles >= 4 && tiles >= 2 * _driver.Device.Multiprocessors) ? 2 : 1;
+        int gridY = up is not null ? tiles : (tiles + outputTiles - 1) / outputTiles;
+        nint function = _modules.Product(weights.Type == DType.BF16, outputTiles, tokenTiles);
+        Launch(function, (rows + (8 * tokenTiles) - 1) / (8 * tokenTiles), gridY, 256, arguments, KernelModules.ProductShared);
+    }
+
+    /// <summary>x in another type, its columns filled up with zeros.</summary>
+    private Tensor Converted(Tensor x, int rows, DType type, int padded)
+    {
+        if (!_recording)
+        {
+            _convertedColumns = Math.Max(_convertedColumns, padded);
+            ReserveConverted(rows);
+        }
+
+        Launch(_modules.Convert, rows, 1, 256, new ConvertArguments
+        {
+            X = x.Data,
+            Y = _converted!.Address,
+            Columns = x.Columns,
+            Padded = padded,
+            Stride = x.Stride,
+            Type = (int)type,
+            SourceType = (int)x.Type,
+        });
+        return new Tensor(type, rows, padded, _converted.Address);
+    }
+
+    /// <summary>Room for converted inputs; where it moves, what was recorded is void.</summary>
+    private void ReserveConverted(int rows)
+    {
+        const int LeastRows = 256;
+        long bytes = (long)Math.Max(rows, LeastRows) * _convertedColumns * sizeof(float);
+        if (bytes > (_converted?.Bytes ?? 0))
+        {
+            _graphs.Clear();
+            _driver.Synchronize();
+            _converted?.Dispose();
+            _converted = null;
+            _converted = new DeviceMemory(_driver, bytes, zeroed: false);
+        }
+    }
+
+    /// <summary>Rows to launch for: those of a pass that is recorded fill its bucket.</summary>
+    private int Padded(int rows) => rows == 0 ? 0 : rows + _padding;
+
+    /// <summary>Sees to it that the batch is on the device. Outside a pass it is uploaded for this operation alone.</summary>
+    private int Begin(ForwardBatch batch, nint cache, int rows)
+    {
+        if (!_inPass && rows > 0)
+        {
+            _cache = cache;
+            _pass.Upload(batch, rows, cache);
+        }
+
+        return Padded(rows);
+    }
+
+    private LayerArguments Describe(in KvLayer layer, nint data) =>
+        new() { Offset = data - _cache, Block = layer.BlockStride, Heads = layer.KvHeads, Dims = layer.HeadDim };
+
+    /// <summary>Ends a recording that an exception cut short.</summary>
+    private void Abandon()
+    {
+        if (_recording)
+        {
+            _recording = false;
+            _driver.EndCapture(discard: true);
+        }
+
+        _inPass = false;
+        _padding = 0;
+    }
+
+    private void Launch<T>(nint function, int gridX, int gridY, int block, T arguments, int sharedBytes = 0)
+        where T : unmanaged => _driver.Launch(function, gridX, gridY, block, sharedBytes, (nint)(&arguments), _overlap);
+}

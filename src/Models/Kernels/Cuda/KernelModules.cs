@@ -1,0 +1,135 @@
+using System.Reflection;
+using Understory.Models.Kernels.Cuda.Driver;
+
+namespace Understory.Models.Kernels.Cuda;
+
+/// <summary>The kernels, compiled by the driver from the PTX that is embedded in this assembly.</summary>
+internal sealed class KernelModules : IDisposable
+{
+    /// <summary>Dynamic shared memory of a product's block.</summary>
+    public const int ProductShared = 8 * 8192;
+
+    private static readonly string[] _modules = ["rows", "product", "attend", "decide"];
+
+    private readonly CudaDriver _driver;
+    private readonly List<nint> _loaded = [];
+    private readonly Dictionary<string, nint> _functions = [];
+
+    public KernelModules(CudaDriver driver)
+    {
+        const int OldestMajor = 8;
+        const int OverlappingMajor = 9;
+        _driver = driver;
+        if (driver.Device.Major < OldestMajor)
+        {
+            throw new CudaException("cuDeviceGetAttribute", 209, $"{driver.Device.Name} has compute capability {driver.Device.Major}.{driver.Device.Minor}; these kernels need 8.0 (Ampere) or newer");
+        }
+
+        if (driver.Device.SharedBytes < ProductShared)
+        {
+            throw new CudaException("cuDeviceGetAttribute", 209, $"{driver.Device.Name} allows a block {driver.Device.SharedBytes:N0} bytes of shared memory; these kernels need {ProductShared:N0}");
+        }
+
+        int target = driver.Device.Major >= OverlappingMajor ? 90 : 80;
+        foreach (string name in _modules)
+        {
+            _loaded.Add(driver.LoadModule(name, Ptx(name, target)));
+        }
+
+        Embed = Function(0, "embed");
+        Norm = Function(0, "norm");
+        Store = Function(0, "store");
+        MoveSlots = Function(0, "move_slots");
+        Convert = Function(0, "convert");
+        ProductF32 = Function(1, "product_f32");
+        Change = Function(3, "change");
+        Filter = Function(3, "filter");
+        Parts = Function(3, "parts");
+        Merge = Function(3, "merge");
+    }
+
+    public nint Embed { get; }
+
+    public nint Norm { get; }
+
+    public nint Store { get; }
+
+    public nint MoveSlots { get; }
+
+    public nint Convert { get; }
+
+    public nint ProductF32 { get; }
+
+    public nint Change { get; }
+
+    public nint Filter { get; }
+
+    public nint Parts { get; }
+
+    public nint Merge { get; }
+
+    /// <summary>The product of blocks of <paramref name="outputTiles"/> tiles of 16 outputs and <paramref name="tokenTiles"/> of 8 tokens.</summary>
+    public nint Product(bool bf16, int outputTiles, int tokenTiles) => (bf16, outputTiles, tokenTiles) switch
+    {
+        (true, 1, 1) => Product("product_bf16_1x1"),
+        (true, 1, 2) => Product("product_bf16_1x2"),
+        (true, 1, 4) => Product("product_bf16_1x4"),
+        (true, 1, 8) => Product("product_bf16_1x8"),
+        (true, 2, 1) => Product("product_bf16_2x1"),
+        (true, 2, 2) => Product("product_bf16_2x2"),
+        (true, 2, 4) => Product("product_bf16_2x4"),
+        (true, 2, 8) => Product("product_bf16_2x8"),
+        (false, 1, 1) => Product("product_f16_1x1"),
+        (false, 1, 2) => Product("product_f16_1x2"),
+        (false, 1, 4) => Product("product_f16_1x4"),
+        (false, 1, 8) => Product("product_f16_1x8"),
+        (false, 2, 1) => Product("product_f16_2x1"),
+        (false, 2, 2) => Product("product_f16_2x2"),
+        (false, 2, 4) => Product("product_f16_2x4"),
+        (false, 2, 8) => Product("product_f16_2x8"),
+        _ => throw new ArgumentOutOfRangeException(nameof(tokenTiles), tokenTiles, null),
+    };
+
+    /// <param name="whole">Heads are a multiple of eight dimensions.</param>
+    public nint Attend(Tensors.DType type, bool whole) => (type, whole) switch
+    {
+        (Tensors.DType.BF16, true) => Function(2, "attend_bf16"),
+        (Tensors.DType.F16, true) => Function(2, "attend_f16"),
+        (Tensors.DType.BF16, false) => Function(2, "attend_bf16_any"),
+        (Tensors.DType.F16, false) => Function(2, "attend_f16_any"),
+        _ => Function(2, "attend_f32_any"),
+    };
+
+    public void Dispose()
+    {
+        foreach (nint module in _loaded)
+        {
+            _driver.UnloadModule(module);
+        }
+
+        _loaded.Clear();
+    }
+
+    /// <summary>The PTX of a module, as it was compiled for sm_80 or sm_90.</summary>
+    internal static byte[] Ptx(string name, int target)
+    {
+        using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream($"{name}.sm_{target}.ptx")
+            ?? throw new InvalidOperationException($"The PTX of {name} for sm_{target} is not in this build.");
+        byte[] text = new byte[stream.Length];
+        stream.ReadExactly(text);
+        return text;
+    }
+
+    private nint Product(string name) => Function(1, name, ProductShared);
+
+    private nint Function(int module, string name, int sharedBytes = 0)
+    {
+        if (!_functions.TryGetValue(name, out nint function))
+        {
+            function = _driver.GetFunction(_loaded[module], name, sharedBytes);
+            _functions[name] = function;
+        }
+
+        return function;
+    }
+}

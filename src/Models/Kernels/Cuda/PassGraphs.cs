@@ -1,0 +1,46 @@
+using Understory.Models.Kernels.Cuda.Driver;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Kernels.Cuda;
+
+/// <summary>What makes two passes the same launches on other data.</summary>
+/// <param name="Rows">Padded.</param>
+/// <param name="First">First row whose logits are wanted; -1: none is.</param>
+internal readonly record struct PassShape(object Model, int Rows, int First, long CacheBlock, DType CacheType);
+
+/// <summary>Recorded passes. When there are too many, all are dropped: shapes come back.</summary>
+internal sealed class PassGraphs(CudaDriver driver) : IDisposable
+{
+    private const int Most = 96;
+
+    private readonly Dictionary<PassShape, nint> _graphs = [];
+
+    public bool TryGet(in PassShape shape, out nint graph) => _graphs.TryGetValue(shape, out graph);
+
+    public void Add(in PassShape shape, nint graph)
+    {
+        if (_graphs.Count == Most)
+        {
+            Clear();
+        }
+
+        _graphs.Add(shape, graph);
+    }
+
+    public void Clear()
+    {
+        if (_graphs.Count > 0)
+        {
+            driver.Synchronize();
+        }
+
+        foreach (nint graph in _graphs.Values)
+        {
+            driver.DestroyGraph(graph);
+        }
+
+        _graphs.Clear();
+    }
+
+    public void Dispose() => Clear();
+}
