@@ -1,3 +1,5 @@
+using Understory.Decoding.Verification;
+
 namespace Understory.Decoding;
 
 public sealed record DecodingOptions
@@ -8,8 +10,15 @@ public sealed record DecodingOptions
     /// <summary>Candidates that the draft model gives per node.</summary>
     public int Branch { get; init; } = 6;
 
-    /// <summary>Deepest node of a tree.</summary>
-    public int MaxDepth { get; init; } = 20;
+    /// <summary>Deepest node of a tree, from 1 to 63: as many nodes are verified at most.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is none of these.</exception>
+    public int MaxDepth
+    {
+        get;
+        init => field = value is >= 1 and <= TreeVerifier.MaxNodes
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, $"The deepest node of a tree is from 1 to {TreeVerifier.MaxNodes} levels deep.");
+    } = 20;
 
     /// <summary>Time that the start-up calibration of the cost models may take.</summary>
     public TimeSpan Calibration { get; init; } = TimeSpan.FromMilliseconds(280);

@@ -96,7 +96,6 @@ public class ModelDrafter
             _batch.Add(tokens[position], position);
         }
 
-        cache.Committed = tokens.Length;
         _batch.FirstLogitsRow = Math.Max(0, _batch.Count - 1);
         _decision.Rows = _batch.Count - _batch.FirstLogitsRow;
         if (_decision.Rows == 1)
@@ -121,6 +120,8 @@ public class ModelDrafter
     public void Run(DraftCache cache, TokenContext context)
     {
         Tensor logits = Forward(cache);
+        // Only now: of a pass that failed the cache holds nothing.
+        cache.Committed = context.Length;
         long start = Stopwatch.GetTimestamp();
         context.Describe(_decision, Branch);
         for (int row = 0; row < _decision.Rows; row++)

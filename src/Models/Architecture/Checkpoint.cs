@@ -74,6 +74,11 @@ internal sealed class FolderCheckpoint : Checkpoint
         {
             throw new InvalidDataException($"{path}: {error.Message}", error);
         }
+        catch (InvalidOperationException error)
+        {
+            // What the JSON reader says of escaped surrogates without their other half.
+            throw new InvalidDataException($"{path}: some text is not well-formed: {error.Message}", error);
+        }
     }
 
     private static JsonElement? Json(string path)

@@ -63,11 +63,20 @@ internal sealed class JsonKeys
         ? Integer(key) / Integer(by)
         : throw new InvalidDataException($"\"{key}\" is {Integer(key)}, which is no multiple of \"{by}\", {Integer(by)}.");
 
-    public InvalidDataException Unsupported(string key, string supported) => new($"\"{key}\": {Find(key)} is not supported; {supported}.");
+    public InvalidDataException Unsupported(string key, string supported) => new($"\"{key}\": {Shown(key)} is not supported; {supported}.");
 
     private JsonElement? Find(string key) => _element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
     private JsonElement Required(string key) => Find(key) ?? throw new InvalidDataException($"The key \"{key}\" is missing.");
 
-    private InvalidDataException Wrong(string key, string expected) => new($"\"{key}\" should be {expected} and is {Find(key)}.");
+    private InvalidDataException Wrong(string key, string expected) => new($"\"{key}\" should be {expected} and is {Shown(key)}.");
+
+    /// <summary>The beginning of a value as it stands in the file, on one line; a text without its quotes.</summary>
+    private string Shown(string key)
+    {
+        const int Longest = 80;
+        string raw = Find(key)?.GetRawText().ReplaceLineEndings(" ") ?? "missing";
+        string plain = raw.Length > 1 && raw[0] == '"' && !raw.Contains('\\') ? raw[1..^1] : raw;
+        return plain.Length <= Longest ? plain : plain[..Longest] + "…";
+    }
 }

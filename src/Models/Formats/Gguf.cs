@@ -119,7 +119,7 @@ public sealed unsafe class Gguf : ITensorSource
             uint dimensions = reader.UInt32();
             if (dimensions > 4)
             {
-                throw reader.Damaged($"tensor \"{name}\" has {dimensions} dimensions");
+                throw reader.Damaged($"tensor \"{FileText.Shown(name)}\" has {dimensions} dimensions");
             }
 
             long[] shape = new long[dimensions];
@@ -142,7 +142,7 @@ public sealed unsafe class Gguf : ITensorSource
         {
             if (TensorEntry.Elements(shape) is not { } elements || offset % (ulong)alignment != 0)
             {
-                throw reader.Damaged($"tensor \"{name}\" [{string.Join(", ", shape)}] at offset {offset}");
+                throw reader.Damaged($"tensor \"{FileText.Shown(name)}\" [{string.Join(", ", shape)}] at offset {offset}");
             }
 
             string typeName = TypeNamed(type);
@@ -151,12 +151,12 @@ public sealed unsafe class Gguf : ITensorSource
                 "F32" => elements * 4,
                 "F16" or "BF16" => elements * 2,
                 "Q8_0" when shape.Length > 0 && shape[^1] % Q8Block == 0 => elements / Q8Block * Q8BlockBytes,
-                "Q8_0" => throw reader.Damaged($"tensor \"{name}\" [{string.Join(", ", shape)}] cannot be Q8_0"),
+                "Q8_0" => throw reader.Damaged($"tensor \"{FileText.Shown(name)}\" [{string.Join(", ", shape)}] cannot be Q8_0"),
                 _ => 0,
             };
             if ((Int128)data + offset + bytes > _file.Length)
             {
-                throw reader.Damaged($"tensor \"{name}\" ends beyond the end of the file: truncated or damaged");
+                throw reader.Damaged($"tensor \"{FileText.Shown(name)}\" ends beyond the end of the file: truncated or damaged");
             }
 
             _tensors.Add(name, new TensorEntry(_file, typeName, shape, (nint)(_file.Start + data + (long)offset)));

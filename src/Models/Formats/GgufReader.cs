@@ -50,7 +50,7 @@ internal sealed unsafe class GgufReader(MappedFile file)
             string key = String();
             if (!pairs.TryAdd(key, Value(UInt32(), 0)))
             {
-                throw Damaged($"the key \"{key}\" is there twice");
+                throw Damaged($"the key \"{FileText.Shown(key)}\" is there twice");
             }
         }
 

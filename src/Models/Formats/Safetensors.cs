@@ -84,7 +84,7 @@ public sealed unsafe class Safetensors : ITensorSource
             string[] names = [.. json.RootElement.GetProperty("weight_map").EnumerateObject().Select(entry => entry.Value.GetString() ?? "").Distinct().Order(StringComparer.Ordinal)];
             if (Array.Find(names, name => !name.EndsWith(".safetensors", StringComparison.Ordinal) || Path.GetFileName(name) != name) is { } odd)
             {
-                throw new InvalidDataException($"{index}: the shard \"{odd}\" is no *.safetensors file beside it.");
+                throw new InvalidDataException($"{index}: the shard \"{FileText.Shown(odd)}\" is no *.safetensors file beside it.");
             }
 
             return [.. names.Select(name => Path.Combine(Path.GetDirectoryName(index)!, name))];
@@ -138,21 +138,27 @@ public sealed unsafe class Safetensors : ITensorSource
 
             string type = property.Value.GetProperty("dtype").GetString() ?? "";
             long[] shape = [.. property.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
+            const int most = 16;
+            if (shape.Length > most)
+            {
+                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" has {shape.Length} dimensions; at most {most} are read.");
+            }
+
             JsonElement offsets = property.Value.GetProperty("data_offsets");
             if (offsets.GetArrayLength() != 2)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{name}\" has {offsets.GetArrayLength()} data offsets instead of 2.");
+                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" has {offsets.GetArrayLength()} data offsets instead of 2.");
             }
 
             (long start, long end) = (offsets[0].GetInt64(), offsets[1].GetInt64());
             if (start < 0 || end < start || end > dataBytes)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{name}\" takes bytes {start:N0} to {end:N0} of {dataBytes:N0}: truncated or damaged.");
+                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" takes bytes {start:N0} to {end:N0} of {dataBytes:N0}: truncated or damaged.");
             }
 
             if (TypeNamed(type) is { } known && TensorEntry.Elements(shape) * known.Size() != end - start)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{name}\" {type} [{string.Join(", ", shape)}] has {end - start:N0} bytes.");
+                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" {FileText.Shown(type)} [{string.Join(", ", shape)}] has {end - start:N0} bytes.");
             }
 
             _tensors.Add(name, new TensorEntry(file, type, shape, (nint)(data + start)));
@@ -164,7 +170,7 @@ public sealed unsafe class Safetensors : ITensorSource
         {
             if (ranges[i].Start < ranges[i - 1].End)
             {
-                throw new InvalidDataException($"{file.Path}: tensors \"{ranges[i - 1].Name}\" and \"{ranges[i].Name}\" overlap.");
+                throw new InvalidDataException($"{file.Path}: tensors \"{FileText.Shown(ranges[i - 1].Name)}\" and \"{FileText.Shown(ranges[i].Name)}\" overlap.");
             }
         }
     }

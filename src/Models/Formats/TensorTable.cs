@@ -38,7 +38,7 @@ internal sealed class TensorTable(string path, string types)
     {
         if (!_entries.TryAdd(name, entry))
         {
-            throw new InvalidDataException($"{entry.File.Path}: tensor \"{name}\" is there twice.");
+            throw new InvalidDataException($"{entry.File.Path}: tensor \"{FileText.Shown(name)}\" is there twice.");
         }
     }
 
@@ -49,16 +49,16 @@ internal sealed class TensorTable(string path, string types)
         string expected = $"[{string.Join(", ", shape.ToArray())}]";
         if (!_entries.TryGetValue(name, out TensorEntry? entry))
         {
-            throw new InvalidDataException($"{path}: tensor \"{name}\" {expected} is missing.");
+            throw new InvalidDataException($"{path}: tensor \"{FileText.Shown(name)}\" {expected} is missing.");
         }
 
         return entry.Shape.AsSpan().SequenceEqual(Array.ConvertAll(shape.ToArray(), size => (long)size))
             ? entry
-            : throw new InvalidDataException($"{entry.File.Path}: tensor \"{name}\" should be {expected} and is [{string.Join(", ", entry.Shape)}].");
+            : throw new InvalidDataException($"{entry.File.Path}: tensor \"{FileText.Shown(name)}\" should be {expected} and is [{string.Join(", ", entry.Shape)}].");
     }
 
     public InvalidDataException Unsupported(string name, TensorEntry entry) =>
-        new($"{entry.File.Path}: tensor \"{name}\" is of type {entry.TypeName}; {types} are supported.");
+        new($"{entry.File.Path}: tensor \"{FileText.Shown(name)}\" is of type {FileText.Shown(entry.TypeName)}; {types} are supported.");
 
     /// <summary>A vector is a matrix of one row.</summary>
     public static Tensor View(DType type, ReadOnlySpan<int> shape, nint data) =>

@@ -51,7 +51,7 @@ internal static class TokenizerJson
         Finish(ref reader);
         ModelFields model = found ?? throw new InvalidDataException($"{source}: model: missing");
         JsonField Top(string name) => fields.GetValueOrDefault(name, new JsonField(source, name, default));
-        IReadOnlyList<AddedToken> added = ReadAddedTokens(Top("added_tokens"), model.Vocabulary);
+        IReadOnlyList<AddedToken> added = ReadAddedTokens(Top("added_tokens"), model.Vocabulary, IdLimit(json));
 
         bool byteLevel = TokenizerJsonSteps.IsByteLevel(Top("pre_tokenizer"));
         var parts = new TokenizerParts
@@ -109,12 +109,18 @@ internal static class TokenizerJson
             throw new InvalidDataException($"{source}: model.{(vocabularyAt < 0 ? "vocab" : "merges")}: missing");
         }
 
-        ReadVocabulary(json[vocabularyAt..], model.Vocabulary, source);
+        ReadVocabulary(json[vocabularyAt..], model.Vocabulary, IdLimit(json), source);
         ReadMerges(json[mergesAt..], model, source);
         return model;
     }
 
-    private static void ReadVocabulary(ReadOnlySpan<byte> json, Vocabulary vocabulary, string source)
+    /// <summary>
+    /// Ids from here on are refused: a file names a token in five bytes at least, so that honest ids, which have few gaps, lie far below its length, and
+    /// tables by id stay in proportion to it.
+    /// </summary>
+    private static int IdLimit(ReadOnlySpan<byte> json) => (int)Math.Clamp(json.Length, 1L << 14, Vocabulary.IdLimit);
+
+    private static void ReadVocabulary(ReadOnlySpan<byte> json, Vocabulary vocabulary, int limit, string source)
     {
         const string Path = "model.vocab";
         var reader = new Utf8JsonReader(json, isFinalBlock: false, default);
@@ -124,10 +130,10 @@ internal static class TokenizerJson
         {
             int length = CopyText(ref reader, ref text, source, Path);
             reader.Read();
-            if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out int id) || id is < 0 or >= Vocabulary.IdLimit)
+            if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out int id) || id < 0 || id >= limit)
             {
                 throw new InvalidDataException(
-                    $"{source}: {Path}: the id of '{Shown(text.AsSpan(0, length))}' is not an integer from 0 to {Vocabulary.IdLimit - 1}");
+                    $"{source}: {Path}: the id of '{Shown(text.AsSpan(0, length))}' is not an integer from 0 to {limit - 1}");
             }
 
             if (!vocabulary.TryAdd(text.AsSpan(0, length), id))
@@ -203,7 +209,7 @@ internal static class TokenizerJson
             byteLevel, model["byte_fallback"].Flag(false), unknown, model["fuse_unk"].Flag(false), model["ignore_merges"].Flag(false));
     }
 
-    private static List<AddedToken> ReadAddedTokens(JsonField field, Vocabulary vocabulary)
+    private static List<AddedToken> ReadAddedTokens(JsonField field, Vocabulary vocabulary, int limit)
     {
         var tokens = new List<AddedToken>();
         if (field.IsNull)
@@ -215,9 +221,9 @@ internal static class TokenizerJson
         {
             string content = item["content"].Text();
             int id = item["id"].Int();
-            if (id is < 0 or >= Vocabulary.IdLimit)
+            if (id < 0 || id >= limit)
             {
-                throw item["id"].Fail($"{id} is not from 0 to {Vocabulary.IdLimit - 1}");
+                throw item["id"].Fail($"{id} is not from 0 to {limit - 1}");
             }
 
             byte[] utf8 = Encoding.UTF8.GetBytes(content);

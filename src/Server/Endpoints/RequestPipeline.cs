@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http.Features;
+using Understory.Models.Tokenizers;
 using Understory.Server.Anthropic;
 using Understory.Server.Observability;
 using Understory.Server.OpenAi;
@@ -33,6 +34,10 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, Gen
         catch (ApiException error) when (!http.Response.HasStarted)
         {
             await WriteErrorAsync(http, error);
+        }
+        catch (TokenizationException error) when (!http.Response.HasStarted)
+        {
+            await WriteErrorAsync(http, new ApiException(400, error.Message, code: "tokenization_failed"));
         }
         catch (BadHttpRequestException error) when (!http.Response.HasStarted)
         {

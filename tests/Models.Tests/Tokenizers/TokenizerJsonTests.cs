@@ -18,7 +18,7 @@ public class TokenizerJsonTests
     [InlineData("""{"model": {"merges": [["a", "zz"]]}}""", "model.merges[0]: 'zz' is not in the vocabulary")]
     [InlineData("""{"model": {"merges": ["a b c"]}}""", "model.merges[0]: 'a b c' is not two tokens")]
     [InlineData("""{"model": {"merges": [["a"]]}}""", "model.merges[0]: expected two tokens")]
-    [InlineData("""{"model": {"vocab": {"a": 2000000000}}}""", "model.vocab: the id of 'a' is not an integer from 0 to 2097151")]
+    [InlineData("""{"model": {"vocab": {"a": 2000000000}}}""", "model.vocab: the id of 'a' is not an integer from 0 to 16383")]
     [InlineData("""{"model": {"vocab": {"a": -1}}}""", "model.vocab: the id of 'a' is not an integer")]
     [InlineData("""{"model": {"vocab": {"a": 1, "b": 1}}}""", "model.vocab: 'b' or its id 1 is there twice")]
     [InlineData("""{"model": {"vocab": ["a"]}}""", "model.vocab: expected an object")]

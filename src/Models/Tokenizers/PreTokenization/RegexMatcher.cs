@@ -10,6 +10,9 @@ namespace Understory.Models.Tokenizers.PreTokenization;
 /// </summary>
 internal sealed class RegexMatcher : IMatcher
 {
+    /// <summary>Honest patterns take microseconds for a match; those that backtrack without end are given up.</summary>
+    private static readonly TimeSpan MostPerMatch = TimeSpan.FromSeconds(2);
+
     private static readonly char[] s_standIns = BuildStandIns();
 
     private readonly Regex _regex;
@@ -25,11 +28,25 @@ internal sealed class RegexMatcher : IMatcher
         catch (NotSupportedException)
         {
             // Look-around needs the backtracking engine.
-            _regex = new Regex(pattern, RegexOptions.CultureInvariant | RegexOptions.Compiled, TimeSpan.FromSeconds(30));
+            _regex = new Regex(pattern, RegexOptions.CultureInvariant | RegexOptions.Compiled, MostPerMatch);
         }
     }
 
+    /// <exception cref="TokenizationException">The pattern backtracks without end on this text.</exception>
     public void Find(ReadOnlySpan<char> text, List<Range> matches)
+    {
+        try
+        {
+            FindAll(text, matches);
+        }
+        catch (RegexMatchTimeoutException e)
+        {
+            throw new TokenizationException(
+                "The text cannot be cut into words: the tokenizer's regular expression backtracks without end on it. Send another text, or use a tokenizer with a simpler expression.", e);
+        }
+    }
+
+    private void FindAll(ReadOnlySpan<char> text, List<Range> matches)
     {
         if (text.IndexOfAnyInRange('\uD800', '\uDFFF') < 0)
         {

@@ -97,6 +97,12 @@ internal sealed record ComparisonExpression(Expression First, IReadOnlyList<(str
         foreach ((string sign, Expression rightSide) in Steps)
         {
             object? right = rightSide.Evaluate(context);
+            context.Count(right switch
+            {
+                string text => text.Length >> 10,
+                IReadOnlyList<object?> list => list.Count >> 4,
+                _ => 0,
+            });
             if (!Operators.Holds(left, sign, right))
             {
                 return false;
@@ -129,7 +135,7 @@ internal sealed record CallExpression(Expression Callee, CallArguments Arguments
 {
     protected override object? Compute(RenderContext context) => Callee.Evaluate(context) switch
     {
-        Function function => function(context, Arguments.Evaluate(context)),
+        Function function => context.Made(function(context, Arguments.Evaluate(context))),
         Undefined undefined => throw undefined.Fail(),
         object other => throw new ChatTemplateException($"{Values.TypeName(other)} cannot be called."),
         null => throw new ChatTemplateException("None cannot be called."),
@@ -139,7 +145,7 @@ internal sealed record CallExpression(Expression Callee, CallArguments Arguments
 internal sealed record FilterExpression(Expression Value, string Name, CallArguments Arguments) : Expression
 {
     protected override object? Compute(RenderContext context) =>
-        Filters.Apply(context, Name, Value.Evaluate(context), Arguments.Evaluate(context));
+        context.Made(Filters.Apply(context, Name, Value.Evaluate(context), Arguments.Evaluate(context)));
 }
 
 internal sealed record TestExpression(Expression Value, string Name, IReadOnlyList<Expression> Arguments) : Expression

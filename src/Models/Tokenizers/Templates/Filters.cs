@@ -47,15 +47,15 @@ internal static class Filters
             Values.ToNumber(value), (int)Math.Clamp(Values.ToInteger(arguments.Get(0, "precision", 0L)), 0, 15), MidpointRounding.ToEven),
         ["sum"] = (context, value, arguments) => Select(value, arguments.Text(0, "attribute"))
             .Aggregate(arguments.Get(1, "start", 0L), (sum, item) => Operators.Apply(context, sum, "+", item)),
-        ["min"] = (_, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the least of nothing")).Aggregate((a, b) => Values.Compare(b, a) < 0 ? b : a),
-        ["max"] = (_, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the greatest of nothing")).Aggregate((a, b) => Values.Compare(b, a) > 0 ? b : a),
+        ["min"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the least of nothing")).Aggregate((a, b) => Compare(context, b, a) < 0 ? b : a),
+        ["max"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the greatest of nothing")).Aggregate((a, b) => Compare(context, b, a) > 0 ? b : a),
         ["sort"] = (context, value, arguments) => Sort(context, value, arguments),
-        ["unique"] = (_, value, _) => Unique(Values.Items(value)),
+        ["unique"] = (context, value, _) => Unique(context, Values.Items(value)),
         ["map"] = Map,
-        ["select"] = (_, value, arguments) => Choose(value, null, arguments, 0, keep: true),
-        ["reject"] = (_, value, arguments) => Choose(value, null, arguments, 0, keep: false),
-        ["selectattr"] = (_, value, arguments) => Choose(value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: true),
-        ["rejectattr"] = (_, value, arguments) => Choose(value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: false),
+        ["select"] = (context, value, arguments) => Choose(context, value, null, arguments, 0, keep: true),
+        ["reject"] = (context, value, arguments) => Choose(context, value, null, arguments, 0, keep: false),
+        ["selectattr"] = (context, value, arguments) => Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: true),
+        ["rejectattr"] = (context, value, arguments) => Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: false),
         ["tojson"] = (context, value, arguments) => ToJson(context, value, arguments),
     };
 
@@ -118,22 +118,35 @@ internal static class Filters
         string? attribute = arguments.Text(2, "attribute");
         List<object?> items = [.. Values.Items(value)];
         context.Count(items.Count);
-        Comparer<object?> order = Comparer<object?>.Create(Values.Compare);
+        Comparer<object?> order = Comparer<object?>.Create((a, b) => Compare(context, a, b));
         object? Key(object? item)
         {
             object? key = attribute is null ? item : Follow(item, attribute);
-            return key is string text && !isCaseSensitive ? text.ToLowerInvariant() : key;
+            if (key is not string text || isCaseSensitive)
+            {
+                return key;
+            }
+
+            context.Reserve(text.Length);
+            return text.ToLowerInvariant();
         }
 
         return isReversed ? [.. items.OrderByDescending(Key, order)] : [.. items.OrderBy(Key, order)];
     }
 
-    private static List<object?> Unique(IReadOnlyList<object?> items)
+    private static int Compare(RenderContext context, object? left, object? right)
+    {
+        context.Count(Values.CostOf(left));
+        return Values.Compare(left, right);
+    }
+
+    private static List<object?> Unique(RenderContext context, IReadOnlyList<object?> items)
     {
         var kept = new List<object?>();
         foreach (object? item in items)
         {
-            if (!kept.Exists(other => Values.AreEqual(other, item)))
+            context.Count(1 + (kept.Count * (long)Values.CostOf(item)));
+            if (Values.IndexOf(kept, item) < 0)
             {
                 kept.Add(item);
             }
@@ -160,12 +173,13 @@ internal static class Filters
     }
 
     /// <summary>The items (with an attribute) for which a test holds or not; without a test, those that are true or not.</summary>
-    private static List<object?> Choose(object? value, string? attribute, Arguments arguments, int testAt, bool keep)
+    private static List<object?> Choose(RenderContext context, object? value, string? attribute, Arguments arguments, int testAt, bool keep)
     {
         string? test = arguments.Positional.Count > testAt ? Values.NeedText(arguments.Positional[testAt]) : null;
         object?[] rest = [.. arguments.Positional.Skip(testAt + 1)];
         return [.. Values.Items(value).Where(item =>
         {
+            context.Count(1);
             object? tested = attribute is null ? item : Follow(item, attribute);
             return keep == (test is null ? Values.IsTrue(tested) : ValueTests.Holds(test, tested, rest));
         })];

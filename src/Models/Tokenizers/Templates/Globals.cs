@@ -45,15 +45,17 @@ internal static class Globals
             3 => (bounds[0], bounds[1], bounds[2]),
             _ => throw new ChatTemplateException("range takes one to three integers."),
         };
-        if (step == 0 || Math.Abs((double)stop - start) / Math.Abs((double)step) > MaxRange)
+        // Rounded up; in 128 bits, because the last value and a step may lie beyond 64.
+        Int128 length = step == 0 ? MaxRange + 1 : ((Int128)stop - start + step - Math.Sign(step)) / step;
+        if (length > MaxRange)
         {
             throw new ChatTemplateException("The range is too long.");
         }
 
         var items = new List<object?>();
-        for (long value = start; step > 0 ? value < stop : value > stop; value += step)
+        for (int i = 0; i < length; i++)
         {
-            items.Add(value);
+            items.Add(start + (i * step));
         }
 
         context.Reserve(items.Count);

@@ -91,6 +91,11 @@ internal sealed class JsonText(string? indent, string itemSeparator, string keyS
     {
         if (indent is not null)
         {
+            if (((long)indent.Length * depth) + _text.Length > RenderContext.MaxLength)
+            {
+                throw new ChatTemplateException("The chat template makes too much text.");
+            }
+
             _text.Append('\n').Insert(_text.Length, indent, depth);
         }
     }

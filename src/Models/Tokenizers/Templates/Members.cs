@@ -46,6 +46,8 @@ internal static class Members
         IReadOnlyList<object?> items = value is string or IReadOnlyList<object?> ? Values.Items(value)
             : value is Undefined undefined ? throw undefined.Fail()
             : throw new ChatTemplateException($"{Values.TypeName(value)} cannot be sliced.");
+        // A longer stride takes the same items, and cannot run over.
+        stride = Math.Clamp(stride, -items.Count - 1, items.Count + 1);
         long first = Bound(start, stride > 0 ? 0 : items.Count - 1);
         long end = Bound(stop, stride > 0 ? items.Count : -1);
         var slice = new List<object?>();
@@ -92,15 +94,15 @@ internal static class Members
 
     private static Function? ListMethod(IReadOnlyList<object?> list, string name) => name switch
     {
-        "count" => (_, arguments) => (long)list.Count(item => Values.AreEqual(item, arguments.Need(0, "value"))),
+        "count" => (_, arguments) => Values.CountOf(list, arguments.Need(0, "value")),
         "index" => (_, arguments) => IndexOf(list, arguments.Need(0, "value")),
         _ => null,
     };
 
     private static long IndexOf(IReadOnlyList<object?> list, object? wanted)
     {
-        long at = list.TakeWhile(item => !Values.AreEqual(item, wanted)).Count();
-        return at < list.Count ? at : throw new ChatTemplateException("The list does not have that value.");
+        long at = Values.IndexOf(list, wanted);
+        return at >= 0 ? at : throw new ChatTemplateException("The list does not have that value.");
     }
 }
 

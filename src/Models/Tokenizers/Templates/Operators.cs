@@ -19,7 +19,7 @@ internal static class Operators
     {
         string text => text.Contains(Values.NeedText(item), StringComparison.Ordinal),
         IReadOnlyDictionary<string, object?> dictionary => item is string key && dictionary.ContainsKey(key),
-        _ => Values.Items(container).Any(other => Values.AreEqual(other, item)),
+        _ => Values.IndexOf(Values.Items(container), item) >= 0,
     };
 
     public static object? Apply(RenderContext context, object? left, string sign, object? right)

@@ -11,6 +11,16 @@ internal sealed class RenderContext
     private const int MaxSteps = 5_000_000;
     private const int MaxDepth = 400;
 
+    /// <summary>Characters of all values that are made on the way, at most.</summary>
+    private const long MaxMade = 24L * MaxLength;
+
+    /// <summary>What a reference to an item and a small item weigh, in characters.</summary>
+    private const int ItemWeight = 8;
+
+    /// <summary>Steps over long values take long: no conversation takes this many milliseconds.</summary>
+    private const long MaxMilliseconds = 20_000;
+
+    private readonly long _end = Environment.TickCount64 + MaxMilliseconds;
     private long _steps;
     private long _made;
     private int _depth;
@@ -42,8 +52,10 @@ internal sealed class RenderContext
     /// <summary>Counts <paramref name="steps"/> steps of work.</summary>
     public void Count(long steps)
     {
+        long before = _steps;
         _steps += steps;
-        if (_steps > MaxSteps)
+        bool late = before >> 8 != _steps >> 8 && Environment.TickCount64 > _end;
+        if (_steps > MaxSteps || late)
         {
             throw new ChatTemplateException("The chat template takes too many steps.");
         }
@@ -53,10 +65,22 @@ internal sealed class RenderContext
     public void Reserve(long length)
     {
         _made += length;
-        if (length > MaxLength || _made > 8L * MaxLength)
+        if (length > MaxLength || _made > MaxMade)
         {
             throw new ChatTemplateException("The chat template makes too much text.");
         }
+    }
+
+    /// <summary>Counts what a filter or a call has made.</summary>
+    public object? Made(object? value)
+    {
+        Reserve(value switch
+        {
+            string text => text.Length,
+            IReadOnlyList<object?> list => Math.Min((long)list.Count * ItemWeight, MaxLength),
+            _ => 0,
+        });
+        return value;
     }
 
     public void Write(string text)

@@ -53,5 +53,5 @@ internal static class ValueTests
         arguments.Count > 0 ? arguments[0] : throw new ChatTemplateException("A test lacks its argument.");
 
     private static long Divisor(IReadOnlyList<object?> arguments) =>
-        Values.ToInteger(First(arguments)) is not 0 and long divisor ? divisor : throw new ChatTemplateException("Division by zero.");
+        Values.ToInteger(First(arguments)) is not 0 and long divisor ? divisor is -1 ? 1 : divisor : throw new ChatTemplateException("Division by zero.");
 }

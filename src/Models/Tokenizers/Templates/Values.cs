@@ -46,6 +46,8 @@ internal static class Values
 {
     private const int MaxComparisons = 1_000_000;
 
+    private static readonly string[] s_ascii = [.. Enumerable.Range(0, 128).Select(c => ((char)c).ToString())];
+
     public static bool IsTrue(object? value) => value switch
     {
         null or Undefined => false,
@@ -89,7 +91,7 @@ internal static class Values
     {
         IReadOnlyList<object?> list => list,
         IReadOnlyDictionary<string, object?> dictionary => [.. dictionary.Keys],
-        string text => [.. Characters(text)],
+        string text => Characters(text),
         Undefined => [],
         _ => throw new ChatTemplateException($"{TypeName(value)} cannot be iterated over."),
     };
@@ -101,7 +103,7 @@ internal static class Values
         for (int i = 0; i < text.Length; i++)
         {
             bool isPair = char.IsHighSurrogate(text[i]) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1]);
-            characters.Add(text.Substring(i, isPair ? 2 : 1));
+            characters.Add(text[i] < s_ascii.Length ? s_ascii[text[i]] : text.Substring(i, isPair ? 2 : 1));
             i += isPair ? 1 : 0;
         }
 
@@ -129,10 +131,41 @@ internal static class Values
         return AreEqual(left, right, 0, ref comparisons);
     }
 
+    /// <summary>Where in a list a value stands first; -1: nowhere.</summary>
+    public static int IndexOf(IReadOnlyList<object?> list, object? wanted)
+    {
+        int comparisons = MaxComparisons;
+        for (int i = 0; i < list.Count; i++)
+        {
+            if (AreEqual(list[i], wanted, 0, ref comparisons))
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+
+    public static long CountOf(IReadOnlyList<object?> list, object? wanted)
+    {
+        int comparisons = MaxComparisons;
+        long count = 0;
+        foreach (object? item in list)
+        {
+            count += AreEqual(item, wanted, 0, ref comparisons) ? 1 : 0;
+        }
+
+        return count;
+    }
+
+    /// <summary>Steps that comparing a value takes.</summary>
+    public static int CostOf(object? value) => value is string text ? 1 + (text.Length >> 10) : 1;
+
     private static bool AreEqual(object? left, object? right, int depth, ref int comparisonsLeft)
     {
         CheckDepth(depth);
-        if (--comparisonsLeft < 0)
+        comparisonsLeft -= CostOf(left);
+        if (comparisonsLeft < 0)
         {
             throw new ChatTemplateException("The chat template takes too many steps.");
         }
