@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Understory.Decoding.Constraints.Matching;
 using Understory.Decoding.Drafters;
 using Understory.Decoding.Planning;
 using Understory.Decoding.Sampling;
@@ -31,6 +32,7 @@ public sealed class DecodingLoop : IDisposable
     private readonly ForwardBatch _prefill;
     private readonly PrefixCache _prefixes;
     private readonly ModelDrafter? _drafter;
+    private readonly MatcherCache _matchers;
 
     /// <param name="draft">Null: no draft model.</param>
     /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
@@ -56,6 +58,7 @@ public sealed class DecodingLoop : IDisposable
         _stages = new DraftStages(_planner, _draftGovernor, _ngramGovernor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, MaxAlternatives);
         _prefill = new ForwardBatch(target.MaxRows, 1);
+        _matchers = new MatcherCache(target.Config.VocabularySize);
         _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesFor());
         new Calibration(_planner, target, drafter).Run(options.Calibration);
     }
@@ -120,13 +123,30 @@ public sealed class DecodingLoop : IDisposable
             }
         }
 
+        foreach (int token in request.Prediction ?? [])
+        {
+            if ((uint)token >= (uint)vocabulary)
+            {
+                throw new InvalidRequestException("prediction", $"The prediction holds token {token}; ids go from 0 to {vocabulary - 1}.");
+            }
+        }
+
+        if (request.Constraint is { } constraint && constraint.Tokenizer.Fingerprint != _tokenizer.Fingerprint)
+        {
+            throw new ArgumentException("The constraint was compiled for another tokenizer than the target's.", nameof(request));
+        }
+
         request.Sampling.Validate(vocabulary);
         var stops = new StopStrings(request.Stop);
 
         // Nothing refuses the request from here on: what is taken out of the prefix cache comes back by End.
         int limit = Math.Min(request.MaxTokens, ContextLength - prompt);
+        ConstraintMatcher? matcher = request.Constraint is null ? null : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : _target.Config.EosTokenIds);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached);
-        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _stages.MaxDepth + 1);
+        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _stages.MaxDepth + 1, matcher)
+        {
+            Prediction = request.Prediction ?? [],
+        };
         _planner.BeginSequence();
         _draftGovernor.BeginSequence();
         _ngramGovernor.BeginSequence();
@@ -153,13 +173,16 @@ public sealed class DecodingLoop : IDisposable
         TokenContext context = sequence.Context;
         CacheEntry entry = sequence.Entry;
         int length = context.Length;
+        double masked = context.Matcher?.Seconds ?? 0;
 
         _stages.Grow(_tree, context, entry.Draft, limits);
         int nodes = ChooseNodes(limits, length);
         _stages.Book(context, _planner.Gain);
         long verify = Stopwatch.GetTimestamp();
+        double maskedBefore = context.Matcher?.Seconds ?? 0;
         _verifier.Verify(_tree, nodes, context, entry.Target, sequence.Request.TopLogProbs > 0 ? MaxAlternatives : 0);
-        double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds;
+        // Finding masks is no part of what a pass costs: the next one under the same states will not pay for it.
+        double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds - ((context.Matcher?.Seconds ?? 0) - maskedBefore);
         Learn(context);
         Commit(sequence, length);
 
@@ -174,6 +197,7 @@ public sealed class DecodingLoop : IDisposable
         _draftGovernor.Book(drafted, committed, plain);
         _ngramGovernor.Book(!drafted && nodes > 0, committed, plain);
         LastStep = new StepReport(committed, nodes, 0, targetSeconds, _stages.DraftPasses, _stages.DraftSeconds, seconds);
+        sequence.Statistics.MaskMilliseconds += ((context.Matcher?.Seconds ?? 0) - masked) * 1000;
         Count(sequence.Statistics, nodes);
         // The tree is as it was verified until the next one grows.
         LastTree = sequence.Trace is null ? null : _verifier.Describe(_tree, nodes);
@@ -269,7 +293,8 @@ public sealed class DecodingLoop : IDisposable
             FixedNodes: request.SpeculationNodes ?? 0,
             FixedRounds: request.DraftPasses ?? 0,
             MaxDepth: mode == SpeculationMode.Off ? 0 : depth,
-            TokensLeft: sequence.TokensLeft);
+            TokensLeft: sequence.TokensLeft,
+            Forced: mode != SpeculationMode.Off);
     }
 
     private bool DraftReaches(TokenContext context, int depth) =>

@@ -1,3 +1,4 @@
+using Understory.Decoding.Constraints;
 using Understory.Decoding.Sampling;
 
 namespace Understory.Decoding;
@@ -37,6 +38,12 @@ public sealed record GenerationRequest
     /// <summary>Goes on past the end-of-sequence token.</summary>
     public bool IgnoreEos { get; init; }
 
+    /// <summary>What the answer may be; null: any text. Made for the target's tokenizer.</summary>
+    public Constraint? Constraint { get; init; }
+
+    /// <summary>Tokens of an answer that is expected: proposed like the n-gram's guesses, never forced on the target. Null: none.</summary>
+    public int[]? Prediction { get; init; }
+
     public SpeculationMode Speculation { get; init; }
 
     /// <summary>Fixes the number of nodes verified per step.</summary>
@@ -56,7 +63,7 @@ public enum FinishReason
 {
     None,
 
-    /// <summary>End of sequence, or a stop string.</summary>
+    /// <summary>End of sequence, a stop string, or the end of all that the constraint allows.</summary>
     Stop,
 
     /// <summary>max_tokens or the context's end.</summary>

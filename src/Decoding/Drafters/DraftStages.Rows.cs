@@ -16,10 +16,13 @@ public sealed partial class DraftStages
         public int Rank;
         public float Raw;
         public float A;
+        public float Conditional;
+        public Stage Stage;
+        public int State;
     }
 
-    /// <summary>An n-gram candidate under a node, to be scored against what the target decides there.</summary>
-    private readonly record struct Guess(int Row, int Node, int Token, int Rank, float Raw);
+    /// <summary>A candidate of stage 1 under a node, to be scored against what the target decides there.</summary>
+    private readonly record struct Guess(int Row, int Node, int Token, int Rank, float Raw, Stage Stage);
 
     private void FillPool(TokenTree tree, int maxDepth)
     {
@@ -28,7 +31,7 @@ public sealed partial class DraftStages
         {
             if (!tree.Expanded(node) && tree.Depth(node) < maxDepth)
             {
-                _pool[_poolCount++] = new Row { Node = node, Token = tree.Token(node), ParentRow = -1, Depth = tree.Depth(node), A = tree.A(node) };
+                _pool[_poolCount++] = new Row { Node = node, Token = tree.Token(node), ParentRow = -1, Depth = tree.Depth(node), A = tree.A(node), State = tree.State(node) };
             }
         }
     }
@@ -49,17 +52,33 @@ public sealed partial class DraftStages
         return row;
     }
 
-    private void AddGuesses(TokenTree tree, TokenContext context, int parentRow)
+    private void AddGuesses(TokenTree tree, TokenContext context, int parentRow, bool stageOne)
     {
         ref readonly Row parent = ref _rows[parentRow];
-        int count = _ngram.Best(context, RowTokens(tree, parentRow), _tokens.AsSpan(0, MaxGuesses), _raw.AsSpan(0, MaxGuesses));
-        for (int rank = 0; rank < count && _poolCount < MaxPool && _guessCount < MaxPool; rank++)
+        foreach (ref readonly Proposal proposal in _texts.Best(context, RowTokens(tree, parentRow), parent.State, stageOne, lookUp: stageOne))
         {
-            float a = parent.A * _planner.Acceptance.Calibrate(Stage.Ngram, context.Greedy, rank, _raw[rank]);
-            _guesses[_guessCount++] = new Guess(parentRow, -1, _tokens[rank], rank, _raw[rank]);
+            if (_poolCount == MaxPool || _guessCount == MaxPool)
+            {
+                return;
+            }
+
+            float a = parent.A * proposal.Conditional;
+            _guesses[_guessCount++] = new Guess(parentRow, -1, proposal.Token, proposal.Rank, proposal.Raw, proposal.Stage);
             if (a > Negligible)
             {
-                _pool[_poolCount++] = new Row { Node = -1, Token = _tokens[rank], ParentRow = parentRow, Depth = parent.Depth + 1, Rank = rank, Raw = _raw[rank], A = a };
+                _pool[_poolCount++] = new Row
+                {
+                    Node = -1,
+                    Token = proposal.Token,
+                    ParentRow = parentRow,
+                    Depth = parent.Depth + 1,
+                    Rank = proposal.Rank,
+                    Raw = proposal.Raw,
+                    A = a,
+                    Conditional = proposal.Conditional,
+                    Stage = proposal.Stage,
+                    State = proposal.State,
+                };
             }
         }
     }

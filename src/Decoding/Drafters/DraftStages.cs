@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Understory.Decoding.Constraints.Matching;
 using Understory.Decoding.Planning;
 using Understory.Decoding.Sampling;
 using Understory.Decoding.Tree;
@@ -11,7 +12,8 @@ namespace Understory.Decoding.Drafters;
 /// <param name="FixedRounds">Above 0: run exactly so many draft rounds, whatever they cost.</param>
 /// <param name="MaxDepth">Deepest node worth having: the context and max_tokens end there.</param>
 /// <param name="TokensLeft">Tokens that the sequence may still commit: what a draft's prefill is spread over.</param>
-public readonly record struct GrowthLimits(bool Ngram, bool Draft, bool Auto, int FixedNodes, int FixedRounds, int MaxDepth, int TokensLeft);
+/// <param name="Forced">The only text that a constraint leaves may be proposed.</param>
+public readonly record struct GrowthLimits(bool Ngram, bool Draft, bool Auto, int FixedNodes, int FixedRounds, int MaxDepth, int TokensLeft, bool Forced = true);
 
 /// <summary>
 /// Grows the tree of a step. Each round picks rows best first, by the estimated probability that the target passes through them: nodes whose children are
@@ -21,7 +23,6 @@ public readonly record struct GrowthLimits(bool Ngram, bool Draft, bool Auto, in
 /// </summary>
 public sealed partial class DraftStages
 {
-    private const int MaxGuesses = 2;
     private const int MaxPool = 256;
     private const float Negligible = 2e-3f;
 
@@ -29,7 +30,7 @@ public sealed partial class DraftStages
     private readonly SpeculationGovernor _governor;
     private readonly SpeculationGovernor _ngramGovernor;
     private readonly LookupBudget _lookups = new();
-    private readonly NgramDrafter _ngram;
+    private readonly TextProposals _texts;
     private readonly ModelDrafter? _draft;
 
     // Rows of the round in hand, and of those waiting in the pool. A guess has no node until the draft confirms it.
@@ -60,7 +61,7 @@ public sealed partial class DraftStages
         _planner = planner;
         _governor = governor;
         _ngramGovernor = ngramGovernor;
-        _ngram = ngram;
+        _texts = new TextProposals(planner.Acceptance, ngram);
         _draft = draft;
         _slots = new int[(ModelDrafter.MaxRows + 1) * (maxDepth + 1)];
         _path = new int[maxDepth + 1];
@@ -84,7 +85,9 @@ public sealed partial class DraftStages
 
     public void Grow(TokenTree tree, TokenContext context, DraftCache? cache, in GrowthLimits limits)
     {
-        tree.Reset(context.Last);
+        tree.Reset(context.Last, context.State);
+        _texts.Follow(context);
+        bool guided = _texts.Guided(context) && limits.MaxDepth > 0 && limits.Forced;
         _guessCount = 0;
         _lookupSeconds = -1;
         DraftPasses = 0;
@@ -96,12 +99,21 @@ public sealed partial class DraftStages
             GrowByDraft(tree, context, cache, limits);
         }
 
-        if (limits.Ngram && DraftPasses == 0 && (!limits.Auto || _lookups.Due()))
+        if (DraftPasses == 0)
         {
-            long start = Stopwatch.GetTimestamp();
-            int expansions = GrowByNgram(tree, context, limits, resting: limits.Auto && _ngramGovernor.Resting);
-            _lookupSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-            _expansionSeconds = Average(_expansionSeconds, _lookupSeconds / expansions);
+            bool lookUp = limits.Ngram && (!limits.Auto || _lookups.Due());
+            bool resting = limits.Auto && _ngramGovernor.Resting;
+            if (guided)
+            {
+                _ = GrowByText(tree, context, limits, lookUp && !resting);
+            }
+            else if (lookUp)
+            {
+                long start = Stopwatch.GetTimestamp();
+                int expansions = resting || limits.MaxDepth == 0 ? ScoreGuesses(tree, context) : GrowByText(tree, context, limits, lookUp);
+                _lookupSeconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+                _expansionSeconds = Average(_expansionSeconds, _lookupSeconds / expansions);
+            }
         }
 
         tree.Sort();
@@ -139,7 +151,7 @@ public sealed partial class DraftStages
         {
             if (guess.Node == node)
             {
-                _planner.Acceptance.Observe(Stage.Ngram, context.Greedy, guess.Rank, guess.Raw, guess.Token == decided);
+                _planner.Acceptance.Observe(guess.Stage, context.Greedy, guess.Rank, guess.Raw, guess.Token == decided);
             }
         }
     }
@@ -211,11 +223,6 @@ public sealed partial class DraftStages
 
         double rowPrice = fixedNodes ? 0 : _planner.RowPrice(planned, context.Length);
         int most = Math.Min(ModelDrafter.MaxRows, _draft!.SlotsLeft(context));
-        if (limits.Ngram)
-        {
-            _ngram.Follow(context);
-        }
-
         int guessFrom = _guessCount;
         FillPool(tree, limits.MaxDepth);
         _rowCount = 0;
@@ -242,9 +249,9 @@ public sealed partial class DraftStages
                 break;
             }
 
-            if (limits.Ngram && bestRows == rows && row.Depth + 1 < limits.MaxDepth)
+            if ((limits.Ngram || context.Matcher is not null) && bestRows == rows && row.Depth + 1 < limits.MaxDepth)
             {
-                AddGuesses(tree, context, _rowCount - 1);
+                AddGuesses(tree, context, _rowCount - 1, limits.Ngram);
             }
         }
 
@@ -294,7 +301,7 @@ public sealed partial class DraftStages
                 continue;
             }
 
-            row.Slot = _draft.Add(context, slots[..below], RowTokens(tree, r));
+            row.Slot = _draft.Add(context, slots[..below], RowTokens(tree, r), row.State);
             slots[below] = row.Slot;
         }
 
@@ -313,13 +320,13 @@ public sealed partial class DraftStages
                     continue;
                 }
 
-                tree.SetStage(row.Node, Stage.Ngram);
+                tree.SetStage(row.Node, row.Stage);
             }
 
             tree.MarkExpanded(row.Node, row.Slot);
             if (tree.Depth(row.Node) < limits.MaxDepth)
             {
-                Attach(tree, context, row.Node, Stage.Draft, _draft.Candidates(context, mine, _tokens, _raw));
+                AttachDrafted(tree, context, row.Node, _draft.Candidates(context, mine, _tokens, _raw));
             }
         }
 
@@ -339,23 +346,44 @@ public sealed partial class DraftStages
     private int NodeOfGuess(TokenTree tree, TokenContext context, in Row guess, int parent)
     {
         int node = parent < 0 ? -1 : tree.FindChild(parent, guess.Token);
+        // Of what a constraint or a prediction says the draft is no judge.
+        bool disputable = guess.Stage == Stage.Ngram;
+        float known = disputable || parent < 0 ? 0 : tree.A(parent) * guess.Conditional;
+        if (node >= 0)
+        {
+            tree.RaiseA(node, known);
+        }
+
         if (parent < 0 || node >= 0)
         {
             return node;
         }
 
-        float conditional = _planner.Acceptance.Calibrate(Stage.Disputed, context.Greedy, guess.Rank, guess.Raw);
-        return tree.A(parent) * conditional > Negligible ? tree.Add(parent, guess.Token, Stage.Disputed, guess.Rank, guess.Raw, conditional) : -1;
+        Stage judge = disputable ? Stage.Disputed : guess.Stage;
+        float conditional = disputable ? _planner.Acceptance.Calibrate(judge, context.Greedy, guess.Rank, guess.Raw) : guess.Conditional;
+        if (tree.A(parent) * conditional <= Negligible)
+        {
+            return -1;
+        }
+
+        node = tree.Add(parent, guess.Token, judge, guess.Rank, guess.Raw, conditional);
+        if (node >= 0)
+        {
+            tree.SetState(node, guess.State);
+        }
+
+        return node;
     }
 
     /// <summary>A running average that a single stall of the machine moves little.</summary>
     private static double Average(double average, double seconds) =>
         average == 0 ? seconds : average + (0.1 * (Math.Min(seconds, 4 * average) - average));
 
-    /// <summary>Without a draft (or while it does not pay) the n-gram proposes to the target itself. Returns how many nodes it looked up.</summary>
-    private int GrowByNgram(TokenTree tree, TokenContext context, in GrowthLimits limits, bool resting)
+    /// <summary>
+    /// Without a draft (or while it does not pay) what the text itself suggests is proposed to the target. Returns how many nodes were looked up.
+    /// </summary>
+    private int GrowByText(TokenTree tree, TokenContext context, in GrowthLimits limits, bool lookUp)
     {
-        _ngram.Follow(context);
         int most = limits.FixedNodes > 0 ? limits.FixedNodes : 24;
         double rowPrice = limits.FixedNodes > 0 ? 0 : _planner.RowPrice(0, context.Length);
         double least = limits.FixedNodes > 0 ? Negligible : rowPrice + (_planner.Price(context.Length) * _expansionSeconds);
@@ -364,19 +392,7 @@ public sealed partial class DraftStages
         for (; expansions < most && node >= 0; expansions++)
         {
             tree.MarkExpanded(node);
-            int count = _ngram.Best(context, tree.PathTokens(node, _path), _tokens.AsSpan(0, MaxGuesses), _raw.AsSpan(0, MaxGuesses));
-            if (resting || limits.MaxDepth == 0)
-            {
-                // Scored against what the target decides, so that the estimates stay true; never verified.
-                for (int rank = 0; rank < count; rank++)
-                {
-                    _guesses[_guessCount++] = new Guess(-1, 0, _tokens[rank], rank, _raw[rank]);
-                }
-
-                return 1;
-            }
-
-            Attach(tree, context, node, Stage.Ngram, count);
+            Attach(tree, node, _texts.Best(context, tree.PathTokens(node, _path), tree.State(node), limits.Ngram, lookUp));
             node = -1;
             double best = Math.Max(Negligible, least);
             for (int candidate = 1; candidate < tree.Count; candidate++)
@@ -394,9 +410,42 @@ public sealed partial class DraftStages
         return expansions;
     }
 
-    /// <summary>Adds calibrated children; siblings are normalised to at most 1.</summary>
-    private void Attach(TokenTree tree, TokenContext context, int node, Stage stage, int count)
+    /// <summary>Guesses are scored against what the target decides, so that the estimates stay true; they are not verified.</summary>
+    private int ScoreGuesses(TokenTree tree, TokenContext context)
     {
+        tree.MarkExpanded(0);
+        foreach (ref readonly Proposal proposal in _texts.Best(context, [], context.State, stageOne: true, lookUp: true))
+        {
+            _guesses[_guessCount++] = new Guess(-1, 0, proposal.Token, proposal.Rank, proposal.Raw, proposal.Stage);
+        }
+
+        return 1;
+    }
+
+    /// <summary>Adds what the text suggests; siblings are normalised to at most 1, and what is certain is above that.</summary>
+    private static void Attach(TokenTree tree, int node, ReadOnlySpan<Proposal> proposals)
+    {
+        float sum = 0;
+        foreach (ref readonly Proposal proposal in proposals)
+        {
+            sum += proposal.Conditional;
+        }
+
+        float scale = sum > 1 ? 1 / sum : 1;
+        foreach (ref readonly Proposal proposal in proposals)
+        {
+            int child = tree.Add(node, proposal.Token, proposal.Stage, proposal.Rank, proposal.Raw, proposal.Conditional * scale);
+            if (child >= 0)
+            {
+                tree.SetState(child, proposal.State);
+            }
+        }
+    }
+
+    /// <summary>Adds calibrated children; siblings are normalised to at most 1.</summary>
+    private void AttachDrafted(TokenTree tree, TokenContext context, int node, int count)
+    {
+        const Stage stage = Stage.Draft;
         float sum = 0;
         for (int rank = 0; rank < count; rank++)
         {
@@ -408,7 +457,13 @@ public sealed partial class DraftStages
         {
             if (rank < 2 || tree.A(node) * _conditional[rank] * scale > Negligible)
             {
-                tree.Add(node, _tokens[rank], stage, rank, _raw[rank], _conditional[rank] * scale);
+                // What ends the answer is no node: nothing comes after it.
+                int state = context.StateAfter(tree.State(node), _tokens[rank]);
+                int child = state == ConstraintMatcher.Dead ? -1 : tree.Add(node, _tokens[rank], stage, rank, _raw[rank], _conditional[rank] * scale);
+                if (child >= 0)
+                {
+                    tree.SetState(child, state);
+                }
             }
         }
     }

@@ -27,6 +27,7 @@ public class ModelDrafter
     private readonly Transformer _transformer;
     private readonly ForwardBatch _batch;
     private readonly DecisionBatch _decision;
+    private readonly int[] _states = new int[MaxRows + 1];
     private int _nextSlot;
 
     /// <param name="branch">Candidates per row.</param>
@@ -101,18 +102,21 @@ public class ModelDrafter
         if (_decision.Rows == 1)
         {
             _decision.PathCount[0] = 0;
+            _states[0] = context.State;
         }
     }
 
     /// <summary>Adds a tree row; returns its slot. Its answers follow in the order of adding.</summary>
     /// <param name="slots">Draft slots of its ancestors below the root, in depth order.</param>
     /// <param name="tokens">Tokens of its path below the root, its own last.</param>
-    public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens)
+    /// <param name="state">Where the path stands in the request's constraint.</param>
+    public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state = 0)
     {
         _batch.Add(tokens[^1], _nextSlot, context.Length, slots);
         int row = _decision.Rows++;
         tokens.CopyTo(_decision.Path.AsSpan(row * _decision.MaxDepth));
         _decision.PathCount[row] = tokens.Length;
+        _states[row] = state;
         return _nextSlot++;
     }
 
@@ -128,6 +132,7 @@ public class ModelDrafter
         {
             _decision.Positions[row] = _batch.Positions[_batch.FirstLogitsRow + row] + 1;
             _decision.Given[row] = -1;
+            context.Matcher?.CopyMask(_states[row], _decision, row);
         }
 
         _transformer.Kernels.Decide(logits, _decision);

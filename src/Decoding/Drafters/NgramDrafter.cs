@@ -1,3 +1,4 @@
+using Understory.Decoding.Constraints.Matching;
 using Understory.Decoding.Sampling;
 using Understory.Models.Kernels;
 
@@ -39,7 +40,11 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength)
     /// The best candidates to follow <paramref name="path"/> (tokens below the last committed one), best first, with their probabilities.
     /// </summary>
     /// <returns>How many there are.</returns>
-    public int Best(TokenContext context, ReadOnlySpan<int> path, Span<int> tokens, Span<float> probabilities)
+    public int Best(TokenContext context, ReadOnlySpan<int> path, Span<int> tokens, Span<float> probabilities) =>
+        Best(context, path, context.State, tokens, probabilities);
+
+    /// <summary>As above; only what the request's constraint allows after <paramref name="state"/>.</summary>
+    internal int Best(TokenContext context, ReadOnlySpan<int> path, int state, Span<int> tokens, Span<float> probabilities)
     {
         int pool = context.Greedy ? GreedyPool : Pool;
         int count = _matches.Best(path, _tokens.AsSpan(0, pool), _raw.AsSpan(0, pool));
@@ -54,9 +59,30 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength)
             count = AddTrigrams(context, path, count, left, pool);
         }
 
+        if (context.Matcher is not null)
+        {
+            count = KeepAllowed(context, state, count);
+        }
+
         return context.Greedy
             ? Take(count, tokens, probabilities, _raw)
             : TakeWithNoise(context, path.Length, count, tokens, probabilities);
+    }
+
+    /// <summary>Drops what may not follow. The rest keeps its estimates, which are then rather too low: calibration sees to that.</summary>
+    private int KeepAllowed(TokenContext context, int state, int count)
+    {
+        int kept = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (context.StateAfter(state, _tokens[i]) != ConstraintMatcher.Dead)
+            {
+                _tokens[kept] = _tokens[i];
+                _raw[kept++] = _raw[i];
+            }
+        }
+
+        return kept;
     }
 
     private int AddTrigrams(TokenContext context, ReadOnlySpan<int> path, int count, float left, int pool)

@@ -13,7 +13,7 @@ public sealed class AcceptanceModel
     public const int Ranks = 4;
 
     private const int Bins = 16;
-    private const int Stages = 4;
+    private const int Stages = 6;
     private const float PriorWeight = 6;
     private const float Window = 1500;
     private const float DraftDecay = 0.95f;

@@ -1,3 +1,4 @@
+using Understory.Decoding.Constraints.Matching;
 using Understory.Models.Kernels;
 
 namespace Understory.Decoding.Sampling;
@@ -15,7 +16,15 @@ public sealed class TokenContext
 
     /// <param name="capacity">Most tokens, prompt and output.</param>
     public TokenContext(ReadOnlySpan<int> prompt, SamplingParams sampling, int vocabulary, int capacity)
+        : this(prompt, sampling, vocabulary, capacity, null)
     {
+    }
+
+    /// <param name="matcher">Follows the request's constraint; null: there is none.</param>
+    internal TokenContext(ReadOnlySpan<int> prompt, SamplingParams sampling, int vocabulary, int capacity, ConstraintMatcher? matcher)
+    {
+        Matcher = matcher;
+        State = matcher?.Start ?? 0;
         _tokens = new int[capacity];
         prompt.CopyTo(_tokens);
         Length = PromptLength = prompt.Length;
@@ -33,6 +42,9 @@ public sealed class TokenContext
         }
     }
 
+    /// <summary>The answer that the request predicts; none: empty.</summary>
+    public int[] Prediction { get; init; } = [];
+
     public DecisionParams Decision { get; }
 
     public bool Greedy => Decision.Temperature == 0;
@@ -48,8 +60,23 @@ public sealed class TokenContext
 
     public int Last => _tokens[Length - 1];
 
+    /// <summary>Follows the request's constraint; null: there is none.</summary>
+    internal ConstraintMatcher? Matcher { get; }
+
+    /// <summary>Where the committed text stands in the constraint; 0 without one.</summary>
+    internal int State { get; private set; }
+
+    /// <summary>Nothing but the end may follow.</summary>
+    internal bool IsOver => Matcher is not null && Matcher.IsOver(State);
+
+    /// <summary>The constraint's state after a token: 0 without a constraint, <see cref="ConstraintMatcher.Dead"/> where it may not follow.</summary>
+    internal int StateAfter(int state, int token) => Matcher is null ? 0 : Matcher.Advance(state, token);
+
     public void Append(int token)
     {
+        // A token that ends the answer leads nowhere, and nothing follows it.
+        int state = StateAfter(State, token);
+        State = state == ConstraintMatcher.Dead ? State : state;
         _tokens[Length++] = token;
         _counts?.Add(token, output: true);
     }
@@ -62,6 +89,14 @@ public sealed class TokenContext
         decision.Counts = _counts;
         decision.BiasTokens = _biasTokens;
         decision.BiasValues = _biasValues;
-        decision.Mask = null;
+        if (Matcher is null)
+        {
+            decision.Mask = null;
+        }
+        else
+        {
+            // Its rows are written by whoever knows their states.
+            decision.UseMask(Matcher.Words);
+        }
     }
 }

@@ -37,6 +37,10 @@ public sealed class Sequence
         {
             Finish(FinishReason.Length);
         }
+        else if (context.IsOver)
+        {
+            Finish(FinishReason.Stop);
+        }
     }
 
     public GenerationRequest Request { get; }
@@ -90,13 +94,13 @@ public sealed class Sequence
         return text;
     }
 
-    /// <summary>Commits a token and ends the sequence where plain decoding would: at EOS, a stop string or the limit.</summary>
+    /// <summary>Commits a token and ends the sequence where plain decoding would: at EOS, a stop string, the end of its constraint or the limit.</summary>
     internal void Commit(int token, TokenLogProb? logProb)
     {
         Context.Append(token);
         if (_eos.Contains(token))
         {
-            Finish(FinishReason.Stop);
+            Finish(FinishReason.Stop, lastIsText: false);
             return;
         }
 
@@ -117,15 +121,19 @@ public sealed class Sequence
             FinishReason = FinishReason.Stop;
             _logProbs.RemoveAll(entry => entry.TextOffset >= _released);
         }
+        else if (Context.IsOver)
+        {
+            Finish(FinishReason.Stop);
+        }
         else if (TokensLeft == 0)
         {
             Finish(FinishReason.Length);
         }
     }
 
-    private void Finish(FinishReason reason)
+    private void Finish(FinishReason reason, bool lastIsText = true)
     {
-        Decode(except: reason == FinishReason.Stop ? 1 : 0);
+        Decode(except: lastIsText ? 0 : 1);
         _decoded = GeneratedTokens;
         Push(_decoder.Flush());
         Trace?.Close(_pushed);

@@ -39,13 +39,29 @@ public sealed class SequenceStatistics
 
     public StageStatistics Draft { get; } = new("draft");
 
-    public IReadOnlyList<StageStatistics> Stages => [Ngram, Draft];
+    public StageStatistics Grammar { get; } = new("grammar");
 
-    public int DraftProposed => Ngram.Proposed + Draft.Proposed;
+    public StageStatistics Prediction { get; } = new("prediction");
 
-    public int DraftAccepted => Ngram.Accepted + Draft.Accepted;
+    public IReadOnlyList<StageStatistics> Stages => [Ngram, Draft, Grammar, Prediction];
+
+    public int DraftProposed => Ngram.Proposed + Draft.Proposed + Grammar.Proposed + Prediction.Proposed;
+
+    public int DraftAccepted => Ngram.Accepted + Draft.Accepted + Grammar.Accepted + Prediction.Accepted;
+
+    /// <summary>Tokens of the request's prediction that the target verified and did not choose.</summary>
+    public int RejectedPrediction => Prediction.Proposed - Prediction.Accepted;
+
+    /// <summary>Time that finding masks of the request's constraint took.</summary>
+    public double MaskMilliseconds { get; set; }
 
     public double TokensPerBatch => TargetPasses == 0 ? 0 : (double)CommittedTokens / TargetPasses;
 
-    public StageStatistics Of(Stage stage) => stage == Stage.Ngram ? Ngram : Draft;
+    public StageStatistics Of(Stage stage) => stage switch
+    {
+        Stage.Ngram => Ngram,
+        Stage.Grammar => Grammar,
+        Stage.Prediction => Prediction,
+        _ => Draft,
+    };
 }

@@ -10,6 +10,12 @@ public enum Stage : byte
 
     /// <summary>As a judge only: an n-gram guess that is not among the draft's candidates.</summary>
     Disputed,
+
+    /// <summary>The only text that a constraint leaves.</summary>
+    Grammar,
+
+    /// <summary>The answer that the request predicts.</summary>
+    Prediction,
 }
 
 /// <summary>
@@ -29,6 +35,7 @@ public sealed class TokenTree
         public int NextSibling;
         public int Rank;
         public int DraftSlot;
+        public int State;
         public float Raw;
         public float A;
         public Stage Stage;
@@ -82,15 +89,25 @@ public sealed class TokenTree
     /// <summary>Slot of the node in the draft's KV cache, -1 while the draft has not seen it.</summary>
     public int DraftSlot(int node) => _nodes[node].DraftSlot;
 
+    /// <summary>Where the path to the node stands in the request's constraint; 0 without one.</summary>
+    public int State(int node) => _nodes[node].State;
+
+    public void SetState(int node, int state) => _nodes[node].State = state;
+
+    /// <summary>Another stage is surer of the node than its judge: to be said before it has children.</summary>
+    public void RaiseA(int node, float a) => _nodes[node].A = Math.Max(_nodes[node].A, Math.Min(a, _nodes[_nodes[node].Parent].A));
+
     public int FirstChild(int node) => _nodes[node].FirstChild;
 
     public int NextSibling(int node) => _nodes[node].NextSibling;
 
-    public void Reset(int rootToken)
+    /// <param name="state">Where the committed text stands in the request's constraint.</param>
+    public void Reset(int rootToken, int state = 0)
     {
         Count = 0;
         OrderedCount = 0;
         Add(-1, rootToken, Tree.Stage.Target, 0, 1, 1);
+        _nodes[0].State = state;
     }
 
     /// <summary>Adds a child and returns it, or -1 if the tree is full.</summary>

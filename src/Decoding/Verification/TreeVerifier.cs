@@ -63,6 +63,7 @@ public sealed class TreeVerifier
         FillRows(tree, nodes, context);
         Tensor logits = _target.Forward(_batch, cache);
         context.Describe(_decision, 1);
+        FillMasks(tree, nodes, context);
         _target.Kernels.Decide(logits, _decision);
         if (alternatives > 0)
         {
@@ -123,10 +124,25 @@ public sealed class TreeVerifier
         }
     }
 
+    private void FillMasks(TokenTree tree, int nodes, TokenContext context)
+    {
+        if (context.Matcher is not { } matcher)
+        {
+            return;
+        }
+
+        matcher.CopyMask(context.State, _decision, 0);
+        for (int i = 0; i < nodes; i++)
+        {
+            matcher.CopyMask(tree.State(tree.Ordered(i)), _decision, i + 1);
+        }
+    }
+
     private void DecideAlternatives(Tensor logits, TokenContext context)
     {
         context.Describe(_alternatives, _alternatives.MaxBest);
         _alternatives.Params = _alternatives.Params with { Temperature = 0, TopK = 0, TopP = 1, MinP = 0 };
+        _alternatives.Mask = _decision.Mask;
         _alternatives.Rows = _decision.Rows;
         Array.Copy(_decision.Positions, _alternatives.Positions, _decision.Rows);
         Array.Copy(_decision.PathCount, _alternatives.PathCount, _decision.Rows);
@@ -145,7 +161,8 @@ public sealed class TreeVerifier
             int token = _decision.Tokens[row];
             if (token < 0)
             {
-                throw new InvalidOperationException("No token can be chosen: the logits of all of them are -infinity or not numbers.");
+                throw new InvalidOperationException(
+                    "No token can be chosen: the logits of all of them are -infinity or not numbers, or the request's constraint and its logit_bias leave none.");
             }
 
             _decided[_acceptedCount] = token;

@@ -135,6 +135,14 @@ internal sealed class ConstraintMatcher
         Mask(state).CopyTo(mask);
     }
 
+    /// <summary>Whether <paramref name="token"/>, which may follow, is the only one.</summary>
+    public bool IsOnly(int state, int token)
+    {
+        ReadOnlySpan<ulong> mask = Mask(state);
+        int word = token >> 6;
+        return mask[word] == 1UL << token && !mask[..word].ContainsAnyExcept(0UL) && !mask[(word + 1)..].ContainsAnyExcept(0UL);
+    }
+
     public bool Allows(int state, int token) => (Mask(state)[token >> 6] >> token & 1) != 0;
 
     /// <summary>

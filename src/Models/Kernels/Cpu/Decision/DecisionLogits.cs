@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Understory.Models.Kernels.Cpu.Decision;
 
 /// <summary>The first line of the decision rule, the same code for every CPU set: <c>l' = logits with penalties, bias and mask applied</c>.</summary>
@@ -49,12 +51,20 @@ internal static class DecisionLogits
 
     private static void Ban(ReadOnlySpan<ulong> mask, Span<float> changed)
     {
-        for (int token = 0; token < changed.Length; token++)
+        for (int first = 0; first < changed.Length; first += 64)
         {
-            int word = token >> 6;
-            if (word >= mask.Length || (mask[word] >> (token & 63) & 1) == 0)
+            Span<float> tokens = changed[first..Math.Min(first + 64, changed.Length)];
+            ulong allowed = first >> 6 < mask.Length ? mask[first >> 6] : 0;
+            if (allowed == 0)
             {
-                changed[token] = float.NegativeInfinity;
+                tokens.Fill(float.NegativeInfinity);
+                continue;
+            }
+
+            // Most masks allow nearly all tokens, or nearly none.
+            for (ulong banned = ~allowed; banned != 0 && BitOperations.TrailingZeroCount(banned) < tokens.Length; banned &= banned - 1)
+            {
+                tokens[BitOperations.TrailingZeroCount(banned)] = float.NegativeInfinity;
             }
         }
     }
