@@ -24,13 +24,13 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<ScriptedServer> StartAsync(ServerOptions? options = null, bool ready = true)
+    public static async Task<ScriptedServer> StartAsync(ServerOptions? options = null, bool ready = true, ServedModel? model = null)
     {
         var app = new ServerApp((options ?? new ServerOptions()) with { Port = 0 }, _ => throw new InvalidOperationException("The test decodes."));
         await app.ListenAsync();
         if (ready)
         {
-            app.Decoding.Announce(Model());
+            app.Decoding.Announce(model ?? Model());
         }
 
         return new ScriptedServer(app);
@@ -40,6 +40,15 @@ internal sealed class ScriptedServer : IAsyncDisposable
     public static ServedModel Model() => new(
         "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0, "fp_test",
         DateTimeOffset.UnixEpoch, new HashSet<SpeculationMode> { SpeculationMode.Auto, SpeculationMode.Off, SpeculationMode.Ngram });
+
+    /// <summary>As <see cref="Model"/>, but with room for tools, and able to think before it answers.</summary>
+    public static ServedModel Thinker() => Model() with
+    {
+        Context = 1024,
+        Chat = new ChatFormat(DemoTokenizer.Value, ChatTemplate.Parse(
+            "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+            + "assistant:{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}")),
+    };
 
     /// <summary>The next job, as the decoding thread would take it.</summary>
     public async Task<GenerationJob> TakeAsync()
@@ -53,11 +62,11 @@ internal sealed class ScriptedServer : IAsyncDisposable
         job.Send(new StepDone(choice, text, 1, [], new StepReport(1, 0, 0, 0.001, 0, 0, 0.001), System.Diagnostics.Stopwatch.GetTimestamp()));
 
     /// <summary>Ends the job's choices, and takes it off the thread.</summary>
-    public void Finish(GenerationJob job, FinishReason reason = FinishReason.Stop)
+    public void Finish(GenerationJob job, FinishReason reason = FinishReason.Stop, string? stopString = null)
     {
         for (int choice = 0; choice < job.Choices.Count; choice++)
         {
-            job.Send(new ChoiceFinished(choice, reason, job.Choices[choice].Prompt.Length, 0, 1, new SequenceStatistics()));
+            job.Send(new ChoiceFinished(choice, reason, job.Choices[choice].Prompt.Length, 0, 1, new SequenceStatistics(), stopString));
         }
 
         job.End();

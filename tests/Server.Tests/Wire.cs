@@ -42,6 +42,23 @@ internal static class Wire
         }
     }
 
+    /// <summary>All events of a finished stream whose events have names: the name is the body's type.</summary>
+    public static async Task<List<JsonNode>> NamedEventsAsync(this HttpResponseMessage response)
+    {
+        Assert.StartsWith("text/event-stream", response.Content.Headers.ContentType!.ToString());
+        var events = new List<JsonNode>();
+        foreach (string item in (await response.Content.ReadAsStringAsync()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Where(item => item[0] != ':'))
+        {
+            string[] lines = item.Split('\n');
+            Assert.Equal(2, lines.Length);
+            JsonNode body = JsonNode.Parse(lines[1]["data: ".Length..])!;
+            Assert.Equal($"event: {(string)body["type"]!}", lines[0]);
+            events.Add(body);
+        }
+
+        return events;
+    }
+
     /// <summary>All chunks of a finished stream, <c>[DONE]</c> checked and left out.</summary>
     public static async Task<List<JsonNode>> ChunksAsync(this HttpResponseMessage response)
     {

@@ -50,15 +50,29 @@ public sealed record ToolCaller(string Type)
 }
 
 /// <param name="ThinkingTokens">Tokens of the text that the model thought.</param>
-public sealed record OutputTokensDetails(int ThinkingTokens);
+public sealed record ThoughtTokens(int ThinkingTokens);
 
 /// <summary>Tokens read and written. The prompt is <paramref name="InputTokens"/> and <paramref name="CacheReadInputTokens"/> together.</summary>
 /// <param name="InputTokens">Prompt tokens that were evaluated.</param>
 /// <param name="CacheReadInputTokens">Prompt tokens that were found in the prefix cache.</param>
-public sealed record MessageUsage(int InputTokens, int CacheReadInputTokens, int OutputTokens, OutputTokensDetails? OutputTokensDetails = null)
+/// <param name="OutputTokensDetails">Null: the model did not think.</param>
+public sealed record MessageUsage(
+    int InputTokens,
+    int CacheReadInputTokens,
+    int OutputTokens,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] ThoughtTokens? OutputTokensDetails = null)
 {
     /// <summary>Always 0: what the cache keeps costs nothing extra.</summary>
     public int CacheCreationInputTokens => 0;
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public object? CacheCreation => null;
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public object? ServerToolUse => null;
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public string? InferenceGeo => null;
 
     public string ServiceTier => "standard";
 }
@@ -82,6 +96,14 @@ public sealed record MessageBody(
 
     [JsonPropertyOrder(-1)]
     public string Role => "assistant";
+
+    /// <summary>Always null: no code is run.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public object? Container => null;
+
+    /// <summary>Always null: it tells of refusals, and no classifier refuses here.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public object? StopDetails => null;
 }
 
 public sealed record MessageStart(MessageBody Message) : MessageEvent("message_start");
@@ -100,7 +122,15 @@ public sealed record MessageStop() : MessageEvent("message_stop");
 /// <summary>Says only that the stream lives.</summary>
 public sealed record Ping() : MessageEvent("ping");
 
-public sealed record MessageEnding(string StopReason, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? StopSequence);
+/// <summary>As in <see cref="MessageBody"/>.</summary>
+public sealed record MessageEnding(string StopReason, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? StopSequence)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public object? Container => null;
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
+    public object? StopDetails => null;
+}
 
 /// <summary>More of a content block.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]

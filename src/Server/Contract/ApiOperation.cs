@@ -27,6 +27,9 @@ public sealed record ApiOperation(string Method, string Route, string Id, string
     /// <summary>Statuses with the error object, beside those that every operation may have.</summary>
     public IReadOnlyList<int> Errors { get; init; } = [];
 
+    /// <summary>False: it is there to say why there is nothing.</summary>
+    public bool Succeeds { get; init; } = true;
+
     /// <summary>Needs no key even where the server has some.</summary>
     public bool Open { get; init; }
 

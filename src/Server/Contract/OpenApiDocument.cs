@@ -110,10 +110,12 @@ public static partial class OpenApiDocument
             };
         }
 
-        var responses = new JsonObject
+        var responses = new JsonObject();
+        if (operation.Succeeds)
         {
-            ["200"] = new JsonObject { ["description"] = "OK", ["headers"] = RequestId(), ["content"] = content },
-        };
+            responses["200"] = new JsonObject { ["description"] = "OK", ["headers"] = RequestId(), ["content"] = content };
+        }
+
         foreach ((int status, string meaning) in operation.AlsoAnswers)
         {
             responses[Name(status)] = new JsonObject

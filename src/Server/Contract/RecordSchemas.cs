@@ -15,6 +15,7 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
     private const string Prefix = "#/components/schemas/";
     private readonly Queue<Type> _open = new();
     private readonly HashSet<Type> _known = [];
+    private readonly Dictionary<Type, (string Name, object Value)> _discriminators = [];
 
     public JsonObject Components { get; } = [];
 
@@ -23,6 +24,10 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
         if (_known.Add(type))
         {
             _open.Enqueue(type);
+            foreach (JsonDerivedType kind in options.GetTypeInfo(type).PolymorphismOptions?.DerivedTypes ?? [])
+            {
+                _discriminators[kind.DerivedType] = (options.GetTypeInfo(type).PolymorphismOptions!.TypeDiscriminatorPropertyName, kind.TypeDiscriminator!);
+            }
         }
 
         return new() { ["$ref"] = Prefix + type.Name };
@@ -33,8 +38,26 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
     {
         while (_open.TryDequeue(out Type? type))
         {
-            Components[type.Name] = options.GetJsonSchemaAsNode(type, new JsonSchemaExporterOptions { TransformSchemaNode = Transform });
+            Components[type.Name] = options.GetTypeInfo(type).PolymorphismOptions is { } kinds
+                ? Either(kinds)
+                : Discriminated(type, (JsonObject)options.GetJsonSchemaAsNode(type, new JsonSchemaExporterOptions { TransformSchemaNode = Transform }));
         }
+    }
+
+    /// <summary>One of several records, told apart by a member that the serializer writes before their own.</summary>
+    private JsonObject Either(JsonPolymorphismOptions kinds) =>
+        new() { ["anyOf"] = new JsonArray([.. kinds.DerivedTypes.Select(kind => (JsonNode)Reference(kind.DerivedType))]) };
+
+    private JsonObject Discriminated(Type type, JsonObject schema)
+    {
+        if (_discriminators.TryGetValue(type, out (string Name, object Value) kind))
+        {
+            schema["properties"] ??= new JsonObject();
+            schema["properties"]![kind.Name] = new JsonObject { ["const"] = (string)kind.Value };
+            schema["required"] = new JsonArray([kind.Name, .. (schema["required"] as JsonArray ?? []).Select(name => name!.DeepClone())]);
+        }
+
+        return schema;
     }
 
     private JsonObject Transform(JsonSchemaExporterContext context, JsonNode schema)

@@ -132,6 +132,14 @@ public sealed class ServerApp : IAsyncDisposable
         var small = new SmallEndpoints(Decoding, Queue, _exposition, _options);
         routes.Map(Operations.Completions, completions.InvokeAsync);
         routes.Map(Operations.Chat, chat.InvokeAsync);
+        var responses = new ResponsesEndpoint(Decoding, responder, _options);
+        routes.Map(ChatOperations.Responses, responses.InvokeAsync);
+        routes.Map(ChatOperations.ResponseTokens, responses.CountAsync);
+        routes.Map(ChatOperations.ShowResponse, responses.NotStoredAsync);
+        routes.Map(ChatOperations.DeleteResponse, responses.NotStoredAsync);
+        var messages = new MessagesEndpoint(Decoding, responder, _options);
+        routes.Map(ChatOperations.Messages, messages.InvokeAsync);
+        routes.Map(ChatOperations.MessageTokens, messages.CountAsync);
         routes.Map(Operations.ListModels, small.ListModelsAsync);
         routes.Map(Operations.ShowModel, small.ShowModelAsync);
         routes.Map(Operations.Tokenize, small.TokenizeAsync);

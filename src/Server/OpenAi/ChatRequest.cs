@@ -47,7 +47,8 @@ public sealed record ChatRequest(string? Model, Conversation Conversation, int T
             : throw Fields.Wrong("reasoning_effort", value, Expected);
     }
 
-    private static Dictionary<string, object?> ReadTemplateVariables(Fields fields)
+    /// <summary><c>chat_template_kwargs</c>: further variables for the model's chat template, such as <c>enable_thinking</c>.</summary>
+    public static Dictionary<string, object?> ReadTemplateVariables(Fields fields)
     {
         const string Name = "chat_template_kwargs";
         if (!fields.TryGet(Name, out JsonElement value))

@@ -39,15 +39,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
         return (rest.Count > 0 ? Parts(end.Choice, rest, []) : []).Concat(Closed(End(end, parser.Answer), parser.Answer, totals));
     }
 
-    public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => Whole(
-        [.. choices.Select((choice, i) =>
-        {
-            AnswerParser parser = _parsers[i];
-            parser.Push(choice.Text.ToString());
-            parser.Finish();
-            return new ChatResult(parser.Answer, choice.LogProbs, End(choice.End!, parser.Answer));
-        })],
-        totals);
+    public abstract object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
 
     /// <summary>What a step gave: perhaps nothing that can be shown yet, or only log-probabilities.</summary>
     protected abstract IEnumerable<StreamEvent> Parts(int choice, IReadOnlyList<AnswerPart> parts, IReadOnlyList<TokenLogProb> logProbs);
@@ -56,7 +48,30 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
     /// <param name="answer">All that was given before.</param>
     protected abstract IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals);
 
-    protected abstract object Whole(IReadOnlyList<ChatResult> answers, AnswerTotals totals);
+    /// <summary>A whole choice, for a format that has no streams' order in it.</summary>
+    protected ChatResult Read(int choice, ChoiceText text)
+    {
+        AnswerParser parser = _parsers[choice];
+        parser.Push(text.Text.ToString());
+        parser.Finish();
+        return new ChatResult(parser.Answer, text.LogProbs, End(text.End!, parser.Answer));
+    }
+
+    /// <summary>Goes through a whole choice as its stream would have, token by token where there are log-probabilities.</summary>
+    protected void Replay(int choice, ChoiceText text, AnswerTotals totals)
+    {
+        string all = text.Text.ToString();
+        int at = 0;
+        for (int i = 0; i < text.LogProbs.Count; i++)
+        {
+            int end = i + 1 < text.LogProbs.Count ? Math.Min(text.LogProbs[i + 1].TextOffset, all.Length) : all.Length;
+            _ = Chunk(choice, all[at..end], [text.LogProbs[i]]).Count();
+            at = end;
+        }
+
+        _ = Chunk(choice, all[at..], []).Count();
+        _ = Closing(text.End!, totals).Count();
+    }
 
     /// <summary>Our own stop strings are nobody's business.</summary>
     private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with

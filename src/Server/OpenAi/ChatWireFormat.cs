@@ -26,10 +26,12 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
     protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
         [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage ? null : totals))];
 
-    protected override object Whole(IReadOnlyList<ChatResult> answers, AnswerTotals totals) => new ChatBody(
+    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => new ChatBody(
         head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint,
-        [.. answers.Select((choice, i) => new ChatChoice(i, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason))],
+        [.. choices.Select((text, i) => Choice(Read(i, text)))],
         totals.Usage, head.Seed, totals.Timings);
+
+    private ChatChoice Choice(ChatResult choice) => new(choice.End.Choice, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason);
 
     private static ChatAnswer Message(ParsedAnswer answer) => new("assistant", answer.Text.Length == 0 && answer.ToolCalls.Count > 0 ? null : answer.Text)
     {
@@ -53,7 +55,5 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
         head.Id, ChunkObject, head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null ? null : head.Seed, totals?.Timings);
 
     private ChatLogProbs? LogProbs(IReadOnlyList<TokenLogProb> tokens) => topLogProbs < 0 ? null : new(
-        [.. tokens.Select(token => new ChosenLogProbBody(
-            texts.Text(token.Token), LogProb.Of(token.LogProb), texts.Bytes(token.Token),
-            [.. token.Top.Select(top => new TokenLogProbBody(texts.Text(top.Token), LogProb.Of(top.LogProb), texts.Bytes(top.Token)))]))]);
+        [.. tokens.Select(token => LogProb.Of(token, texts))]);
 }

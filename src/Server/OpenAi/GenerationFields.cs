@@ -33,22 +33,30 @@ public sealed record GenerationFields(
     /// <exception cref="ApiException">400: a field of the wrong type or value, or one that is not supported.</exception>
     public static GenerationFields Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
     {
-        bool stream = fields.Flag("stream") ?? false;
-        return new GenerationFields(
-            ReadSampling(fields, defaults, vocabulary),
-            fields.Integer("max_completion_tokens", 0, int.MaxValue, "a whole number of at least 0")
-                ?? fields.Integer("max_tokens", 0, int.MaxValue, "a whole number of at least 0"),
-            fields.Integer("n", 1, MostChoices, $"a whole number from 1 to {MostChoices}") ?? 1,
-            ReadStop(fields),
-            fields.Flag("ignore_eos") ?? false,
-            ReadSpeculation(fields) ?? speculation,
-            fields.Integer("speculation_nodes", 1, MostNodes, $"a whole number from 1 to {MostNodes}"),
-            stream,
-            ReadIncludeUsage(fields, stream))
+        GenerationFields shared = ReadShared(fields, defaults, vocabulary, speculation);
+        return shared with
         {
-            SpeculationEvents = ReadSpeculationEvents(fields, stream),
+            MaxTokens = fields.Integer("max_completion_tokens", 0, int.MaxValue, "a whole number of at least 0")
+                ?? fields.Integer("max_tokens", 0, int.MaxValue, "a whole number of at least 0"),
+            Choices = fields.Integer("n", 1, MostChoices, $"a whole number from 1 to {MostChoices}") ?? 1,
+            Stop = ReadStop(fields),
+            IncludeUsage = ReadIncludeUsage(fields, shared.Stream),
+            SpeculationEvents = ReadSpeculationEvents(fields, shared.Stream),
         };
     }
+
+    /// <summary>What every API calls the same: sampling, speculation and whether to stream. One choice of any length without stop strings.</summary>
+    /// <exception cref="ApiException">400: a field of the wrong type or value.</exception>
+    public static GenerationFields ReadShared(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation) => new(
+        ReadSampling(fields, defaults, vocabulary),
+        MaxTokens: null,
+        Choices: 1,
+        Stop: [],
+        fields.Flag("ignore_eos") ?? false,
+        ReadSpeculation(fields) ?? speculation,
+        fields.Integer("speculation_nodes", 1, MostNodes, $"a whole number from 1 to {MostNodes}"),
+        fields.Flag("stream") ?? false,
+        IncludeUsage: false);
 
     private static SamplingParams ReadSampling(Fields fields, GenerationDefaults defaults, int vocabulary)
     {
@@ -111,7 +119,8 @@ public sealed record GenerationFields(
         return bias.Count > 0 ? bias : null;
     }
 
-    private static string[] ReadStop(Fields fields)
+    /// <exception cref="ApiException">400: no such stop strings.</exception>
+    public static string[] ReadStop(Fields fields)
     {
         if (!fields.TryGet("stop", out JsonElement value))
         {

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Understory.Server.OpenAi.Responses;
 
 namespace Understory.Server.OpenAi;
 
@@ -19,6 +20,15 @@ public interface IJsonBody
 [JsonSerializable(typeof(CompletionBody))]
 [JsonSerializable(typeof(ChatBody))]
 [JsonSerializable(typeof(ChatChunk))]
+[JsonSerializable(typeof(ResponseBody))]
+[JsonSerializable(typeof(ResponseStateEvent))]
+[JsonSerializable(typeof(OutputItemEvent))]
+[JsonSerializable(typeof(ContentPartEvent))]
+[JsonSerializable(typeof(DeltaEvent))]
+[JsonSerializable(typeof(TextDoneEvent))]
+[JsonSerializable(typeof(ArgumentsDoneEvent))]
+[JsonSerializable(typeof(ErrorEvent))]
+[JsonSerializable(typeof(InputTokensBody))]
 [JsonSerializable(typeof(ModelBody))]
 [JsonSerializable(typeof(ModelsBody))]
 [JsonSerializable(typeof(TokenizeBody))]

@@ -12,14 +12,13 @@ public static class RequestParameters
 {
     private static readonly Shape TokenIds = Shape.List(Shape.Integer(0));
 
-    private static readonly Parameter Model = Honoured("model", Shape.Text(), "The id or an alias of the served model; anything else is a 404. Absent: the served model.");
+    /// <summary>Which model is asked.</summary>
+    public static Parameter Model { get; } = Honoured("model", Shape.Text(), "The id or an alias of the served model; anything else is a 404. Absent: the served model.");
 
-    /// <summary>Sampling, lengths and speculation: what both kinds of completion share.</summary>
-    private static readonly Parameter[] Generation =
+    /// <summary>What every API calls the same; see <see cref="GenerationFields.ReadShared"/>.</summary>
+    public static IReadOnlyList<Parameter> Shared { get; } =
     [
         Model,
-        Honoured("max_tokens", Shape.Integer(0, int.MaxValue), "Most tokens to generate; cut to what the context leaves."),
-        Honoured("max_completion_tokens", Shape.Integer(0, int.MaxValue), "Another name of max_tokens; wins over it."),
         Honoured("temperature", Shape.Number(0, 2), "0 is greedy. Default: the model's own, else 1."),
         Honoured("top_p", Shape.Number(0, 1, above: true), "Keeps the most probable tokens whose sum reaches it."),
         Honoured("top_k", Shape.Integer(-1, int.MaxValue), "Keeps so many of the most probable tokens; 0 and -1 keep all."),
@@ -29,16 +28,24 @@ public static class RequestParameters
         Honoured("repetition_penalty", Shape.Number(0.01, 100), "Divides positive and multiplies negative logits of tokens in prompt or output; 1 is none."),
         Honoured("logit_bias", Shape.Map("^[0-9]{1,9}$", Shape.Number(-100, 100)), "Added to the logits of these token ids."),
         Honoured("seed", Shape.Integer(), "The same seed gives the same text again; absent: one is drawn and told in the answer."),
+        Honoured("stream", Shape.Flag, "Server-sent events as the text comes."),
+        Honoured("ignore_eos", Shape.Flag, "Goes on past the end-of-sequence token."),
+        Honoured("speculation", Shape.OneOf("auto", "off", "ngram", "draft", "staged"), "Who may propose tokens; never changes the text. A mode whose drafter is not loaded is refused."),
+        Honoured("speculation_nodes", Shape.Integer(1, GenerationFields.MostNodes), "Fixes the number of tree nodes verified per step."),
+    ];
+
+    /// <summary>Sampling, lengths and speculation: what both kinds of completion share.</summary>
+    private static readonly Parameter[] Generation =
+    [
+        .. Shared,
+        Honoured("max_tokens", Shape.Integer(0, int.MaxValue), "Most tokens to generate; cut to what the context leaves."),
+        Honoured("max_completion_tokens", Shape.Integer(0, int.MaxValue), "Another name of max_tokens; wins over it."),
         Honoured("n", Shape.Integer(1, GenerationFields.MostChoices), "Answers to generate per prompt."),
         Honoured("stop", Shape.Either(Shape.Text(1), Shape.List(Shape.Text(1), most: GenerationFields.MostStops)), "The text ends before the first of these."),
-        Honoured("stream", Shape.Flag, "Server-sent events as the text comes, ended by [DONE]."),
         Honoured("stream_options", Shape.Object(
             Honoured("include_usage", Shape.Flag, "A last chunk without choices carries usage."),
             Ignored("include_obfuscation", Shape.Flag, "Chunks are never padded: the connection is local or encrypted by what stands in front.")),
             "Only together with \"stream\": true."),
-        Honoured("ignore_eos", Shape.Flag, "Goes on past the end-of-sequence token."),
-        Honoured("speculation", Shape.OneOf("auto", "off", "ngram", "draft", "staged"), "Who may propose tokens; never changes the text. A mode whose drafter is not loaded is refused."),
-        Honoured("speculation_nodes", Shape.Integer(1, GenerationFields.MostNodes), "Fixes the number of tree nodes verified per step."),
         Honoured("speculation_events", Shape.Flag, "Chunks tell who proposed their tokens; only together with \"stream\": true."),
         Ignored("user", Shape.Text(), "There is one user per machine."),
     ];

@@ -6,7 +6,7 @@ namespace Understory.Server.OpenAi;
 /// <summary><c>tools</c>, <c>tool_choice</c> and <c>parallel_tool_calls</c> of a chat request, checked.</summary>
 public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bool Parallel)
 {
-    internal const int MostTools = 128;
+    public const int MostTools = 128;
     private const int LongestName = 64;
 
     /// <exception cref="ApiException">400, naming the field.</exception>

@@ -55,4 +55,9 @@ internal static class LogProb
 {
     /// <summary>A log-probability that JSON can hold: what cannot happen has OpenAI's -9999.</summary>
     public static float Of(float value) => float.IsFinite(value) ? value : -9999;
+
+    /// <summary>A token as chats and responses write it.</summary>
+    public static ChosenLogProbBody Of(TokenLogProb token, TokenTexts texts) => new(
+        texts.Text(token.Token), Of(token.LogProb), texts.Bytes(token.Token),
+        [.. token.Top.Select(top => new TokenLogProbBody(texts.Text(top.Token), Of(top.LogProb), texts.Bytes(top.Token)))]);
 }

@@ -10,6 +10,7 @@ namespace Understory.Server.Tests.Contract;
 [Collection(DemoCollection.Name)]
 public sealed class OpenApiDocumentTests(DemoServer server)
 {
+    private const string Tool = "\"tools\": [{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"type\": \"object\"}}], \"tool_choice\": \"none\"";
     private const string Messages = "\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]";
 
     /// <summary>Path in the document, and a request to it; without a body it is a GET.</summary>
@@ -24,6 +25,15 @@ public sealed class OpenApiDocumentTests(DemoServer server)
         ("/v1/chat/completions", "/v1/chat/completions", $"{{{Messages}, \"max_tokens\": 3, \"logprobs\": true, \"top_logprobs\": 1}}"),
         ("/v1/chat/completions", "/v1/chat/completions", $"{{{Messages}, \"max_tokens\": 3, \"logprobs\": true, \"stream\": true}}"),
         ("/v1/chat/completions", "/v1/chat/completions", "{\"messages\": []}"),
+        ("/v1/responses", "/v1/responses", $"{{\"input\": \"hi\", \"max_output_tokens\": 3, \"include\": [\"message.output_text.logprobs\"], \"top_logprobs\": 1, {Tool}}}"),
+        ("/v1/responses", "/v1/responses", $"{{\"input\": \"hi\", \"max_output_tokens\": 3, \"stream\": true, {Tool}, \"user\": \"me\", \"metadata\": {{\"a\": \"b\"}}}}"),
+        ("/v1/responses", "/v1/responses", "{\"input\": 5}"),
+        ("/v1/responses/input_tokens", "/v1/responses/input_tokens", "{\"input\": \"hi\"}"),
+        ("/v1/responses/{id}", "/v1/responses/resp_1", null),
+        ("/v1/messages", "/v1/messages", $"{{{Messages}, \"max_tokens\": 3}}"),
+        ("/v1/messages", "/v1/messages", $"{{{Messages}, \"max_tokens\": 3, \"stream\": true}}"),
+        ("/v1/messages", "/v1/messages", $"{{{Messages}}}"),
+        ("/v1/messages/count_tokens", "/v1/messages/count_tokens", $"{{{Messages}}}"),
         ("/v1/models", "/v1/models", null),
         ("/v1/models/{name}", "/v1/models/demo", null),
         ("/v1/models/{name}", "/v1/models/other", null),
@@ -46,6 +56,7 @@ public sealed class OpenApiDocumentTests(DemoServer server)
             MediaTypeHeaderValue type = response.Content.Headers.ContentType!;
             IEnumerable<JsonNode> bodies = type.MediaType switch
             {
+                "text/event-stream" when path is "/v1/responses" or "/v1/messages" => await response.NamedEventsAsync(),
                 "text/event-stream" => await response.ChunksAsync(),
                 "application/json" => [await response.JsonAsync()],
                 _ => [await response.Content.ReadAsStringAsync()],

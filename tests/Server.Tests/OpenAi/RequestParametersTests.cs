@@ -4,8 +4,10 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Understory.Decoding;
 using Understory.Models.Architecture;
+using Understory.Server.Anthropic;
 using Understory.Server.Contract;
 using Understory.Server.OpenAi;
+using Understory.Server.OpenAi.Responses;
 
 namespace Understory.Server.Tests.OpenAi;
 
@@ -20,6 +22,11 @@ public sealed class RequestParametersTests
             RequestParameters.Chat,
             fields => ChatRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto),
             "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}"),
+        ["responses"] = (ResponsesParameters.All, fields => ResponsesRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto), "{\"input\": \"x\"}"),
+        ["messages"] = (
+            MessagesParameters.Messages,
+            fields => MessagesRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto),
+            "{\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}"),
     };
 
     public static TheoryData<string> Endpoints => [.. Readers.Keys];
@@ -152,6 +159,7 @@ public sealed class RequestParametersTests
             "stream_options" or "speculation_events" => "\"stream\": true",
             "top_logprobs" => "\"logprobs\": true",
             "tool_choice" when endpoint == "chat" => "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]",
+            "tool_choice" when endpoint == "responses" => "\"tools\": [{\"type\": \"function\", \"name\": \"f\"}]",
             _ => "\"a\": 1",
         };
         string[] parts = [$"\"{name}\": {value}", beside, .. rest.Length > 0 ? [rest] : Array.Empty<string>()];
