@@ -8,6 +8,7 @@ using Understory.Decoding.Tree;
 using Understory.Decoding.Verification;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
+using Understory.Models.Tensors;
 using Understory.Models.Tokenizers;
 
 namespace Understory.Decoding;
@@ -30,6 +31,7 @@ public sealed class DecodingLoop : IDisposable
     private readonly DraftStages _stages;
     private readonly TreeVerifier _verifier;
     private readonly ForwardBatch _prefill;
+    private readonly PromptScorer _scorer;
     private readonly PrefixCache _prefixes;
     private readonly ModelDrafter? _drafter;
     private readonly MatcherCache _matchers;
@@ -59,6 +61,7 @@ public sealed class DecodingLoop : IDisposable
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, MaxAlternatives);
         _prefill = new ForwardBatch(target.MaxRows, 1);
         _matchers = new MatcherCache(target.Config.VocabularySize);
+        _scorer = new PromptScorer(target.Kernels, target.MaxRows, MaxAlternatives);
         _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesFor());
         new Calibration(_planner, target, drafter).Run(options.Calibration);
     }
@@ -140,9 +143,9 @@ public sealed class DecodingLoop : IDisposable
         var stops = new StopStrings(request.Stop);
 
         // Nothing refuses the request from here on: what is taken out of the prefix cache comes back by End.
-        int limit = Math.Min(request.MaxTokens, ContextLength - prompt);
+        int limit = request.Embed ? 0 : Math.Min(request.MaxTokens, ContextLength - prompt);
         ConstraintMatcher? matcher = request.Constraint is null ? null : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : _target.Config.EosTokenIds);
-        CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached);
+        CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
         var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _stages.MaxDepth + 1, matcher)
         {
             Prediction = request.Prediction ?? [],
@@ -151,7 +154,10 @@ public sealed class DecodingLoop : IDisposable
         _draftGovernor.BeginSequence();
         _ngramGovernor.BeginSequence();
         _stages.BeginSequence();
-        return new Sequence(request, context, entry, cached, limit, stops, _tokenizer, _target.Config.EosTokenIds);
+        return new Sequence(request, context, entry, cached, limit, stops, _tokenizer, _target.Config.EosTokenIds)
+        {
+            Hidden = request.Embed ? new HiddenMean(_target.Config.HiddenSize) : null,
+        };
     }
 
     /// <summary>One prefill chunk while the prompt is not in the cache, afterwards one decoding step.</summary>
@@ -264,16 +270,22 @@ public sealed class DecodingLoop : IDisposable
         long start = Stopwatch.GetTimestamp();
         _prefill.Clear();
         int from = sequence.PrefilledTokens;
-        int to = Math.Min(from + _prefill.MaxRows, sequence.PromptTokens - 1);
+        int to = Math.Min(from + _prefill.MaxRows, sequence.PrefillEnd);
         for (int position = from; position < to; position++)
         {
             _prefill.Add(sequence.Context.Tokens[position], position);
         }
 
-        _prefill.FirstLogitsRow = _prefill.Count;
-        _target.Forward(_prefill, sequence.Entry.Target);
+        _prefill.FirstLogitsRow = sequence.Request.ReadsPrompt ? 0 : _prefill.Count;
+        Tensor logits = _target.Forward(_prefill, sequence.Entry.Target);
+        if (sequence.Request.PromptLogProbs)
+        {
+            _scorer.Score(logits, sequence, from);
+        }
+
+        sequence.Hidden?.Add(_target, logits.Rows);
         _target.Kernels.Finish();
-        sequence.PrefilledTokens = to;
+        sequence.Prefilled(to);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         sequence.Statistics.PromptMilliseconds += seconds * 1000;
         LastStep = new StepReport(0, 0, to - from, seconds, 0, 0, seconds);

@@ -55,6 +55,18 @@ public sealed record GenerationRequest
     /// <summary>-1: no log-probabilities; otherwise that many alternatives beside the chosen token's own, at most 20.</summary>
     public int TopLogProbs { get; init; } = -1;
 
+    /// <summary>
+    /// Scores the prompt's own tokens, with as many alternatives as <see cref="TopLogProbs"/> says (<c>Sequence.PromptLogProbs</c>). The whole
+    /// prompt is computed then, whatever the prefix cache holds, and the end-of-sequence token gets an entry among the answer's tokens.
+    /// </summary>
+    public bool PromptLogProbs { get; init; }
+
+    /// <summary>Nothing is generated: the prompt's final hidden states are averaged (<c>Sequence.Hidden</c>).</summary>
+    public bool Embed { get; init; }
+
+    /// <summary>Every position of the prompt has to go through the target.</summary>
+    internal bool ReadsPrompt => PromptLogProbs || Embed;
+
     /// <summary>Keeps every step's tree (<c>DecodingLoop.LastTree</c>) and who proposed each token (<c>Sequence.Trace</c>), to be shown.</summary>
     public bool ReportTree { get; init; }
 }

@@ -57,12 +57,13 @@ public sealed class PrefixCache : IDisposable
     /// Takes out an entry for a prompt; its caches hold the first <paramref name="shared"/> tokens of it.
     /// </summary>
     /// <param name="reserve">Tokens that the sequence may come to hold.</param>
-    public CacheEntry Take(ReadOnlySpan<int> prompt, int reserve, out int shared)
+    /// <param name="reuse">False: nothing is shared, for those who need every position computed.</param>
+    public CacheEntry Take(ReadOnlySpan<int> prompt, int reserve, out int shared, bool reuse = true)
     {
         CacheEntry? best = null;
         shared = 0;
         // The last prompt token is always decoded: its logits are what the first step needs.
-        ReadOnlySpan<int> reusable = _budget > 0 ? prompt[..^1] : [];
+        ReadOnlySpan<int> reusable = _budget > 0 && reuse ? prompt[..^1] : [];
         foreach (CacheEntry entry in _entries)
         {
             int common = reusable.CommonPrefixLength(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(entry.Tokens));

@@ -17,6 +17,7 @@ public sealed class Sequence
     private readonly IReadOnlyList<int> _eos;
     private readonly StringBuilder _text = new();
     private readonly List<TokenLogProb> _logProbs = [];
+    private readonly List<TokenLogProb> _promptLogProbs = [];
     private int _decoded;
     private int _pushed;
     private int _released;
@@ -33,7 +34,7 @@ public sealed class Sequence
         _stops = stops;
         _eos = request.IgnoreEos ? [] : eos;
         Trace = request.ReportTree ? new TokenTrace() : null;
-        if (limit == 0)
+        if (limit == 0 && !(request.ReadsPrompt && Prefilling))
         {
             Finish(FinishReason.Length);
         }
@@ -49,11 +50,14 @@ public sealed class Sequence
     public int CachedTokens { get; }
 
     /// <summary>Prompt tokens in the cache; the last one is left to the first step.</summary>
-    public int PrefilledTokens { get; internal set; }
+    public int PrefilledTokens { get; private set; }
 
     public int PromptTokens => Context.PromptLength;
 
-    public bool Prefilling => PrefilledTokens < PromptTokens - 1 && !Finished;
+    public bool Prefilling => PrefilledTokens < PrefillEnd && !Finished;
+
+    /// <summary>The last token's row is the first step's; an embedding has no steps.</summary>
+    internal int PrefillEnd => Request.Embed ? PromptTokens : PromptTokens - 1;
 
     /// <summary>Tokens of the answer, the end-of-sequence token included.</summary>
     public int GeneratedTokens => Context.Length - PromptTokens;
@@ -69,6 +73,12 @@ public sealed class Sequence
 
     /// <summary>One entry per generated token that is in the text, where the request asked for them.</summary>
     public IReadOnlyList<TokenLogProb> LogProbs => _logProbs;
+
+    /// <summary>One entry per prompt token but the first, which nothing precedes; where the request asked for them. Offsets are 0.</summary>
+    public IReadOnlyList<TokenLogProb> PromptLogProbs => _promptLogProbs;
+
+    /// <summary>Of the prompt, complete once it is prefilled; null where the request did not ask for it.</summary>
+    public HiddenMean? Hidden { get; init; }
 
     /// <summary>Who proposed which token, where the request asks for it.</summary>
     public TokenTrace? Trace { get; }
@@ -94,20 +104,33 @@ public sealed class Sequence
         return text;
     }
 
+    internal void Scored(TokenLogProb promptToken) => _promptLogProbs.Add(promptToken);
+
+    /// <summary>The first <paramref name="tokens"/> of the prompt are in the cache; where nothing is to follow it, that is the end.</summary>
+    internal void Prefilled(int tokens)
+    {
+        PrefilledTokens = tokens;
+        if (Limit == 0 && !Prefilling)
+        {
+            Finish(FinishReason.Length);
+        }
+    }
+
     /// <summary>Commits a token and ends the sequence where plain decoding would: at EOS, a stop string, the end of its constraint or the limit.</summary>
     internal void Commit(int token, TokenLogProb? logProb)
     {
         Context.Append(token);
-        if (_eos.Contains(token))
-        {
-            Finish(FinishReason.Stop, lastIsText: false);
-            return;
-        }
-
-        if (logProb is not null)
+        bool end = _eos.Contains(token);
+        if (logProb is not null && (!end || Request.PromptLogProbs))
         {
             Decode(except: 1);
             _logProbs.Add(logProb with { TextOffset = _pushed });
+        }
+
+        if (end)
+        {
+            Finish(FinishReason.Stop, lastIsText: false);
+            return;
         }
 
         // Text is made when somebody takes it, unless a stop string may end it.

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
 
@@ -63,6 +64,28 @@ public sealed class Transformer : IDisposable
         }
 
         return _activations.Logits.RowRange(0, batch.LogitsRows);
+    }
+
+    /// <summary>
+    /// Copies the final hidden state of row <paramref name="row"/> of the last pass's logits, F32 <c>[hidden]</c>: what stands behind the last norm,
+    /// rounded as the kernels round what they multiply.
+    /// </summary>
+    public void ReadHidden(int row, Span<float> state)
+    {
+        Tensor normed = _activations.Normed.RowRange(row, 1);
+        if (normed.Type == DType.F32)
+        {
+            Kernels.Read(normed.Data, state[..Config.HiddenSize]);
+            return;
+        }
+
+        float[] packed = new float[(Config.HiddenSize + 1) / 2];
+        Kernels.Read(normed.Data, packed);
+        ReadOnlySpan<ushort> halves = MemoryMarshal.Cast<float, ushort>(packed.AsSpan());
+        for (int i = 0; i < Config.HiddenSize; i++)
+        {
+            state[i] = normed.Type == DType.BF16 ? BitConverter.UInt32BitsToSingle((uint)halves[i] << 16) : (float)BitConverter.UInt16BitsToHalf(halves[i]);
+        }
     }
 
     public void Dispose()

@@ -64,6 +64,11 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
     {
         Type type = Nullable.GetUnderlyingType(context.TypeInfo.Type) ?? context.TypeInfo.Type;
         bool nullable = context.PropertyInfo is { } property && WrittenAsNull(property);
+        if (context.PropertyInfo?.AttributeProvider?.GetCustomAttributes(typeof(WrittenAsAttribute), inherit: true) is [WrittenAsAttribute written, ..])
+        {
+            return JsonNode.Parse(written.Schema)!.AsObject();
+        }
+
         if (context.TypeInfo.Kind == JsonTypeInfoKind.Object && !context.Path.IsEmpty)
         {
             JsonObject reference = Reference(type);
@@ -84,7 +89,8 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
         described.Remove("default");
         if (context.TypeInfo.Kind == JsonTypeInfoKind.Enumerable)
         {
-            described["items"] = Items(context, described["items"]);
+            // The exporter does not look into the converter of strings.
+            described["items"] = context.TypeInfo.ElementType == typeof(string) ? new JsonObject { ["type"] = "string" } : described["items"]?.DeepClone();
         }
         else if (context.TypeInfo.Kind == JsonTypeInfoKind.Object)
         {
@@ -103,15 +109,6 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
         }
 
         return described;
-    }
-
-    /// <summary>The schema of a list's items: strings, which the exporter leaves out, and those that may be null.</summary>
-    private static JsonNode? Items(JsonSchemaExporterContext context, JsonNode? items)
-    {
-        JsonNode? schema = context.TypeInfo.ElementType == typeof(string) ? new JsonObject { ["type"] = "string" } : items?.DeepClone();
-        return context.PropertyInfo?.AttributeProvider?.IsDefined(typeof(ItemsMayBeNullAttribute), inherit: true) is true
-            ? new JsonObject { ["anyOf"] = new JsonArray(schema, new JsonObject { ["type"] = "null" }) }
-            : schema;
     }
 
     /// <summary>Null is written, not left out.</summary>

@@ -24,16 +24,20 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         // 2. Tokenize.
         GenerationFields fields = request.Generation;
         var choices = new List<GenerationRequest>();
-        var echoes = new List<string>();
+        var echoes = new List<Echo?>();
         var promptOfChoice = new List<int>();
         int scored = request.Candidates > fields.Choices ? Math.Max(0, request.TopLogProbs) : request.TopLogProbs;
+        FillInTheMiddle? infill = PromptReader.Infill(model, request.Suffix);
+        GenerationFields each = fields with { Choices = request.Candidates };
+        string[] stops = [.. fields.Stop, .. infill?.Stops ?? []];
+        int most = fields.MaxTokens ?? DefaultMaxTokens;
         for (int i = 0; i < request.Prompts.Count; i++)
         {
             Prompt prompt = request.Prompts[i];
-            int[] tokens = PromptReader.Fit(model, prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!), "prompt");
-            choices.AddRange(PromptReader.Choices(
-                model, tokens, fields with { Choices = request.Candidates }, fields.MaxTokens ?? DefaultMaxTokens, fields.Stop, scored));
-            string echo = !request.Echo ? "" : prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens!);
+            int[] tokens = PromptReader.Fit(model, PromptReader.Tokens(model, prompt, request.Suffix, infill), "prompt", Math.Min(most, 1));
+            choices.AddRange(PromptReader.Choices(model, tokens, each, most, stops, scored)
+                .Select(choice => choice with { PromptLogProbs = request.Echo && request.TopLogProbs >= 0 }));
+            Echo? echo = !request.Echo ? null : new(prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens!), tokens);
             echoes.AddRange(Enumerable.Repeat(echo, request.Candidates));
             promptOfChoice.AddRange(Enumerable.Repeat(i, request.Candidates));
         }

@@ -30,6 +30,12 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
             case PromptRead:
                 Start();
                 break;
+            case PromptScored scored:
+                _choices[scored.Choice].Prompt.AddRange(scored.LogProbs);
+                break;
+            case PromptEmbedded embedded:
+                _choices[embedded.Choice].Embedding = embedded.Vector;
+                break;
             case StepDone step:
                 _choices[step.Choice].Text.Append(step.Text);
                 _choices[step.Choice].LogProbs.AddRange(step.LogProbs);

@@ -82,6 +82,9 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
                     case PromptRead read:
                         await stream.SendAsync(wire.Opening(read.Choice, read.CachedTokens));
                         break;
+                    case PromptScored scored:
+                        await stream.SendAsync(wire.Scored(scored.Choice, scored.LogProbs));
+                        break;
                     case StepDone { Speculation: { } told } step:
                         await stream.SendAsync(speculation.Join(
                             step.Choice,

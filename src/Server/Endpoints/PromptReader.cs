@@ -26,10 +26,28 @@ public static class PromptReader
         }
     }
 
+    /// <summary>How this model fills in the middle, where a request has a suffix; null: it has none.</summary>
+    /// <exception cref="ApiException">400: the model has no tokens for it.</exception>
+    public static FillInTheMiddle? Infill(ServedModel model, string? suffix) => suffix is null
+        ? null
+        : FillInTheMiddle.Find(model.Tokenizer) ?? throw ApiException.Invalid(
+            "suffix",
+            "suffix is not supported by this model: its vocabulary has no tokens for filling in the middle (such as <|fim_prefix|>); leave it out, or serve a model that has them.",
+            "unsupported_parameter");
+
+    /// <summary>A prompt's tokens, and where there is a suffix those around the gap.</summary>
+    public static int[] Tokens(ServedModel model, Prompt prompt, string? suffix, FillInTheMiddle? infill) => infill is null
+        ? prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!)
+        : infill.Join(
+            prompt.Tokens is null ? model.Tokenizer.Encode("") : [],
+            prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!, addSpecialTokens: false),
+            model.Tokenizer.Encode(suffix!, addSpecialTokens: false));
+
     /// <summary>The tokens of a prompt; an empty one becomes the token that documents begin with.</summary>
     /// <param name="field">The request's field, for the error.</param>
+    /// <param name="answer">Tokens that must fit behind it.</param>
     /// <exception cref="ApiException">400: empty where the model has no such token, or too long.</exception>
-    public static int[] Fit(ServedModel model, int[] tokens, string field)
+    public static int[] Fit(ServedModel model, int[] tokens, string field, int answer = 1)
     {
         if (tokens.Length == 0)
         {
@@ -38,11 +56,11 @@ public static class PromptReader
                 : throw ApiException.Invalid(field, $"{field} is empty, and this model has no token to begin with; send some text.");
         }
 
-        return tokens.Length < model.Context
+        return tokens.Length + answer <= model.Context
             ? tokens
             : throw ApiException.Invalid(
                 field,
-                $"The prompt has {tokens.Length} tokens, but the context holds {model.Context}, of which at least one is for the answer; send a shorter prompt.",
+                $"The prompt has {tokens.Length} tokens, but the context holds {model.Context}{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
                 "context_length_exceeded");
     }
 

@@ -116,6 +116,16 @@ public sealed class DecodingService
             }
 
             job.Send(new PromptRead(choice, sequence.CachedTokens));
+            if (sequence.Request.PromptLogProbs && !sequence.Prefilling)
+            {
+                job.Send(new PromptScored(choice, sequence.PromptLogProbs));
+            }
+
+            if (sequence.Hidden is { } hidden && !sequence.Prefilling)
+            {
+                job.Send(new PromptEmbedded(choice, hidden.Normalized()));
+            }
+
             while (!sequence.Finished && !job.Ended)
             {
                 loop.Step(sequence);

@@ -14,6 +14,12 @@ public abstract record GenerationEvent(int Choice);
 /// <summary>The prompt is known to the model.</summary>
 public sealed record PromptRead(int Choice, int CachedTokens) : GenerationEvent(Choice);
 
+/// <summary>The log-probabilities of the prompt's tokens from the second on, where wanted.</summary>
+public sealed record PromptScored(int Choice, IReadOnlyList<TokenLogProb> LogProbs) : GenerationEvent(Choice);
+
+/// <summary>The mean of the prompt's hidden states, of length 1, where that is all that is wanted.</summary>
+public sealed record PromptEmbedded(int Choice, float[] Vector) : GenerationEvent(Choice);
+
 /// <summary>A decoding step.</summary>
 /// <param name="Text">Text that became certain; empty where all is still held back.</param>
 /// <param name="Tokens">Tokens that the step added to the answer.</param>

@@ -1,12 +1,13 @@
 using System.Text.Json.Serialization;
+using Understory.Server.Contract;
 
 namespace Understory.Server.OpenAi;
 
-/// <summary><c>logprobs</c> of a completion: parallel arrays, one entry per token.</summary>
+/// <summary><c>logprobs</c> of a completion: parallel arrays, one entry per token. An echoed prompt's first token has neither probability nor alternatives.</summary>
 public sealed record CompletionLogProbs(
     IReadOnlyList<string> Tokens,
-    IReadOnlyList<float> TokenLogprobs,
-    IReadOnlyList<IReadOnlyDictionary<string, float>> TopLogprobs,
+    IReadOnlyList<float?> TokenLogprobs,
+    [property: JsonConverter(typeof(ReadableNames)), WrittenAs(ReadableNames.Schema)] IReadOnlyList<IReadOnlyDictionary<string, float>?> TopLogprobs,
     IReadOnlyList<int> TextOffset);
 
 public sealed record CompletionChoice(

@@ -2,17 +2,27 @@ using Understory.Decoding.Sequences;
 
 namespace Understory.Server.OpenAi;
 
+/// <summary>The prompt that stands before an answer.</summary>
+/// <param name="Tokens">As the model read it.</param>
+public sealed record Echo(string Text, int[] Tokens);
+
 /// <summary><c>/v1/completions</c>.</summary>
-/// <param name="echoes">Per choice, what stands before its text: the prompt, or nothing.</param>
+/// <param name="topLogProbs">-1: no log-probabilities are told; else how many alternatives.</param>
+/// <param name="echoes">Per choice, what stands before its text; null: nothing.</param>
 /// <param name="wanted">Answers per prompt, of <paramref name="candidates"/> that are generated: those with the highest mean log-probability.</param>
 /// <param name="includeUsage">The figures of a stream come in a chunk of their own, without choices: <c>stream_options.include_usage</c>.</param>
-public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<string> echoes, int wanted, int candidates, bool includeUsage) : IWireFormat
+public sealed class CompletionFormat(
+    AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<Echo?> echoes, int wanted, int candidates, bool includeUsage) : IWireFormat
 {
+    /// <summary>The echo; one that is scored comes with its scores.</summary>
     public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) =>
-        echoes[choice].Length == 0 ? [] : [new(Body([new(choice, echoes[choice], null, null)]))];
+        echoes[choice] is { Text.Length: > 0 } echo && topLogProbs < 0 ? [new(Body([new(choice, echo.Text, null, null)]))] : [];
+
+    public IEnumerable<StreamEvent> Scored(int choice, IReadOnlyList<TokenLogProb> prompt) =>
+        [new(Body([new(choice, echoes[choice]?.Text ?? "", LogProbs(choice, prompt, withPrompt: true, []), null)]))];
 
     public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs) =>
-        [new(Body([new(choice, text, LogProbs(logProbs), null)]))];
+        [new(Body([new(choice, text, LogProbs(choice, [], withPrompt: false, logProbs), null)]))];
 
     public StreamEvent? Blank(int choice) => new(Body([new(choice, "", null, null)]));
 
@@ -26,7 +36,10 @@ public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topL
 
     public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => Body(
         [.. choices.Index().Chunk(candidates).SelectMany(Best).Select((choice, place) => new CompletionChoice(
-            place, echoes[choice.Index] + choice.Item.Text, LogProbs(choice.Item.LogProbs), choice.Item.End?.Reason))],
+            place,
+            echoes[choice.Index]?.Text + choice.Item.Text,
+            LogProbs(choice.Index, choice.Item.Prompt, echoes[choice.Index] is not null, choice.Item.LogProbs),
+            choice.Item.End?.Reason))],
         totals);
 
     /// <summary>The wanted ones of a prompt's candidates, best first; as they came where all are wanted.</summary>
@@ -41,20 +54,36 @@ public sealed class CompletionFormat(AnswerHead head, TokenTexts texts, int topL
     private CompletionBody Body(IReadOnlyList<CompletionChoice> choices, AnswerTotals? totals = null) => new(
         head.Id, "text_completion", head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null ? null : head.Seed, totals?.Timings);
 
-    private CompletionLogProbs? LogProbs(IReadOnlyList<TokenLogProb> tokens) => topLogProbs < 0 ? null : new(
-        [.. tokens.Select(token => texts.Name(token.Token))],
-        [.. tokens.Select(token => LogProb.Of(token.LogProb))],
-        [.. tokens.Select(token =>
+    /// <param name="prompt">From the second token on; the first has nothing before it, so no probability.</param>
+    private CompletionLogProbs? LogProbs(int choice, IReadOnlyList<TokenLogProb> prompt, bool withPrompt, IReadOnlyList<TokenLogProb> answer)
+    {
+        if (topLogProbs < 0)
         {
-            // Two tokens may read alike; the more probable one keeps the name.
-            var top = new Dictionary<string, float>();
-            foreach ((int alternative, float logProb) in token.Top)
-            {
-                top.TryAdd(texts.Name(alternative), LogProb.Of(logProb));
-            }
+            return null;
+        }
 
-            top.TryAdd(texts.Name(token.Token), LogProb.Of(token.LogProb));
-            return top;
-        })],
-        [.. tokens.Select(token => token.TextOffset)]);
+        Echo? echo = echoes[choice];
+        int before = echo?.Text.Length ?? 0;
+        int[] first = withPrompt && echo is not null ? [echo.Tokens[0]] : [];
+        TokenLogProb[] scored = [.. prompt, .. answer];
+        int[] promptOffsets = first.Length > 0 ? texts.Offsets(echo!.Tokens) : [];
+        return new(
+            [.. first.Select(texts.Name), .. scored.Select(token => texts.Name(token.Token))],
+            [.. first.Select(_ => (float?)null), .. scored.Select(token => LogProb.Of(token.LogProb))],
+            [.. first.Select(_ => (IReadOnlyDictionary<string, float>?)null), .. scored.Select(Top)],
+            [.. promptOffsets, .. answer.Select(token => before + token.TextOffset)]);
+    }
+
+    /// <summary>Two tokens may read alike; the more probable one keeps the name.</summary>
+    private Dictionary<string, float> Top(TokenLogProb token)
+    {
+        var top = new Dictionary<string, float>();
+        foreach ((int alternative, float logProb) in token.Top)
+        {
+            top.TryAdd(texts.Name(alternative), LogProb.Of(logProb));
+        }
+
+        top.TryAdd(texts.Name(token.Token), LogProb.Of(token.LogProb));
+        return top;
+    }
 }

@@ -9,9 +9,10 @@ public readonly record struct Prompt(string? Text, int[]? Tokens);
 
 /// <summary>The body of <c>POST /v1/completions</c>, checked.</summary>
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
+/// <param name="Suffix">What follows the gap that the answer fills; null: there is no gap.</param>
 /// <param name="Candidates"><c>best_of</c>, at least <c>n</c>: so many are generated per prompt, of which the best <c>n</c> are answered.</param>
 public sealed record CompletionRequest(
-    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, GenerationFields Generation)
+    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, GenerationFields Generation)
 {
     internal const int MostPrompts = 128;
     internal const int MostAlternatives = 20;
@@ -28,16 +29,17 @@ public sealed record CompletionRequest(
             fields.Flag("echo") ?? false,
             ReadLogProbs(fields),
             ReadCandidates(fields, generation),
+            fields.Text("suffix") is { Length: > 0 } suffix ? suffix : null,
             generation);
+        if (request.Echo && request.Suffix is not null)
+        {
+            throw ApiException.Invalid("echo", "echo together with suffix is not supported: what is filled in stands between the two; leave one of them out.", "unsupported_parameter");
+        }
+
         if (request.Prompts.Count * request.Candidates > MostAnswers)
         {
             string name = request.Candidates > generation.Choices ? "best_of" : "n";
             throw ApiException.Invalid(name, $"{name} ({request.Candidates}) answers to each of {request.Prompts.Count} prompts are more than the {MostAnswers} that one request may have; send several.");
-        }
-
-        if (request.Echo && request.TopLogProbs >= 0)
-        {
-            throw ApiException.Invalid("echo", "echo together with logprobs is not supported: prompts are not scored; leave one of them out.", "unsupported_parameter");
         }
 
         return request;

@@ -24,15 +24,17 @@ public sealed class ReadableText : JsonConverter<string>
             return;
         }
 
-        // A character takes at most 6 bytes: \u001f.
-        byte[] buffer = ArrayPool<byte>.Shared.Rent((6 * value.Length) + 2);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(MostBytes(value));
         writer.WriteRawValue(buffer.AsSpan(0, Quote(value, buffer)), skipInputValidation: true);
         ArrayPool<byte>.Shared.Return(buffer);
     }
 
+    /// <summary>A character takes at most 6 bytes: \u001f.</summary>
+    internal static int MostBytes(string value) => (6 * value.Length) + 2;
+
     /// <summary>Writes <paramref name="value"/> as a JSON string; halves of surrogate pairs become U+FFFD.</summary>
     /// <returns>Bytes written.</returns>
-    private static int Quote(string value, Span<byte> output)
+    internal static int Quote(string value, Span<byte> output)
     {
         int length = 0;
         output[length++] = (byte)'"';

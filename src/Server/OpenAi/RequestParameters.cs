@@ -69,13 +69,13 @@ public static class RequestParameters
             "prompt",
             Shape.Either(Shape.Text(), Shape.List(Shape.Text(), 1, CompletionRequest.MostPrompts), Shape.List(Shape.Integer(0), 1), Shape.List(TokenIds, 1, CompletionRequest.MostPrompts)),
             "Text, token ids, or an array of either. Absent: a document from its beginning."),
-        Honoured("echo", Shape.Flag, "Puts the prompt before the text."),
+        Honoured("echo", Shape.Flag, "Puts the prompt before the text; with logprobs its tokens are scored too, also where max_tokens is 0."),
         Honoured(
             "logprobs",
             Shape.Either(Shape.Integer(0, CompletionRequest.MostAlternatives), Shape.Flag),
             "Log-probabilities of the tokens and of so many alternatives; true is 0."),
         Honoured("best_of", Shape.Integer(1, GenerationFields.MostChoices), "So many are generated, and the n with the highest mean log-probability per token are answered; usage counts all. At least n; not with stream."),
-        Refused("suffix", Shape.Text(), value => Is(value, "")),
+        Honoured("suffix", Shape.Text(), "What follows the gap that the answer fills; refused where the vocabulary has no tokens for it."),
         .. Generation,
         .. BeyondText,
     ];

@@ -13,6 +13,19 @@ public sealed class TokenTexts(Tokenizer tokenizer)
 
     public int[] Bytes(int token) => [.. tokenizer.TokenBytes(token).ToArray().Select(b => (int)b)];
 
+    /// <summary>Characters of the text of <paramref name="tokens"/> before each of them.</summary>
+    public int[] Offsets(IReadOnlyList<int> tokens)
+    {
+        var decoder = new StreamDecoder(tokenizer, skipSpecial: false);
+        int length = 0;
+        return [.. tokens.Select(token =>
+        {
+            int before = length;
+            length += decoder.Push(token).Length;
+            return before;
+        })];
+    }
+
     /// <summary>The token as a key that is its own: what is no whole character is written as OpenAI does, <c>bytes:\xe2\x80</c>.</summary>
     public string Name(int token)
     {

@@ -21,6 +21,12 @@ public sealed class ChoiceText
 
     public List<TokenLogProb> LogProbs { get; } = [];
 
+    /// <summary>Of the prompt's tokens from the second on, where they are wanted.</summary>
+    public List<TokenLogProb> Prompt { get; } = [];
+
+    /// <summary>Of the prompt, where nothing else is wanted.</summary>
+    public float[]? Embedding { get; set; }
+
     /// <summary>Null while it grows.</summary>
     public ChoiceEnd? End { get; set; }
 }
@@ -30,6 +36,9 @@ public interface IWireFormat
 {
     /// <summary>What begins a choice, before any text.</summary>
     IEnumerable<StreamEvent> Opening(int choice, int cachedTokens);
+
+    /// <summary>The prompt's own log-probabilities, from the second token on.</summary>
+    IEnumerable<StreamEvent> Scored(int choice, IReadOnlyList<TokenLogProb> prompt) => [];
 
     IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs);
 

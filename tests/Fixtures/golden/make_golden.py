@@ -56,7 +56,7 @@ def gpt2(config, w, ids):
         n = config["n_head"]
         x = x + linear(attend(heads_of(q, n), heads_of(k, n), heads_of(v, n), 0), p + "attn.c_proj")
         x = x + linear(gelu_new(linear(norm(x, p + "ln_2"), p + "mlp.c_fc")), p + "mlp.c_proj")
-    return norm(x, "transformer.ln_f") @ w["transformer.wte.weight"].T
+    return norm(x, "transformer.ln_f")
 
 
 def frequencies(config, d, context):
@@ -138,14 +138,20 @@ def llama(config, w, ids, context):
         h = norm(x, p + "post_attention_layernorm")
         gate = linear(h, p + "mlp.gate_proj")
         x = x + linear(gate * torch.sigmoid(gate) * linear(h, p + "mlp.up_proj"), p + "mlp.down_proj")
-    head = w["model.embed_tokens.weight" if config.get("tie_word_embeddings") else "lm_head.weight"]
-    return norm(x, "model.norm") @ head.T
+    return norm(x, "model.norm")
 
 
-def forward(config, weights, ids, context):
+def hidden_states(config, weights, ids, context):
+    """What stands behind the last norm, [T, hidden]."""
     w = {name: tensor.double() for name, tensor in weights.items()}
     ids = torch.tensor(ids)
     return gpt2(config, w, ids) if config["model_type"] == "gpt2" else llama(config, w, ids, context)
+
+
+def forward(config, weights, ids, context):
+    tied = "transformer.wte.weight" if config["model_type"] == "gpt2" else "model.embed_tokens.weight"
+    head = weights[tied if config["model_type"] == "gpt2" or config.get("tie_word_embeddings") else "lm_head.weight"]
+    return hidden_states(config, weights, ids, context) @ head.double().T
 
 
 # ---- random weights ------------------------------------------------------------------------------------------------
@@ -437,5 +443,6 @@ def make(seed, name, config, options):
     return True
 
 
-for number, (name, (config, options)) in enumerate(MODELS.items(), 1):
-    next(seed for seed in range(1000 * number, 1000 * number + 100) if make(seed, name, config, options))
+if __name__ == "__main__":
+    for number, (name, (config, options)) in enumerate(MODELS.items(), 1):
+        next(seed for seed in range(1000 * number, 1000 * number + 100) if make(seed, name, config, options))

@@ -20,6 +20,7 @@ public sealed class OpenApiDocumentTests(DemoServer server)
         ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 3, \"logprobs\": 2, \"n\": 2, \"speculation\": \"staged\"}"),
         ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 3, \"logprobs\": 2, \"stream\": true, \"stream_options\": {\"include_usage\": true}}"),
         ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 6, \"stream\": true, \"speculation\": \"staged\", \"speculation_events\": true}"),
+        ("/v1/completions", "/v1/completions", "{\"prompt\": \"x = 1\", \"max_tokens\": 1, \"logprobs\": 1, \"echo\": true}"),
         ("/v1/completions", "/v1/completions", "{\"prompt\": 5}"),
         ("/v1/completions", "/v1/completions", "{\"model\": \"other\"}"),
         ("/v1/chat/completions", "/v1/chat/completions", $"{{{Messages}, \"max_tokens\": 3, \"logprobs\": true, \"top_logprobs\": 1}}"),

@@ -204,6 +204,49 @@ public sealed class DemoTests(DemoServer server)
     }
 
     [Fact]
+    public async Task An_echoed_prompt_is_scored_as_its_tokens_would_have_been_decoded()
+    {
+        const string Rest = "\"temperature\": 0, \"logprobs\": 2, \"ignore_eos\": true";
+        JsonNode decoded = (await server.CompleteAsync($"\"prompt\": \"naïve = [\", \"max_tokens\": 12, {Rest}"))["choices"]![0]!;
+        string text = "naïve = [" + (string)decoded["text"]!;
+        JsonNode echoed = (await server.CompleteAsync($"\"prompt\": {JsonValue.Create("naïve = [").ToJsonString()}, \"max_tokens\": 12, \"echo\": true, {Rest}"))["choices"]![0]!;
+        Assert.Equal(text, (string)echoed["text"]!);
+        JsonNode logProbs = echoed["logprobs"]!;
+        int count = logProbs["tokens"]!.AsArray().Count;
+        int prompt = count - 12;
+        Assert.Equal((count, count, count), (logProbs["token_logprobs"]!.AsArray().Count, logProbs["top_logprobs"]!.AsArray().Count, logProbs["text_offset"]!.AsArray().Count));
+        Assert.Null(logProbs["token_logprobs"]![0]);
+        Assert.Null(logProbs["top_logprobs"]![0]);
+        Assert.All(logProbs["top_logprobs"]!.AsArray().Skip(1), top => Assert.InRange(top!.AsObject().Count, 2, 3));
+        Assert.Equal(decoded["logprobs"]!["token_logprobs"]!.AsArray().Select(value => (float)value!), logProbs["token_logprobs"]!.AsArray().Skip(prompt).Select(value => (float)value!));
+
+        // Offsets are places in the whole text: each token stands where it says.
+        int[] offsets = [.. logProbs["text_offset"]!.AsArray().Select(value => (int)value!)];
+        Assert.Equal(0, offsets[0]);
+        Assert.Equal("naïve = [".Length, offsets[prompt]);
+        foreach ((string token, int offset) in logProbs["tokens"]!.AsArray().Select(token => (string)token!).Zip(offsets).Where(pair => !pair.First.StartsWith("bytes:", StringComparison.Ordinal)))
+        {
+            Assert.Equal(token, text.Substring(offset, token.Length));
+        }
+
+        // As an evaluation harness asks: what was decoded, given as a prompt.
+        string ids = (await (await server.PostAsync("/tokenize", new JsonObject { ["text"] = text }.ToJsonString())).JsonAsync())["tokens"]!.ToJsonString();
+        JsonNode given = await server.CompleteAsync($"\"prompt\": {ids}, \"max_tokens\": 0, \"echo\": true, {Rest}");
+        Assert.Equal(text, (string)given["choices"]![0]!["text"]!);
+        Assert.Equal(0, (int)given["usage"]!["completion_tokens"]!);
+        Assert.Equal(JsonNode.Parse(ids)!.AsArray().Count, given["choices"]![0]!["logprobs"]!["token_logprobs"]!.AsArray().Count);
+
+        List<JsonNode> chunks = await (await server.PostAsync("/v1/completions", $"{{\"prompt\": {ids}, \"max_tokens\": 3, \"echo\": true, \"stream\": true, {Rest}}}")).ChunksAsync();
+        JsonNode whole = (await server.CompleteAsync($"\"prompt\": {ids}, \"max_tokens\": 3, \"echo\": true, {Rest}"))["choices"]![0]!;
+        Assert.Equal((string)whole["text"]!, string.Concat(chunks.Select(chunk => (string)chunk["choices"]![0]!["text"]!)));
+        foreach (string list in (string[])["tokens", "token_logprobs", "top_logprobs", "text_offset"])
+        {
+            JsonNode?[] streamed = [.. chunks.Select(chunk => chunk["choices"]![0]!["logprobs"]).Where(part => part is not null).SelectMany(part => part![list]!.AsArray())];
+            Assert.Equal(whole["logprobs"]![list]!.ToJsonString(), $"[{string.Join(',', streamed.Select(item => item?.ToJsonString() ?? "null"))}]");
+        }
+    }
+
+    [Fact]
     public async Task Text_beyond_ASCII_survives_the_round_trip()
     {
         const string Text = "naïve Übergröße 日本語 😀";

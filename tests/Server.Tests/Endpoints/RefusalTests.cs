@@ -68,7 +68,6 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"prompt\": [[5], [4096]]", "prompt", "4096")]
     [InlineData("\"prompt\": \"x\", \"logprobs\": 21", "logprobs", "21")]
     [InlineData("\"prompt\": \"x\", \"echo\": \"no\"", "echo", "\"no\"")]
-    [InlineData("\"prompt\": \"x\", \"echo\": true, \"logprobs\": 1", "echo", "echo")]
     [InlineData("\"prompt\": \"x\", \"best_of\": 2, \"n\": 3", "best_of", "at least n")]
     [InlineData("\"prompt\": \"x\", \"best_of\": 2, \"stream\": true", "best_of", "streamed")]
     [InlineData("\"prompt\": \"x\", \"suffix\": \"y\"", "suffix", "suffix")]

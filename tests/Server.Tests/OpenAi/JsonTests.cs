@@ -29,6 +29,16 @@ public sealed class JsonTests
     }
 
     [Fact]
+    public void Names_are_as_readable_as_texts()
+    {
+        var logProbs = new CompletionLogProbs(["a"], [null, -0.5f], [null, new Dictionary<string, float> { ["😀\"é\n"] = -1e-7f, [""] = -9999 }, new Dictionary<string, float>()], [0]);
+        string json = Write(new CompletionBody("id", "text_completion", 0, "m", "fp", [new(0, "", logProbs, null)]));
+        Assert.Contains("\"top_logprobs\":[null,{\"😀\\\"é\\n\":-1E-07,\"\":-9999},{}]", json);
+        JsonElement top = JsonDocument.Parse(json).RootElement.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("top_logprobs");
+        Assert.Equal(-1e-7f, top[1].GetProperty("😀\"é\n").GetSingle());
+    }
+
+    [Fact]
     public void Half_a_pair_becomes_a_replacement_character() => Assert.Equal("{\"text\":\"é\uFFFDx\"}", Write(new DetokenizeBody("é\ud800x")));
 
     [Fact]
