@@ -106,6 +106,8 @@ internal static unsafe class Operations
         Add<DoubleFromU64>("cvt.rn.f64.u64");
         Add<DoubleFromFloat>("cvt.f64.f32");
         Add<MulD>("mul.rn.f64");
+        Add<Neg32>("neg.s32");
+        Add<Neg64>("neg.s64");
     }
 
     /// <summary>Finds out what an instruction is; refuses what is not known.</summary>
@@ -297,6 +299,10 @@ internal static unsafe class Operations
     private struct Or : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => a | b; }
 
     private struct Xor : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => a ^ b; }
+
+    private struct Neg32 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => 0u - (uint)a; }
+
+    private struct Neg64 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => 0UL - a; }
 
     private struct Not32 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => ~(uint)a; }
 

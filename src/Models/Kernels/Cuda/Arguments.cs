@@ -49,20 +49,27 @@ internal struct EmbedArguments
     public int Stride;
 }
 
+/// <summary>A norm and the rows that it reads; X 0: none.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct NormArguments
+internal struct NormParameters
 {
     public nint X;
     public nint Weight;
     public nint Bias;
-    public nint Output;
-    public int Rows;
     public int Columns;
     public int Stride;
-    public int OutputStride;
-    public int OutputType;
     public int Centred;
     public float Epsilon;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct NormArguments
+{
+    public NormParameters Norm;
+    public nint Output;
+    public int Rows;
+    public int OutputStride;
+    public int OutputType;
 }
 
 [StructLayout(LayoutKind.Sequential)]
@@ -128,6 +135,12 @@ internal struct ProductArguments
     public int Activation;
     public int YType;
     public int Add;
+    public NormParameters Norm;
+    public nint Pass;
+    public LayerArguments Keys;
+    public LayerArguments Values;
+    public int FirstKey;
+    public int CacheType;
 }
 
 [StructLayout(LayoutKind.Sequential)]

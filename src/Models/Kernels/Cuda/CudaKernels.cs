@@ -11,7 +11,7 @@ namespace Understory.Models.Kernels.Cuda;
 internal sealed unsafe class CudaKernels : IKernels
 {
     /// <summary>Recorded widths. Wider passes are launched one kernel after the other: their work outlasts the launching.</summary>
-    private static readonly int[] Buckets = [8, 16, 24, 32, 48, 64];
+    private static readonly int[] Buckets = [1, 2, 4, 8, 16, 24, 32, 48, 64];
 
     /// <summary>Most rows before the first wanted one that a graph is made for: an answer's few tokens that a draft has not seen yet.</summary>
     private const int MostFirst = 8;
@@ -29,6 +29,9 @@ internal sealed unsafe class CudaKernels : IKernels
 
     private DeviceMemory? _converted;
     private int _convertedColumns;
+
+    /// <summary>Operations of a pass that wait for the next one, to be done by its kernel or with it: a norm, and a product.</summary>
+    private readonly Deferred _deferred = new();
 
     private bool _inPass;
     private bool _recording;
@@ -163,6 +166,7 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public void EndPass()
     {
+        Flush();
         _inPass = false;
         _padding = 0;
         if (_recording)
@@ -187,6 +191,7 @@ internal sealed unsafe class CudaKernels : IKernels
             throw new ArgumentException($"The position table has {positions.Columns} columns, the embedding {table.Columns}.", nameof(positions));
         }
 
+        Flush();
         Launch(_modules.Embed, rows, 1, 256, new EmbedArguments
         {
             Pass = _pass.Address,
@@ -219,6 +224,20 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
+        if (_deferred.Product is { } product && product.Y == qkv.Data && product.Rows == rows && rotary.Cosine.Data == 0 && rotary.QueryNorm.Data == 0 && rotary.KeyNorm.Data == 0)
+        {
+            // Nothing is turned: the product stores them itself.
+            product.Pass = _pass.Address;
+            product.Keys = Describe(layer, layer.Keys);
+            product.Values = Describe(layer, layer.Values);
+            product.FirstKey = heads * layer.HeadDim;
+            product.CacheType = (int)layer.Type;
+            _deferred.Product = product;
+            Flush();
+            return;
+        }
+
+        Flush();
         const int HeadsPerBlock = 4;
         Launch(_modules.Store, rows, (heads + layer.KvHeads + HeadsPerBlock - 1) / HeadsPerBlock, 32 * HeadsPerBlock, new StoreArguments
         {
@@ -248,6 +267,7 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
+        Flush();
         const int Eight = 8;
         int lanes = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(attention.HeadDim + Eight - 1) / Eight);
         Launch(_modules.Attend(layer.Type, attention.HeadDim % Eight == 0), rows, attention.Heads, 256, new AttendArguments
@@ -332,27 +352,44 @@ internal sealed unsafe class CudaKernels : IKernels
 
     private void Norm(Tensor x, Tensor weight, Tensor bias, float epsilon, bool centred, Tensor output)
     {
-        const int RowsPerBlock = 4;
         int rows = Padded(x.Rows);
         if (rows == 0)
         {
             return;
         }
 
-        Launch(_modules.Norm, (rows + RowsPerBlock - 1) / RowsPerBlock, 1, 32 * RowsPerBlock, new NormArguments
+        Flush();
+        NormArguments arguments = new()
         {
-            X = x.Data,
-            Weight = weight.Data,
-            Bias = bias.Data,
+            Norm = new NormParameters
+            {
+                X = x.Data,
+                Weight = weight.Data,
+                Bias = bias.Data,
+                Columns = x.Columns,
+                Stride = x.Stride,
+                Centred = centred ? 1 : 0,
+                Epsilon = epsilon,
+            },
             Output = output.Data,
             Rows = rows,
-            Columns = x.Columns,
-            Stride = x.Stride,
             OutputStride = output.Stride,
             OutputType = (int)output.Type,
-            Centred = centred ? 1 : 0,
-            Epsilon = epsilon,
-        });
+        };
+        if (_inPass && rows <= 8 && output.Type != DType.F32 && x.Columns % WeightTiles.TileColumns == 0 && x.Columns <= KernelModules.MostNormedColumns
+            && KernelModules.NormedShared(x.Columns) <= _driver.Device.SharedBytes)
+        {
+            _deferred.Norm = arguments;
+            return;
+        }
+
+        Launch(arguments);
+    }
+
+    private void Launch(in NormArguments arguments)
+    {
+        const int RowsPerBlock = 4;
+        Launch(_modules.Norm, (arguments.Rows + RowsPerBlock - 1) / RowsPerBlock, 1, 32 * RowsPerBlock, arguments);
     }
 
     /// <param name="up">The gated pair's second matrix.</param>
@@ -370,6 +407,14 @@ internal sealed unsafe class CudaKernels : IKernels
         }
 
         int padded = WeightTiles.Padded(weights.Type, weights.Columns);
+        NormParameters norm = default;
+        if (_deferred.Norm is { } waiting && waiting.Output == x.Data && waiting.Rows == rows && weights.Type == x.Type && padded == x.Columns)
+        {
+            norm = waiting.Norm;
+            _deferred.Norm = null;
+        }
+
+        Flush();
         if (weights.Type == DType.F32 ? x.Type != DType.F32 : x.Type != weights.Type || padded != x.Columns || x.Stride % 8 != 0 || x.Data % 16 != 0)
         {
             x = Converted(x, rows, weights.Type, padded);
@@ -392,19 +437,56 @@ internal sealed unsafe class CudaKernels : IKernels
             YType = (int)y.Type,
             Add = epilogue.AddToOutput ? 1 : 0,
         };
-        if (weights.Type == DType.F32)
+        arguments.Norm = norm;
+        if (_inPass && !epilogue.AddToOutput && y.Type == DType.F32)
         {
-            Launch(_modules.ProductF32, (rows + 7) / 8, (weights.Rows + 7) / 8, 256, arguments);
+            _deferred.Product = arguments;
+            _deferred.Type = weights.Type;
             return;
         }
 
-        int tiles = (weights.Rows + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
+        Launch(arguments, weights.Type);
+    }
+
+    private void Launch(in ProductArguments arguments, DType type)
+    {
+        int rows = arguments.Rows;
+        if (type == DType.F32)
+        {
+            Launch(_modules.ProductF32, (rows + 7) / 8, (arguments.Outputs + 7) / 8, 256, arguments);
+            return;
+        }
+
+        bool gated = arguments.Up != 0;
+        int tiles = (arguments.Outputs + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
         int tokenTiles = rows <= 8 ? 1 : rows <= 16 ? 2 : rows <= 32 ? 4 : 8;
         // Two tiles of outputs share what they read of x, where there are blocks enough to fill the device.
-        int outputTiles = up is not null || (tokenTiles >= 4 && tiles >= 2 * _driver.Device.Multiprocessors) ? 2 : 1;
-        int gridY = up is not null ? tiles : (tiles + outputTiles - 1) / outputTiles;
-        nint function = _modules.Product(weights.Type == DType.BF16, outputTiles, tokenTiles);
+        int outputTiles = gated || (tokenTiles >= 4 && tiles >= 2 * _driver.Device.Multiprocessors) ? 2 : 1;
+        int gridY = gated ? tiles : (tiles + outputTiles - 1) / outputTiles;
+        if (arguments.Norm.X != 0)
+        {
+            Launch(_modules.NormedProduct(type == DType.BF16, outputTiles), 1, gridY, 256, arguments, KernelModules.NormedShared(arguments.Norm.Columns));
+            return;
+        }
+
+        nint function = _modules.Product(type == DType.BF16, outputTiles, tokenTiles);
         Launch(function, (rows + (8 * tokenTiles) - 1) / (8 * tokenTiles), gridY, 256, arguments, KernelModules.ProductShared);
+    }
+
+    /// <summary>Launches what waits.</summary>
+    private void Flush()
+    {
+        if (_deferred.Norm is { } norm)
+        {
+            _deferred.Norm = null;
+            Launch(norm);
+        }
+
+        if (_deferred.Product is { } product)
+        {
+            _deferred.Product = null;
+            Launch(product, _deferred.Type);
+        }
     }
 
     /// <summary>x in another type, its columns filled up with zeros.</summary>
@@ -459,6 +541,23 @@ internal sealed unsafe class CudaKernels : IKernels
         return Padded(rows);
     }
 
+    /// <summary>What waits for the next operation.</summary>
+    private sealed class Deferred
+    {
+        public NormArguments? Norm { get; set; }
+
+        public ProductArguments? Product { get; set; }
+
+        /// <summary>The product's weights'.</summary>
+        public DType Type { get; set; }
+
+        public void Clear()
+        {
+            Norm = null;
+            Product = null;
+        }
+    }
+
     private LayerArguments Describe(in KvLayer layer, nint data) =>
         new() { Offset = data - _cache, Block = layer.BlockStride, Heads = layer.KvHeads, Dims = layer.HeadDim };
 
@@ -473,6 +572,7 @@ internal sealed unsafe class CudaKernels : IKernels
 
         _inPass = false;
         _padding = 0;
+        _deferred.Clear();
     }
 
     private void Launch<T>(nint function, int gridX, int gridY, int block, T arguments, int sharedBytes = 0)

@@ -9,6 +9,9 @@ internal sealed class KernelModules : IDisposable
     /// <summary>Dynamic shared memory of a product's block.</summary>
     public const int ProductShared = 8 * 8192;
 
+    /// <summary>Longest row that a product normalises by itself: of longer ones the copies would leave too little shared memory.</summary>
+    public const int MostNormedColumns = 2048;
+
     private static readonly string[] _modules = ["rows", "product", "attend", "decide"];
 
     private readonly CudaDriver _driver;
@@ -90,6 +93,18 @@ internal sealed class KernelModules : IDisposable
         _ => throw new ArgumentOutOfRangeException(nameof(tokenTiles), tokenTiles, null),
     };
 
+    /// <summary>The product of at most eight tokens that are normalised on the way in.</summary>
+    public nint NormedProduct(bool bf16, int outputTiles) => (bf16, outputTiles) switch
+    {
+        (true, 1) => NormedProduct("product_bf16_normed_1"),
+        (true, _) => NormedProduct("product_bf16_normed_2"),
+        (false, 1) => NormedProduct("product_f16_normed_1"),
+        _ => NormedProduct("product_f16_normed_2"),
+    };
+
+    /// <summary>Shared memory of a block that keeps eight normalised rows.</summary>
+    public static int NormedShared(int padded) => ProductShared + (8 * ((padded / WeightTiles.TileColumns) | 1) * 64);
+
     /// <param name="whole">Heads are a multiple of eight dimensions.</param>
     public nint Attend(Tensors.DType type, bool whole) => (type, whole) switch
     {
@@ -119,6 +134,8 @@ internal sealed class KernelModules : IDisposable
         stream.ReadExactly(text);
         return text;
     }
+
+    private nint NormedProduct(string name) => Function(1, name, Math.Min(_driver.Device.SharedBytes, NormedShared(MostNormedColumns)));
 
     private nint Product(string name) => Function(1, name, ProductShared);
 

@@ -243,3 +243,39 @@ template <typename T> DEVICE typename T::Store *slot_data(u8 *cache, const Layer
 {
     return (typename T::Store *)(cache + layer.offset + (i64)(slot >> 4) * layer.block) + slot_element(layer, head, slot);
 }
+
+// ---- norms ----
+
+struct NormParameters
+{
+    const float *x, *weight, *bias; // bias: 0 for none
+    int columns, stride, centred;
+    float epsilon;
+};
+
+// LayerNorm (centred) or RMSNorm of one row by one warp, so that a row's sums are the same wherever it is normalised.
+template <typename Write> DEVICE void normalise(const NormParameters &a, int row, Write write)
+{
+    int lane = thread() & 31;
+    const float *x = a.x + (i64)row * a.stride;
+    float mean = 0;
+    if (a.centred)
+    {
+        float sum = 0;
+        for (int i = lane; i < a.columns; i += 32)
+            sum = sum + x[i];
+        mean = warp_sum(sum) / (float)a.columns;
+    }
+    float squares = 0;
+    for (int i = lane; i < a.columns; i += 32)
+    {
+        float d = x[i] - mean;
+        squares = fma(d, d, squares);
+    }
+    float scale = 1.0f / root(warp_sum(squares) / (float)a.columns + a.epsilon);
+    for (int i = lane; i < a.columns; i += 32)
+    {
+        float y = (x[i] - mean) * scale;
+        write(i, a.bias ? fma(y, a.weight[i], a.bias[i]) : y * a.weight[i]);
+    }
+}

@@ -17,6 +17,14 @@ struct ProductArgs
     void *y;
     const float *bias;      // 0 for none
     int outputs, pairs, weightStride, xStride, yStride, rows, activation, yType, add;
+
+    // Where norm.x is not 0, x is the norm of its (at most eight) rows, which every block makes for itself.
+    NormParameters norm;
+
+    // Where pass is not 0, y are queries, keys and values, and keys and values also go to the cache as they are, rounded.
+    const Pass *pass;
+    Layer keys, values;
+    int firstKey, cacheType;
 };
 
 template <typename T> DEVICE void multiply(float *c, Pair a0, Pair a1, u32 b0, u32 b1);
@@ -46,9 +54,22 @@ DEVICE void finish(const ProductArgs &a, float sum, float second, int output, in
     if (a.add)
         y = ((float *)a.y)[at] + y;
     put(a.yType, a.y, at, y);
+    if (a.pass && output >= a.firstKey && a.pass->row[row].slot >= 0)
+    {
+        int within = output - a.firstKey;
+        int size = a.keys.heads * a.keys.dims;
+        const Layer &layer = within < size ? a.keys : a.values;
+        within = within < size ? within : within - size;
+        int slot = a.pass->row[row].slot;
+        int head = within / a.keys.dims;
+        put(a.cacheType, a.pass->cache + layer.offset + (i64)(slot >> 4) * layer.block, slot_element(layer, head, slot) + within - head * a.keys.dims, y);
+    }
 }
 
-template <typename T, int MT, int NT> DEVICE void product(const ProductArgs &a)
+// Bytes from one normalised row in shared memory to the next: an odd number of 64-byte steps, so that two rows' parts lie in different banks.
+DEVICE int normed_stride(int pairs) { return (pairs | 1) * 64; }
+
+template <typename T, int MT, int NT, bool normed> DEVICE void product(const ProductArgs &a)
 {
     constexpr int Stages = RingBytes / TileBytes / MT;
     extern SHARED u8 memory[];
@@ -84,7 +105,23 @@ template <typename T, int MT, int NT> DEVICE void product(const ProductArgs &a)
 
     wait_for_previous();
     int group = lane >> 2;
-    const u16 *x = a.x + (i64)(firstToken + group) * a.xStride + (i64)begin * 32 + (lane & 3) * 8;
+    const u16 *x;
+    i64 xStride;
+    if (normed)
+    {
+        u8 *rows = memory + Segments * RingBytes;
+        int stride = normed_stride(a.pairs);
+        if (warp < a.rows)
+            normalise(a.norm, warp, [&](int i, float y) { put<T>((u16 *)(rows + warp * stride), i, y); });
+        barrier();
+        xStride = stride / 2;
+        x = (const u16 *)(rows + group * stride) + begin * 32 + (lane & 3) * 8;
+    }
+    else
+    {
+        xStride = a.xStride;
+        x = a.x + (i64)(firstToken + group) * xStride + (i64)begin * 32 + (lane & 3) * 8;
+    }
     float c[MT][NT][4];
     Words b[NT];
 #pragma unroll
@@ -92,7 +129,7 @@ template <typename T, int MT, int NT> DEVICE void product(const ProductArgs &a)
     {
         b[n] = Words{0, 0, 0, 0};
         if (begin < end && firstToken + n * 8 + group < a.rows)
-            b[n] = *(const Words *)(x + (i64)n * 8 * a.xStride);
+            b[n] = *(const Words *)(x + n * 8 * xStride);
 #pragma unroll
         for (int m = 0; m < MT; m++)
             c[m][n][0] = c[m][n][1] = c[m][n][2] = c[m][n][3] = 0;
@@ -119,7 +156,7 @@ template <typename T, int MT, int NT> DEVICE void product(const ProductArgs &a)
         {
             next[n] = Words{0, 0, 0, 0};
             if (pair + 1 < end && firstToken + n * 8 + group < a.rows)
-                next[n] = *(const Words *)(x + (i64)n * 8 * a.xStride + 32);
+                next[n] = *(const Words *)(x + n * 8 * xStride + 32);
         }
 
         x += 32;
@@ -197,11 +234,15 @@ template <typename T, int MT, int NT> DEVICE void product(const ProductArgs &a)
 }
 
 #define PRODUCT(name, type, mt, nt) \
-    GLOBAL BOUNDS(256) void name##_##mt##x##nt(ProductArgs a) { product<type, mt, nt>(a); }
+    GLOBAL BOUNDS(256) void name##_##mt##x##nt(ProductArgs a) { product<type, mt, nt, false>(a); }
+
+#define NORMED(name, type, mt) \
+    GLOBAL BOUNDS(256) void name##_normed_##mt(ProductArgs a) { product<type, mt, 1, true>(a); }
 
 #define PRODUCTS(name, type) \
     PRODUCT(name, type, 1, 1) PRODUCT(name, type, 1, 2) PRODUCT(name, type, 1, 4) PRODUCT(name, type, 1, 8) \
-    PRODUCT(name, type, 2, 1) PRODUCT(name, type, 2, 2) PRODUCT(name, type, 2, 4) PRODUCT(name, type, 2, 8)
+    PRODUCT(name, type, 2, 1) PRODUCT(name, type, 2, 2) PRODUCT(name, type, 2, 4) PRODUCT(name, type, 2, 8) \
+    NORMED(name, type, 1) NORMED(name, type, 2)
 
 PRODUCTS(product_bf16, bfloat16)
 PRODUCTS(product_f16, float16)

@@ -42,43 +42,18 @@ GLOBAL void embed(EmbedArgs a)
 
 struct NormArgs
 {
-    const float *x, *weight, *bias;
+    NormParameters norm;
     void *output;
-    int rows, columns, stride, outputStride, outputType, centred;
-    float epsilon;
+    int rows, outputStride, outputType;
 };
 
-// LayerNorm (centred) or RMSNorm; a warp a row, so that a row's sums do not depend on the block.
+// A warp a row.
 GLOBAL BOUNDS(128) void norm(NormArgs a)
 {
     wait_for_previous();
     int row = block_x() * 4 + (thread() >> 5);
-    int lane = thread() & 31;
     if (row < a.rows)
-    {
-        const float *x = a.x + (i64)row * a.stride;
-        float mean = 0;
-        if (a.centred)
-        {
-            float sum = 0;
-            for (int i = lane; i < a.columns; i += 32)
-                sum = sum + x[i];
-            mean = warp_sum(sum) / (float)a.columns;
-        }
-        float squares = 0;
-        for (int i = lane; i < a.columns; i += 32)
-        {
-            float d = x[i] - mean;
-            squares = fma(d, d, squares);
-        }
-        float scale = 1.0f / root(warp_sum(squares) / (float)a.columns + a.epsilon);
-        for (int i = lane; i < a.columns; i += 32)
-        {
-            float y = (x[i] - mean) * scale;
-            y = a.bias ? fma(y, a.weight[i], a.bias[i]) : y * a.weight[i];
-            put(a.outputType, a.output, (i64)row * a.outputStride + i, y);
-        }
-    }
+        normalise(a.norm, row, [&](int i, float y) { put(a.outputType, a.output, (i64)row * a.outputStride + i, y); });
     let_next_start();
 }
 
