@@ -40,6 +40,8 @@ internal sealed class ServerProcess : IDisposable
         _process.StandardInput.Close();
     }
 
+    public int Id => _process.Id;
+
     public string Output => Read(_output);
 
     public string Errors => Read(_errors);

@@ -49,12 +49,24 @@ public static class ServeVerb
                 logger.Information("{Line:l}", line);
             }
 
-            Console.WriteLine($"Listening on {server.Address.GetLeftPart(UriPartial.Authority)}");
+            Say($"Listening on {server.Address.GetLeftPart(UriPartial.Authority)}");
             await stop.Task;
             logger.Information("Shutting down: the running request may take {Seconds} s to finish", options.Drain.TotalSeconds);
             await Task.WhenAny(server.DrainAsync(), hurry.Task);
         }
 
         return CommandLine.Done;
+    }
+
+    /// <summary>A full disk under stdout is no reason not to serve.</summary>
+    private static void Say(string line)
+    {
+        try
+        {
+            Console.WriteLine(line);
+        }
+        catch (IOException)
+        {
+        }
     }
 }
