@@ -21,9 +21,6 @@ public sealed record AnswerSyntax(ToolSyntax? Syntax, Func<string, bool> Known, 
 /// </summary>
 public sealed class AnswerParser(AnswerSyntax syntax)
 {
-    private const string ThinkOpen = "<think>";
-    private const string ThinkClose = "</think>";
-
     private readonly List<AnswerPart> _parts = [];
     private readonly StringBuilder _text = new();
     private readonly StringBuilder _reasoning = new();
@@ -110,7 +107,7 @@ public sealed class AnswerParser(AnswerSyntax syntax)
         {
             case State.Start:
                 _held.Append(c);
-                FollowMarker(ThinkOpen, State.ThinkingStart, BodyStart);
+                FollowMarker(ThoughtMarks.Open, State.ThinkingStart, BodyStart);
                 break;
             case State.ThinkingStart or State.AfterThinking or State.AfterCalls when JsonScanner.IsBlank(c):
                 break;
@@ -119,7 +116,7 @@ public sealed class AnswerParser(AnswerSyntax syntax)
                 Feed(c);
                 break;
             case State.Thinking:
-                Hold(c, ThinkClose, GiveReasoning, State.AfterThinking);
+                Hold(c, ThoughtMarks.Close, GiveReasoning, State.AfterThinking);
                 break;
             case State.AfterThinking:
                 _state = BodyStart;
@@ -232,7 +229,7 @@ public sealed class AnswerParser(AnswerSyntax syntax)
         {
             _inList = true;
         }
-        else if (c == '{' || (marked && tools.NameFirst && !_inList && (char.IsAsciiLetter(c) || c == '_')))
+        else if (c == '{' || (marked && tools.Lists && !_inList && (char.IsAsciiLetter(c) || c == '_')))
         {
             _call = c == '{' ? new JsonCallReader(syntax.Known) : new NamedCallReader(syntax.Known);
             _begun = false;

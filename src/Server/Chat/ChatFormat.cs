@@ -1,4 +1,5 @@
 using System.Text;
+using Understory.Decoding.Constraints;
 using Understory.Models.Tokenizers;
 
 namespace Understory.Server.Chat;
@@ -7,8 +8,9 @@ namespace Understory.Server.Chat;
 /// <param name="Prompt">Token ids.</param>
 /// <param name="Stops">Stop strings beside the request's own.</param>
 /// <param name="KeptSpecials">Special tokens that the answer's text must keep, since the parser looks for them; null: none.</param>
+/// <param name="Constraint">What the answer must keep to; null: nothing.</param>
 /// <param name="Answer">What the answer may hold; one <see cref="AnswerParser"/> per choice reads it.</param>
-public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, AnswerSyntax Answer);
+public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint, AnswerSyntax Answer);
 
 /// <summary>
 /// How a conversation becomes a prompt: by the model's own template, or, where it has none, as a plain dialogue:
@@ -28,10 +30,9 @@ public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IRe
 /// <param name="syntax">How the model writes calls; null: as its template shows.</param>
 public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, string? problem = null, ToolSyntax? syntax = null)
 {
-    private const string ThinkOpen = "<think>";
-    private const string ThinkClose = "</think>";
     private static readonly string[] PlainStops = ["\nuser:"];
 
+    private readonly ConstraintCache _constraints = new(tokenizer);
     private readonly TemplateTraits _traits = template is null ? TemplateTraits.None : new TemplateTraits(template);
 
     /// <summary>How calls are written and read; null: the template has tools, in a way that is not known here.</summary>
@@ -52,16 +53,30 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
         ToolSyntax? calls = tools.Count == 0 ? null : SyntaxFor(conversation);
         string prompt = template is null ? Plain(Written(conversation, tools)) : Render(template, conversation, tools);
         string end = prompt.TrimEnd();
-        bool thinking = template is not null && end.EndsWith(ThinkOpen, StringComparison.Ordinal);
-        bool thinks = thinking || (_traits.Thinks && !end.EndsWith(ThinkClose, StringComparison.Ordinal));
+        bool thinking = template is not null && end.EndsWith(ThoughtMarks.Open, StringComparison.Ordinal);
+        bool thinks = thinking || (_traits.Thinks && !end.EndsWith(ThoughtMarks.Close, StringComparison.Ordinal));
         HashSet<string> names = [.. tools.Select(tool => tool.Name)];
+        var answer = new AnswerSyntax(calls, names.Contains, conversation.ParallelToolCalls, NewId, thinks, thinking);
 
         // A template writes the tokens that begin a text itself.
         return new PreparedChat(
             tokenizer.Encode(prompt, addSpecialTokens: template is null),
             [.. template is null ? PlainStops : [], .. calls?.Close is { } close && !conversation.ParallelToolCalls ? [close] : Array.Empty<string>()],
-            Kept([.. calls?.Specials ?? [], .. thinks ? [ThinkOpen, ThinkClose] : Array.Empty<string>()]),
-            new AnswerSyntax(calls, names.Contains, conversation.ParallelToolCalls, NewId, thinks, thinking));
+            Kept([.. calls?.Specials ?? [], .. thinks ? [ThoughtMarks.Open, ThoughtMarks.Close] : Array.Empty<string>()]),
+            Constrain(conversation, answer),
+            answer);
+    }
+
+    /// <summary>The constraint of a format alone.</summary>
+    /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
+    public Constraint Constrain(AnswerFormat format) => _constraints.Get(ConstraintCache.KeyOf(format), format.Field, () => AnswerGrammar.Of(format));
+
+    private Constraint? Constrain(Conversation conversation, AnswerSyntax answer)
+    {
+        bool free = conversation.Format is null
+            && (answer.Syntax is null || (conversation.ToolChoice.Mode != ToolChoiceMode.Required && !conversation.CallableTools.Any(tool => tool.Strict)));
+        return free ? null : _constraints.Get(
+            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", () => AnswerGrammar.Of(conversation, answer, tokenizer)!);
     }
 
     /// <summary>The dialogue as plain text.</summary>
@@ -111,7 +126,7 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
             variables[name] = value;
         }
 
-        variables["messages"] = TemplateValues.Messages(turns, _traits.ArgumentsAsText, Syntax == ToolSyntax.Mistral);
+        variables["messages"] = TemplateValues.Messages(turns, _traits.ArgumentsAsText, Syntax?.ShortIds == true);
         if (native && tools.Count > 0)
         {
             variables["tools"] = TemplateValues.Tools(tools);
@@ -145,7 +160,7 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     }
 
     /// <summary>Mistral's templates insist on nine letters and digits.</summary>
-    private string NewId() => Syntax == ToolSyntax.Mistral
+    private string NewId() => Syntax?.ShortIds == true
         ? Guid.NewGuid().ToString("N")[..TemplateValues.MistralIdLength]
         : $"call_{Guid.NewGuid():N}";
 

@@ -118,7 +118,7 @@ public sealed class ModelLoading(ServerOptions options)
     {
         try
         {
-            return new ChatFormat(model.Tokenizer, ReadTemplate(model));
+            return new ChatFormat(model.Tokenizer, ReadTemplate(model), syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
         }
         catch (InvalidDataException e)
         {

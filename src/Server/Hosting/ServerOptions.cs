@@ -1,5 +1,6 @@
 using System.Net;
 using Understory.Decoding;
+using Understory.Server.Chat;
 
 namespace Understory.Server.Hosting;
 
@@ -29,6 +30,9 @@ public sealed record ServerOptions
     public int PrefixCacheMegabytes { get; init; } = 512;
 
     public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    /// <summary>How the model writes calls of tools, a name of <see cref="ToolSyntax.All"/>; null: as its chat template shows.</summary>
+    public string? ToolFormat { get; init; }
 
     public string Host { get; init; } = "127.0.0.1";
 
@@ -93,6 +97,7 @@ public sealed record ServerOptions
             Context = source.Integer("context", 1),
             PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
             Aliases = source.List("alias"),
+            ToolFormat = source.Text("tool-format")?.ToLowerInvariant() is { } format && format != "auto" ? format : null,
             Host = source.Text("host") ?? defaults.Host,
             Port = source.Integer("port", 0, 65535) ?? defaults.Port,
             ApiKeys = source.Values("api-key"),
@@ -124,6 +129,11 @@ public sealed record ServerOptions
         if (Device is not ("auto" or "cpu" or "cuda") && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
         {
             throw new UsageException($"--device must be auto, cpu, cuda or cuda:N, not '{Device}'.");
+        }
+
+        if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))
+        {
+            throw new UsageException($"--tool-format must be auto, {string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name))}, not '{ToolFormat}'.");
         }
 
         if (ApiKeys.Any(key => key.Trim().Length == 0))
