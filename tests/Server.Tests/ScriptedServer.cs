@@ -36,6 +36,16 @@ internal sealed class ScriptedServer : IAsyncDisposable
         return new ScriptedServer(app);
     }
 
+    /// <summary><see cref="Model"/> with another chat format, and room for its prompts.</summary>
+    public static ServedModel Model(ChatFormat chat) => Model() with { Chat = chat, Context = 4096 };
+
+    /// <summary>A format for the demo model's tokenizer.</summary>
+    public static ChatFormat Format(string? template, ToolSyntax? syntax = null) =>
+        new(DemoTokenizer.Value, template is null ? null : ChatTemplate.Parse(template), syntax: syntax);
+
+    /// <summary>The text of a job's prompt.</summary>
+    public static string PromptOf(GenerationJob job) => DemoTokenizer.Value.Decode(job.Choices[0].Prompt);
+
     /// <summary>The demo model's tokenizer with a context of 64, and no drafter but the n-gram.</summary>
     public static ServedModel Model() => new(
         "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0, "fp_test",
