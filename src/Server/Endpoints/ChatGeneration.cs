@@ -1,4 +1,5 @@
 using Understory.Decoding;
+using Understory.Decoding.Constraints;
 using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
@@ -13,12 +14,6 @@ public static class ChatGeneration
     /// <exception cref="ApiException">400: the conversation cannot be put to this model, or is too long.</exception>
     public static PreparedChat Prepare(ServedModel model, Conversation conversation, string field = "messages")
     {
-        if (conversation.Format is not null || conversation.ToolChoice.Mode == ToolChoiceMode.Required)
-        {
-            string what = conversation.Format?.Field ?? "tool_choice";
-            throw ApiException.Invalid(what, $"{what} is not supported by this server; leave it out.", "unsupported_parameter");
-        }
-
         try
         {
             PreparedChat chat = model.Chat.Prepare(conversation);
@@ -30,10 +25,24 @@ public static class ChatGeneration
         }
     }
 
+    /// <summary>What a text without a conversation must keep to; null: nothing.</summary>
+    /// <exception cref="ApiException">400: the format cannot be used.</exception>
+    public static Constraint? Constrain(ServedModel model, AnswerFormat? format)
+    {
+        try
+        {
+            return format is null ? null : model.Chat.Constrain(format);
+        }
+        catch (ChatException e)
+        {
+            throw new ApiException(400, e.Message, e.Field, e.Code);
+        }
+    }
+
     /// <param name="topLogProbs">As <see cref="GenerationRequest.TopLogProbs"/>.</param>
     public static GenerationJob Job(ServedModel model, PreparedChat chat, GenerationFields fields, int topLogProbs) => new(
     [
         .. PromptReader.Choices(model, chat.Prompt, fields, fields.MaxTokens ?? model.Context, [.. fields.Stop, .. chat.Stops], topLogProbs)
-            .Select(request => request with { KeptSpecials = chat.KeptSpecials }),
+            .Select(request => request with { KeptSpecials = chat.KeptSpecials, Constraint = chat.Constraint }),
     ]);
 }

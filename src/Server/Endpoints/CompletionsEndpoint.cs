@@ -1,4 +1,5 @@
 using Understory.Decoding;
+using Understory.Decoding.Constraints;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 
@@ -23,6 +24,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
 
         // 2. Tokenize.
         GenerationFields fields = request.Generation;
+        Constraint? constraint = ChatGeneration.Constrain(model, request.Format);
         var choices = new List<GenerationRequest>();
         var echoes = new List<Echo?>();
         var promptOfChoice = new List<int>();
@@ -36,7 +38,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
             Prompt prompt = request.Prompts[i];
             int[] tokens = PromptReader.Fit(model, PromptReader.Tokens(model, prompt, request.Suffix, infill), "prompt", Math.Min(most, 1));
             choices.AddRange(PromptReader.Choices(model, tokens, each, most, stops, scored)
-                .Select(choice => choice with { PromptLogProbs = request.Echo && request.TopLogProbs >= 0 }));
+                .Select(choice => choice with { PromptLogProbs = request.Echo && request.TopLogProbs >= 0, Constraint = constraint }));
             Echo? echo = !request.Echo ? null : new(prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens!), tokens);
             echoes.AddRange(Enumerable.Repeat(echo, request.Candidates));
             promptOfChoice.AddRange(Enumerable.Repeat(i, request.Candidates));

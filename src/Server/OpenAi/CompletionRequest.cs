@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Understory.Decoding;
 using Understory.Models.Architecture;
+using Understory.Server.Chat;
 
 namespace Understory.Server.OpenAi;
 
@@ -11,8 +12,9 @@ public readonly record struct Prompt(string? Text, int[]? Tokens);
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
 /// <param name="Suffix">What follows the gap that the answer fills; null: there is no gap.</param>
 /// <param name="Candidates"><c>best_of</c>, at least <c>n</c>: so many are generated per prompt, of which the best <c>n</c> are answered.</param>
+/// <param name="Format">What the text must look like; null: anything.</param>
 public sealed record CompletionRequest(
-    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, GenerationFields Generation)
+    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, AnswerFormat? Format, GenerationFields Generation)
 {
     internal const int MostPrompts = 128;
     internal const int MostAlternatives = 20;
@@ -30,6 +32,7 @@ public sealed record CompletionRequest(
             ReadLogProbs(fields),
             ReadCandidates(fields, generation),
             fields.Text("suffix") is { Length: > 0 } suffix ? suffix : null,
+            FormatFields.Read(fields),
             generation);
         if (request.Echo && request.Suffix is not null)
         {

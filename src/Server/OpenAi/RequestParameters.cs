@@ -55,11 +55,6 @@ public static class RequestParameters
     [
         Refused("tools", Shape.List(Shape.Anything, most: 0), IsEmptyArray),
         Refused("tool_choice", Shape.OneOf("none", "auto"), value => Is(value, "none", "auto")),
-        Refused(
-            "response_format",
-            Shape.Object(Honoured("type", Shape.OneOf("text"), "", required: true)),
-            value => value.ValueKind == JsonValueKind.Object && value.TryGetProperty("type", out JsonElement type) && Is(type, "text"),
-            "is not supported beyond {\"type\": \"text\"}; leave it out."),
     ];
 
     /// <summary><c>POST /v1/completions</c></summary>
@@ -78,6 +73,7 @@ public static class RequestParameters
         Honoured("suffix", Shape.Text(), "What follows the gap that the answer fills; refused where the vocabulary has no tokens for it."),
         .. Generation,
         .. BeyondText,
+        .. ChatParameters.Format,
     ];
 
     /// <summary><c>POST /v1/chat/completions</c></summary>

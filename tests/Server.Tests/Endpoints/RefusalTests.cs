@@ -89,7 +89,6 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\"}]}]", "messages[0].content", "without text")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"tools\": [{\"type\": \"function\"}]", "tools[0].function", "missing")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"tool_choice\": \"required\"", "tool_choice", "no tools")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"response_format\": {\"type\": \"json_object\"}", "response_format", "not supported")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"modalities\": [\"audio\"]", "modalities", "not supported")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"top_logprobs\": 2", "top_logprobs", "\"logprobs\": true")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"logprobs\": 2", "logprobs", "true or false")]
