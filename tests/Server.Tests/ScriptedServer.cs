@@ -36,7 +36,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
         return new ScriptedServer(app);
     }
 
-    /// <summary><see cref="Model"/> with another chat format, and room for its prompts.</summary>
+    /// <summary><see cref="Model()"/> with another chat format, and room for its prompts.</summary>
     public static ServedModel Model(ChatFormat chat) => Model() with { Chat = chat, Context = 4096 };
 
     /// <summary>A format for the demo model's tokenizer.</summary>
@@ -51,7 +51,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
         "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0, "fp_test",
         DateTimeOffset.UnixEpoch, new HashSet<SpeculationMode> { SpeculationMode.Auto, SpeculationMode.Off, SpeculationMode.Ngram });
 
-    /// <summary>As <see cref="Model"/>, but with room for tools, and able to think before it answers.</summary>
+    /// <summary>As <see cref="Model()"/>, but with room for tools, and able to think before it answers.</summary>
     public static ServedModel Thinker() => Model() with
     {
         Context = 1024,
