@@ -1,2 +1,3 @@
-// Servers share the machine's cores: one test at a time keeps the ones that wait for each other honest.
+// What ships is started as processes of its own, on Linux: elsewhere these tests are skipped. One at a time, for the servers share the cores.
+[assembly: System.Runtime.Versioning.SupportedOSPlatform("linux")]
 [assembly: CollectionBehavior(DisableTestParallelization = true)]

@@ -54,6 +54,7 @@ public sealed class CommandLine
     {
         var root = new RootCommand("A local, OpenAI-compatible server for language models that decodes by staged tree speculation.");
         Command serve = ServeVerb.Create(this);
+        Command health = HealthVerb.Create(this);
         foreach (OptionSpec spec in OptionCatalog.All)
         {
             Option option = _options[spec.Name];
@@ -62,6 +63,7 @@ public sealed class CommandLine
             if (spec.ServerOnly)
             {
                 serve.Options.Add(option);
+                health.Options.Add(option);
             }
         }
 
@@ -70,6 +72,7 @@ public sealed class CommandLine
         root.Subcommands.Add(CompleteVerb.Create(this));
         root.Subcommands.Add(ChatVerb.Create(this));
         root.Subcommands.Add(InfoVerb.Create(this));
+        root.Subcommands.Add(health);
         root.Subcommands.Add(BenchVerb.Create(this));
         root.Subcommands.Add(NgramVerb.Create(this));
         root.Subcommands.Add(PullVerb.Create(this));
