@@ -52,12 +52,15 @@ public static partial class ModelLoader
 
     /// <summary>A network of random weights built in memory, for figures of speed: "gpt2:768x12:4096" is hidden size x layers : vocabulary, with ":context" optional; heads are 64 wide.</summary>
     /// <exception cref="ModelLoadException">The specification cannot be read.</exception>
-    public static Transformer Random(string specification, IKernels kernels, ulong seed, LoadOptions? options = null) => Guarded(specification, () =>
+    public static Transformer Random(string specification, IKernels kernels, ulong seed, LoadOptions? options = null) =>
+        Guarded(specification, () => Random(RandomConfig(specification), specification, kernels, seed, options));
+
+    /// <summary>A network of random weights of any shape.</summary>
+    internal static Transformer Random(ModelConfig config, string name, IKernels kernels, ulong seed, LoadOptions? options = null)
     {
         using var source = new RandomTensors(seed);
-        ModelConfig config = RandomConfig(specification);
-        return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options ?? new LoadOptions(), specification);
-    });
+        return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options ?? new LoadOptions(), name);
+    }
 
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
     {

@@ -169,6 +169,32 @@ public class CudaModelTests
     }
 
     [Fact]
+    public void Hidden_states_can_be_read_behind_a_pass_of_any_width()
+    {
+        using CudaKernels kernels = new(new EmulatedDriver());
+        using Transformer model = Load("gpt2:64x1:130:200", kernels, DType.BF16);
+        float[][] expected = [.. Hidden(10)];
+        Assert.All(expected, state => Assert.Contains(state, value => value != 0));
+        AssertSameBits(expected[..3], [.. Hidden(3)], "three rows");
+        AssertSameBits(expected[..1], [.. Hidden(1)], "one row");
+
+        List<float[]> Hidden(int rows)
+        {
+            using KvCache cache = model.CreateCache(20);
+            model.Logits(cache, Tokens(model, 10, 6).AsSpan(0, rows), rows);
+            var states = new List<float[]>();
+            for (int row = 0; row < rows; row++)
+            {
+                float[] state = new float[64];
+                model.ReadHidden(row, state);
+                states.Add(state);
+            }
+
+            return states;
+        }
+    }
+
+    [Fact]
     public void Everything_that_was_allocated_is_freed()
     {
         var driver = new EmulatedDriver();

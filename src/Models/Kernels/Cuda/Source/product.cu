@@ -112,7 +112,11 @@ template <typename T, int MT, int NT, bool normed> DEVICE void product(const Pro
         u8 *rows = memory + Segments * RingBytes;
         int stride = normed_stride(a.pairs);
         if (warp < a.rows)
-            normalise(a.norm, warp, [&](int i, float y) { put<T>((u16 *)(rows + warp * stride), i, y); });
+            normalise(a.norm, warp, [&](int i, float y) {
+                put<T>((u16 *)(rows + warp * stride), i, y);
+                if (block_y() == 0) // For who reads it behind the pass.
+                    put<T>((u16 *)a.x + (i64)warp * a.xStride, i, y);
+            });
         barrier();
         xStride = stride / 2;
         x = (const u16 *)(rows + group * stride) + begin * 32 + (lane & 3) * 8;
