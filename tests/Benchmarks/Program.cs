@@ -1,9 +1,16 @@
 using Understory.Benchmarks;
 
 // Timings of the kernels alone: dotnet run -c Release --project tests/Benchmarks -- kernels [set] [threads] [width x layers ...]
+// What constraints cost: ... -- masks path/to/tokenizer.json
+if (args is ["masks", string tokenizer])
+{
+    MaskBench.Run(tokenizer);
+    return 0;
+}
+
 if (args is not ["kernels", ..])
 {
-    Console.Error.WriteLine("Usage: kernels [set|best] [threads|0] [768x12 192x4 ...]");
+    Console.Error.WriteLine("Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], or: masks TOKENIZER.json");
     return 2;
 }
 

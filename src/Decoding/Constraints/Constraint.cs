@@ -25,8 +25,10 @@ public sealed class Constraint
     public static Constraint Compile(Grammar grammar, Tokenizer tokenizer)
     {
         GrammarAutomaton automaton = GrammarAutomaton.Compile(grammar);
+        _ = automaton.Alike;
         _ = VocabularyTrie.Of(tokenizer);
         _ = VocabularyTrie.OfFirst(tokenizer);
+        _ = VocabularyTrie.Bands(tokenizer);
         return new Constraint(automaton, tokenizer);
     }
 

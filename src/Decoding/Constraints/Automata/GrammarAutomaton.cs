@@ -14,6 +14,7 @@ internal sealed class GrammarAutomaton
     private readonly (int Start, int Return)[] _calls;
     private readonly bool[] _isEnd;
     private readonly bool[] _takesInput;
+    private readonly Lazy<StateClasses> _alike;
 
     private GrammarAutomaton(byte[] classOf, int classes, List<RuleState> states, Dictionary<GrammarRule, int> starts)
     {
@@ -31,6 +32,7 @@ internal sealed class GrammarAutomaton
 
         _calls = [.. calls];
         _takesInput = [.. states.Select(state => Array.Exists(state.Next, to => to >= 0))];
+        _alike = new Lazy<StateClasses>(() => new StateClasses(this));
         _isEnd = [.. states.Select(state => state.Accepts && state.Calls.Count == 0 && Array.TrueForAll(state.Next, to => to < 0))];
     }
 
@@ -43,6 +45,9 @@ internal sealed class GrammarAutomaton
 
     /// <summary>The first state of the whole.</summary>
     public static int Start => 0;
+
+    /// <summary>Which states allow the same short texts.</summary>
+    public StateClasses Alike => _alike.Value;
 
     /// <summary>-1: nowhere.</summary>
     public int Next(int state, int byteClass) => _next[(state * Classes) + byteClass];

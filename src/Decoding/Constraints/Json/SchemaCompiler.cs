@@ -39,7 +39,7 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
             return texts.Value;
         }
 
-        string key = string.Join('\n', parts.Values.Select(part => part.Key));
+        string key = KeyOf(parts);
         if (!_rules.TryGetValue(key, out GrammarRule? rule))
         {
             if (_rules.Count >= MaxRules)
@@ -55,6 +55,21 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
 
         return rule;
     }
+
+    /// <summary>Equal schemas of scalars share a rule wherever they stand.</summary>
+    private static string KeyOf(SortedDictionary<string, SchemaNode> parts)
+    {
+        if (parts.Count == 1 && parts.Values.First() is { WithoutAlternatives: false } only && !only.Has("$ref") && only.Schema.EnumerateObject().All(keyword => IsFlat(keyword.Value)))
+        {
+            return only.Schema.GetRawText();
+        }
+
+        return string.Join('\n', parts.Values.Select(part => part.Key));
+    }
+
+    private static bool IsFlat(JsonElement value) =>
+        value.ValueKind != JsonValueKind.Object
+        && (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().All(item => item.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array)));
 
     private IEnumerable<SchemaNode> Ordered(IReadOnlyList<SchemaNode> nodes, SortedDictionary<string, SchemaNode> parts)
     {

@@ -41,7 +41,8 @@ internal sealed class ConstraintMatcher
         _states = new MatchStates(constraint.Automaton);
         _trie = VocabularyTrie.Of(_tokenizer);
         _firstTrie = VocabularyTrie.OfFirst(_tokenizer);
-        _masks = new MaskBuilder(_states, _trie, _firstTrie, vocabulary);
+        _masks = new MaskBuilder(
+            _states, constraint.Automaton.Alike, VocabularyTrie.Bands(_tokenizer), ReferenceEquals(_firstTrie, _trie) ? null : _firstTrie, vocabulary);
         _eos = [.. eos];
     }
 

@@ -1,22 +1,27 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using Understory.Decoding.Constraints.Automata;
 
 namespace Understory.Decoding.Constraints.Matching;
 
 /// <summary>
 /// Finds the tokens that may follow a state by walking the vocabulary's trie with it. What an automaton state allows whoever called its rule is found once,
-/// together with the nodes of the trie where the rule ends; only below those does a state's own stack matter.
+/// together with the nodes of the trie where the rule ends; only below those does a state's own stack matter. Short and long tokens are walked
+/// apart, so that states that only differ for long texts share what they allow of the short ones.
 /// </summary>
-internal sealed class MaskBuilder(MatchStates states, VocabularyTrie trie, VocabularyTrie firstTrie, int vocabulary)
+internal sealed class MaskBuilder(MatchStates states, StateClasses alike, VocabularyTrie[] bands, VocabularyTrie? firstTrie, int vocabulary)
 {
     /// <summary>With more ends than this in the trie, each state is walked for itself.</summary>
     private const int MaxEnds = 6_000;
 
-    private readonly Dictionary<int, Local> _locals = [];
-    private readonly Dictionary<int, ByteSet> _loops = [];
-    private readonly int[] _path = new int[Math.Max(trie.LongestToken, firstTrie.LongestToken) + 1];
+    /// <summary>Bytes of what is kept of automaton states.</summary>
+    private const int MaxBytes = 48 << 20;
 
-    /// <param name="Words">Tokens that stay within the rule, or end with it.</param>
+    private readonly Dictionary<(int Band, int Class), Local> _locals = [];
+    private readonly Dictionary<int, ByteSet> _loops = [];
+    private readonly int[] _path = new int[Math.Max(bands.Max(band => band.LongestToken), firstTrie?.LongestToken ?? 0) + 1];
+
+    /// <param name="Words">Tokens of the band that stay within the rule, or end with it.</param>
     /// <param name="Ends">Nodes of the trie at which the rule ends and further text follows; null: too many.</param>
     private sealed record Local(ulong[] Words, int[]? Ends);
 
@@ -26,10 +31,15 @@ internal sealed class MaskBuilder(MatchStates states, VocabularyTrie trie, Vocab
     /// <summary>Sets the bits of all tokens that may follow; the others are left as they are.</summary>
     public void Fill(int state, ulong[] words)
     {
-        if (state == states.Start && !ReferenceEquals(firstTrie, trie))
+        if (state == states.Start && firstTrie is not null)
         {
             Walk(firstTrie, 0, firstTrie.Count, 0, state, words, null);
             return;
+        }
+
+        if ((long)_locals.Count * Words * sizeof(ulong) > MaxBytes)
+        {
+            _locals.Clear();
         }
 
         for (int i = 0; i < states.Configurations(state).Length; i += 2)
@@ -37,21 +47,30 @@ internal sealed class MaskBuilder(MatchStates states, VocabularyTrie trie, Vocab
             // Walking makes states, so spans are not held across it.
             int automatonState = states.Configurations(state)[i];
             int stacks = states.Configurations(state)[i + 1];
-            Local local = LocalOf(automatonState);
-            if (local.Ends is null)
+            for (int band = 0; band < bands.Length; band++)
             {
-                Walk(trie, 0, trie.Count, 0, states.Alone(automatonState, stacks), words, null);
-                continue;
+                Fill(band, automatonState, stacks, words);
             }
+        }
+    }
 
-            Or(local.Words, words);
-            if (local.Ends.Length > 0)
+    private void Fill(int band, int automatonState, int stacks, ulong[] words)
+    {
+        VocabularyTrie trie = bands[band];
+        Local local = LocalOf(band, automatonState);
+        if (local.Ends is null)
+        {
+            Walk(trie, 0, trie.Count, 0, states.Alone(automatonState, stacks), words, null);
+            return;
+        }
+
+        Or(local.Words, words);
+        if (local.Ends.Length > 0)
+        {
+            int after = states.AfterReturn(stacks);
+            foreach (int node in local.Ends)
             {
-                int after = states.AfterReturn(stacks);
-                foreach (int node in local.Ends)
-                {
-                    Walk(trie, node + 1, trie.Ends[node], trie.Depths[node], after, words, null);
-                }
+                Walk(trie, node + 1, trie.Ends[node], trie.Depths[node], after, words, null);
             }
         }
     }
@@ -71,15 +90,16 @@ internal sealed class MaskBuilder(MatchStates states, VocabularyTrie trie, Vocab
         }
     }
 
-    private Local LocalOf(int automatonState)
+    private Local LocalOf(int band, int automatonState)
     {
-        if (!_locals.TryGetValue(automatonState, out Local? local))
+        (int, int) key = (band, alike.Of(band, automatonState));
+        if (!_locals.TryGetValue(key, out Local? local))
         {
             ulong[] words = new ulong[Words];
             var ends = new List<int>();
-            Walk(trie, 0, trie.Count, 0, states.Alone(automatonState), words, ends);
+            Walk(bands[band], 0, bands[band].Count, 0, states.Alone(automatonState), words, ends);
             local = new Local(words, ends.Count > MaxEnds ? null : [.. ends]);
-            _locals.Add(automatonState, local);
+            _locals.Add(key, local);
         }
 
         return local;

@@ -16,6 +16,7 @@ internal sealed class VocabularyTrie
 
     private static readonly ConditionalWeakTable<Tokenizer, VocabularyTrie> _tries = [];
     private static readonly ConditionalWeakTable<Tokenizer, VocabularyTrie> _firstTries = [];
+    private static readonly ConditionalWeakTable<Tokenizer, VocabularyTrie[]> _bands = [];
 
     private readonly byte[] _text;
     private readonly int[] _start;
@@ -23,7 +24,7 @@ internal sealed class VocabularyTrie
     private readonly int[] _summary;
     private readonly ByteSet[] _summaries;
 
-    private VocabularyTrie(Tokenizer tokenizer, bool first)
+    private VocabularyTrie(Tokenizer tokenizer, bool first, int moreThan = 0, int atMost = int.MaxValue)
     {
         int count = tokenizer.VocabularySize;
         _start = new int[count];
@@ -33,7 +34,7 @@ internal sealed class VocabularyTrie
         for (int id = 0; id < count; id++)
         {
             ReadOnlySpan<byte> bytes = tokenizer.IsSpecial(id) ? NfaBuilder.TokenBytes(id) : first ? tokenizer.FirstBytes(id) : tokenizer.TokenBytes(id);
-            if (bytes.Length == 0 || (!tokenizer.IsSpecial(id) && bytes.ContainsAnyInRange((byte)0xF8, (byte)0xFF)))
+            if (bytes.Length <= moreThan || bytes.Length > atMost || (!tokenizer.IsSpecial(id) && bytes.ContainsAnyInRange((byte)0xF8, (byte)0xFF)))
             {
                 continue;
             }
@@ -96,6 +97,10 @@ internal sealed class VocabularyTrie
     /// <summary>As text begins: some decoders write a text's first token otherwise.</summary>
     public static VocabularyTrie OfFirst(Tokenizer tokenizer) =>
         tokenizer.FirstTokenDiffers ? _firstTries.GetValue(tokenizer, key => new VocabularyTrie(key, first: true)) : Of(tokenizer);
+
+    /// <summary>The tokens by their length: of each band those that are longer than the bound before it, and not longer than its own.</summary>
+    public static VocabularyTrie[] Bands(Tokenizer tokenizer) => _bands.GetValue(tokenizer, key =>
+        [.. StateClasses.Bounds.Select((bound, i) => new VocabularyTrie(key, first: false, i == 0 ? 0 : StateClasses.Bounds[i - 1], bound))]);
 
     /// <summary>The bytes of a token; none for one that is not in the trie.</summary>
     public ReadOnlySpan<byte> Bytes(int token) => (uint)token < (uint)_start.Length ? _text.AsSpan(_start[token], _length[token]) : default;

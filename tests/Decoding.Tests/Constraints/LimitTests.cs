@@ -1,0 +1,83 @@
+using System.Text.Json;
+using Understory.Decoding.Constraints;
+using static Understory.Decoding.Tests.Constraints.Grammars;
+
+namespace Understory.Decoding.Tests.Constraints;
+
+/// <summary>Hostile grammars end in an error that names the limit, before they cost much; large honest ones do not.</summary>
+public class LimitTests
+{
+    private const long Allowed = 700L << 20;
+
+    public static TheoryData<string, string> Hostile => new()
+    {
+        { "a{1,1000000}", "too large" },
+        { "(a{1000}){1000}", "too large" },
+        { "((((a{9}){9}){9}){9}){9}{9}{9}", "too large" },
+        { "(a|b)*a(a|b){40}", "too " },
+        { "(.*a.*b.*c.*){12}|(.*d.*e){9}", "" },
+        { "(){1000000000}a{999999}", "too " },
+        { new string('(', 9_000) + "a" + new string(')', 9_000), "" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Hostile))]
+    public void A_hostile_expression_is_refused_within_bounds(string pattern, string says)
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        if (says.Length == 0)
+        {
+            // Deep, or ambiguous, but small: it may be taken or refused, not more.
+            Exception? refusal = Record.Exception(() => Compile(Grammar.Regex(pattern)));
+            Assert.True(refusal is null or GrammarException);
+        }
+        else
+        {
+            Assert.Contains(says, Assert.Throws<GrammarException>(() => Compile(Grammar.Regex(pattern))).Message, StringComparison.Ordinal);
+        }
+
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, Allowed);
+    }
+
+    [Fact]
+    public void Deep_and_wide_schemas_are_taken_or_refused_within_bounds()
+    {
+        string[] schemas =
+        [
+            string.Concat(Enumerable.Repeat("""{"type":"array","items":""", 10_000)) + "{}" + new string('}', 10_000),
+            string.Concat(Enumerable.Repeat("""{"allOf":[""", 3_000)) + "{}" + string.Concat(Enumerable.Repeat("]}", 3_000)),
+            $$"""{"enum":[{{string.Join(',', Enumerable.Range(0, 200_000).Select(i => $"\"{i * 7919L}\""))}}]}""",
+            """{"type":"object","properties":{""" + string.Join(',', Enumerable.Range(0, 5_000).Select(i => $"\"p{i}\":{{\"type\":\"integer\"}}")) + "}}",
+            $$"""{"allOf":[{{string.Join(',', Enumerable.Range(0, 14).Select(i => $"{{\"anyOf\":[{{\"minimum\":{i}}},{{\"maximum\":{100 - i}}}]}}"))}}]}""",
+            """{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"allOf":[{"$ref":"#/$defs/a"}]}}}""",
+            """{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"string","maxLength":2000}}}}""",
+        ];
+        foreach (string schema in schemas)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            using JsonDocument document = JsonDocument.Parse(schema, new JsonDocumentOptions { MaxDepth = 50_000 });
+            Exception? refusal = Record.Exception(() => Compile(Grammar.JsonSchema(document.RootElement)));
+            Assert.True(refusal is null or GrammarException, refusal?.ToString());
+            Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, Allowed);
+        }
+    }
+
+    [Fact]
+    public void Large_but_honest_schemas_compile()
+    {
+        string names = string.Join(',', Enumerable.Range(0, 300).Select(i => $"\"property_{i}\":{{\"type\":[\"string\",\"null\"],\"maxLength\":20}}"));
+        string cities = string.Join(',', Enumerable.Range(0, 2_000).Select(i => $"\"city {i * 31}\""));
+        Constraint constraint = Compile(Schema("{\"type\":\"object\",\"properties\":{" + names + ",\"c\":{\"enum\":[" + cities + "]}},\"required\":[\"c\"]}"));
+        Assert.True(constraint.Matches("""{"property_3": "x", "property_299": null, "c": "city 310"}"""));
+        Assert.False(constraint.Matches("""{"property_3": "x", "c": "city 311"}"""));
+    }
+
+    [Fact]
+    public void Ambiguity_does_not_make_a_long_text_slow()
+    {
+        // Each letter can be read in two ways: the ways share what they have in common.
+        Constraint constraint = Compile(Grammar.Gbnf("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\" root | x\nx ::= \"a\" x \"d\" | \"\""));
+        Assert.True(constraint.Matches(new string('a', 300) + new string('b', 100)));
+        Assert.False(constraint.Matches(new string('a', 300) + new string('b', 301)));
+    }
+}
