@@ -195,9 +195,10 @@ internal sealed partial class PtxModule
             }
 
             _sharedBytes = (_sharedBytes + 15) / 16 * 16;
-            foreach ((string variable, _) in _shared.Where(pair => pair.Value.Bytes == 0))
+            foreach ((string variable, (int align, _)) in _shared.Where(pair => pair.Value.Bytes == 0))
             {
-                _offsets[variable] = _sharedBytes;
+                // It is aligned as it says, and no better.
+                _offsets[variable] = _sharedBytes + (align < 16 ? align : 0);
             }
 
             var labels = new Dictionary<string, int>();

@@ -155,7 +155,7 @@ internal sealed unsafe class CudaKernels : IKernels
 
         _inPass = true;
         _padding = rows - batch.Count;
-        if (recordable)
+        if (recordable && _graphs.Knows(_shape))
         {
             _driver.BeginCapture();
             _recording = true;

@@ -8,14 +8,21 @@ namespace Understory.Models.Kernels.Cuda;
 /// <param name="First">First row whose logits are wanted; -1: none is.</param>
 internal readonly record struct PassShape(object Model, int Rows, int First, long CacheBlock, DType CacheType);
 
-/// <summary>Recorded passes. When there are too many, all are dropped: shapes come back.</summary>
+/// <summary>
+/// Recorded passes. A shape is recorded when it comes for the second time: by then the driver has loaded all its kernels, which it must not do
+/// while it records, and a shape that comes once costs nothing. When there are too many, all are dropped: shapes come back.
+/// </summary>
 internal sealed class PassGraphs(CudaDriver driver) : IDisposable
 {
     private const int Most = 96;
 
     private readonly Dictionary<PassShape, nint> _graphs = [];
+    private readonly HashSet<PassShape> _seen = [];
 
     public bool TryGet(in PassShape shape, out nint graph) => _graphs.TryGetValue(shape, out graph);
+
+    /// <summary>Whether the shape came before.</summary>
+    public bool Knows(in PassShape shape) => !_seen.Add(shape);
 
     public void Add(in PassShape shape, nint graph)
     {
@@ -40,6 +47,7 @@ internal sealed class PassGraphs(CudaDriver driver) : IDisposable
         }
 
         _graphs.Clear();
+        _seen.Clear();
     }
 
     public void Dispose() => Clear();

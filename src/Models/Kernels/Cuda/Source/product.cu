@@ -72,7 +72,7 @@ DEVICE int normed_stride(int pairs) { return (pairs | 1) * 64; }
 template <typename T, int MT, int NT, bool normed> DEVICE void product(const ProductArgs &a)
 {
     constexpr int Stages = RingBytes / TileBytes / MT;
-    extern SHARED u8 memory[];
+    extern SHARED __attribute__((aligned(128))) u8 memory[];
     int warp = thread() >> 5;
     int lane = thread() & 31;
     int firstToken = block_x() * (NT * 8);
