@@ -90,7 +90,7 @@ public sealed class TreeVerifier
                 tree.Token(node), _rowOfNode[tree.Parent(node)] - 1, tree.Stage(node), tree.A(node), Accepted.Contains(node));
         }
 
-        return new StepTree(tree.Token(0), described);
+        return new StepTree(tree.Token(0), Decided[^1], described);
     }
 
     private void FillRows(TokenTree tree, int nodes, TokenContext context)

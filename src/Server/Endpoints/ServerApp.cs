@@ -146,6 +146,8 @@ public sealed class ServerApp : IAsyncDisposable
         routes.Map(Operations.Detokenize, small.DetokenizeAsync);
         routes.Map(Operations.Health, small.HealthAsync);
         routes.Map(Operations.Metrics, small.MetricsAsync);
+        _app.MapMethods("/", [HttpMethods.Get, HttpMethods.Head], PageEndpoint.InvokeAsync);
+        _app.MapMethods("/page/{file}", [HttpMethods.Get, HttpMethods.Head], PageEndpoint.InvokeAsync);
     }
 
     private sealed class NoLifetime : IHostLifetime

@@ -35,13 +35,16 @@ public sealed class AccessGuard
             return Task.CompletedTask;
         }
 
-        if (_keys.Any && !_open.Contains(http.Request.Path.Value ?? "") && !HasKey(http.Request))
+        if (_keys.Any && !IsOpen(http.Request.Path.Value ?? "") && !HasKey(http.Request))
         {
             throw new ApiException(401, "A valid key is needed: send the header 'Authorization: Bearer KEY' or 'x-api-key: KEY'.", code: "invalid_api_key");
         }
 
         return next(http);
     }
+
+    /// <summary>The page is one of these: it asks its visitor for the key.</summary>
+    private bool IsOpen(string path) => _open.Contains(path) || PageFiles.At(path) is not null;
 
     private void CheckOrigin(HttpRequest request)
     {

@@ -29,10 +29,11 @@ public sealed record SpeculationBody(
 public sealed record SpeculationToken(int Id, string Text, string Stage, float Logprob, bool? Continued);
 
 /// <param name="Root">The last token before the step.</param>
+/// <param name="Bonus">The token that the target itself decided at the end of the accepted path.</param>
 /// <param name="Nodes">By <see cref="SpeculationNode.A"/>, the highest first; parents before their children.</param>
-public sealed record SpeculationTree(SpeculationRoot Root, IReadOnlyList<SpeculationNode> Nodes);
+public sealed record SpeculationTree(SpeculationEnd Root, SpeculationEnd Bonus, IReadOnlyList<SpeculationNode> Nodes);
 
-public sealed record SpeculationRoot(int Id, string Text);
+public sealed record SpeculationEnd(int Id, string Text);
 
 /// <param name="Parent">Index of the parent among the nodes; -1: the root.</param>
 /// <param name="A">Estimated probability, before the pass, that the target's path goes through the node.</param>
@@ -65,6 +66,7 @@ public sealed class SpeculationEvents(IWireFormat wire, TokenTexts texts)
             piece.Token, piece.Text, StageNames[(int)piece.Stage], LogProb.Of(piece.LogProb), piece.Continued ? true : null))],
         new(
             new(tree.Root, texts.Text(tree.Root)),
+            new(tree.Bonus, texts.Text(tree.Bonus)),
             [.. tree.Nodes.Select(node => new SpeculationNode(
                 node.Token, texts.Text(node.Token), node.Parent, StageNames[(int)node.Stage], MathF.Round(node.A, 4), node.Accepted))]),
         tree.Nodes.Count + 1,

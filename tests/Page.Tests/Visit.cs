@@ -1,0 +1,89 @@
+using Microsoft.Playwright;
+
+namespace Understory.Page.Tests;
+
+/// <summary>
+/// One visitor's look at the page. At its end it is checked that nothing was asked of anybody but the server, that the page's code raised no
+/// error, and that the console is clean.
+/// </summary>
+public sealed class Visit : IAsyncDisposable
+{
+    private readonly IBrowserContext _context;
+    private readonly Uri _server;
+    private readonly List<string> _errors = [];
+    private readonly List<string> _requests = [];
+
+    private Visit(IBrowserContext context, IPage page, Uri server)
+    {
+        _context = context;
+        _server = server;
+        Page = page;
+        page.PageError += (_, error) => _errors.Add(error);
+        page.Console += (_, message) =>
+        {
+            if (message.Type is "error" or "warning")
+            {
+                _errors.Add(message.Text);
+            }
+        };
+        context.Request += (_, request) => _requests.Add(request.Url);
+    }
+
+    public IPage Page { get; }
+
+    /// <summary>Starts of console lines that belong to the test: the browser reports every answer of status 400 and above.</summary>
+    public List<string> Expected { get; } = [];
+
+    public ILocator Problem => Page.Locator("#problem");
+
+    public ILocator Texts => Page.Locator(".run .text");
+
+    public static async Task<Visit> OpenAsync(IBrowserContext context, Uri server)
+    {
+        IPage page = await context.NewPageAsync();
+        page.SetDefaultTimeout(20_000);
+        var visit = new Visit(context, page, server);
+        await page.GotoAsync(server.ToString());
+        return visit;
+    }
+
+    /// <summary>Fills the form.</summary>
+    public async Task FillAsync(params (string Field, string Value)[] fields)
+    {
+        await Page.Locator("details.more").First.EvaluateAsync("details => details.open = true");
+        foreach ((string field, string value) in fields)
+        {
+            await Page.FillAsync($"#{field}", value);
+        }
+    }
+
+    public Task ModeAsync(string mode) => Page.GetByRole(AriaRole.Radio, new() { Name = mode, Exact = true }).CheckAsync(new() { Force = true });
+
+    /// <summary>Presses Run and waits until nothing runs any more.</summary>
+    public async Task RunAsync()
+    {
+        await Page.ClickAsync("#run");
+        await IdleAsync();
+    }
+
+    public async Task CompareAsync(string other)
+    {
+        await Page.SelectOptionAsync("#other", other);
+        await Page.ClickAsync("#compare");
+        await IdleAsync();
+        await Page.Locator("#verdict").WaitForAsync();
+    }
+
+    public Task IdleAsync() => Page.Locator("#run:not(:disabled)").WaitForAsync();
+
+    /// <summary>Waits until <paramref name="script"/>, a JavaScript expression, is true.</summary>
+    public Task UntilAsync(string script) => Page.WaitForFunctionAsync(script);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _context.DisposeAsync();
+        Assert.DoesNotContain(_errors, error => !Expected.Any(start => error.StartsWith(start, StringComparison.Ordinal)));
+        Assert.NotEmpty(_requests);
+        Assert.All(_requests, request => Assert.StartsWith(_server.ToString(), request));
+    }
+}
