@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 
 namespace Understory.Server.Tests.Clients;
@@ -10,18 +9,7 @@ public sealed class OpenAiNodeTests(DemoServer server)
     [NodeFact]
     public async Task Completions_work_plain_streamed_refused_and_abandoned()
     {
-        var start = new ProcessStartInfo("node", ["completions.mjs", new Uri(server.Address, "/v1").ToString()])
-        {
-            WorkingDirectory = NodeFactAttribute.Folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using Process node = Process.Start(start)!;
-        Task<string> errors = node.StandardError.ReadToEndAsync();
-        string output = await node.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(2));
-        Assert.True(output.Length > 0, await errors);
-
-        JsonNode seen = JsonNode.Parse(output)!;
+        JsonNode seen = await NodeScript.RunAsync("completions.mjs", new Uri(server.Address, "/v1").ToString());
         Assert.NotEmpty((string)seen["plain"]!);
         Assert.Equal((string)seen["plain"]!, (string)seen["streamed"]!);
         Assert.Equal((string)seen["plain"]!, (string)seen["events"]!);
