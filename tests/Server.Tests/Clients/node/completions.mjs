@@ -39,7 +39,7 @@ try {
 
 // Hours of work, if it were not abandoned.
 const abandoned = await client.completions.create({
-  ...request, prompt: Array(128).fill("x"), max_tokens: 1000, n: 128, ignore_eos: true, stream: true });
+  ...request, prompt: Array(128).fill("x"), max_tokens: 1000, n: 8, ignore_eos: true, stream: true });
 for await (const chunk of abandoned) {
   abandoned.controller.abort();
   break;
