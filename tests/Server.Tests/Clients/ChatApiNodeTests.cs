@@ -23,6 +23,8 @@ public sealed class ChatApiNodeTests(DemoServer server)
         Assert.Equal((int)seen["usage"]!, (int)seen["finalUsage"]!);
         Assert.True((int)seen["timings"]! > 0);
         Assert.InRange((int)seen["next"]!, 1, 4);
+        Assert.Contains((string)seen["parsed"]!["kind"]!, (string[])["int", "str"]);
+        Assert.Contains(seen["parsed"]!["nullable"]!.ToJsonString(), (string[])["true", "false"]);
         Assert.Equal((400, "previous_response_id", "BadRequestError"), ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["param"]!, (string)seen["refusal"]!["name"]!));
         Assert.Equal((404, "NotFoundError"), ((int)seen["missing"]!["status"]!, (string)seen["missing"]!["name"]!));
         Assert.Equal(1, (int)seen["after"]!);

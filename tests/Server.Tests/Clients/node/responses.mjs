@@ -27,6 +27,11 @@ const final = await stream.finalResponse();
 const next = await client.responses.create({
   ...request, input: [{ role: "user", content: request.input }, ...plain.output, { role: "user", content: "More." }], max_output_tokens: 4 });
 
+// An answer held to a schema, read by the client itself.
+const schema = { type: "object", properties: { kind: { enum: ["int", "str"] }, nullable: { type: "boolean" } }, required: ["kind", "nullable"], additionalProperties: false };
+const parsed = await client.responses.parse({
+  ...request, max_output_tokens: 100, text: { format: { type: "json_schema", name: "type_of_argument", strict: true, schema } } });
+
 const refused = async (call) => {
   try {
     await call();
@@ -48,5 +53,5 @@ const after = await client.responses.create({ ...request, max_output_tokens: 1 }
 console.log(JSON.stringify({
   plain: plain.output_text, streamed: text, types, last: last.output_text ?? last.output[0].content[0].text, final: final.output_text,
   status: plain.status, finalStatus: final.status, usage: plain.usage.output_tokens, finalUsage: final.usage.output_tokens,
-  timings: plain.timings.target_passes, next: next.usage.output_tokens, refusal, missing, after: after.usage.output_tokens,
+  timings: plain.timings.target_passes, next: next.usage.output_tokens, refusal, missing, parsed: parsed.output_parsed, after: after.usage.output_tokens,
 }));
