@@ -38,6 +38,9 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     /// <summary>How calls are written and read; null: the template has tools, in a way that is not known here.</summary>
     public ToolSyntax? Syntax { get; } = syntax ?? (template is null ? ToolSyntax.Hermes : ToolSyntax.Of(template.Source));
 
+    /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
+    public string? Source => template?.Source;
+
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
 

@@ -120,7 +120,8 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
         int prompt = _firstOfPrompt.Values.Sum(choice => choice.PromptTokens);
         int cached = _firstOfPrompt.Values.Sum(choice => choice.CachedTokens);
         int generated = _finished.Sum(choice => choice.GeneratedTokens);
-        return new(prompt, generated, prompt + generated, new(cached));
+        return new(prompt, generated, prompt + generated, new(cached), new(
+            _finished.Sum(choice => choice.Statistics.Prediction.Accepted), _finished.Sum(choice => choice.Statistics.RejectedPrediction)));
     }
 
     private Timings TimingsSoFar()

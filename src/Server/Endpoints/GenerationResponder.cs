@@ -15,6 +15,7 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
     public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, bool stream)
     {
         RequestRecord record = RequestRecord.Of(http);
+        (job.Id, job.Endpoint) = (record.Id, http.Request.Path.Value ?? "");
         var progress = new GenerationProgress(job, promptOfChoice, metrics);
         using Timer? limit = options.RequestLimit is { } most
             ? new Timer(_ => job.End(TimedOut(most)), null, most, Timeout.InfiniteTimeSpan)

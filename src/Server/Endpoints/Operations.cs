@@ -23,6 +23,25 @@ public static class Operations
         Errors = ApiOperation.QueueErrors,
     };
 
+    public static ApiOperation Embeddings { get; } = new("POST", "/v1/embeddings", "createEmbedding", "The mean of the final hidden states of each input, of length 1.")
+    {
+        Body = RequestParameters.Embeddings,
+        Answer = typeof(EmbeddingsBody),
+        Errors = ApiOperation.QueueErrors,
+    };
+
+    public static ApiOperation Props { get; } = new("GET", "/props", "props", "What is served, and how.")
+    {
+        Answer = typeof(PropsBody),
+        Errors = [503],
+    };
+
+    public static ApiOperation Slots { get; } = new("GET", "/slots", "slots", "What runs and what waits, in figures.")
+    {
+        Answer = typeof(SlotsBody),
+        Errors = [503],
+    };
+
     public static ApiOperation ListModels { get; } = new("GET", "/v1/models", "listModels", "The model under its id and under each alias.")
     {
         Answer = typeof(ModelsBody),

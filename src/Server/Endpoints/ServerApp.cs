@@ -140,6 +140,10 @@ public sealed class ServerApp : IAsyncDisposable
         var messages = new MessagesEndpoint(Decoding, responder, _options);
         routes.Map(ChatOperations.Messages, messages.InvokeAsync);
         routes.Map(ChatOperations.MessageTokens, messages.CountAsync);
+        routes.Map(Operations.Embeddings, new EmbeddingsEndpoint(Decoding, responder, _options).InvokeAsync);
+        var state = new StateEndpoints(Decoding, Queue, _options);
+        routes.Map(Operations.Props, state.PropsAsync);
+        routes.Map(Operations.Slots, state.SlotsAsync);
         routes.Map(Operations.ListModels, small.ListModelsAsync);
         routes.Map(Operations.ShowModel, small.ShowModelAsync);
         routes.Map(Operations.Tokenize, small.TokenizeAsync);

@@ -19,7 +19,8 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
     /// <summary><c>GET /v1/models/{name}</c></summary>
     public Task ShowModelAsync(HttpContext http)
     {
-        string name = (string)http.Request.RouteValues["name"]!;
+        // Routing leaves one escape as it is: that of the slash, which ids of the hub have and clients encode.
+        string name = ((string)http.Request.RouteValues["name"]!).Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
         PromptReader.CheckModel(decoding.Model, name);
         return Answer.JsonAsync(http, Describe(decoding.Model, name));
     }

@@ -59,6 +59,17 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
 
     public IReadOnlyList<GenerationRequest> Choices { get; } = choices;
 
+    /// <summary>The request's id, for those who look at the queue.</summary>
+    public string Id { get; set; } = "";
+
+    /// <summary>The path that was asked.</summary>
+    public string Endpoint { get; set; } = "";
+
+    public JobProgress Progress { get; } = new(choices);
+
+    /// <summary>Since the first step; zero while it waits.</summary>
+    public TimeSpan RunningTime => Volatile.Read(ref _startedAt) is var started and > 0 ? Stopwatch.GetElapsedTime(started) : TimeSpan.Zero;
+
     /// <summary>By <see cref="Stopwatch.GetTimestamp"/>.</summary>
     public long EnqueuedAt { get; } = Stopwatch.GetTimestamp();
 
@@ -80,6 +91,7 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
 
     public void Send(GenerationEvent item)
     {
+        Progress.Follow(item);
         _events.Writer.TryWrite(item);
         if (_events.Reader.Count > Volatile.Read(ref _mostUnread) && Interlocked.Exchange(ref _giveUp, null) is { } giveUp)
         {

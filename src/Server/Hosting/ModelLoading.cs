@@ -106,6 +106,7 @@ public sealed class ModelLoading(ServerOptions options)
             modes.ToHashSet())
         {
             Kernels = kernels.Name,
+            HiddenSize = target.Config.HiddenSize,
         };
     }
 

@@ -29,6 +29,7 @@ public static class OptionCatalog
         new("prefix-cache-mb", "N", "Memory for the keys and values of earlier prompts, in MiB. Default: 512."),
         new("alias", "NAME", "A further name that requests may use for the model."),
         new("tool-format", "FORMAT", "How the model writes calls of tools: hermes, llama, mistral or mistral-args. Default: auto, as its chat template shows."),
+        new("embeddings", "MODE", "on or off: whether /v1/embeddings answers. Default: on.", ServerOnly: true),
         new("host", "HOST", "Address to listen on. Default: 127.0.0.1.", ServerOnly: true),
         new("port", "N", "Port to listen on; 0 picks a free one. Default: 8080.", ServerOnly: true),
         new("api-key", "KEY", "A key that requests must carry.", ServerOnly: true),

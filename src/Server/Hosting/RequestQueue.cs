@@ -40,6 +40,15 @@ public sealed class RequestQueue(int places)
         }
     }
 
+    /// <summary>What runs and what waits at this moment, the next one first.</summary>
+    public (GenerationJob? Running, IReadOnlyList<GenerationJob> Waiting) View()
+    {
+        lock (_lock)
+        {
+            return (_running, [.. _waiting]);
+        }
+    }
+
     public bool Draining
     {
         get

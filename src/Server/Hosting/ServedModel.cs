@@ -25,6 +25,9 @@ public sealed record ServedModel(
     DateTimeOffset Created,
     IReadOnlySet<SpeculationMode> Modes)
 {
+    /// <summary>Width of the hidden states: dimensions of an embedding.</summary>
+    public int HiddenSize { get; init; }
+
     /// <summary>Name of the kernel set that runs it.</summary>
     public string Kernels { get; init; } = "";
 

@@ -34,6 +34,9 @@ public sealed record ServerOptions
     /// <summary>How the model writes calls of tools, a name of <see cref="ToolSyntax.All"/>; null: as its chat template shows.</summary>
     public string? ToolFormat { get; init; }
 
+    /// <summary>Whether <c>/v1/embeddings</c> answers.</summary>
+    public bool Embeddings { get; init; } = true;
+
     public string Host { get; init; } = "127.0.0.1";
 
     public int Port { get; init; } = 8080;
@@ -98,6 +101,7 @@ public sealed record ServerOptions
             PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
             Aliases = source.List("alias"),
             ToolFormat = source.Text("tool-format")?.ToLowerInvariant() is { } format && format != "auto" ? format : null,
+            Embeddings = source.Choice("embeddings", Presence.On) == Presence.On,
             Host = source.Text("host") ?? defaults.Host,
             Port = source.Integer("port", 0, 65535) ?? defaults.Port,
             ApiKeys = source.Values("api-key"),
@@ -161,4 +165,11 @@ public sealed record ServerOptions
             throw new UsageException($"--host {Host} can be reached from outside: give --api-key or --api-key-file, or say --allow-anonymous.");
         }
     }
+}
+
+/// <summary>The values of an option that switches something.</summary>
+internal enum Presence
+{
+    On,
+    Off,
 }

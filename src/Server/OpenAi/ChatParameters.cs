@@ -111,7 +111,10 @@ internal static class ChatParameters
         Refused("functions", Shape.List(Shape.Anything, most: 0), RequestParameters.IsEmptyArray, "is deprecated and not supported by this server; use tools."),
         Refused(
             "function_call", Shape.OneOf("none", "auto"), value => RequestParameters.Is(value, "none", "auto"), "is deprecated and not supported by this server; use tool_choice."),
-        Refused("prediction", Shape.Null, _ => false),
+        Honoured(
+            "prediction",
+            Shape.Object(Honoured("type", Shape.OneOf("content"), "", required: true), Honoured("content", Content, "Text, or parts of text.", required: true)),
+            "The answer as it is expected: proposed like the n-gram's guesses, so it costs nothing where it is wrong but time."),
         Refused("audio", Shape.Null, _ => false),
         Refused("web_search_options", Shape.Null, _ => false),
         Refused("moderation", Shape.Null, _ => false),

@@ -10,6 +10,9 @@ namespace Understory.Server.OpenAi;
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
 public sealed record ChatRequest(string? Model, Conversation Conversation, int TopLogProbs, GenerationFields Generation)
 {
+    /// <summary>The answer as the client expects it; null: it does not say.</summary>
+    public string? Prediction { get; init; }
+
     /// <exception cref="ApiException">400, naming the field.</exception>
     public static ChatRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
     {
@@ -18,7 +21,10 @@ public sealed record ChatRequest(string? Model, Conversation Conversation, int T
             fields.Text("model"),
             ReadConversation(fields),
             ReadLogProbs(fields),
-            GenerationFields.Read(fields, defaults, vocabulary, speculation));
+            GenerationFields.Read(fields, defaults, vocabulary, speculation))
+        {
+            Prediction = PredictionField.Read(fields),
+        };
     }
 
     private static Conversation ReadConversation(Fields fields)

@@ -27,7 +27,7 @@ public sealed record CompletionRequest(
         GenerationFields generation = GenerationFields.Read(fields, defaults, vocabulary, speculation);
         var request = new CompletionRequest(
             fields.Text("model"),
-            ReadPrompts(fields, vocabulary),
+            ReadPrompts(fields, "prompt", MostPrompts, vocabulary) ?? [new Prompt("", null)], // As with OpenAI: a document from its beginning.
             fields.Flag("echo") ?? false,
             ReadLogProbs(fields),
             ReadCandidates(fields, generation),
@@ -77,40 +77,42 @@ public sealed record CompletionRequest(
         return fields.Integer("logprobs", 0, MostAlternatives, $"a whole number from 0 to {MostAlternatives}") ?? -1;
     }
 
-    private static IReadOnlyList<Prompt> ReadPrompts(Fields fields, int vocabulary)
+    /// <param name="name">The field.</param>
+    /// <param name="most">Texts that it may hold.</param>
+    /// <returns>Null: the field is absent.</returns>
+    internal static IReadOnlyList<Prompt>? ReadPrompts(Fields fields, string name, int most, int vocabulary)
     {
         const string Expected = "a string, an array of strings, an array of token ids, or an array of arrays of token ids";
-        if (!fields.TryGet("prompt", out JsonElement value))
+        if (!fields.TryGet(name, out JsonElement value))
         {
-            // As with OpenAI: a document from its beginning.
-            return [new Prompt("", null)];
+            return null;
         }
 
         if (value.ValueKind == JsonValueKind.String)
         {
-            return [new Prompt(Fields.Text(value, "prompt", Expected), null)];
+            return [new Prompt(Fields.Text(value, name, Expected), null)];
         }
 
         if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
         {
-            throw Fields.Wrong("prompt", value, Expected);
+            throw Fields.Wrong(name, value, Expected);
         }
 
         if (value[0].ValueKind == JsonValueKind.Number)
         {
-            return [new Prompt(null, ReadTokens(value, "prompt", vocabulary))];
+            return [new Prompt(null, ReadTokens(value, name, vocabulary))];
         }
 
-        if (value.GetArrayLength() > MostPrompts)
+        if (value.GetArrayLength() > most)
         {
-            throw ApiException.Invalid("prompt", $"prompt holds {value.GetArrayLength()} prompts; at most {MostPrompts} go into one request.");
+            throw ApiException.Invalid(name, $"{name} holds {value.GetArrayLength()} texts; at most {most} go into one request.");
         }
 
         return [.. value.EnumerateArray().Select(item => item.ValueKind switch
         {
-            JsonValueKind.String when value[0].ValueKind == JsonValueKind.String => new Prompt(Fields.Text(item, "prompt", Expected), null),
-            JsonValueKind.Array when value[0].ValueKind == JsonValueKind.Array => new Prompt(null, ReadTokens(item, "prompt", vocabulary)),
-            _ => throw Fields.Wrong("prompt", item, Expected),
+            JsonValueKind.String when value[0].ValueKind == JsonValueKind.String => new Prompt(Fields.Text(item, name, Expected), null),
+            JsonValueKind.Array when value[0].ValueKind == JsonValueKind.Array => new Prompt(null, ReadTokens(item, name, vocabulary)),
+            _ => throw Fields.Wrong(name, item, Expected),
         })];
     }
 

@@ -79,6 +79,24 @@ public static class RequestParameters
     /// <summary><c>POST /v1/chat/completions</c></summary>
     public static IReadOnlyList<Parameter> Chat { get; } = [.. ChatParameters.OfChatAlone, .. Generation, .. ChatParameters.Format];
 
+    /// <summary><c>POST /v1/embeddings</c></summary>
+    public static IReadOnlyList<Parameter> Embeddings { get; } =
+    [
+        Model,
+        Honoured(
+            "input",
+            Shape.Either(
+                Shape.Text(1),
+                Shape.List(Shape.Text(1), 1, EmbeddingRequest.MostInputs),
+                Shape.List(Shape.Integer(0), 1),
+                Shape.List(Shape.List(Shape.Integer(0), 1), 1, EmbeddingRequest.MostInputs)),
+            "Text, token ids, or an array of either.",
+            required: true),
+        Honoured("encoding_format", Shape.OneOf("float", "base64"), "Numbers, or base64 of little-endian single precision."),
+        Honoured("dimensions", Shape.Integer(1), "Leading dimensions to keep, scaled to length 1 again; at most the model's own."),
+        Ignored("user", Shape.Text(), "There is one user per machine."),
+    ];
+
     /// <summary><c>POST /tokenize</c></summary>
     public static IReadOnlyList<Parameter> Tokenize { get; } =
     [

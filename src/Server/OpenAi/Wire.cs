@@ -15,8 +15,12 @@ public sealed record ApiError(
 
 public sealed record PromptTokensDetails(int CachedTokens);
 
+/// <summary>What became of a predicted answer's tokens that the target looked at.</summary>
+public sealed record CompletionTokensDetails(int AcceptedPredictionTokens, int RejectedPredictionTokens);
+
 /// <summary>Tokens of the prompts (each counted once, whatever <c>n</c>) and of all choices.</summary>
-public sealed record Usage(int PromptTokens, int CompletionTokens, int TotalTokens, PromptTokensDetails PromptTokensDetails);
+public sealed record Usage(
+    int PromptTokens, int CompletionTokens, int TotalTokens, PromptTokensDetails PromptTokensDetails, CompletionTokensDetails CompletionTokensDetails);
 
 /// <param name="Name">The stage that proposed: "ngram", "draft", …</param>
 /// <param name="Ms">Time spent proposing.</param>

@@ -104,6 +104,22 @@ public sealed class OpenAiDotNetTests(DemoServer server)
     }
 
     [Fact]
+    public async Task Embeddings_come_as_base64_and_have_length_1()
+    {
+        OpenAI.Embeddings.EmbeddingClient embeddings = Client().GetEmbeddingClient("understory-demo");
+        OpenAI.Embeddings.OpenAIEmbeddingCollection many = await embeddings.GenerateEmbeddingsAsync(["def add(a, b):", "import os", "def add(a, c):"]);
+        float[][] vectors = [.. many.Select(embedding => embedding.ToFloats().ToArray())];
+        Assert.All(vectors, vector => Assert.Equal(1, vector.Sum(value => (double)value * value), 1e-5));
+        float[] alone = (await embeddings.GenerateEmbeddingAsync("import os")).Value.ToFloats().ToArray();
+        Assert.Equal(vectors[1], alone);
+        Assert.True(many.Usage.InputTokenCount > 0);
+        Assert.Equal(many.Usage.InputTokenCount, many.Usage.TotalTokenCount);
+        // What reads alike lies closer together.
+        Assert.True(Dot(vectors[0], vectors[2]) > Dot(vectors[0], vectors[1]));
+        static double Dot(float[] a, float[] b) => a.Zip(b).Sum(pair => (double)pair.First * pair.Second);
+    }
+
+    [Fact]
     public async Task Models_are_listed()
     {
         OpenAIModelCollection models = await Client().GetOpenAIModelClient().GetModelsAsync();

@@ -247,6 +247,31 @@ public sealed class DemoTests(DemoServer server)
     }
 
     [Fact]
+    public async Task A_predicted_answer_never_changes_the_text_and_its_fate_is_told()
+    {
+        const string Body = "\"messages\": [{\"role\": \"user\", \"content\": \"def add(a, b):\"}], \"max_tokens\": 60, \"temperature\": 0, \"ignore_eos\": true, \"speculation\": \"ngram\"";
+        async Task<(string Text, int Accepted, int Rejected)> AskAsync(string more)
+        {
+            JsonNode answer = await (await server.PostAsync("/v1/chat/completions", $"{{{Body}{more}}}")).JsonAsync();
+            JsonNode details = answer["usage"]!["completion_tokens_details"]!;
+            return ((string)answer["choices"]![0]!["message"]!["content"]!, (int)details["accepted_prediction_tokens"]!, (int)details["rejected_prediction_tokens"]!);
+        }
+
+        (string text, int accepted, int rejected) = await AskAsync("");
+        Assert.Equal((0, 0), (accepted, rejected));
+        string content = JsonValue.Create(text).ToJsonString();
+        (string predicted, accepted, _) = await AskAsync($", \"prediction\": {{\"type\": \"content\", \"content\": {content}}}");
+        Assert.Equal(text, predicted);
+        Assert.InRange(accepted, 10, 60);
+        (string inParts, int again, _) = await AskAsync($", \"prediction\": {{\"type\": \"content\", \"content\": [{{\"type\": \"text\", \"text\": {content}}}]}}");
+        Assert.Equal(text, inParts);
+        Assert.InRange(again, 10, 60);
+        (string wrong, accepted, _) = await AskAsync(", \"prediction\": {\"type\": \"content\", \"content\": \"Zebras do not fly over purple mountains.\"}");
+        Assert.Equal(text, wrong);
+        Assert.InRange(accepted, 0, 2);
+    }
+
+    [Fact]
     public async Task Text_beyond_ASCII_survives_the_round_trip()
     {
         const string Text = "naïve Übergröße 日本語 😀";

@@ -92,6 +92,10 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"modalities\": [\"audio\"]", "modalities", "not supported")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"top_logprobs\": 2", "top_logprobs", "\"logprobs\": true")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"logprobs\": 2", "logprobs", "true or false")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": \"x\"", "prediction", "an object such as")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"code\", \"content\": \"x\"}", "prediction.type", "\"content\"")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"content\"}", "prediction.content", "missing")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"content\", \"content\": [5]}", "prediction.content", "5")]
     public async Task A_chat_that_cannot_be_names_the_field(string fields, string name, string named) =>
         Assert.Contains(named, await (await _server.PostAsync("/v1/chat/completions", $"{{{fields}}}")).ErrorAsync(400, name));
 

@@ -30,6 +30,12 @@ for await (const chunk of await client.completions.create({ ...request, stream: 
   events += chunk.speculation?.tokens.map((token) => token.text).join("") ?? "";
 }
 
+const vectors = await client.embeddings.create({ model: "understory-demo", input: ["import os", "x"] });
+const numbers = await client.embeddings.create({ model: "understory-demo", input: "import os", encoding_format: "float" });
+const echoed = await client.completions.create({ ...request, max_tokens: 0, echo: true, logprobs: 1 });
+const best = await client.completions.create({ ...request, n: 2, best_of: 4 });
+const model = await client.models.retrieve("understory-demo");
+
 let refusal = null;
 try {
   await client.completions.create({ ...request, max_tokens: -1 });
@@ -49,5 +55,7 @@ const next = await client.completions.create({ ...request, max_tokens: 1 });
 console.log(JSON.stringify({
   plain: plain.choices[0].text, streamed, events, reason, plainReason: plain.choices[0].finish_reason,
   usage: usage.completion_tokens, plainUsage: plain.usage.completion_tokens, timings: plain.timings.target_passes,
+  vectors: vectors.data.map((item) => item.embedding), numbers: numbers.data[0].embedding, embedded: vectors.usage.prompt_tokens,
+  echoed: echoed.choices[0], bestChoices: best.choices.length, bestUsage: best.usage.completion_tokens, model: model.id,
   chat: chat.choices[0].message.content, chatStreamed, refusal, next: next.usage.completion_tokens,
 }));
