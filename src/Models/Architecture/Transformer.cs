@@ -15,6 +15,7 @@ public sealed class Transformer : IDisposable
     private readonly RotaryTables? _rotary;
     private readonly AttentionParams[] _attention;
     private readonly DType _cacheType;
+    private int _firstLogitsRow;
 
     /// <param name="weights">Owned from here on.</param>
     /// <param name="cacheType">Type that keys and values are rounded to.</param>
@@ -57,6 +58,7 @@ public sealed class Transformer : IDisposable
         (int last, int slots) = Check(batch, cache);
         _rotary?.Reach(last + 1);
         cache.Reach(slots);
+        _firstLogitsRow = batch.FirstLogitsRow;
         if (Kernels.BeginPass(this, batch, cache.Layers))
         {
             RunLayers(batch, cache);
@@ -72,7 +74,8 @@ public sealed class Transformer : IDisposable
     /// </summary>
     public void ReadHidden(int row, Span<float> state)
     {
-        Tensor normed = _activations.Normed.RowRange(row, 1);
+        // Within a pass a set may norm on the way into the product, and keep nothing.
+        Tensor normed = Norm(_activations.Residual.RowRange(_firstLogitsRow + row, 1), _weights.FinalNorm);
         if (normed.Type == DType.F32)
         {
             Kernels.Read(normed.Data, state[..Config.HiddenSize]);
