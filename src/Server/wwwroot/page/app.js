@@ -115,21 +115,21 @@ function dismiss(view) {
 }
 
 function drawVerdict(first, second) {
-  const { same, brief, partial, bytes, fast, ratio } = compare(first, second);
+  const { same, brief, alike, partial, bytes, fast, ratio } = compare(first, second);
   const all = bytes === 1 ? "1 byte" : `${count(bytes)} bytes`;
   const equal = !same ? `Different bytes after the first ${count(bytes)}` : partial ? "Same bytes as far as both went" : "Same bytes";
   // The mode that speculates is the one to judge; where both do, the first.
   const judged = first.mode === "off" ? second : first;
   const other = judged === first ? second : first;
-  const speed = brief || !Number.isFinite(ratio) ? "too short to time" : ratio < 1.02 ? "equally fast" : `${ratio.toFixed(2)} × ${fast === judged ? "faster" : "slower"}`;
+  const speed = brief || !Number.isFinite(ratio) ? "too short to time" : alike ? "same work" : ratio < 1.02 ? "equally fast" : `${ratio.toFixed(2)} × ${fast === judged ? "faster" : "slower"}`;
   const box = $("verdict");
   box.hidden = false;
   box.dataset.same = same;
-  box.dataset.faster = !brief && fast === judged && ratio >= 1.02;
+  box.dataset.faster = !brief && !alike && fast === judged && ratio >= 1.02;
   box.replaceChildren(
     h("p", { class: "headline" }, h("span", { class: "same" }, equal), ", ", h("span", { class: "times" }, speed)),
     h("p", { class: "note" }, `${judged.mode} against ${other.mode}, seed ${first.seed}: ${figure(judged.speed)} and ${figure(other.speed)} tokens per second of decoding`
-      + `${same ? `; ${all} of text compared` : ""}. One run each.`));
+      + `${same ? `; ${all} of text compared` : ""}. ${alike ? "Neither guessed anything: the difference is the machine's." : "One run each."}`));
   say(`${equal}. ${judged.mode} against ${other.mode}: ${speed}.`);
 }
 

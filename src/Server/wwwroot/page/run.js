@@ -105,7 +105,7 @@ export class Run {
 
 /**
  * Two runs of one request: are the bytes the same, and which is faster?
- * { same: true | false, brief: too few tokens for a time to mean anything, partial: one was stopped early, bytes: equal bytes from the start, fast, slow: runs, ratio: >= 1 }
+ * { same: true | false, brief: too few tokens for a time to mean anything, alike: both one token per pass, partial: one was stopped early, bytes: equal bytes from the start, fast, slow: runs, ratio: >= 1 }
  */
 export function compare(first, second) {
   const encoder = new TextEncoder();
@@ -116,6 +116,8 @@ export function compare(first, second) {
   const partial = first.state !== "done" || second.state !== "done";
   const same = partial ? bytes === Math.min(a.length, b.length) : a.length === b.length && bytes === a.length;
   const brief = Math.min(first.tokenCount, second.tokenCount) < BRIEF;
+  // Neither guessed anything: they did the same, and a difference in time is the machine's.
+  const alike = first.guesses === 0 && second.guesses === 0;
   const [fast, slow] = first.speed >= second.speed ? [first, second] : [second, first];
-  return { same, brief, partial, bytes, fast, slow, ratio: fast.speed / slow.speed };
+  return { same, brief, alike, partial, bytes, fast, slow, ratio: fast.speed / slow.speed };
 }
