@@ -1,0 +1,117 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Understory.Decoding;
+using Understory.Models.Architecture;
+using Understory.Models.Tokenizers;
+using Understory.Server.Chat;
+using Understory.Server.Hosting;
+using Understory.Server.OpenAi;
+
+namespace Understory.Server.Tests.Chat;
+
+/// <summary>
+/// Real templates through the whole way of a request: the reference's messages and tools go in as an OpenAI request (arguments as text), and the
+/// prompt must be what two other implementations of Jinja rendered from them.
+/// </summary>
+public sealed class TemplateCaseTests
+{
+    private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+
+    private static string? Folder { get; } = FindFolder();
+
+    [TemplateTheory]
+    [InlineData("qwen2.5-instruct", "hermes", 10)]
+    [InlineData("qwen3", "hermes", 10)]
+    [InlineData("llama-3.1", "llama", 10)]
+    [InlineData("llama-3.2", "llama", 10)]
+    public void A_request_renders_as_the_reference(string name, string syntax, int fewest)
+    {
+        int tried = 0;
+        foreach (string line in File.ReadLines(Path.Combine(Folder!, name + ".cases.jsonl")))
+        {
+            JsonObject fields = JsonNode.Parse(line)!.AsObject();
+            if (!(bool)fields["add_generation_prompt"]! || fields["rendered"] is null || fields["now"] is not null || fields["tools"] is null || !AsRequest(fields))
+            {
+                continue;
+            }
+
+            ChatFormat format = Format(name, fields);
+            Assert.Equal(syntax, format.Syntax?.Name);
+            ChatRequest request = Fields.Read(
+                Encoding.UTF8.GetBytes(fields.ToJsonString()), body => ChatRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Off));
+            Assert.Equal((string)fields["rendered"]!, Demo.Decode(format.Prepare(request.Conversation).Prompt));
+            tried++;
+        }
+
+        Assert.True(tried >= fewest, $"{tried} cases");
+    }
+
+    /// <summary>Turns a case into a request, in place; false: OpenAI's API cannot say it.</summary>
+    private static bool AsRequest(JsonObject fields)
+    {
+        foreach (JsonNode? message in fields["messages"]!.AsArray())
+        {
+            if ((string?)message!["role"] is not ("system" or "user" or "assistant" or "tool"))
+            {
+                return false;
+            }
+
+            foreach (JsonNode? call in message["tool_calls"] as JsonArray ?? [])
+            {
+                if (call!["function"]!["arguments"] is not JsonObject arguments)
+                {
+                    return false;
+                }
+
+                call["function"]!["arguments"] = arguments.ToJsonString();
+            }
+        }
+
+        fields["chat_template_kwargs"] = fields["extra"]?.DeepClone();
+        return true;
+    }
+
+    /// <summary>As from a model's folder, which also names the tokens that begin and end a text.</summary>
+    private static ChatFormat Format(string name, JsonObject fields)
+    {
+        string folder = Directory.CreateTempSubdirectory("understory-template-").FullName;
+        try
+        {
+            File.Copy(Path.Combine(Folder!, name + ".jinja"), Path.Combine(folder, "chat_template.jinja"));
+            File.WriteAllText(
+                Path.Combine(folder, "tokenizer_config.json"),
+                new JsonObject { ["bos_token"] = fields["bos_token"]?.DeepClone() ?? "", ["eos_token"] = fields["eos_token"]?.DeepClone() ?? "" }.ToJsonString());
+            return new ChatFormat(Demo, ChatTemplate.FromFolder(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private static string? FindFolder()
+    {
+        string? named = Environment.GetEnvironmentVariable("UNDERSTORY_TEST_DATA");
+        if (named is { Length: > 0 })
+        {
+            return Path.Combine(named, "chat_templates") is var given && Directory.Exists(given) ? given : null;
+        }
+
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (Path.Combine(folder.FullName, "shared", "data", "chat_templates") is var found && Directory.Exists(found))
+            {
+                return found;
+            }
+        }
+
+        return null;
+    }
+
+    [AttributeUsage(AttributeTargets.Method)]
+    private sealed class TemplateTheoryAttribute : TheoryAttribute
+    {
+        public TemplateTheoryAttribute() => Skip = Folder is null ? "No chat_templates in UNDERSTORY_TEST_DATA or in a shared/data above the tests." : null;
+    }
+}
