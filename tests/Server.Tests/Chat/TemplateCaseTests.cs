@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Understory.Decoding;
 using Understory.Models.Architecture;
@@ -31,7 +30,7 @@ public sealed class TemplateCaseTests
         foreach (string line in File.ReadLines(Path.Combine(Folder!, name + ".cases.jsonl")))
         {
             JsonObject fields = JsonNode.Parse(line)!.AsObject();
-            if (!(bool)fields["add_generation_prompt"]! || fields["rendered"] is null || fields["now"] is not null || fields["tools"] is null || !AsRequest(fields))
+            if (!(bool)fields["add_generation_prompt"]! || fields["rendered"] is null || fields["now"] is not null || fields["tools"] is not JsonArray { Count: > 0 } || !AsRequest(fields))
             {
                 continue;
             }
