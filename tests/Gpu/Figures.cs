@@ -68,11 +68,11 @@ internal static class Figures
             Checks.Fill(raw, new Random(1), 0.05f);
             using MemoryBlock packed = kernels.Allocate(bytes * copies, sparse: false);
             WeightMatrix[] matrices = [.. Enumerable.Range(0, copies).Select(i => kernels.Pack(raw, transposed: false, packed, i * bytes))];
-            using MemoryBlock x = kernels.Allocate(256L * inputs * 2, sparse: false);
+            using MemoryBlock x = kernels.Allocate(1024L * inputs * 2, sparse: false);
             int stride = (outputs + 15) / 16 * 16;
-            using MemoryBlock y = kernels.Allocate(256L * stride * 4, sparse: false);
+            using MemoryBlock y = kernels.Allocate(1024L * stride * 4, sparse: false);
             var times = new JsonObject();
-            foreach (int rows in (int[])[1, 8, 16, 32, 64, 256])
+            foreach (int rows in (int[])[1, 8, 16, 32, 64, 256, 1024])
             {
                 Tensor input = x.View(DType.BF16, rows, inputs, inputs);
                 Tensor output = y.View(DType.F32, rows, outputs, stride);

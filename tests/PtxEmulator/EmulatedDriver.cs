@@ -38,6 +38,9 @@ internal sealed unsafe class EmulatedDriver : CudaDriver
     /// <summary>Kernels run so far, replayed ones included.</summary>
     public int Launches => _launches;
 
+    /// <summary>Names of the kernels run so far.</summary>
+    public HashSet<string> Ran { get; } = [];
+
     /// <summary>Graphs launched so far.</summary>
     public int GraphLaunches { get; private set; }
 
@@ -244,6 +247,7 @@ internal sealed unsafe class EmulatedDriver : CudaDriver
     private void Run(Recorded recorded)
     {
         _launches++;
+        Ran.Add(recorded.Kernel.Name);
         Steps += new Launch(recorded.Kernel, _memory, _launches, recorded.GridX, recorded.GridY, recorded.Threads, recorded.SharedBytes, recorded.Parameters).Run();
     }
 

@@ -12,18 +12,21 @@ internal sealed class Activations : IDisposable
     private readonly MemoryBlock _block;
 
     /// <param name="input">Type of the inputs of products.</param>
-    public Activations(ModelConfig config, IKernels kernels, DType input, int maxRows)
+    /// <param name="maxRows">Null: as many as the kernels deem worth the memory.</param>
+    public Activations(ModelConfig config, IKernels kernels, DType input, int? maxRows)
     {
         int[] columns = [config.HiddenSize, config.HiddenSize, config.QkvSize, config.QuerySize, config.IntermediateSize, config.VocabularySize];
         DType[] types = [DType.F32, input, DType.F32, input, input, DType.F32];
         int[] strides = Array.ConvertAll(columns, count => (count + 15) / 16 * 16);
-        _block = kernels.Allocate(strides.Sum(stride => (long)stride * maxRows * sizeof(float)));
+        long bytesPerRow = strides.Sum(stride => (long)stride * sizeof(float));
+        int rows = maxRows ?? kernels.WidestPass(bytesPerRow);
+        _block = kernels.Allocate(bytesPerRow * rows);
         long offset = 0;
         Tensor[] views = new Tensor[columns.Length];
         for (int i = 0; i < views.Length; i++)
         {
-            views[i] = _block.View(types[i], maxRows, columns[i], strides[i], offset);
-            offset += (long)strides[i] * maxRows * sizeof(float);
+            views[i] = _block.View(types[i], rows, columns[i], strides[i], offset);
+            offset += (long)strides[i] * rows * sizeof(float);
         }
 
         (Residual, Normed, Qkv, Attended, Intermediate, Logits) = (views[0], views[1], views[2], views[3], views[4], views[5]);

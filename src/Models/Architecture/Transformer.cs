@@ -19,15 +19,15 @@ public sealed class Transformer : IDisposable
 
     /// <param name="weights">Owned from here on.</param>
     /// <param name="cacheType">Type that keys and values are rounded to.</param>
-    /// <param name="maxRows">Most rows of one pass.</param>
-    public Transformer(ModelConfig config, Weights weights, IKernels kernels, DType cacheType, int maxRows = 256)
+    /// <param name="maxRows">Most rows of one pass; null: as many as the kernels deem worth the memory.</param>
+    public Transformer(ModelConfig config, Weights weights, IKernels kernels, DType cacheType, int? maxRows = null)
     {
         Config = config;
         Kernels = kernels;
-        MaxRows = maxRows;
         _weights = weights;
         _cacheType = cacheType;
         _activations = new Activations(config, kernels, kernels.ProductInput(weights.ProductType), maxRows);
+        MaxRows = _activations.Logits.Rows;
         _rotary = config.Rotary is { } rotary ? new RotaryTables(rotary, config.ContextLength, kernels) : null;
         float scale = (float)(1 / Math.Sqrt(config.HeadDim));
         _attention = [.. Enumerable.Range(0, config.Layers).Select(layer =>

@@ -52,6 +52,10 @@ public interface IKernels : IDisposable
     /// </summary>
     MemoryBlock AllocateCache(Span<KvLayer> layers, DType type, int kvHeads, int headDim, int slots);
 
+    /// <summary>Most rows of a pass that are worth their memory.</summary>
+    /// <param name="bytesPerRow">What a model keeps of a row during a pass.</param>
+    int WidestPass(long bytesPerRow) => 256;
+
     /// <summary>The type in which the inputs of a product with weights of this type are held.</summary>
     DType ProductInput(DType weights) => DType.F32;
 

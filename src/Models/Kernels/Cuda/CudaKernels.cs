@@ -27,11 +27,7 @@ internal sealed unsafe class CudaKernels : IKernels
     private readonly bool _overlap;
     private readonly bool _record;
 
-    private DeviceMemory? _converted;
-    private int _convertedColumns;
-
-    /// <summary>Operations of a pass that wait for the next one, to be done by its kernel or with it: a norm, and a product.</summary>
-    private readonly Deferred _deferred = new();
+    private readonly CudaProducts _products;
 
     private bool _inPass;
     private bool _recording;
@@ -53,6 +49,7 @@ internal sealed unsafe class CudaKernels : IKernels
             _pass = new PassBuffer(driver);
             _graphs = new PassGraphs(driver);
             _decision = new CudaDecision(driver, _modules);
+            _products = new CudaProducts(driver, _modules, _graphs, _overlap);
         }
         catch
         {
@@ -81,6 +78,15 @@ internal sealed unsafe class CudaKernels : IKernels
         }
 
         return memory;
+    }
+
+    /// <summary>1024 rows read the weights a quarter as often as 256; but on a small device they would take the room of keys and values.</summary>
+    public int WidestPass(long bytesPerRow)
+    {
+        const int Widest = 1024;
+        const int Narrowest = 256;
+        const int Share = 32;
+        return Widest * bytesPerRow <= _driver.Device.MemoryBytes / Share ? Widest : Narrowest;
     }
 
     public DType ProductInput(DType weights) => weights;
@@ -133,7 +139,7 @@ internal sealed unsafe class CudaKernels : IKernels
             _driver.FreeHost(slab);
         }
 
-        _convertedColumns = Math.Max(_convertedColumns, WeightTiles.Padded(rows.Type, inputs));
+        _products.Expect(WeightTiles.Padded(rows.Type, inputs));
         return new WeightMatrix(rows.Type, outputs, inputs, target.Address + (nint)offset, bytes);
     }
 
@@ -143,7 +149,7 @@ internal sealed unsafe class CudaKernels : IKernels
         int first = batch.LogitsRows == 0 ? -1 : batch.FirstLogitsRow;
         bool recordable = _record && batch.Count > 0 && batch.Count <= Buckets[^1] && first <= MostFirst;
         int rows = recordable ? Array.Find(Buckets, bucket => bucket >= batch.Count) : batch.Count;
-        ReserveConverted(rows);
+        _products.Reserve(rows);
         _cache = cache[0].Keys;
         _pass.Upload(batch, rows, _cache);
         _shape = new PassShape(model, rows, first, cache[0].BlockStride, cache[0].Type);
@@ -154,6 +160,7 @@ internal sealed unsafe class CudaKernels : IKernels
         }
 
         _inPass = true;
+        _products.InPass = true;
         _padding = rows - batch.Count;
         if (recordable && _graphs.Knows(_shape))
         {
@@ -166,9 +173,8 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public void EndPass()
     {
-        Flush();
-        _inPass = false;
-        _padding = 0;
+        _products.Flush();
+        End();
         if (_recording)
         {
             _recording = false;
@@ -191,7 +197,7 @@ internal sealed unsafe class CudaKernels : IKernels
             throw new ArgumentException($"The position table has {positions.Columns} columns, the embedding {table.Columns}.", nameof(positions));
         }
 
-        Flush();
+        _products.Flush();
         Launch(_modules.Embed, rows, 1, 256, new EmbedArguments
         {
             Pass = _pass.Address,
@@ -211,10 +217,11 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output) => Norm(x, weight, default, epsilon, centred: false, output);
 
-    public void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue) => Multiply(weights, null, x, y, epilogue);
+    public void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue) =>
+        _products.Multiply(weights, null, x, y, Padded(x.Rows), epilogue);
 
     public void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation) =>
-        Multiply(gate, up, x, y, new Epilogue(Activation: activation));
+        _products.Multiply(gate, up, x, y, Padded(x.Rows), new Epilogue(Activation: activation));
 
     public void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
     {
@@ -224,20 +231,15 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
-        if (_deferred.Product is { } product && product.Y == qkv.Data && product.Rows == rows && rotary.Cosine.Data == 0 && rotary.QueryNorm.Data == 0 && rotary.KeyNorm.Data == 0)
+        LayerArguments keys = Describe(layer, layer.Keys);
+        LayerArguments values = Describe(layer, layer.Values);
+        bool turned = rotary.Cosine.Data != 0 || rotary.QueryNorm.Data != 0 || rotary.KeyNorm.Data != 0;
+        if (!turned && _products.TryStore(qkv.Data, rows, _pass.Address, keys, values, heads * layer.HeadDim, layer.Type))
         {
-            // Nothing is turned: the product stores them itself.
-            product.Pass = _pass.Address;
-            product.Keys = Describe(layer, layer.Keys);
-            product.Values = Describe(layer, layer.Values);
-            product.FirstKey = heads * layer.HeadDim;
-            product.CacheType = (int)layer.Type;
-            _deferred.Product = product;
-            Flush();
             return;
         }
 
-        Flush();
+        _products.Flush();
         const int HeadsPerBlock = 4;
         Launch(_modules.Store, rows, (heads + layer.KvHeads + HeadsPerBlock - 1) / HeadsPerBlock, 32 * HeadsPerBlock, new StoreArguments
         {
@@ -247,8 +249,8 @@ internal sealed unsafe class CudaKernels : IKernels
             Sine = rotary.Sine.Data,
             QueryNorm = rotary.QueryNorm.Data,
             KeyNorm = rotary.KeyNorm.Data,
-            Keys = Describe(layer, layer.Keys),
-            Values = Describe(layer, layer.Values),
+            Keys = keys,
+            Values = values,
             Heads = heads,
             Stride = qkv.Stride,
             Half = rotary.Cosine.Data == 0 ? 0 : rotary.RotaryDim / 2,
@@ -267,10 +269,10 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
-        Flush();
+        _products.Flush();
         const int Eight = 8;
         int lanes = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(attention.HeadDim + Eight - 1) / Eight);
-        Launch(_modules.Attend(layer.Type, attention.HeadDim % Eight == 0), rows, attention.Heads, 256, new AttendArguments
+        AttendArguments arguments = new()
         {
             Pass = _pass.Address,
             Queries = queries.Data,
@@ -284,7 +286,17 @@ internal sealed unsafe class CudaKernels : IKernels
             Lanes = lanes,
             Window = attention.Window,
             Scale = attention.Scale,
-        });
+        };
+        bool whole = attention.HeadDim % Eight == 0;
+        nint together = _pass.Plain && rows > Buckets[^1] ? _modules.AttendRows(layer.Type, whole) : 0;
+        if (together != 0)
+        {
+            Launch(together, (rows + KernelModules.RowsTogether - 1) / KernelModules.RowsTogether, attention.Heads, 256, arguments);
+        }
+        else
+        {
+            Launch(_modules.Attend(layer.Type, whole), rows, attention.Heads, 256, arguments);
+        }
     }
 
     public void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
@@ -341,7 +353,7 @@ internal sealed unsafe class CudaKernels : IKernels
             _graphs.Dispose();
             _decision.Dispose();
             _pass.Dispose();
-            _converted?.Dispose();
+            _products.Dispose();
             _modules.Dispose();
         }
         finally
@@ -358,8 +370,7 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
-        Flush();
-        NormArguments arguments = new()
+        _products.Norm(new NormArguments
         {
             Norm = new NormParameters
             {
@@ -375,155 +386,7 @@ internal sealed unsafe class CudaKernels : IKernels
             Rows = rows,
             OutputStride = output.Stride,
             OutputType = (int)output.Type,
-        };
-        if (_inPass && rows <= 8 && output.Type != DType.F32 && x.Columns % WeightTiles.TileColumns == 0 && x.Columns <= KernelModules.MostNormedColumns
-            && KernelModules.NormedShared(x.Columns) <= _driver.Device.SharedBytes)
-        {
-            _deferred.Norm = arguments;
-            return;
-        }
-
-        Launch(arguments);
-    }
-
-    private void Launch(in NormArguments arguments)
-    {
-        const int RowsPerBlock = 4;
-        Launch(_modules.Norm, (arguments.Rows + RowsPerBlock - 1) / RowsPerBlock, 1, 32 * RowsPerBlock, arguments);
-    }
-
-    /// <param name="up">The gated pair's second matrix.</param>
-    private void Multiply(WeightMatrix weights, WeightMatrix? up, Tensor x, Tensor y, in Epilogue epilogue)
-    {
-        int rows = Padded(x.Rows);
-        if (rows == 0)
-        {
-            return;
-        }
-
-        if (up is not null && up.Type != weights.Type)
-        {
-            throw new ArgumentException($"A gated pair of {weights.Type} and {up.Type} cannot be multiplied together; convert the checkpoint to one type.", nameof(up));
-        }
-
-        int padded = WeightTiles.Padded(weights.Type, weights.Columns);
-        NormParameters norm = default;
-        if (_deferred.Norm is { } waiting && waiting.Output == x.Data && waiting.Rows == rows && weights.Type == x.Type && padded == x.Columns)
-        {
-            norm = waiting.Norm;
-            _deferred.Norm = null;
-        }
-
-        Flush();
-        if (weights.Type == DType.F32 ? x.Type != DType.F32 : x.Type != weights.Type || padded != x.Columns || x.Stride % 8 != 0 || x.Data % 16 != 0)
-        {
-            x = Converted(x, rows, weights.Type, padded);
-        }
-
-        ProductArguments arguments = new()
-        {
-            Weights = weights.Data,
-            Up = up?.Data ?? 0,
-            X = x.Data,
-            Y = y.Data,
-            Bias = epilogue.Bias.Data,
-            Outputs = weights.Rows,
-            Pairs = weights.Type == DType.F32 ? weights.Columns : padded / WeightTiles.TileColumns,
-            WeightStride = padded,
-            XStride = x.Stride,
-            YStride = y.Stride,
-            Rows = rows,
-            Activation = (int)epilogue.Activation,
-            YType = (int)y.Type,
-            Add = epilogue.AddToOutput ? 1 : 0,
-        };
-        arguments.Norm = norm;
-        if (_inPass && !epilogue.AddToOutput && y.Type == DType.F32)
-        {
-            _deferred.Product = arguments;
-            _deferred.Type = weights.Type;
-            return;
-        }
-
-        Launch(arguments, weights.Type);
-    }
-
-    private void Launch(in ProductArguments arguments, DType type)
-    {
-        int rows = arguments.Rows;
-        if (type == DType.F32)
-        {
-            Launch(_modules.ProductF32, (rows + 7) / 8, (arguments.Outputs + 7) / 8, 256, arguments);
-            return;
-        }
-
-        bool gated = arguments.Up != 0;
-        int tiles = (arguments.Outputs + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
-        int tokenTiles = rows <= 8 ? 1 : rows <= 16 ? 2 : rows <= 32 ? 4 : 8;
-        // Two tiles of outputs share what they read of x, where there are blocks enough to fill the device.
-        int outputTiles = gated || (tokenTiles >= 4 && tiles >= 2 * _driver.Device.Multiprocessors) ? 2 : 1;
-        int gridY = gated ? tiles : (tiles + outputTiles - 1) / outputTiles;
-        if (arguments.Norm.X != 0)
-        {
-            Launch(_modules.NormedProduct(type == DType.BF16, outputTiles), 1, gridY, 256, arguments, KernelModules.NormedShared(arguments.Norm.Columns));
-            return;
-        }
-
-        nint function = _modules.Product(type == DType.BF16, outputTiles, tokenTiles);
-        Launch(function, (rows + (8 * tokenTiles) - 1) / (8 * tokenTiles), gridY, 256, arguments, KernelModules.ProductShared);
-    }
-
-    /// <summary>Launches what waits.</summary>
-    private void Flush()
-    {
-        if (_deferred.Norm is { } norm)
-        {
-            _deferred.Norm = null;
-            Launch(norm);
-        }
-
-        if (_deferred.Product is { } product)
-        {
-            _deferred.Product = null;
-            Launch(product, _deferred.Type);
-        }
-    }
-
-    /// <summary>x in another type, its columns filled up with zeros.</summary>
-    private Tensor Converted(Tensor x, int rows, DType type, int padded)
-    {
-        if (!_recording)
-        {
-            _convertedColumns = Math.Max(_convertedColumns, padded);
-            ReserveConverted(rows);
-        }
-
-        Launch(_modules.Convert, rows, 1, 256, new ConvertArguments
-        {
-            X = x.Data,
-            Y = _converted!.Address,
-            Columns = x.Columns,
-            Padded = padded,
-            Stride = x.Stride,
-            Type = (int)type,
-            SourceType = (int)x.Type,
         });
-        return new Tensor(type, rows, padded, _converted.Address);
-    }
-
-    /// <summary>Room for converted inputs; where it moves, what was recorded is void.</summary>
-    private void ReserveConverted(int rows)
-    {
-        const int LeastRows = 256;
-        long bytes = (long)Math.Max(rows, LeastRows) * _convertedColumns * sizeof(float);
-        if (bytes > (_converted?.Bytes ?? 0))
-        {
-            _graphs.Clear();
-            _driver.Synchronize();
-            _converted?.Dispose();
-            _converted = null;
-            _converted = new DeviceMemory(_driver, bytes, zeroed: false);
-        }
     }
 
     /// <summary>Rows to launch for: those of a pass that is recorded fill its bucket.</summary>
@@ -541,25 +404,15 @@ internal sealed unsafe class CudaKernels : IKernels
         return Padded(rows);
     }
 
-    /// <summary>What waits for the next operation.</summary>
-    private sealed class Deferred
-    {
-        public NormArguments? Norm { get; set; }
-
-        public ProductArguments? Product { get; set; }
-
-        /// <summary>The product's weights'.</summary>
-        public DType Type { get; set; }
-
-        public void Clear()
-        {
-            Norm = null;
-            Product = null;
-        }
-    }
-
     private LayerArguments Describe(in KvLayer layer, nint data) =>
         new() { Offset = data - _cache, Block = layer.BlockStride, Heads = layer.KvHeads, Dims = layer.HeadDim };
+
+    private void End()
+    {
+        _inPass = false;
+        _products.InPass = false;
+        _padding = 0;
+    }
 
     /// <summary>Ends a recording that an exception cut short.</summary>
     private void Abandon()
@@ -570,9 +423,8 @@ internal sealed unsafe class CudaKernels : IKernels
             _driver.EndCapture(discard: true);
         }
 
-        _inPass = false;
-        _padding = 0;
-        _deferred.Clear();
+        End();
+        _products.Drop();
     }
 
     private void Launch<T>(nint function, int gridX, int gridY, int block, T arguments, int sharedBytes = 0)

@@ -12,7 +12,13 @@ internal sealed class KernelModules : IDisposable
     /// <summary>Longest row that a product normalises by itself: of longer ones the copies would leave too little shared memory.</summary>
     public const int MostNormedColumns = 2048;
 
-    private static readonly string[] _modules = ["rows", "product", "attend", "decide"];
+    /// <summary>Tokens of a block of a wide product.</summary>
+    public const int WideTokens = 128;
+
+    /// <summary>Rows of a block of <see cref="AttendRows"/>.</summary>
+    public const int RowsTogether = 4;
+
+    private static readonly string[] _modules = ["rows", "product", "attend", "decide", "tiles"];
 
     private readonly CudaDriver _driver;
     private readonly List<nint> _loaded = [];
@@ -102,6 +108,18 @@ internal sealed class KernelModules : IDisposable
         _ => NormedProduct("product_f16_normed_2"),
     };
 
+    /// <summary>The product of blocks of <paramref name="tiles"/> (4 or 8) tiles of 16 outputs and <see cref="WideTokens"/> tokens.</summary>
+    public nint WideProduct(bool bf16, int tiles) => (bf16, tiles) switch
+    {
+        (true, 4) => Function(4, "tiles_bf16_4", ProductShared),
+        (true, _) => Function(4, "tiles_bf16_8", ProductShared),
+        (false, 4) => Function(4, "tiles_f16_4", ProductShared),
+        _ => Function(4, "tiles_f16_8", ProductShared),
+    };
+
+    /// <summary>Shared memory of a block of so many tiles of outputs: four stages of the ring.</summary>
+    public static int WideShared(int tiles) => 4 * ((tiles * 1024) + (WideTokens * 64));
+
     /// <summary>Shared memory of a block that keeps eight normalised rows.</summary>
     public static int NormedShared(int padded) => ProductShared + (8 * ((padded / WeightTiles.TileColumns) | 1) * 64);
 
@@ -113,6 +131,15 @@ internal sealed class KernelModules : IDisposable
         (Tensors.DType.BF16, false) => Function(2, "attend_bf16_any"),
         (Tensors.DType.F16, false) => Function(2, "attend_f16_any"),
         _ => Function(2, "attend_f32_any"),
+    };
+
+    /// <summary>Attention of plain sequences' rows that read keys and values together; 0: not for this type.</summary>
+    /// <param name="whole">Heads are a multiple of eight dimensions.</param>
+    public nint AttendRows(Tensors.DType type, bool whole) => (type, whole) switch
+    {
+        (Tensors.DType.BF16, true) => Function(2, "attend_bf16_rows"),
+        (Tensors.DType.F16, true) => Function(2, "attend_f16_rows"),
+        _ => 0,
     };
 
     public void Dispose()

@@ -24,6 +24,9 @@ internal sealed unsafe class PassBuffer : IDisposable
 
     public nint Address => _device.Address;
 
+    /// <summary>No row of the last upload has ancestors: a position's slot is its number.</summary>
+    public bool Plain { get; private set; }
+
     /// <summary>Uploads the batch's rows, filled up to <paramref name="rows"/> rows that see nothing and are stored nowhere.</summary>
     /// <param name="cache">The cache's first byte.</param>
     public void Upload(ForwardBatch batch, int rows, nint cache)
@@ -34,6 +37,7 @@ internal sealed unsafe class PassBuffer : IDisposable
             stride = Math.Max(stride, batch.AncestorCount[row]);
         }
 
+        Plain = stride == 0;
         long bytes = sizeof(PassHeader) + ((long)rows * sizeof(PassRow)) + ((long)batch.Count * stride * sizeof(int));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, Bytes);
         nint host = Take();

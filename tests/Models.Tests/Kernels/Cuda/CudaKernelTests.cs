@@ -79,6 +79,129 @@ public sealed unsafe class CudaKernelTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(DType.BF16, 300, 40, 70, "tiles_bf16_8")]
+    [InlineData(DType.BF16, 100, 31, 129, "tiles_bf16_4")]
+    [InlineData(DType.F16, 130, 290, 131, "tiles_f16_8")]
+    [InlineData(DType.F16, 77, 513, 67, "tiles_f16_4")]
+    public void A_row_of_a_wide_product_has_the_bits_of_a_narrow_one(DType type, int outputs, int inputs, int rows, string kernel)
+    {
+        using Arena arena = new(outputs);
+        Tensor raw = arena.RawWeights(type, outputs, inputs);
+        WeightMatrix weights = Pack(raw);
+        WeightMatrix up = Pack(arena.RawWeights(type, outputs, inputs));
+        Tensor x = Rounded(arena.Normal(rows, inputs), type);
+        Tensor residual = arena.Normal(rows, outputs);
+        Tensor device = Upload(x);
+        (Tensor wide, Tensor narrow) = (Upload(residual), Upload(residual));
+        (Tensor wideGated, Tensor narrowGated) = (Room(rows, outputs), Room(rows, outputs));
+        Epilogue epilogue = new(Bias: Upload(arena.Normal(1, outputs)), AddToOutput: true);
+        _cuda.MatMul(weights, device, wide, epilogue);
+        Assert.Contains(kernel, ((EmulatedDriver)_cuda.Driver).Ran);
+        _cuda.GatedMatMul(weights, up, device, wideGated, Activation.Silu);
+        foreach ((int first, int count) in (ReadOnlySpan<(int, int)>)[(0, 8), (8, 48), (56, 11), (rows - 1, 1)])
+        {
+            Tensor part = narrow.RowRange(first, count);
+            // Residuals are added to what is there, and the last parts overlap.
+            for (int row = 0; row < count; row++)
+            {
+                _cuda.Write(residual.Floats(first + row), part.RowRange(row, 1).Data);
+            }
+
+            _cuda.MatMul(weights, device.RowRange(first, count), part, epilogue);
+            AssertSameRows(Download(arena, part), Download(arena, wide.RowRange(first, count)), $"rows from {first}");
+            _cuda.GatedMatMul(weights, up, device.RowRange(first, count), narrowGated.RowRange(first, count), Activation.Silu);
+            AssertSameRows(Download(arena, narrowGated.RowRange(first, count)), Download(arena, wideGated.RowRange(first, count)), $"gated, rows from {first}");
+        }
+    }
+
+    [Theory]
+    [InlineData(DType.BF16, 0, 0)]
+    [InlineData(DType.BF16, 30, 5)]
+    [InlineData(DType.F16, 0, 90)]
+    public void Attention_of_a_wide_pass_has_the_bits_of_a_narrow_one(DType type, int window, int prefix)
+    {
+        const int Rows = 70;
+        const int Heads = 4;
+        const int KvHeads = 2;
+        const int HeadDim = 40;
+        using Arena arena = new(window);
+        var layers = new KvLayer[1];
+        MemoryBlock cache = _cuda.AllocateCache(layers, type, KvHeads, HeadDim, 192);
+        _blocks.Add(cache);
+        cache.Reach(cache.Bytes);
+        Tensor qkv = Upload(arena.Normal(prefix + Rows, (Heads + (2 * KvHeads)) * HeadDim));
+        ForwardBatch batch = new(192, 1);
+        Fill(0, prefix + Rows);
+        _cuda.StoreKeysValues(qkv, Heads, default, layers[0], batch);
+        AttentionParams attention = new(Heads, KvHeads, HeadDim, 1 / MathF.Sqrt(HeadDim), window);
+        Tensor queries = qkv.ColumnRange(0, Heads * HeadDim);
+        Tensor wide = Room(Rows, Heads * HeadDim);
+        Tensor narrow = Room(Rows, Heads * HeadDim);
+        Fill(prefix, Rows);
+        _cuda.Attend(queries.RowRange(prefix, Rows), layers[0], attention, batch, wide);
+        Assert.Contains(((EmulatedDriver)_cuda.Driver).Ran, name => name.EndsWith("_rows", StringComparison.Ordinal));
+        for (int first = 0; first < Rows; first += 35)
+        {
+            Fill(prefix + first, 35);
+            _cuda.Attend(queries.RowRange(prefix + first, 35), layers[0], attention, batch, narrow.RowRange(first, 35));
+        }
+
+        AssertSameRows(Download(arena, narrow), Download(arena, wide), "attention");
+
+        void Fill(int first, int count)
+        {
+            batch.Clear();
+            for (int row = 0; row < count; row++)
+            {
+                batch.Add(0, first + row);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void A_mask_s_words_beyond_the_rows_and_bits_beyond_the_vocabulary_say_nothing(float temperature)
+    {
+        foreach (int vocabulary in (int[])[70, 1500])
+        {
+            const int Rows = 3;
+            using Arena arena = new(vocabulary);
+            using IKernels processor = KernelCatalog.Create(threads: 1);
+            Tensor logits = arena.Normal(Rows, vocabulary, 3);
+            int words = (vocabulary + 63) / 64;
+            // Room for five rows; the second row's answer is over: nothing but what no token has is allowed, in the third anything.
+            ulong[] mask = new ulong[5 * words];
+            new Random(3).NextBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(mask.AsSpan()));
+            mask.AsSpan(words, words).Clear();
+            mask[(2 * words) - 1] = ulong.MaxValue << (vocabulary % 64);
+            mask.AsSpan(2 * words, words).Fill(ulong.MaxValue);
+            DecisionBatch[] batches = [Batch(), Batch(), Batch()];
+            _reference.Decide(logits, batches[0]);
+            processor.Decide(logits, batches[1]);
+            _cuda.Decide(Upload(logits), batches[2]);
+            for (int row = 0; row < Rows; row++)
+            {
+                for (int i = row * 8; i < (row * 8) + 4; i++)
+                {
+                    Assert.Equal(batches[0].Tokens[i], batches[1].Tokens[i]);
+                    Assert.Equal(batches[0].Tokens[i], batches[2].Tokens[i]);
+                    Assert.True(row == 1 || ((mask[(row * words) + (batches[2].Tokens[i] / 64)] >> (batches[2].Tokens[i] % 64)) & 1) == 1, $"row {row}: token {batches[2].Tokens[i]} is not allowed");
+                }
+            }
+
+            DecisionBatch Batch() => new(5, 8, 1)
+            {
+                Params = DecisionParams.Greedy with { Temperature = temperature, TopK = temperature > 0 ? 20 : 0, Seed = 7 },
+                Rows = Rows,
+                Best = 4,
+                Mask = mask,
+                MaskWords = words,
+            };
+        }
+    }
+
     [Fact]
     public void Huge_tiny_and_negative_zero_weights_are_multiplied_exactly_and_NaN_stays_in_its_row()
     {

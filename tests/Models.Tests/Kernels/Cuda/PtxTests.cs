@@ -35,7 +35,7 @@ public class PtxTests
     [InlineData(90)]
     public void What_is_embedded_uses_no_local_memory_and_calls_nothing(int target)
     {
-        foreach (string module in (string[])["rows", "product", "attend", "decide"])
+        foreach (string module in (string[])["rows", "product", "tiles", "attend", "decide"])
         {
             string text = System.Text.Encoding.UTF8.GetString(KernelModules.Ptx(module, target));
             Assert.Contains($".target sm_{target}", text, StringComparison.Ordinal);

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 out=${1:-../Ptx}
 mkdir -p "$out"
 for arch in 80 90; do
-  for source in rows product attend decide; do
+  for source in rows product tiles attend decide; do
     ${CLANG:-clang-19} -x cuda --cuda-device-only -nocudainc -nocudalib -S -O3 --cuda-gpu-arch=sm_$arch -ffp-contract=off -std=c++20 -Wall -Werror \
       "$source.cu" -o - | sed 's/[ \t]*$//' > "$out/$source.sm_$arch.ptx"
   done
