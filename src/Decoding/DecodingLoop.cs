@@ -20,7 +20,6 @@ namespace Understory.Decoding;
 public sealed class DecodingLoop : IDisposable
 {
     private const int TreeCapacity = 384;
-    private const int MaxAlternatives = 20;
 
     private readonly Transformer _target;
     private readonly Tokenizer _tokenizer;
@@ -58,10 +57,10 @@ public sealed class DecodingLoop : IDisposable
         ContextLength = target.Config.ContextLength;
         _planner = new TreePlanner(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
         _stages = new DraftStages(_planner, _draftGovernor, _ngramGovernor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
-        _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, MaxAlternatives);
+        _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, GenerationRequest.MaxAlternatives);
         _prefill = new ForwardBatch(target.MaxRows, 1);
         _matchers = new MatcherCache(target.Config.VocabularySize);
-        _scorer = new PromptScorer(target.Kernels, target.MaxRows, MaxAlternatives);
+        _scorer = new PromptScorer(target.Kernels, target.MaxRows, GenerationRequest.MaxAlternatives);
         _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesFor());
         new Calibration(_planner, target, drafter).Run(options.Calibration);
     }
@@ -92,54 +91,13 @@ public sealed class DecodingLoop : IDisposable
     public Sequence Begin(GenerationRequest request)
     {
         int prompt = request.Prompt.Length;
-        if (prompt == 0)
-        {
-            throw new InvalidRequestException("prompt", "The prompt has no tokens; give at least one.");
-        }
-
-        if (prompt > ContextLength)
-        {
-            throw new InvalidRequestException("prompt", $"The prompt has {prompt} tokens; the model's context is {ContextLength}. Shorten the prompt.");
-        }
-
+        int vocabulary = _target.Config.VocabularySize;
+        request.Validate(_tokenizer, vocabulary, ContextLength);
         if (!Supports(request.Speculation))
         {
             throw new InvalidRequestException("speculation", $"speculation '{request.Speculation.ToString().ToLowerInvariant()}' needs a draft model, and none is loaded; use auto, off or ngram.");
         }
 
-        if (request.MaxTokens < 0)
-        {
-            throw new InvalidRequestException("max_tokens", $"max_tokens is {request.MaxTokens}; it must be 0 or more.");
-        }
-
-        if (request.TopLogProbs > MaxAlternatives)
-        {
-            throw new InvalidRequestException("top_logprobs", $"top_logprobs is {request.TopLogProbs}; it must be at most {MaxAlternatives}.");
-        }
-
-        int vocabulary = _target.Config.VocabularySize;
-        foreach (int token in request.Prompt)
-        {
-            if ((uint)token >= (uint)vocabulary)
-            {
-                throw new InvalidRequestException("prompt", $"The prompt holds token {token}; ids go from 0 to {vocabulary - 1}.");
-            }
-        }
-
-        foreach (int token in request.Prediction ?? [])
-        {
-            if ((uint)token >= (uint)vocabulary)
-            {
-                throw new InvalidRequestException("prediction", $"The prediction holds token {token}; ids go from 0 to {vocabulary - 1}.");
-            }
-        }
-
-        if (request.Constraint is { } constraint && constraint.Tokenizer.Fingerprint != _tokenizer.Fingerprint)
-        {
-            throw new ArgumentException("The constraint was compiled for another tokenizer than the target's.", nameof(request));
-        }
-
-        request.Sampling.Validate(vocabulary);
         var stops = new StopStrings(request.Stop);
 
         // Nothing refuses the request from here on: what is taken out of the prefix cache comes back by End.
@@ -186,7 +144,7 @@ public sealed class DecodingLoop : IDisposable
         _stages.Book(context, _planner.Gain);
         long verify = Stopwatch.GetTimestamp();
         double maskedBefore = context.Matcher?.Seconds ?? 0;
-        _verifier.Verify(_tree, nodes, context, entry.Target, sequence.Request.TopLogProbs > 0 ? MaxAlternatives : 0);
+        _verifier.Verify(_tree, nodes, context, entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0);
         // Finding masks is no part of what a pass costs: the next one under the same states will not pay for it.
         double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds - ((context.Matcher?.Seconds ?? 0) - maskedBefore);
         Learn(context);

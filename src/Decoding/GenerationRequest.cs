@@ -1,5 +1,6 @@
 using Understory.Decoding.Constraints;
 using Understory.Decoding.Sampling;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Decoding;
 
@@ -69,6 +70,53 @@ public sealed record GenerationRequest
 
     /// <summary>Keeps every step's tree (<c>DecodingLoop.LastTree</c>) and who proposed each token (<c>Sequence.Trace</c>), to be shown.</summary>
     public bool ReportTree { get; init; }
+
+    /// <summary>Most alternatives per token that <see cref="TopLogProbs"/> may ask for.</summary>
+    internal const int MaxAlternatives = 20;
+
+    /// <exception cref="InvalidRequestException">The prompt is empty or too long, or a parameter is out of range; the message names it.</exception>
+    internal void Validate(Tokenizer tokenizer, int vocabulary, int context)
+    {
+        if (Prompt.Length == 0)
+        {
+            throw new InvalidRequestException("prompt", "The prompt has no tokens; give at least one.");
+        }
+
+        if (Prompt.Length > context)
+        {
+            throw new InvalidRequestException("prompt", $"The prompt has {Prompt.Length} tokens; the model's context is {context}. Shorten the prompt.");
+        }
+
+        if (MaxTokens < 0)
+        {
+            throw new InvalidRequestException("max_tokens", $"max_tokens is {MaxTokens}; it must be 0 or more.");
+        }
+
+        if (TopLogProbs > MaxAlternatives)
+        {
+            throw new InvalidRequestException("top_logprobs", $"top_logprobs is {TopLogProbs}; it must be at most {MaxAlternatives}.");
+        }
+
+        CheckTokens("prompt", Prompt, vocabulary);
+        CheckTokens("prediction", Prediction ?? [], vocabulary);
+        if (Constraint is { } constraint && constraint.Tokenizer.Fingerprint != tokenizer.Fingerprint)
+        {
+            throw new ArgumentException("The constraint was compiled for another tokenizer than the target's.");
+        }
+
+        Sampling.Validate(vocabulary);
+    }
+
+    private static void CheckTokens(string name, int[] tokens, int vocabulary)
+    {
+        foreach (int token in tokens)
+        {
+            if ((uint)token >= (uint)vocabulary)
+            {
+                throw new InvalidRequestException(name, $"The {name} holds token {token}; ids go from 0 to {vocabulary - 1}.");
+            }
+        }
+    }
 }
 
 public enum FinishReason

@@ -53,7 +53,8 @@ internal static class FuzzRun
 
                 taken = GC.GetAllocatedBytesForCurrentThread() - before;
             },
-            maxStackSize: 1 << 20) { IsBackground = true };
+            maxStackSize: 1 << 20);
+        thread.IsBackground = true;
         thread.Start();
         Assert.True(thread.Join(Hanging), $"seed {seed}: reading does not end");
         Assert.True(failure is null, $"seed {seed}: {failure}");
