@@ -39,22 +39,6 @@ internal static class Figures
         TiedHead = false,
     };
 
-    /// <summary>Bytes read plus bytes written a second, of a copy of 2 GiB within the device.</summary>
-    public static double CopyBandwidth(CudaKernels kernels)
-    {
-        const long Bytes = 2L << 30;
-        CudaDriver driver = kernels.Driver;
-        using MemoryBlock source = kernels.Allocate(Bytes, sparse: false);
-        using MemoryBlock target = kernels.Allocate(Bytes, sparse: false);
-        double best = double.MaxValue;
-        for (int i = 0; i < 12; i++)
-        {
-            best = Math.Min(best, OnDevice(driver, () => driver.Copy(source.Address, target.Address, Bytes)));
-        }
-
-        return 2 * Bytes / best;
-    }
-
     /// <summary>Single products, launched one by one over several matrices so that the L2 does not hold them: seconds on the device.</summary>
     public static JsonObject Products(CudaKernels kernels)
     {

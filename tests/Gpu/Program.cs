@@ -10,7 +10,7 @@ string output = args.Length > 0 ? args[0] : "gpu.json";
 string models = args.Length > 1 ? args[1] : "models/demo";
 string? prompts = args.Length > 2 && File.Exists(args[2]) ? args[2] : null;
 bool quick = args.Contains("quick");
-var report = new JsonObject { ["time"] = DateTime.UtcNow.ToString("s"), ["failed"] = new JsonArray() };
+var report = new JsonObject { ["time"] = DateTime.UtcNow.ToString("s"), ["failed"] = new JsonArray(), ["peers"] = new JsonObject { ["absent"] = "peers.py did not run: python3 with torch and CUDA is needed" } };
 bool sound = true;
 
 CudaKernels kernels;
@@ -42,7 +42,7 @@ using (kernels)
     double bandwidth = 0;
     Step("copy_bandwidth", () =>
     {
-        bandwidth = Figures.CopyBandwidth(kernels);
+        bandwidth = kernels.MeasureBandwidth(2L << 30);
         return new JsonObject { ["bytes_per_second"] = bandwidth };
     });
     Step("products", () => Checks.Products(kernels));
@@ -53,6 +53,12 @@ using (kernels)
     Step("pass_draft_40m", () => Figures.Passes(kernels, Figures.Draft40M, bandwidth, [1, 8, 32]));
     Step("texts", () => Texts.OffAndOn(kernels, models, prompts, quick ? 4 : int.MaxValue));
     Step("oracle_pair", () => Texts.OraclePair(kernels, models, quick ? 1 : 3));
+    if (Bench.Executable is { } bench)
+    {
+        Step("bench_greedy", () => Bench.Run(bench, models, temperature: 0, quick ? 2 : 24));
+        Step("bench_t1", () => Bench.Run(bench, models, temperature: 1, quick ? 2 : 24));
+    }
+
     if (!quick)
     {
         Step("pass_llama_8b", () => Figures.Passes(kernels, Figures.Llama8B, bandwidth, [1, 8, 32, 64], prefill: 2048));

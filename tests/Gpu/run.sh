@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# On a Linux machine with an NVIDIA driver (no .NET, no internet): unpacks what publish.sh made, runs the GPU checks, and writes one JSON.
+# On a Linux machine with an NVIDIA driver (no .NET, no internet): unpacks what publish.sh made, runs the GPU checks and bench, and beside them PyTorch
+# where it is installed, and writes one JSON.
 # run.sh [ARCHIVE] [OUT.json] [quick] [no-graphs] [no-overlap]. Exit code 0: every check held; 1: one did not; 3: no usable GPU.
 set -uo pipefail
 archive=${1:-gpu-checks.tar.gz}
@@ -29,3 +30,12 @@ if command -v ptxas > /dev/null; then
 fi
 command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.sm,memory.total --format=csv,noheader
 DOTNET_EnableDiagnostics=0 ./bin/Understory.Gpu "$out" models/demo prompts.jsonl "${@:3}"
+code=$?
+
+# Beside them what PyTorch needs, where it is installed and sees the device.
+if [ "$code" -le 1 ] && python3 -c "import torch; assert torch.cuda.is_available()" 2> /dev/null; then
+  python3 peers.py "$out" || echo "peers.py failed" >&2
+else
+  echo "python3 with torch and CUDA is not here: no peers were measured"
+fi
+exit "$code"

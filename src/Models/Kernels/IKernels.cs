@@ -56,6 +56,9 @@ public interface IKernels : IDisposable
     /// <param name="bytesPerRow">What a model keeps of a row during a pass.</param>
     int WidestPass(long bytesPerRow) => 256;
 
+    /// <summary>Bytes a second that memory gives at best, measured now over about so many: a read by all cores, or on a device a copy, both ways counted.</summary>
+    double MeasureBandwidth(long bytes) => Cpu.ReadLoop.BytesPerSecond(bytes);
+
     /// <summary>The type in which the inputs of a product with weights of this type are held.</summary>
     DType ProductInput(DType weights) => DType.F32;
 

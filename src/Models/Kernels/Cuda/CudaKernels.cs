@@ -89,6 +89,8 @@ internal sealed unsafe class CudaKernels : IKernels
         return Widest * bytesPerRow <= _driver.Device.MemoryBytes / Share ? Widest : Narrowest;
     }
 
+    public double MeasureBandwidth(long bytes) => CopyBandwidth.BytesPerSecond(_driver, bytes);
+
     public DType ProductInput(DType weights) => weights;
 
     public void Write(ReadOnlySpan<float> values, nint address)

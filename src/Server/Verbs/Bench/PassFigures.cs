@@ -1,11 +1,10 @@
 using System.Diagnostics;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Kernels.Cpu;
 
 namespace Understory.Server.Verbs.Bench;
 
-/// <summary>What single passes cost, beside a bare read loop over as many bytes in the same run. Medians, in seconds.</summary>
+/// <summary>What single passes cost, beside what memory gives at best in the same run. Medians, in seconds.</summary>
 public sealed record PassFigures(
     double ReadBandwidth, IReadOnlyDictionary<int, double> Target, IReadOnlyDictionary<int, double> Draft, double PrefillFlops)
 {
@@ -20,7 +19,7 @@ public sealed record PassFigures(
         int prefillRows = passes.Keys.Max();
         double prefill = 2.0 * (target.WeightBytes / 2.0) * prefillRows / passes[prefillRows];
         return new PassFigures(
-            ReadLoop.BytesPerSecond(target.WeightBytes), passes, draft is null ? new SortedDictionary<int, double>() : Passes(draft, Rows), prefill);
+            target.Kernels.MeasureBandwidth(target.WeightBytes), passes, draft is null ? new SortedDictionary<int, double>() : Passes(draft, Rows), prefill);
     }
 
     private static SortedDictionary<int, double> Passes(Transformer transformer, int[] widths)

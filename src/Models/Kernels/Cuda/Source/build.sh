@@ -5,9 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")"
 out=${1:-../Ptx}
 mkdir -p "$out"
-for arch in 80 90; do
-  for source in rows product tiles attend decide; do
+jobs=()
+for source in attend product tiles decide rows; do
+  for arch in 80 90; do
     ${CLANG:-clang-19} -x cuda --cuda-device-only -nocudainc -nocudalib -S -O3 --cuda-gpu-arch=sm_$arch -ffp-contract=off -std=c++20 -Wall -Werror \
-      "$source.cu" -o - | sed 's/[ \t]*$//' > "$out/$source.sm_$arch.ptx"
+      "$source.cu" -o - | sed 's/[ \t]*$//' > "$out/$source.sm_$arch.ptx" &
+    jobs+=($!)
   done
+done
+for job in "${jobs[@]}"; do
+  wait "$job"
 done
