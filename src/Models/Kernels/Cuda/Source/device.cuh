@@ -6,7 +6,7 @@
 #define DEVICE static inline __attribute__((device, always_inline))
 #define SPECIAL inline __attribute__((device, always_inline)) // of a template: it has no storage class of its own
 #define SHARED __attribute__((shared))
-#define BOUNDS(threads) __attribute__((launch_bounds(threads)))
+#define BOUNDS(...) __attribute__((launch_bounds(__VA_ARGS__))) // threads of a block [, blocks of a multiprocessor]
 
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -153,9 +153,10 @@ template <typename T, int MT> DEVICE void tiles(const ProductArgs &a)
     }
 }
 
+// The smaller block leaves room for a second one on a multiprocessor.
 #define TILES(name, type) \
     GLOBAL BOUNDS(256) void name##_8(ProductArgs a) { tiles<type, 4>(a); } \
-    GLOBAL BOUNDS(256) void name##_4(ProductArgs a) { tiles<type, 2>(a); }
+    GLOBAL BOUNDS(256, 2) void name##_4(ProductArgs a) { tiles<type, 2>(a); }
 
 TILES(tiles_bf16, bfloat16)
 TILES(tiles_f16, float16)
