@@ -43,8 +43,8 @@ public sealed class AccessGuard
         return next(http);
     }
 
-    /// <summary>The page is one of these: it asks its visitor for the key.</summary>
-    private bool IsOpen(string path) => _open.Contains(path) || PageFiles.At(path) is not null;
+    /// <summary>Where <c>/</c> is open all files of the page are: it asks its visitor for the key.</summary>
+    private bool IsOpen(string path) => _open.Contains(path) || (_open.Contains("/") && PageFiles.At(path) is not null);
 
     private void CheckOrigin(HttpRequest request)
     {

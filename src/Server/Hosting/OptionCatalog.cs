@@ -37,7 +37,7 @@ public static class OptionCatalog
         new("allow-anonymous", null, "Listen beyond loopback without a key.", ServerOnly: true),
         new("allowed-hosts", "NAMES", "Further Host and Origin names to answer, separated by commas: box.example, server:8080, *.example; '*' answers all.", ServerOnly: true),
         new("cors-origins", "ORIGINS", "Origins whose web pages may use the server, separated by commas: https://app.example; '*' for all. Default: none.", ServerOnly: true),
-        new("open-paths", "PATHS", "Paths answered without a key besides /health: /metrics, / or both, separated by commas.", ServerOnly: true),
+        new("open-paths", "PATHS", "Paths answered without a key besides /health: /metrics, / (the page) or both, separated by commas, or none; / unless said.", ServerOnly: true),
         new("max-queue", "N", "Requests that may wait beside the running one. Default: 64.", ServerOnly: true),
         new("otlp-endpoint", "URL", "Collector to send spans and metrics to by OTLP. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none.", ServerOnly: true),
         new("drain-seconds", "N", "How long a running request may take to finish after SIGTERM. Default: 30.", ServerOnly: true),

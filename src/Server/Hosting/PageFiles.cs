@@ -9,7 +9,7 @@ public sealed record PageFile(byte[] Content, string ContentType, string Tag);
 
 /// <summary>
 /// The page's files, which are part of the program (<c>wwwroot</c> is embedded): a request's path is a key into this list and never becomes
-/// a path of the file system. They hold no secrets and need no key.
+/// a path of the file system. They hold no secrets.
 /// </summary>
 public static class PageFiles
 {

@@ -53,8 +53,8 @@ public sealed record ServerOptions
     /// <summary>Origins whose pages may use the server; see <see cref="CrossOrigin"/>.</summary>
     public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 
-    /// <summary>Paths besides <c>/health</c> that are answered without a key.</summary>
-    public IReadOnlyList<string> OpenPaths { get; init; } = [];
+    /// <summary>Paths besides <c>/health</c> that are answered without a key; <c>/</c> is the page, whose files hold no secret.</summary>
+    public IReadOnlyList<string> OpenPaths { get; init; } = ["/"];
 
     /// <summary>Places beside the running request.</summary>
     public int MaxQueue { get; init; } = 64;
@@ -109,7 +109,7 @@ public sealed record ServerOptions
             AllowAnonymous = source.Switch("allow-anonymous"),
             AllowedHosts = source.List("allowed-hosts"),
             CorsOrigins = source.List("cors-origins"),
-            OpenPaths = source.List("open-paths"),
+            OpenPaths = Paths(source.List("open-paths")) ?? defaults.OpenPaths,
             MaxQueue = source.Integer("max-queue", 0, 100_000) ?? defaults.MaxQueue,
             Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
             OtlpEndpoint = source.Text("otlp-endpoint") is { } otlp ? Collector(otlp) : null,
@@ -117,6 +117,14 @@ public sealed record ServerOptions
         };
         return options.Checked();
     }
+
+    /// <summary>Null: nothing was said.</summary>
+    private static IReadOnlyList<string>? Paths(IReadOnlyList<string> said) => said switch
+    {
+        [] => null,
+        ["none"] => [],
+        _ => said,
+    };
 
     private static Uri Collector(string address) =>
         Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) && (uri.Scheme is "http" or "https")
@@ -147,7 +155,7 @@ public sealed record ServerOptions
 
         if (OpenPaths.FirstOrDefault(path => path is not ("/metrics" or "/")) is { } odd)
         {
-            throw new UsageException($"--open-paths takes /metrics and /, not '{odd}'.");
+            throw new UsageException($"--open-paths takes /metrics, / or both, or none alone, not '{odd}'.");
         }
 
         // Both refuse what they cannot read.

@@ -124,6 +124,8 @@ public sealed class AccessTests
         await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { ApiKeys = ["first"], OpenPaths = ["/metrics"] });
         Assert.Equal(HttpStatusCode.OK, (await GetAsync(server, "/metrics")).StatusCode);
         await (await GetAsync(server, "/openapi/v1.json")).ErrorAsync(401);
+        await (await GetAsync(server, "/")).ErrorAsync(401);
+        await (await GetAsync(server, "/page/page.css")).ErrorAsync(401);
         await (await GetAsync(server, "/metrics/")).ErrorAsync(401);
         await (await GetAsync(server, "/v1/models")).ErrorAsync(401);
     }

@@ -56,6 +56,7 @@ public sealed class OptionTests : IDisposable
     [InlineData("cors-origins=https://app.example/page", "--cors-origins", "https://app.example/page")]
     [InlineData("cors-origins=null", "--cors-origins", "null")]
     [InlineData("open-paths=/v1/models", "--open-paths", "/v1/models")]
+    [InlineData("open-paths=none,/", "--open-paths", "none")]
     public void A_value_that_cannot_be_is_named_with_its_origin(string flags, string origin, string value)
     {
         var refusal = Assert.Throws<UsageException>(() => ServerOptions.From(Source(flags)));
@@ -73,6 +74,15 @@ public sealed class OptionTests : IDisposable
     [InlineData("""{"Understory": 1}""", "JSON")]
     public void Settings_that_mean_nothing_are_refused(string settings, string named) =>
         Assert.Contains(named, Assert.Throws<UsageException>(() => Source(settings: settings)).Message);
+
+    [Fact]
+    public void The_page_is_open_unless_the_open_paths_leave_it_out()
+    {
+        Assert.Equal(["/"], ServerOptions.From(Source()).OpenPaths);
+        Assert.Equal(["/metrics"], ServerOptions.From(Source("open-paths=/metrics")).OpenPaths);
+        Assert.Equal(["/metrics", "/"], ServerOptions.From(Source("open-paths=/metrics,/")).OpenPaths);
+        Assert.Empty(ServerOptions.From(Source("open-paths=none")).OpenPaths);
+    }
 
     [Fact]
     public void Lists_come_from_repeated_flags_commas_and_arrays()
