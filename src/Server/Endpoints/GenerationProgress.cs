@@ -69,7 +69,8 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
         }
     }
 
-    public GenerationOutcome Outcome => new(job, _finished, _tokens);
+    /// <summary>As of now: of a job that is abandoned more may come.</summary>
+    public GenerationOutcome Outcome => new(job, [.. _finished], _tokens);
 
     private void Start()
     {

@@ -35,11 +35,31 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         }
         finally
         {
-            job.End(new OperationCanceledException());
+            job.Abandon();
             queue.Remove(job);
             record.Generation = progress.Figures;
             record.Ended = Telemetry.Source.HasListeners() ? progress.Outcome : null;
             metrics.Finished(Stopwatch.GetElapsedTime(job.EnqueuedAt));
+            if (job.Started)
+            {
+                _ = SettleAsync(job, progress);
+            }
+        }
+    }
+
+    /// <summary>What the decoding thread still tells of a job that nobody waits for: the step it was in has cost its time and is counted.</summary>
+    private static async Task SettleAsync(GenerationJob job, GenerationProgress progress)
+    {
+        try
+        {
+            await foreach (GenerationEvent item in job.Events.ReadAllAsync())
+            {
+                progress.Follow(item);
+            }
+        }
+        catch (Exception e) when (e is ApiException or OperationCanceledException)
+        {
+            // Why it ended early has been told to whom it concerns.
         }
     }
 

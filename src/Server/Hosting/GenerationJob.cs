@@ -110,6 +110,11 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
         Volatile.Write(ref _mostUnread, mostUnread);
     }
 
+    /// <summary>
+    /// Nobody waits for more, but the events of the step that is under way still come: the decoding thread ends the job when it lets it go.
+    /// </summary>
+    public void Abandon() => Volatile.Write(ref _ended, true);
+
     /// <summary>Ends the job; events already sent can still be read.</summary>
     /// <param name="error">Why, if it did not finish: an <see cref="ApiException"/> is told to the client.</param>
     public void End(Exception? error = null)

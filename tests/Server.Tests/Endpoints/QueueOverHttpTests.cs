@@ -31,6 +31,29 @@ public sealed class QueueOverHttpTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_step_in_which_a_client_leaves_is_counted_like_any_other(bool stream)
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        using var leave = new CancellationTokenSource();
+        Task<HttpResponseMessage> left = server.PostAsync("/v1/completions", Body(1, stream), stream, leave.Token);
+        GenerationJob job = await server.TakeAsync();
+        ScriptedServer.Say(job, "before");
+        if (stream)
+        {
+            (await left).Dispose();
+        }
+
+        leave.Cancel();
+        await ScriptedServer.UntilAsync(() => job.Ended);
+        ScriptedServer.Say(job, "after");
+        job.End();
+        server.App.Queue.Finish(TimeSpan.FromSeconds(1));
+        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("\nunderstory_generated_tokens_total 2\n"));
+    }
+
     [Fact]
     public async Task A_full_queue_answers_429_and_when_to_come_back()
     {
