@@ -1,4 +1,5 @@
 using Understory.Decoding.Sequences;
+using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
 
 namespace Understory.Server.OpenAi;
@@ -72,6 +73,10 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
         _ = Chunk(choice, all[at..], []).Count();
         _ = Closing(text.End!, totals).Count();
     }
+
+    /// <summary>Tokens of all choices' thoughts so far, without the marks around them.</summary>
+    protected int ReasoningTokens(Tokenizer tokenizer) =>
+        _parsers.Sum(parser => parser.Answer.Reasoning is { Length: > 0 } text ? tokenizer.Encode(text, addSpecialTokens: false).Length : 0);
 
     /// <summary>Our own stop strings are nobody's business.</summary>
     private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with

@@ -15,7 +15,7 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
     public override StreamEvent? Blank(int choice) => Delta(choice, new());
 
     public override IEnumerable<StreamEvent> Ending(AnswerTotals totals) =>
-        includeUsage ? [new(Body([], totals)), StreamEvent.Done] : [StreamEvent.Done];
+        includeUsage ? [new(Body([], WithThoughts(totals))), StreamEvent.Done] : [StreamEvent.Done];
 
     public override IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
 
@@ -24,12 +24,23 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
         parts.Count == 0 ? [Delta(choice, new(Content: ""), logProbs)] : parts.Select((part, i) => Delta(choice, Of(part), i == 0 ? logProbs : []));
 
     protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
-        [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage ? null : totals))];
+        [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage || totals is null ? null : WithThoughts(totals)))];
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => new ChatBody(
-        head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint,
-        [.. choices.Select((text, i) => Choice(Read(i, text)))],
-        totals.Usage, head.Seed, totals.Timings);
+    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    {
+        ChatChoice[] read = [.. choices.Select((text, i) => Choice(Read(i, text)))];
+        return new ChatBody(
+            head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint, read, WithThoughts(totals).Usage, head.Seed, totals.Timings);
+    }
+
+    /// <summary>Once all choices are there.</summary>
+    private AnswerTotals WithThoughts(AnswerTotals totals) => totals with
+    {
+        Usage = totals.Usage with
+        {
+            CompletionTokensDetails = totals.Usage.CompletionTokensDetails with { ReasoningTokens = ReasoningTokens(texts.Tokenizer) },
+        },
+    };
 
     private ChatChoice Choice(ChatResult choice) => new(choice.End.Choice, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason);
 

@@ -8,6 +8,8 @@ public sealed class TokenTexts(Tokenizer tokenizer)
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
+    public Tokenizer Tokenizer => tokenizer;
+
     /// <summary>The token as text; what is no whole character reads U+FFFD.</summary>
     public string Text(int token) => Encoding.UTF8.GetString(tokenizer.TokenBytes(token));
 

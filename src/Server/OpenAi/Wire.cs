@@ -15,8 +15,9 @@ public sealed record ApiError(
 
 public sealed record PromptTokensDetails(int CachedTokens);
 
-/// <summary>What became of a predicted answer's tokens that the target looked at.</summary>
-public sealed record CompletionTokensDetails(int AcceptedPredictionTokens, int RejectedPredictionTokens);
+/// <summary>What became of a predicted answer's tokens that the target looked at, and how many tokens were thoughts.</summary>
+/// <param name="ReasoningTokens">Null where answers are not parted into thoughts and text.</param>
+public sealed record CompletionTokensDetails(int AcceptedPredictionTokens, int RejectedPredictionTokens, int? ReasoningTokens = null);
 
 /// <summary>Tokens of the prompts (each counted once, whatever <c>n</c>) and of all choices.</summary>
 public sealed record Usage(

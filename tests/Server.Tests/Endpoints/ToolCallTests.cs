@@ -175,11 +175,14 @@ public sealed class ToolCallTests
         (_, JsonNode answer, _) = await AnswerAsync(Ask, "<think>\nHm.\n</think>\n\nYes.");
         JsonNode message = answer["choices"]![0]!["message"]!;
         Assert.Equal(("Hm.", "Yes."), ((string)message["reasoning_content"]!, (string)message["content"]!));
+        int thoughts = ScriptedServer.Model().Tokenizer.Encode("Hm.", addSpecialTokens: false).Length;
+        Assert.Equal(thoughts, (int)answer["usage"]!["completion_tokens_details"]!["reasoning_tokens"]!);
         (string prompt, answer, _) = await AnswerAsync($"{Ask}, \"reasoning_effort\": \"none\"", "<think>Yes.");
         Assert.EndsWith("<assistant><think></think>", prompt);
         message = answer["choices"]![0]!["message"]!;
         Assert.Equal("<think>Yes.", (string)message["content"]!);
         Assert.Null(message["reasoning_content"]);
+        Assert.Equal(0, (int)answer["usage"]!["completion_tokens_details"]!["reasoning_tokens"]!);
     }
 
     [Fact]
@@ -204,6 +207,9 @@ public sealed class ToolCallTests
             Assert.Equal("Hm.", string.Concat(deltas.Select(delta => (string?)delta["reasoning_content"])));
             Assert.Equal($"Yes {choice}.", string.Concat(deltas.Select(delta => (string?)delta["content"])));
         }
+
+        int thoughts = ScriptedServer.Model().Tokenizer.Encode("Hm.", addSpecialTokens: false).Length;
+        Assert.Equal(2 * thoughts, (int)chunks[^1]["usage"]!["completion_tokens_details"]!["reasoning_tokens"]!);
     }
 
     [Theory]

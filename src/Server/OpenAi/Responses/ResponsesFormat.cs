@@ -44,13 +44,11 @@ public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int to
             CompletedAt = status == "completed" ? DateTimeOffset.UtcNow.ToUnixTimeSeconds() : null,
             IncompleteDetails = status == "completed" ? null : new("max_output_tokens"),
             Usage = new(
-                usage.PromptTokens, new(usage.PromptTokensDetails.CachedTokens), usage.CompletionTokens, new(ReasoningTokens(answer)), usage.TotalTokens),
+                usage.PromptTokens, new(usage.PromptTokensDetails.CachedTokens), usage.CompletionTokens, new(ReasoningTokens(tokenizer)), usage.TotalTokens),
             Timings = totals.Timings,
         };
         return [.. closing, State($"response.{status}", _ended)];
     }
-
-    private int ReasoningTokens(ParsedAnswer answer) => answer.Reasoning is { Length: > 0 } text ? tokenizer.Encode(text, addSpecialTokens: false).Length : 0;
 
     private StreamEvent State(string type, ResponseBody response) => new(new ResponseStateEvent(type, _output.NextNumber(), response), type);
 
