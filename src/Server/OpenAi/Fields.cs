@@ -44,6 +44,8 @@ public readonly struct Fields(JsonElement root, ISet<string>? asked = null)
         {
             throw new ApiException(400, body.Length == 0
                 ? "The body is empty; send a JSON object."
+                : e.Message.Contains("maximum configured depth", StringComparison.Ordinal)
+                ? $"The body nests deeper than 64 levels (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}); send a flatter one."
                 : $"The body is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}).");
         }
     }

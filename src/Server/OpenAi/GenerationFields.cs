@@ -85,7 +85,7 @@ public sealed record GenerationFields(
 
         return value.ValueKind == JsonValueKind.Number && value.TryGetUInt64(out ulong large) ? large
             : Fields.TryInteger(value, out long seed) ? unchecked((ulong)seed)
-            : throw Fields.Wrong("seed", value, "a whole number");
+            : throw Fields.Wrong("seed", value, "a whole number of at most 64 bits");
     }
 
     private static Dictionary<int, float>? ReadLogitBias(Fields fields, int vocabulary)

@@ -30,6 +30,7 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"n\": 0", "n", "0", "from 1 to 128")]
     [InlineData("\"seed\": \"x\"", "seed", "\"x\"", "whole number")]
     [InlineData("\"seed\": 1.5", "seed", "1.5", "whole number")]
+    [InlineData("\"seed\": 18446744073709551616", "seed", "18446744073709551616", "64 bits")]
     [InlineData("\"stop\": 5", "stop", "5", "string")]
     [InlineData("\"stop\": [\"a\",\"b\",\"c\",\"d\",\"e\"]", "stop", "an array of 5", "up to 4")]
     [InlineData("\"stop\": [\"a\", 5]", "stop", "5", "string")]
@@ -104,6 +105,7 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("", "empty")]
     [InlineData("[1]", "an array of 1")]
     [InlineData("\"x\"", "object")]
+    [InlineData("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "deeper than 64 levels")]
     public async Task A_body_that_is_no_JSON_object_is_refused(string body, string named) =>
         Assert.Contains(named, await (await _server.PostAsync("/v1/completions", body)).ErrorAsync(400));
 
