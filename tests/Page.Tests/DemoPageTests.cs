@@ -203,14 +203,9 @@ public sealed class DemoPageTests(PageBrowser browser)
         Assert.Equal("true", await visit.Page.GetAttributeAsync("#theme", "aria-pressed"));
     }
 
-    [BrowserFact]
+    [BrowserCurlFact]
     public async Task The_curl_command_gives_the_same_text()
     {
-        if (!Tools.Has("curl") || !Tools.Has("sh"))
-        {
-            return;
-        }
-
         await using Visit visit = await browser.VisitAsync(browser.Demo);
         await visit.FillAsync(("prompt", "# it's \"quoted\" $HOME `x` \\ é😀\ndef f():"), ("max_tokens", "20"), ("temperature", "1"), ("seed", "18446744073709551615"));
         await visit.RunAsync();

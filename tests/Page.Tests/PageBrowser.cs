@@ -82,6 +82,18 @@ public class BrowserFactAttribute : FactAttribute
     public static string? Chromium { get; } = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
 }
 
+/// <summary>Needs Chromium, curl and a shell.</summary>
+public sealed class BrowserCurlFactAttribute : BrowserFactAttribute
+{
+    public BrowserCurlFactAttribute()
+    {
+        if (!Understory.Server.Tests.Tools.Has("curl") || !Understory.Server.Tests.Tools.Has("sh"))
+        {
+            Skip ??= "curl or sh is not installed.";
+        }
+    }
+}
+
 /// <summary>Needs Chromium and the npm package axe-core.</summary>
 public sealed class AxeFactAttribute : BrowserFactAttribute
 {

@@ -135,4 +135,37 @@ public sealed class ScriptedPageTests(PageBrowser browser)
         Assert.DoesNotContain("sesame", await visit.Page.Locator("#curl").TextContentAsync());
         Assert.DoesNotContain("sesame", await visit.Page.EvaluateAsync<string>("JSON.stringify(localStorage)"));
     }
+
+    [BrowserFact]
+    public async Task Only_the_modes_that_the_server_has_can_be_chosen()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        await using Visit visit = await browser.VisitAsync(server.App.Address);
+        await visit.UntilAsync("document.getElementById('model-name').textContent === 'scripted'");
+        Assert.Equal(
+            ["auto", "off", "ngram"],
+            await visit.Page.Locator("input[name=speculation]:enabled").EvaluateAllAsync<string[]>("all => all.map(radio => radio.value)"));
+        Assert.Equal(
+            ["auto", "ngram", "off"],
+            (await visit.Page.Locator("#other option:enabled").AllTextContentsAsync()).Order());
+        Assert.Equal(server.App.Decoding.Model.Kernels, await visit.Page.TextContentAsync("#model-kernels"));
+    }
+
+    [BrowserFact]
+    public async Task What_runs_and_what_waits_is_shown()
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { MaxQueue = 3 });
+        await using Visit visit = await browser.VisitAsync(server.App.Address);
+        await visit.UntilAsync("document.getElementById('server-queue').textContent === 'empty'");
+        Task<HttpResponseMessage> first = server.PostAsync("/v1/completions", "{\"prompt\": [1]}");
+        GenerationJob running = await server.TakeAsync();
+        await visit.UntilAsync("document.getElementById('server-queue').textContent === '1 running'");
+        Task<HttpResponseMessage> second = server.PostAsync("/v1/completions", "{\"prompt\": [1]}");
+        await visit.UntilAsync("document.getElementById('server-queue').textContent === '1 running, 1 of 3 waiting'");
+        server.Finish(running);
+        server.Finish(await server.TakeAsync());
+        await first;
+        await second;
+        await visit.UntilAsync("document.getElementById('server-queue').textContent === 'empty'");
+    }
 }

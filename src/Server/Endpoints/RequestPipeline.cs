@@ -99,7 +99,7 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, Gen
         }
         else
         {
-            LogLevel level = status >= 500 ? LogLevel.Warning : endpoint is "/health" or "/metrics" or "/page/{file}" ? LogLevel.Debug : LogLevel.Information;
+            LogLevel level = status >= 500 ? LogLevel.Warning : endpoint is "/health" or "/metrics" or "/slots" or "/props" or "/page/{file}" ? LogLevel.Debug : LogLevel.Information;
             log.Log(level, "{Id} {Endpoint} {Status}", record.Id, endpoint, status);
         }
     }

@@ -12,7 +12,7 @@ const form = $("form");
 const turns = []; // the conversation so far: { role, content }
 let views = [];
 let running = null; // AbortController of what runs or waits
-const server = new ServerState(askForKey);
+const server = new ServerState(askForKey, (props) => { request.offer(form, props); drawCurl(); });
 const tree = new TreePanel((run, step, chosen) => views.forEach((view) => view.mark(view.run === run ? step : -1, chosen)));
 
 request.recall(form);

@@ -71,3 +71,18 @@ export function recall(form) {
   if (settings.other) $("other").value = settings.other;
   form.elements.ignore_eos.checked = settings.ignore_eos === true;
 }
+
+/** Leaves of the modes those that the server has, and shows what it takes where a field is left open. @param props The answer of /props. */
+export function offer(form, { speculation, default_generation_settings: { params } }) {
+  for (const control of [...form.querySelectorAll('input[name="speculation"]'), ...$("other").options]) {
+    control.disabled = !speculation.modes.includes(control.value);
+    control.closest("label")?.classList.toggle("absent", control.disabled);
+  }
+  if (form.querySelector('input[name="speculation"]:checked')?.disabled) form.elements.speculation.value = speculation.default;
+  if ($("other").selectedOptions[0]?.disabled) $("other").value = "off";
+  form.elements.temperature.placeholder = params.temperature;
+  form.elements.top_k.placeholder = params.top_k || "all";
+  form.elements.top_p.placeholder = params.top_p;
+  form.elements.min_p.placeholder = params.min_p;
+  form.elements.repetition_penalty.placeholder = params.repeat_penalty;
+}

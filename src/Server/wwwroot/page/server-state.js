@@ -1,16 +1,17 @@
-// What the server is doing, asked for while somebody looks: /health, /metrics and, once, the model.
+// What the server is doing, asked for while somebody looks: /health, /slots, /metrics and, once, /props.
 import { $, count } from "./dom.js";
 import { Disconnected, get } from "./api.js";
 
 const EVERY = 2000;
 
 export class ServerState {
-  /** @param needsKey (): the server asked for a key. */
-  constructor(needsKey) {
+  /** @param needsKey (): the server asked for a key. @param met (props): what is served became known. */
+  constructor(needsKey, met) {
     this.needsKey = needsKey;
+    this.met = met;
     this.state = "unknown";
     this.stage = null;
-    this.model = null;
+    this.props = null;
     this.poll();
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.poll(); });
   }
@@ -26,31 +27,31 @@ export class ServerState {
       if (this.state === "ok") await this.look();
     } catch (error) {
       this.state = error instanceof Disconnected ? "offline" : "unknown";
+      this.props = null; // Whoever answers next may serve something else.
     }
     this.draw();
     if (!document.hidden) this.timer = setTimeout(() => this.poll(), this.state === "loading" ? 500 : EVERY);
   }
 
   async look() {
-    const response = await get("metrics");
-    if (response.status === 401) {
-      this.needsKey();
-      return;
+    const [slots, metrics] = await Promise.all([get("slots"), get("metrics")]);
+    if (slots.status === 401 || metrics.status === 401) this.needsKey();
+    if (slots.ok) $("server-queue").textContent = busy(await slots.json());
+    if (metrics.ok) {
+      const kept = value(await metrics.text(), "understory_kv_cache_tokens");
+      $("server-cache").textContent = `${count(kept)} ${kept === 1 ? "token" : "tokens"}`;
     }
-    if (!response.ok) return;
-    const text = await response.text();
-    $("server-queue").textContent = waiting(value(text, "understory_queue_depth"));
-    const kept = value(text, "understory_kv_cache_tokens");
-    $("server-cache").textContent = `${count(kept)} ${kept === 1 ? "token" : "tokens"}`;
-    if (!this.model) await this.meet();
+    if (!this.props) await this.meet();
   }
 
   async meet() {
-    const response = await get("v1/models");
+    const response = await get("props");
     if (!response.ok) return;
-    this.model = (await response.json()).data[0];
-    $("model-name").textContent = this.model.id;
-    $("model-context").textContent = `context of ${count(this.model.context_length)}`;
+    this.props = await response.json();
+    $("model-name").textContent = this.props.model_alias;
+    $("model-context").textContent = `context of ${count(this.props.default_generation_settings.n_ctx)}`;
+    $("model-kernels").textContent = this.props.kernels;
+    this.met(this.props);
   }
 
   draw() {
@@ -60,7 +61,14 @@ export class ServerState {
   }
 }
 
-const waiting = (n) => (n === 0 ? "empty" : `${count(n)} waiting`);
+/** "empty", "1 running", "1 running, 2 of 64 waiting". */
+function busy({ slots, waiting, places }) {
+  const running = slots.filter((slot) => slot.is_processing).length;
+  const parts = [];
+  if (running > 0) parts.push(`${count(running)} running`);
+  if (waiting.length > 0) parts.push(`${count(waiting.length)} of ${count(places)} waiting`);
+  return parts.join(", ") || "empty";
+}
 
 /** The sum of a metric's series in Prometheus' text format. */
 function value(text, name) {
