@@ -1,0 +1,54 @@
+namespace Understory.Models.Tensors;
+
+/// <summary>
+/// How a file holds weights: each row in blocks of <see cref="BlockElements"/> neighbouring elements, <see cref="BlockBytes"/> bytes a block. The type of activations and
+/// caches is another matter (<see cref="DType"/>), and so is the layout in which a set of kernels holds the same weights.
+/// </summary>
+public abstract unsafe class WeightFormat
+{
+    private protected WeightFormat(string name, int blockElements, int blockBytes) =>
+        (Name, BlockElements, BlockBytes) = (name, blockElements, blockBytes);
+
+    /// <summary>As files call it: "BF16", "Q4_K".</summary>
+    public string Name { get; }
+
+    /// <summary>Elements of a block; a row is a whole number of blocks.</summary>
+    public int BlockElements { get; }
+
+    public int BlockBytes { get; }
+
+    /// <summary>Bytes of so many elements, a whole number of blocks.</summary>
+    public long Bytes(long elements) => elements / BlockElements * BlockBytes;
+
+    /// <summary>The values of some neighbouring elements of a row, as the format's own library reads them.</summary>
+    /// <param name="blocks">The first one's block.</param>
+    /// <param name="elements">A whole number of blocks.</param>
+    public abstract void Decode(byte* blocks, int elements, float* values);
+
+    public override string ToString() => Name;
+}
+
+/// <summary>Weights as plain numbers.</summary>
+public sealed unsafe class DenseFormat : WeightFormat
+{
+    private DenseFormat(DType type)
+        : base(type.ToString(), 1, type.Size()) => Type = type;
+
+    public static DenseFormat F32 { get; } = new(DType.F32);
+
+    public static DenseFormat F16 { get; } = new(DType.F16);
+
+    public static DenseFormat BF16 { get; } = new(DType.BF16);
+
+    public DType Type { get; }
+
+    public static DenseFormat Of(DType type) => type switch { DType.F32 => F32, DType.F16 => F16, _ => BF16 };
+
+    public override void Decode(byte* blocks, int elements, float* values)
+    {
+        for (int i = 0; i < elements; i++)
+        {
+            values[i] = Scalar.Read(Type, (nint)blocks, i);
+        }
+    }
+}
