@@ -54,6 +54,28 @@ public sealed record QuantisedForm(
         _ => bits == 0x7F ? float.NaN : bits < 8 ? bits / 512f : BitConverter.UInt32BitsToSingle(((bits >> 3) + 120 << 23) | ((bits & 7) << 20)),
     });
 
+    /// <summary>
+    /// Some of these bits of wide scales stand for no finite number: all bits of the exponent are set (UE4M3: of the mantissa too).
+    /// </summary>
+    internal bool HasBad(ReadOnlySpan<uint> scales)
+    {
+        uint exponent = Scale switch
+        {
+            ScaleType.F16 => 0x7C00,
+            ScaleType.BF16 => 0x7F80,
+            ScaleType.F32 => 0x7F800000,
+            ScaleType.E8M0 => 0xFF,
+            _ => 0x7F,
+        };
+        bool bad = false;
+        foreach (uint bits in scales)
+        {
+            bad |= (bits & exponent) == exponent;
+        }
+
+        return bad;
+    }
+
     /// <summary>What a code stands for.</summary>
     public int Value(byte code) => Values is null ? code - Offset : Values[code];
 }
@@ -78,6 +100,9 @@ public sealed class QuantisedRow(QuantisedForm form, int columns)
 
     /// <summary><c>[columns / Wide]</c>: the bits of dmin.</summary>
     public uint[] WideMins { get; } = new uint[form.Mins ? columns / form.Wide : 0];
+
+    /// <summary>Some wide scale or min is NaN or infinite: no sound file has such a one.</summary>
+    public bool HasBadScale => Form.HasBad(WideScales) || Form.HasBad(WideMins);
 
     /// <summary>The values by the form's own formula, each step rounded to F32.</summary>
     public void Decode(Span<float> values)

@@ -1,3 +1,6 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+
 namespace Understory.Models.Tensors;
 
 /// <summary>
@@ -43,6 +46,31 @@ public sealed unsafe class DenseFormat : WeightFormat
     public DType Type { get; }
 
     public static DenseFormat Of(DType type) => type switch { DType.F32 => F32, DType.F16 => F16, _ => BF16 };
+
+    /// <summary>Some element is NaN or infinite: all bits of its exponent are set.</summary>
+    public bool HasBadValue(byte* data, long elements) => Type == DType.F32
+        ? HasSet<uint>((uint*)data, elements, 0x7F800000)
+        : HasSet<ushort>((ushort*)data, elements, (ushort)(Type == DType.F16 ? 0x7C00 : 0x7F80));
+
+    private static bool HasSet<T>(T* data, long elements, T exponent)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        var mask = Vector256.Create(exponent);
+        Vector256<T> found = default;
+        long i = 0;
+        for (; i + Vector256<T>.Count <= elements; i += Vector256<T>.Count)
+        {
+            found |= Vector256.Equals(Vector256.Load(data + i) & mask, mask);
+        }
+
+        bool rest = false;
+        for (; i < elements; i++)
+        {
+            rest |= (data[i] & exponent) == exponent;
+        }
+
+        return rest || found != default;
+    }
 
     public override void Decode(byte* blocks, int elements, float* values)
     {
