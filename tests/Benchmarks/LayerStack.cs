@@ -15,15 +15,14 @@ internal sealed unsafe class LayerStack : IDisposable
     private readonly Tensor _ones;
     private readonly Tensor _zeros;
     private readonly Tensor _x;
-    private readonly Tensor _normed;
+    private readonly ProductInput _normed;
     private readonly Tensor _qkv;
-    private readonly Tensor _attended;
-    private readonly Tensor _hidden;
+    private readonly ProductInput _attended;
+    private readonly ProductInput _hidden;
     private readonly Tensor _logits;
     private readonly int _width;
     private readonly int _heads;
-    private readonly MemoryBlock _cache;
-    private long _cacheUsed;
+    private readonly KvLayer[] _cache;
     private long _used;
 
     public LayerStack(IKernels kernels, int width, int layers, int vocabulary, int context, int maxRows)
@@ -40,21 +39,22 @@ internal sealed unsafe class LayerStack : IDisposable
             weight = (ushort)(BitConverter.SingleToUInt32Bits((random.NextSingle() - 0.5f) * 0.05f) >> 16);
         }
 
-        _cache = kernels.Allocate(2 * layers * KvLayer.Bytes(DType.BF16, _heads, width / _heads, context));
-        _blocks.Add(_cache);
-        _layers = [.. Enumerable.Range(0, layers).Select(_ => new Layer(
-            Matrix(3 * width, width), Matrix(width, width), Matrix(4 * width, width), Matrix(width, 4 * width), Cache(context)))];
-        _embedding = Matrix(vocabulary, width);
-        PassBytes = _used;
-        _positions = Matrix(context, width);
         _ones = Activation(1, 4 * width);
         _ones.Floats(0).Fill(1);
         _zeros = Activation(1, 4 * width);
+        _cache = new KvLayer[layers];
+        KvShape[] shapes = [.. Enumerable.Repeat(new KvShape(_heads, width / _heads), layers)];
+        _blocks.Add(kernels.AllocateCache(_cache, shapes, DType.BF16, context));
+        _layers = [.. Enumerable.Range(0, layers).Select(_ => new Layer(
+            Biased(3 * width, width), Biased(width, width), Biased(4 * width, width), Biased(width, 4 * width)))];
+        _embedding = Matrix(vocabulary, width);
+        PassBytes = _used;
+        _positions = Matrix(context, width);
         _x = Activation(maxRows, width);
-        _normed = Activation(maxRows, width);
+        _normed = kernels.CreateInput(maxRows, width, [DenseFormat.BF16]);
         _qkv = Activation(maxRows, 3 * width);
-        _attended = Activation(maxRows, width);
-        _hidden = Activation(maxRows, 4 * width);
+        _attended = kernels.CreateInput(maxRows, width, [DenseFormat.BF16]);
+        _hidden = kernels.CreateInput(maxRows, 4 * width, [DenseFormat.BF16]);
         _logits = Activation(maxRows, vocabulary);
     }
 
@@ -73,41 +73,41 @@ internal sealed unsafe class LayerStack : IDisposable
     {
         int rows = batch.Count;
         Tensor x = _x.RowRange(0, rows);
-        Tensor normed = _normed.RowRange(0, rows);
+        InputRows normed = _normed.Rows(0, rows);
         Tensor qkv = _qkv.RowRange(0, rows);
-        Tensor attended = _attended.RowRange(0, rows);
-        Tensor hidden = _hidden.RowRange(0, rows);
-        Tensor bias = _zeros;
+        InputRows attended = _attended.Rows(0, rows);
+        InputRows hidden = _hidden.Rows(0, rows);
         int headDim = _width / _heads;
         AttentionParams attention = new(_heads, _heads, headDim, 1 / MathF.Sqrt(headDim), 0);
         clock.Start();
         _kernels.Embed(_embedding, _positions, batch, x);
         clock.Stop(0);
-        foreach (Layer layer in _layers)
+        for (int i = 0; i < _layers.Length; i++)
         {
+            (Layer layer, KvLayer cache) = (_layers[i], _cache[i]);
             Norm(x, normed);
             clock.Stop(1);
-            _kernels.MatMul(layer.Qkv, normed, qkv, new Epilogue(bias));
+            _kernels.Multiply(normed, layer.Qkv, qkv);
             clock.Stop(2);
-            _kernels.StoreKeysValues(qkv, _heads, default, layer.Cache, batch);
+            _kernels.StoreKeysValues(qkv, _heads, default, cache, batch);
             clock.Stop(3);
-            _kernels.Attend(qkv.ColumnRange(0, _width), layer.Cache, attention, batch, attended);
+            _kernels.Attend(qkv.ColumnRange(0, _width), cache, attention, batch, attended);
             clock.Stop(4);
-            _kernels.MatMul(layer.Output, attended, x, new Epilogue(bias, AddToOutput: true));
+            _kernels.MultiplyAdd(attended, layer.Output, x);
             clock.Stop(5);
             Norm(x, normed);
             clock.Stop(1);
-            _kernels.MatMul(layer.Up, normed, hidden, new Epilogue(bias, Models.Kernels.Activation.GeluTanh));
+            _kernels.MultiplyActivate(normed, layer.Up, Models.Kernels.Activation.GeluTanh, hidden);
             clock.Stop(6);
-            _kernels.MatMul(layer.Down, hidden, x, new Epilogue(bias, AddToOutput: true));
+            _kernels.MultiplyAdd(hidden, layer.Down, x);
             clock.Stop(7);
         }
 
         int logitsRows = batch.LogitsRows;
         Logits = _logits.RowRange(0, logitsRows);
-        Norm(x.RowRange(batch.FirstLogitsRow, logitsRows), normed.RowRange(0, logitsRows));
+        Norm(x.RowRange(batch.FirstLogitsRow, logitsRows), normed.Range(0, logitsRows));
         clock.Stop(1);
-        _kernels.MatMul(_embedding, normed.RowRange(0, logitsRows), Logits, default);
+        _kernels.Multiply(normed.Range(0, logitsRows), new Projection(_embedding), Logits);
         clock.Stop(8);
     }
 
@@ -120,14 +120,16 @@ internal sealed unsafe class LayerStack : IDisposable
         }
     }
 
-    private void Norm(Tensor x, Tensor output) =>
-        _kernels.LayerNorm(x, _ones with { Columns = _width }, _zeros with { Columns = _width }, 1e-5f, output);
+    private void Norm(Tensor x, InputRows output) =>
+        _kernels.Normalize(x, new Norm(NormKind.LayerNorm, _ones with { Columns = _width }, _zeros with { Columns = _width }, 1e-5f), output);
+
+    private Projection Biased(int outputs, int inputs) => new(Matrix(outputs, inputs), _zeros with { Columns = outputs });
 
     private WeightMatrix Matrix(int outputs, int inputs)
     {
-        long bytes = _kernels.PackedBytes(DType.BF16, outputs, inputs);
-        WeightMatrix matrix = new(DType.BF16, outputs, inputs, _weights.Address + (nint)_used, bytes);
-        _used += bytes;
+        WeightMatrix matrix = _kernels.Describe(DenseFormat.BF16, outputs, inputs);
+        matrix.Place(_weights, _used);
+        _used += matrix.Bytes;
         return matrix;
     }
 
@@ -139,13 +141,5 @@ internal sealed unsafe class LayerStack : IDisposable
         return block.View(DType.F32, rows, columns, stride);
     }
 
-    private KvLayer Cache(int slots)
-    {
-        long bytes = KvLayer.Bytes(DType.BF16, _heads, _width / _heads, slots);
-        nint keys = _cache.Address + (nint)_cacheUsed;
-        _cacheUsed += 2 * bytes;
-        return new KvLayer(DType.BF16, _heads, _width / _heads, slots, keys, keys + (nint)bytes);
-    }
-
-    private sealed record Layer(WeightMatrix Qkv, WeightMatrix Output, WeightMatrix Up, WeightMatrix Down, KvLayer Cache);
+    private sealed record Layer(Projection Qkv, Projection Output, Projection Up, Projection Down);
 }

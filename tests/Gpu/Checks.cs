@@ -115,13 +115,12 @@ internal static unsafe class Checks
         using var host = new NativeMemoryBlock((long)outputs * inputs * 2);
         Tensor raw = host.View(type, outputs, inputs, inputs);
         Fill(raw, random, 0.05f);
-        using MemoryBlock packed = kernels.Allocate(kernels.PackedBytes(type, outputs, inputs), sparse: false);
-        WeightMatrix weights = kernels.Pack(raw, transposed: false, packed, 0);
+        using MemoryBlock packed = kernels.Allocate(kernels.Describe(DenseFormat.Of(type), outputs, inputs).Bytes, sparse: false);
+        var weights = new Projection(Pack(kernels, raw, packed, 0));
         float[][] x = [.. Enumerable.Range(0, Rows).Select(_ => new float[inputs])];
         int stride = (outputs + 15) / 16 * 16;
-        using MemoryBlock input = kernels.Allocate((long)Rows * inputs * sizeof(float), sparse: false);
+        using ProductInput input = kernels.CreateInput(Rows, inputs, [DenseFormat.Of(type)]);
         using MemoryBlock output = kernels.Allocate((long)Rows * stride * sizeof(float), sparse: false);
-        Tensor device = input.View(DType.F32, Rows, inputs, inputs);
         for (int row = 0; row < Rows; row++)
         {
             for (int i = 0; i < inputs; i++)
@@ -129,11 +128,11 @@ internal static unsafe class Checks
                 x[row][i] = Round(type, (random.NextSingle() * 4) - 2);
             }
 
-            kernels.Write(x[row], device.RowRange(row, 1).Data);
+            kernels.Write(x[row], input.Rows(row, 1));
         }
 
         Tensor y = output.View(DType.F32, Rows, outputs, stride);
-        kernels.MatMul(weights, device, y, default);
+        kernels.Multiply(input.Rows(0, Rows), weights, y);
         float[][] widest = Read(kernels, y);
         double error = 0;
         double largest = 0;
@@ -157,7 +156,7 @@ internal static unsafe class Checks
 
         foreach (int width in Widths)
         {
-            kernels.MatMul(weights, device.RowRange(0, width), y.RowRange(0, width), default);
+            kernels.Multiply(input.Rows(0, width), weights, y.RowRange(0, width));
             float[][] actual = Read(kernels, y.RowRange(0, width));
             for (int row = 0; row < width; row++)
             {
@@ -169,6 +168,15 @@ internal static unsafe class Checks
         }
 
         return error / largest;
+    }
+
+    internal static WeightMatrix Pack(CudaKernels kernels, Tensor raw, MemoryBlock block, long offset)
+    {
+        var format = DenseFormat.Of(raw.Type);
+        WeightMatrix matrix = kernels.Describe(format, raw.Rows, raw.Columns);
+        matrix.Place(block, offset);
+        kernels.Pack(matrix, new MatrixPart(new StoredTensor(format, raw.Rows, raw.Columns, raw.Data)));
+        return matrix;
     }
 
     internal static void Fill(Tensor raw, Random random, float scale)

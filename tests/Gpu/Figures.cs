@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Understory.Models.Architecture;
+using Understory.Models.Architecture.Families;
 using Understory.Models.Kernels;
 using Understory.Models.Kernels.Cuda;
 using Understory.Models.Kernels.Cuda.Driver;
@@ -14,28 +15,16 @@ internal static class Figures
     private const int Repeats = 60;
     private const int WarmUps = 5;
 
-    public static ModelConfig Gpt2Large { get; } = Gpt2(1280, 36, 20);
+    public static ModelConfig Gpt2Large { get; } = new Gpt2().OfShape(1280, 36, 50257, 1024);
 
     /// <summary>About 38 million parameters, two thirds of them the embedding.</summary>
-    public static ModelConfig Draft40M { get; } = Gpt2(512, 4, 8);
+    public static ModelConfig Draft40M { get; } = new Gpt2().OfShape(512, 4, 50257, 1024);
 
-    public static ModelConfig Llama8B { get; } = new()
+    public static ModelConfig Llama8B { get; } = new Llama().OfShape(4096, 32, 128256, 8192) with
     {
-        Family = "llama",
-        VocabularySize = 128256,
-        TrainedContext = 8192,
-        ContextLength = 8192,
-        HiddenSize = 4096,
-        Layers = 32,
-        Heads = 32,
-        KvHeads = 8,
-        HeadDim = 128,
-        IntermediateSize = 14336,
-        Norm = NormKind.RmsNorm,
-        NormEpsilon = 1e-5f,
-        Activation = Activation.Silu,
-        GatedMlp = true,
-        Rotary = new Rotary(128, 500000, RotaryScaling.None),
+        Rotaries = [new Rotary(128, 500000, RotaryScaling.None)],
+        Layers = ModelConfig.Plan(32, _ => new LayerPlan(
+            new AttentionPlan { Heads = 32, KvHeads = 8, HeadDim = 128, Rotary = 0 }, new MlpPlan(14336, Activation.Silu, Gated: true))),
         TiedHead = false,
     };
 
@@ -45,29 +34,29 @@ internal static class Figures
         var found = new JsonObject();
         foreach ((int outputs, int inputs) in (ReadOnlySpan<(int, int)>)[(3840, 1280), (1280, 1280), (5120, 1280), (1280, 5120), (50257, 1280), (6144, 4096), (4096, 14336)])
         {
-            long bytes = kernels.PackedBytes(DType.BF16, outputs, inputs);
+            long bytes = (kernels.Describe(DenseFormat.BF16, outputs, inputs).Bytes + 63) / 64 * 64;
             int copies = (int)Math.Clamp((256L << 20) / bytes, 2, 40);
             using var host = new NativeMemoryBlock((long)outputs * inputs * 2);
             Tensor raw = host.View(DType.BF16, outputs, inputs, inputs);
             Checks.Fill(raw, new Random(1), 0.05f);
             using MemoryBlock packed = kernels.Allocate(bytes * copies, sparse: false);
-            WeightMatrix[] matrices = [.. Enumerable.Range(0, copies).Select(i => kernels.Pack(raw, transposed: false, packed, i * bytes))];
-            using MemoryBlock x = kernels.Allocate(1024L * inputs * 2, sparse: false);
+            Projection[] matrices = [.. Enumerable.Range(0, copies).Select(i => new Projection(Checks.Pack(kernels, raw, packed, i * bytes)))];
+            using ProductInput x = kernels.CreateInput(1024, inputs, [DenseFormat.BF16]);
             int stride = (outputs + 15) / 16 * 16;
             using MemoryBlock y = kernels.Allocate(1024L * stride * 4, sparse: false);
             var times = new JsonObject();
             foreach (int rows in (int[])[1, 8, 16, 32, 64, 256, 1024])
             {
-                Tensor input = x.View(DType.BF16, rows, inputs, inputs);
+                InputRows input = x.Rows(0, rows);
                 Tensor output = y.View(DType.F32, rows, outputs, stride);
                 double seconds = double.MaxValue;
                 for (int repeat = 0; repeat < 6; repeat++)
                 {
                     seconds = Math.Min(seconds, OnDevice(kernels.Driver, () =>
                     {
-                        foreach (WeightMatrix matrix in matrices)
+                        foreach (Projection matrix in matrices)
                         {
-                            kernels.MatMul(matrix, input, output, default);
+                            kernels.Multiply(input, matrix, output);
                         }
                     }) / copies);
                 }
@@ -85,7 +74,7 @@ internal static class Figures
     public static JsonObject Passes(CudaKernels kernels, ModelConfig config, double bandwidth, int[] widths, int prefill = 0)
     {
         long loading = Stopwatch.GetTimestamp();
-        using Transformer model = ModelLoader.Random(config, config.Family, kernels, 1);
+        using Transformer model = ModelLoader.Random(config, config.Family.Name, kernels, 1);
         var found = new JsonObject
         {
             ["load_seconds"] = Stopwatch.GetElapsedTime(loading).TotalSeconds,
@@ -183,27 +172,4 @@ internal static class Figures
 
         return Enumerable.Range(0, repeats).Select(_ => time()).Order().ElementAt(repeats / 2);
     }
-
-    private static ModelConfig Gpt2(int hidden, int layers, int heads) => new()
-    {
-        Family = "gpt2",
-        VocabularySize = 50257,
-        TrainedContext = 1024,
-        ContextLength = 1024,
-        HiddenSize = hidden,
-        Layers = layers,
-        Heads = heads,
-        KvHeads = heads,
-        HeadDim = hidden / heads,
-        IntermediateSize = 4 * hidden,
-        Norm = NormKind.LayerNorm,
-        NormEpsilon = 1e-5f,
-        Activation = Activation.GeluTanh,
-        GatedMlp = false,
-        Rotary = null,
-        QkvBias = true,
-        OutputBias = true,
-        MlpBias = true,
-        TiedHead = true,
-    };
 }

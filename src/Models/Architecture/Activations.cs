@@ -3,52 +3,67 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>
-/// What a pass writes between weights, allocated once for the largest batch: F32, but for the inputs of products, which may be of the type that
-/// the kernels multiply. Strides are multiples of 16 elements.
-/// </summary>
+/// <summary>What a pass writes between weights, allocated once for the largest batch. Strides are multiples of 16 elements.</summary>
 internal sealed class Activations : IDisposable
 {
     private readonly MemoryBlock _block;
 
-    /// <param name="input">Type of the inputs of products.</param>
     /// <param name="maxRows">Null: as many as the kernels deem worth the memory.</param>
-    public Activations(ModelConfig config, IKernels kernels, DType input, int? maxRows)
+    public Activations(ModelConfig config, Weights weights, IKernels kernels, int? maxRows)
     {
-        int[] columns = [config.HiddenSize, config.HiddenSize, config.QkvSize, config.QuerySize, config.IntermediateSize, config.VocabularySize];
-        DType[] types = [DType.F32, input, DType.F32, input, input, DType.F32];
-        int[] strides = Array.ConvertAll(columns, count => (count + 15) / 16 * 16);
-        long bytesPerRow = strides.Sum(stride => (long)stride * sizeof(float));
-        int rows = maxRows ?? kernels.WidestPass(bytesPerRow);
-        _block = kernels.Allocate(bytesPerRow * rows);
+        int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
+        int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
+        int width = config.Layers.Max(layer => layer.Mlp.Width);
+        int[] floats = [config.HiddenSize, qkv, config.VocabularySize];
+        int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
+        int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
+        _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
-        Tensor[] views = new Tensor[columns.Length];
-        for (int i = 0; i < views.Length; i++)
-        {
-            views[i] = _block.View(types[i], rows, columns[i], strides[i], offset);
-            offset += (long)strides[i] * rows * sizeof(float);
-        }
+        (Residual, Qkv, Logits) = (View(config.HiddenSize), View(qkv), View(config.VocabularySize));
+        Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
+        Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
+        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down.Parts)));
+        Final = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Head.Parts));
 
-        (Residual, Normed, Qkv, Attended, Intermediate, Logits) = (views[0], views[1], views[2], views[3], views[4], views[5]);
+        Tensor View(int columns)
+        {
+            Tensor view = _block.View(DType.F32, rows, columns, Stride(columns), offset);
+            offset += (long)Stride(columns) * rows * sizeof(float);
+            return view;
+        }
     }
 
-    /// <summary><c>[rows, hidden]</c>: the residual stream.</summary>
+    /// <summary>F32 <c>[rows, hidden]</c>: the residual stream.</summary>
     public Tensor Residual { get; }
 
-    /// <summary><c>[rows, hidden]</c></summary>
-    public Tensor Normed { get; }
-
-    /// <summary><c>[rows, QkvSize]</c></summary>
+    /// <summary>F32 <c>[rows, widest QkvSize]</c></summary>
     public Tensor Qkv { get; }
 
-    /// <summary><c>[rows, QuerySize]</c></summary>
-    public Tensor Attended { get; }
-
-    /// <summary><c>[rows, intermediate]</c></summary>
-    public Tensor Intermediate { get; }
-
-    /// <summary><c>[rows, vocabulary]</c></summary>
+    /// <summary>F32 <c>[rows, vocabulary]</c></summary>
     public Tensor Logits { get; }
 
-    public void Dispose() => _block.Dispose();
+    /// <summary><c>[rows, hidden]</c></summary>
+    public ProductInput Normed { get; }
+
+    /// <summary><c>[rows, widest QuerySize]</c></summary>
+    public ProductInput Attended { get; }
+
+    /// <summary><c>[rows, widest MLP]</c></summary>
+    public ProductInput Intermediate { get; }
+
+    /// <summary><c>[rows, hidden]</c>: behind the last norm, rows whose logits are wanted.</summary>
+    public ProductInput Final { get; }
+
+    public void Dispose()
+    {
+        Normed.Dispose();
+        Attended.Dispose();
+        Intermediate.Dispose();
+        Final.Dispose();
+        _block.Dispose();
+    }
+
+    private static int Stride(int columns) => (columns + 15) / 16 * 16;
+
+    private static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
 }

@@ -40,7 +40,7 @@ internal sealed class FolderCheckpoint : Checkpoint
     private readonly string _folder;
 
     private FolderCheckpoint(string folder, ModelConfig config, Safetensors tensors)
-        : base(config, tensors, TensorNames.HuggingFace(config, tensors)) => _folder = folder;
+        : base(config, tensors, config.Family.HuggingFaceNames.In(tensors)) => _folder = folder;
 
     public override GenerationDefaults Defaults =>
         Read(_folder, "generation_config.json", (JsonElement json, JsonElement? _) => GenerationDefaults.Read(json)) ?? base.Defaults;
@@ -100,7 +100,7 @@ internal sealed class GgufCheckpoint : Checkpoint
     private readonly GgufMetadata _metadata;
 
     private GgufCheckpoint(Gguf file, ModelConfig config)
-        : base(config, file, TensorNames.InGguf(config)) => _metadata = file.Metadata;
+        : base(config, file, config.Family.GgufNames) => _metadata = file.Metadata;
 
     public static new GgufCheckpoint Open(string path)
     {
@@ -116,27 +116,5 @@ internal sealed class GgufCheckpoint : Checkpoint
         }
     }
 
-    public override Tokenizer ReadTokenizer()
-    {
-        const string prefix = "tokenizer.ggml.";
-        string model = _metadata.Get<string>(prefix + "model");
-        return Tokenizer.FromGguf(new GgufVocabulary(
-            model,
-            Optional<string>("pre"),
-            _metadata.Get<string[]>(prefix + "tokens"),
-            Optional<double[]>("scores") is { } scores ? Array.ConvertAll(scores, score => (float)score) : null,
-            Optional<long[]>("token_type") is { } types ? Array.ConvertAll(types, type => (int)type) : null,
-            Optional<string[]>("merges"),
-            Id("bos"),
-            Id("eos"),
-            Id("unknown"),
-            _metadata.Get(prefix + "add_bos_token", model == "llama"),
-            _metadata.Get(prefix + "add_eos_token", false),
-            _metadata.Get(prefix + "add_space_prefix", model == "llama")));
-
-        T? Optional<T>(string key)
-            where T : class => _metadata.Contains(prefix + key) ? _metadata.Get<T>(prefix + key) : null;
-
-        int? Id(string role) => _metadata.Contains($"{prefix}{role}_token_id") ? _metadata.GetCount($"{prefix}{role}_token_id") : null;
-    }
+    public override Tokenizer ReadTokenizer() => Tokenizer.FromGguf(GgufVocabulary.Read(_metadata));
 }

@@ -21,9 +21,10 @@ public sealed class KvCache : IDisposable
         _kernels = kernels;
         Tokens = tokens;
         Slots = checked(tokens + spare + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
-        Layers = new KvLayer[config.Layers];
-        _block = kernels.AllocateCache(Layers, type, config.KvHeads, config.HeadDim, Slots);
-        BytesPerSlot = 2L * config.Layers * config.KvHeads * config.HeadDim * type.Size();
+        KvShape[] shapes = [.. config.Layers.Select(layer => layer.Attention.Cache)];
+        Layers = new KvLayer[shapes.Length];
+        _block = kernels.AllocateCache(Layers, shapes, type, Slots);
+        BytesPerSlot = shapes.Sum(shape => 2 * shape.Bytes(type, 1));
     }
 
     /// <summary>Committed tokens that fit.</summary>
@@ -48,9 +49,14 @@ public sealed class KvCache : IDisposable
             return 0;
         }
 
-        long regions = 2L * Layers.Length * Layers[0].KvHeads;
-        long pages = ((tokens * BytesPerSlot / regions) + (2 * Page) - 1) / Page;
-        return Math.Min(_block.Bytes, regions * pages * Page);
+        long pages = 0;
+        foreach (ref readonly KvLayer layer in Layers.AsSpan())
+        {
+            long region = (long)tokens * layer.HeadDim * layer.Type.Size();
+            pages += 2L * layer.KvHeads * ((region + (2 * Page) - 1) / Page);
+        }
+
+        return Math.Min(_block.Bytes, pages * Page);
     }
 
     /// <summary>Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes text.</summary>

@@ -1,21 +1,13 @@
+using Understory.Models.Architecture.Families;
 using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture;
 
-public enum NormKind
-{
-    /// <summary>Mean and variance, with weight and bias (GPT-2).</summary>
-    LayerNorm,
-
-    /// <summary>Root mean square, with weight (Llama).</summary>
-    RmsNorm,
-}
-
-/// <summary>Everything that one forward pass needs to know about a model. Families differ in this data alone.</summary>
+/// <summary>Everything that one forward pass needs to know about a model: shapes and a plan of each layer. Families differ in this data alone.</summary>
 public sealed record ModelConfig
 {
-    /// <summary>"gpt2", "llama", "mistral", "qwen2" or "qwen3": what the checkpoint calls itself.</summary>
-    public required string Family { get; init; }
+    /// <summary>The family that read it, and knows its tensors' names.</summary>
+    public required Family Family { get; init; }
 
     /// <summary>Rows of the embedding, and logits per position.</summary>
     public required int VocabularySize { get; init; }
@@ -29,51 +21,21 @@ public sealed record ModelConfig
     /// <summary>Width of the residual stream.</summary>
     public required int HiddenSize { get; init; }
 
-    public required int Layers { get; init; }
-
-    /// <summary>Query heads.</summary>
-    public required int Heads { get; init; }
-
-    /// <summary>Key and value heads; each serves <c>Heads / KvHeads</c> query heads.</summary>
-    public required int KvHeads { get; init; }
-
-    /// <summary>Dimensions of a head; not always <c>HiddenSize / Heads</c>.</summary>
-    public required int HeadDim { get; init; }
-
-    /// <summary>Width inside the MLP.</summary>
-    public required int IntermediateSize { get; init; }
-
     public required NormKind Norm { get; init; }
 
     /// <summary>Added to the variance, or to the mean square.</summary>
     public required float NormEpsilon { get; init; }
 
-    /// <summary>The MLP's non-linearity.</summary>
-    public required Activation Activation { get; init; }
+    /// <summary>A learned vector for each position is added to the embedding (GPT-2).</summary>
+    public bool LearnedPositions { get; init; }
 
-    /// <summary>True: <c>down(activation(gate x) * up x)</c>; false: <c>down(activation(up x))</c>.</summary>
-    public required bool GatedMlp { get; init; }
+    /// <summary>The ways in which layers turn queries and keys.</summary>
+    public IReadOnlyList<Rotary> Rotaries { get; init; } = [];
 
-    /// <summary>How heads are rotated; null: learned positions are added to the embedding instead.</summary>
-    public required Rotary? Rotary { get; init; }
-
-    /// <summary>Query, key and value projections have biases.</summary>
-    public bool QkvBias { get; init; }
-
-    /// <summary>The projection after attention has a bias.</summary>
-    public bool OutputBias { get; init; }
-
-    /// <summary>The MLP's projections have biases.</summary>
-    public bool MlpBias { get; init; }
-
-    /// <summary>Each head's query and key pass an RMSNorm of their own before the rotation (Qwen3).</summary>
-    public bool QkNorm { get; init; }
+    public required IReadOnlyList<LayerPlan> Layers { get; init; }
 
     /// <summary>The embedding is also the output head.</summary>
     public required bool TiedHead { get; init; }
-
-    /// <summary>Per layer: a row at position p sees positions greater than p - window; 0: all of them. Empty: 0 for every layer.</summary>
-    public IReadOnlyList<int> Windows { get; init; } = [];
 
     /// <summary>Tokens that end a text.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
@@ -81,16 +43,8 @@ public sealed record ModelConfig
     /// <summary>The token that begins a text, where the model has one.</summary>
     public int? BosTokenId { get; init; }
 
-    /// <summary>Columns of queries, keys and values side by side.</summary>
-    public int QkvSize => (Heads + (2 * KvHeads)) * HeadDim;
-
-    /// <summary>Query columns, and inputs of the projection after attention.</summary>
-    public int QuerySize => Heads * HeadDim;
-
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
-    public long MaxContext => Rotary?.Scaling.MaxContext(TrainedContext) ?? TrainedContext;
-
-    public int Window(int layer) => Windows.Count == 0 ? 0 : Windows[layer];
+    public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
 
     /// <summary>The same model for sequences of <paramref name="tokens"/> tokens.</summary>
     /// <exception cref="InvalidDataException">The model does not reach that far.</exception>
@@ -101,6 +55,14 @@ public sealed record ModelConfig
         _ => throw new InvalidDataException($"A context of {tokens:N0} tokens was asked for; this model's is at most {MaxContext:N0}."),
     };
 
+    /// <summary>A plan for each of so many layers.</summary>
+    /// <exception cref="InvalidDataException">No model has so many.</exception>
+    internal static LayerPlan[] Plan(int layers, Func<int, LayerPlan> plan)
+    {
+        Require(layers is > 0 and <= 1 << 12, "number of layers", layers);
+        return [.. Enumerable.Range(0, layers).Select(plan)];
+    }
+
     /// <summary>Refuses numbers that fit no model, so that nothing is allocated by them.</summary>
     /// <exception cref="InvalidDataException">Names the number.</exception>
     internal ModelConfig Validated()
@@ -108,34 +70,37 @@ public sealed record ModelConfig
         Require(VocabularySize is > 0 and <= 1 << 22, "vocabulary size", VocabularySize);
         Require(TrainedContext is > 0 and <= 1 << 24, "context length", TrainedContext);
         Require(HiddenSize is > 0 and <= 1 << 18, "hidden size", HiddenSize);
-        Require(Layers is > 0 and <= 1 << 12, "number of layers", Layers);
-        Require(Heads is > 0 and <= 1 << 14, "number of heads", Heads);
-        Require(KvHeads > 0 && Heads % KvHeads == 0, "number of key-value heads", KvHeads);
-        Require(HeadDim is > 0 and <= 1 << 12, "head dimension", HeadDim);
-        Require(IntermediateSize is > 0 and <= 1 << 20, "intermediate size", IntermediateSize);
         Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0, "norm epsilon", NormEpsilon);
-        Require(Windows.Count == 0 || Windows.Count == Layers, "number of layer types", Windows.Count);
-        foreach (int window in Windows)
+        foreach (LayerPlan layer in Layers)
         {
-            Require(window >= 0, "sliding window", window);
+            AttentionPlan attention = layer.Attention;
+            Require(attention.Heads is > 0 and <= 1 << 14, "number of heads", attention.Heads);
+            Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
+            Require(attention.HeadDim is > 0 and <= 1 << 12, "head dimension", attention.HeadDim);
+            Require(attention.Window >= 0, "sliding window", attention.Window);
+            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
+            if (attention.Rotary is { } turned)
+            {
+                int dim = Rotaries[turned].Dim;
+                Require(dim > 0 && dim <= attention.HeadDim && dim % 2 == 0, "number of rotary dimensions", dim);
+            }
         }
 
-        if (Rotary is { } rotary)
+        foreach (Rotary rotary in Rotaries)
         {
-            Require(rotary.Dim > 0 && rotary.Dim <= HeadDim && rotary.Dim % 2 == 0, "number of rotary dimensions", rotary.Dim);
             Require(double.IsFinite(rotary.Theta) && rotary.Theta > 1, "rope theta", rotary.Theta);
             double bad = Array.Find(rotary.Frequencies(ContextLength), frequency => !double.IsFinite(frequency) || frequency < 0);
             Require(bad == 0 && double.IsFinite(rotary.Scaling.AttentionFactor), "rope scaling's frequency", bad);
         }
 
         return this;
+    }
 
-        static void Require(bool holds, string what, double value)
+    private static void Require(bool holds, string what, double value)
+    {
+        if (!holds)
         {
-            if (!holds)
-            {
-                throw new InvalidDataException($"The {what} is {value}.");
-            }
+            throw new InvalidDataException($"The {what} is {value}.");
         }
     }
 }

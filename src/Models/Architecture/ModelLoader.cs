@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Understory.Models.Architecture.Families;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
@@ -9,8 +10,8 @@ namespace Understory.Models.Architecture;
 
 /// <param name="Context">Tokens that a sequence may hold; null: as many as the model was trained for.</param>
 /// <param name="CacheType">Type of keys and values; null: that of the weights.</param>
-/// <param name="Progress">Is told what is being loaded and the fraction done.</param>
-public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, double>? Progress = null);
+/// <param name="Progress">Is told what is being loaded and how far it is.</param>
+public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, LoadProgress>? Progress = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -59,17 +60,17 @@ public static partial class ModelLoader
     internal static Transformer Random(ModelConfig config, string name, IKernels kernels, ulong seed, LoadOptions? options = null)
     {
         using var source = new RandomTensors(seed);
-        return Build(config, source, TensorNames.HuggingFace(config, source), kernels, options ?? new LoadOptions(), name);
+        return Build(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name);
     }
 
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
     {
         config = config.WithContext(options.Context).Validated();
-        Action<double>? progress = options.Progress is { } report ? fraction => report(name, fraction) : null;
+        Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
         Weights weights = Weights.Load(config, source, names, kernels, progress);
         try
         {
-            DType cacheType = options.CacheType ?? weights.Embedding.Type;
+            DType cacheType = options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? dense.Type : DType.BF16);
             return new Transformer(config, weights, kernels, cacheType);
         }
         catch
@@ -84,39 +85,20 @@ public static partial class ModelLoader
         Match match = RandomSpecification().Match(specification);
         int hidden = Size(2);
         int context = match.Groups[5].Success ? Size(5) : 1024;
-        if (!match.Success || hidden % 64 != 0)
+        Family? family = Family.All.FirstOrDefault(family => family.Name == match.Groups[1].Value);
+        if (family is null || hidden % 64 != 0)
         {
-            throw new ModelLoadException($"\"{specification}\" describes no random model; \"gpt2:768x12:4096\" does: gpt2 or llama, hidden size (a multiple of 64) x layers, vocabulary, and optionally \":\" and the context.");
+            throw new ModelLoadException(
+                $"\"{specification}\" describes no random model; \"gpt2:768x12:4096\" does: {string.Join(", ", Family.All.Select(family => family.Name))}, "
+                + "then the hidden size (a multiple of 64) x layers, the vocabulary, and optionally \":\" and the context.");
         }
 
-        bool gpt2 = match.Groups[1].Value == "gpt2";
-        return new ModelConfig
-        {
-            Family = match.Groups[1].Value,
-            VocabularySize = Size(4),
-            TrainedContext = context,
-            ContextLength = context,
-            HiddenSize = hidden,
-            Layers = Size(3),
-            Heads = hidden / 64,
-            KvHeads = hidden / 64,
-            HeadDim = 64,
-            IntermediateSize = gpt2 ? 4 * hidden : 8 * hidden / 3 / 64 * 64,
-            Norm = gpt2 ? NormKind.LayerNorm : NormKind.RmsNorm,
-            NormEpsilon = 1e-5f,
-            Activation = gpt2 ? Activation.GeluTanh : Activation.Silu,
-            GatedMlp = !gpt2,
-            Rotary = gpt2 ? null : new Rotary(64, 10000, RotaryScaling.None),
-            QkvBias = gpt2,
-            OutputBias = gpt2,
-            MlpBias = gpt2,
-            TiedHead = true,
-        };
+        return family.OfShape(hidden, Size(3), Size(4), context);
 
         int Size(int group) => int.TryParse(match.Groups[group].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int size) ? size : 0;
     }
 
-    [GeneratedRegex("^(gpt2|llama):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
+    [GeneratedRegex("^([a-z0-9]+):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
     private static partial Regex RandomSpecification();
 
     /// <summary>Whatever goes wrong with a model's files becomes one kind of exception.</summary>

@@ -8,6 +8,9 @@ namespace Understory.Models.Architecture;
 /// </summary>
 internal sealed record TensorNames
 {
+    /// <summary>What may stand before the names of the base model: those up to <see cref="Layer"/>, but for <see cref="Head"/>.</summary>
+    public string Base { get; init; } = "";
+
     public required string Embedding { get; init; }
 
     public string Positions { get; init; } = "";
@@ -43,40 +46,8 @@ internal sealed record TensorNames
     /// <summary>Rows of a query or key head are kept for rotating neighbours (2i, 2i + 1) instead of halves (i, i + Dim / 2): llama in GGUF.</summary>
     public bool Interleaved { get; init; }
 
-    private static TensorNames HuggingFaceGpt2 { get; } = new()
-    {
-        Embedding = "wte",
-        Positions = "wpe",
-        FinalNorm = "ln_f",
-        Head = "lm_head",
-        Layer = "h.{0}.",
-        AttentionNorm = "ln_1",
-        Qkv = ["attn.c_attn"],
-        AttentionOutput = "attn.c_proj",
-        MlpNorm = "ln_2",
-        Up = "mlp.c_fc",
-        Down = "mlp.c_proj",
-        Transposed = true,
-    };
-
-    private static TensorNames HuggingFaceLlama { get; } = new()
-    {
-        Embedding = "embed_tokens",
-        FinalNorm = "norm",
-        Head = "lm_head",
-        Layer = "layers.{0}.",
-        AttentionNorm = "input_layernorm",
-        Qkv = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-        QueryNorm = "self_attn.q_norm",
-        KeyNorm = "self_attn.k_norm",
-        AttentionOutput = "self_attn.o_proj",
-        MlpNorm = "post_attention_layernorm",
-        Gate = "mlp.gate_proj",
-        Up = "mlp.up_proj",
-        Down = "mlp.down_proj",
-    };
-
-    private static TensorNames GgufNames { get; } = new()
+    /// <summary>The names that most families have in GGUF files.</summary>
+    public static TensorNames Gguf { get; } = new()
     {
         Embedding = "token_embd",
         Positions = "position_embd",
@@ -94,23 +65,12 @@ internal sealed record TensorNames
         Down = "ffn_down",
     };
 
-    /// <summary>Hugging Face names, with the base model's prefix or without, as the checkpoint has them.</summary>
-    public static TensorNames HuggingFace(ModelConfig config, ITensorSource source)
+    /// <summary>These names, with the base model's prefix or without, as a checkpoint has them.</summary>
+    public TensorNames In(ITensorSource source) => Base.Length == 0 || source.Contains(Embedding + ".weight") ? this : this with
     {
-        (TensorNames names, string prefix) = config.Family == "gpt2" ? (HuggingFaceGpt2, "transformer.") : (HuggingFaceLlama, "model.");
-        return source.Contains(names.Embedding + ".weight") ? names : names with
-        {
-            Embedding = prefix + names.Embedding,
-            Positions = prefix + names.Positions,
-            FinalNorm = prefix + names.FinalNorm,
-            Layer = prefix + names.Layer,
-        };
-    }
-
-    public static TensorNames InGguf(ModelConfig config) => config.Family switch
-    {
-        "gpt2" => GgufNames with { Qkv = ["attn_qkv"] },
-        "llama" => GgufNames with { Interleaved = true },
-        _ => GgufNames,
+        Embedding = Base + Embedding,
+        Positions = Base + Positions,
+        FinalNorm = Base + FinalNorm,
+        Layer = Base + Layer,
     };
 }

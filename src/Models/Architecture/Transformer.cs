@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
 
@@ -12,10 +11,9 @@ public sealed class Transformer : IDisposable
 {
     private readonly Weights _weights;
     private readonly Activations _activations;
-    private readonly RotaryTables? _rotary;
+    private readonly RotaryTables[] _rotaries;
     private readonly AttentionParams[] _attention;
     private readonly DType _cacheType;
-    private int _firstLogitsRow;
 
     /// <param name="weights">Owned from here on.</param>
     /// <param name="cacheType">Type that keys and values are rounded to.</param>
@@ -26,12 +24,10 @@ public sealed class Transformer : IDisposable
         Kernels = kernels;
         _weights = weights;
         _cacheType = cacheType;
-        _activations = new Activations(config, kernels, kernels.ProductInput(weights.ProductType), maxRows);
+        _activations = new Activations(config, weights, kernels, maxRows);
         MaxRows = _activations.Logits.Rows;
-        _rotary = config.Rotary is { } rotary ? new RotaryTables(rotary, config.ContextLength, kernels) : null;
-        float scale = (float)(1 / Math.Sqrt(config.HeadDim));
-        _attention = [.. Enumerable.Range(0, config.Layers).Select(layer =>
-            new AttentionParams(config.Heads, config.KvHeads, config.HeadDim, scale, config.Window(layer)))];
+        _rotaries = [.. config.Rotaries.Select(rotary => new RotaryTables(rotary, config.ContextLength, kernels))];
+        _attention = [.. config.Layers.Select(layer => Describe(layer.Attention))];
     }
 
     public ModelConfig Config { get; }
@@ -56,9 +52,12 @@ public sealed class Transformer : IDisposable
     public Tensor Forward(ForwardBatch batch, KvCache cache)
     {
         (int last, int slots) = Check(batch, cache);
-        _rotary?.Reach(last + 1);
+        foreach (RotaryTables tables in _rotaries)
+        {
+            tables.Reach(last + 1);
+        }
+
         cache.Reach(slots);
-        _firstLogitsRow = batch.FirstLogitsRow;
         if (Kernels.BeginPass(this, batch, cache.Layers))
         {
             RunLayers(batch, cache);
@@ -72,28 +71,11 @@ public sealed class Transformer : IDisposable
     /// Copies the final hidden state of row <paramref name="row"/> of the last pass's logits, F32 <c>[hidden]</c>: what stands behind the last norm,
     /// rounded as the kernels round what they multiply.
     /// </summary>
-    public void ReadHidden(int row, Span<float> state)
-    {
-        // Within a pass a set may norm on the way into the product, and keep nothing.
-        Tensor normed = Norm(_activations.Residual.RowRange(_firstLogitsRow + row, 1), _weights.FinalNorm);
-        if (normed.Type == DType.F32)
-        {
-            Kernels.Read(normed.Data, state[..Config.HiddenSize]);
-            return;
-        }
-
-        float[] packed = new float[(Config.HiddenSize + 1) / 2];
-        Kernels.Read(normed.Data, packed);
-        ReadOnlySpan<ushort> halves = MemoryMarshal.Cast<float, ushort>(packed.AsSpan());
-        for (int i = 0; i < Config.HiddenSize; i++)
-        {
-            state[i] = normed.Type == DType.BF16 ? BitConverter.UInt32BitsToSingle((uint)halves[i] << 16) : (float)BitConverter.UInt16BitsToHalf(halves[i]);
-        }
-    }
+    public void ReadHidden(int row, Span<float> state) => Kernels.Read(_activations.Final.Rows(row, 1), state[..Config.HiddenSize]);
 
     public void Dispose()
     {
-        _rotary?.Dispose();
+        Array.ForEach(_rotaries, tables => tables.Dispose());
         _activations.Dispose();
         _weights.Dispose();
     }
@@ -103,18 +85,21 @@ public sealed class Transformer : IDisposable
     {
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
         Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x);
-        for (int layer = 0; layer < Config.Layers; layer++)
+        int last = Config.Layers.Count - 1;
+        for (int layer = 0; layer <= last; layer++)
         {
             // Behind the last layer's attention only rows whose logits are wanted go on.
-            int first = layer == Config.Layers - 1 ? batch.FirstLogitsRow : 0;
+            int first = layer == last ? batch.FirstLogitsRow : 0;
             AddAttention(x, layer, first, cache.Layers[layer], batch);
             x = x.RowRange(first, batch.Count - first);
-            AddMlp(x, _weights.Layers[layer]);
+            AddMlp(x, layer);
         }
 
         if (x.Rows > 0)
         {
-            Kernels.MatMul(_weights.Head, Norm(x, _weights.FinalNorm), _activations.Logits.RowRange(0, x.Rows), default);
+            InputRows final = _activations.Final.Rows(0, x.Rows);
+            Kernels.Normalize(x, _weights.FinalNorm, final);
+            Kernels.Multiply(final, _weights.Head, _activations.Logits.RowRange(0, x.Rows));
         }
     }
 
@@ -122,67 +107,60 @@ public sealed class Transformer : IDisposable
     private void AddAttention(Tensor x, int layer, int first, KvLayer cache, ForwardBatch batch)
     {
         LayerWeights weights = _weights.Layers[layer];
-        Tensor qkv = _activations.Qkv.RowRange(0, x.Rows);
-        Tensor attended = _activations.Attended.RowRange(0, x.Rows);
-        Kernels.MatMul(weights.Qkv.Matrix, Norm(x, weights.AttentionNorm), qkv, new Epilogue(weights.Qkv.Bias));
-        Kernels.StoreKeysValues(qkv, Config.Heads, Rotation(weights), cache, batch);
+        AttentionPlan plan = Config.Layers[layer].Attention;
+        Tensor qkv = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, plan.QkvSize);
+        InputRows attended = _activations.Attended.Rows(0, x.Rows, plan.QuerySize);
+        Kernels.MultiplyStore(
+            new ProductSource(x, weights.AttentionNorm, _activations.Normed), weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache, batch);
         if (first < x.Rows)
         {
-            Kernels.Attend(qkv.ColumnRange(0, Config.QuerySize), cache, _attention[layer], batch, attended);
-            AddProjection(weights.AttentionOutput, attended.RowRange(first, x.Rows - first), x.RowRange(first, x.Rows - first));
+            int rows = x.Rows - first;
+            Kernels.Attend(qkv.ColumnRange(0, plan.QuerySize), cache, _attention[layer], batch, attended);
+            Kernels.MultiplyAdd(attended.Range(first, rows), weights.AttentionOutput, x.RowRange(first, rows));
         }
     }
 
     /// <summary><c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.</summary>
-    private void AddMlp(Tensor x, LayerWeights weights)
+    private void AddMlp(Tensor x, int layer)
     {
         if (x.Rows == 0)
         {
             return;
         }
 
-        Tensor normed = Norm(x, weights.MlpNorm);
-        Tensor intermediate = _activations.Intermediate.RowRange(0, x.Rows);
+        LayerWeights weights = _weights.Layers[layer];
+        MlpPlan plan = Config.Layers[layer].Mlp;
+        var normed = new ProductSource(x, weights.MlpNorm, _activations.Normed);
+        InputRows intermediate = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
         if (weights.Gate is { } gate)
         {
-            Kernels.GatedMatMul(gate, weights.Up.Matrix, normed, intermediate, Config.Activation);
+            Kernels.MultiplyGated(normed, gate, weights.Up.Parts[0], plan.Activation, intermediate);
         }
         else
         {
-            Kernels.MatMul(weights.Up.Matrix, normed, intermediate, new Epilogue(weights.Up.Bias, Config.Activation));
+            Kernels.MultiplyActivate(normed, weights.Up, plan.Activation, intermediate);
         }
 
-        AddProjection(weights.Down, intermediate, x);
+        Kernels.MultiplyAdd(intermediate, weights.Down, x);
     }
 
-    private void AddProjection(Projection projection, Tensor x, Tensor residual) =>
-        Kernels.MatMul(projection.Matrix, x, residual, new Epilogue(projection.Bias, AddToOutput: true));
-
-    private Tensor Norm(Tensor x, NormWeights weights)
+    private RotaryParams Rotation(LayerWeights weights, AttentionPlan plan)
     {
-        Tensor normed = _activations.Normed.RowRange(0, x.Rows);
-        if (Config.Norm == NormKind.LayerNorm)
-        {
-            Kernels.LayerNorm(x, weights.Weight, weights.Bias, Config.NormEpsilon, normed);
-        }
-        else
-        {
-            Kernels.RmsNorm(x, weights.Weight, Config.NormEpsilon, normed);
-        }
-
-        return normed;
+        RotaryTables? tables = plan.Rotary is { } number ? _rotaries[number] : null;
+        return tables is null
+            ? new RotaryParams(default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon)
+            : new RotaryParams(tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon);
     }
 
-    private RotaryParams Rotation(LayerWeights weights) => _rotary is { } tables
-        ? new RotaryParams(tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon)
-        : default;
+    private static AttentionParams Describe(AttentionPlan plan) =>
+        new(plan.Heads, plan.KvHeads, plan.HeadDim, (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window);
 
     /// <summary>Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that are written or read.</summary>
     private (int Last, int Slots) Check(ForwardBatch batch, KvCache cache)
     {
         int last = -1;
         int slots = 0;
-        ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers.Count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(batch.Count, MaxRows);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.FirstLogitsRow, (uint)batch.Count);
         for (int row = 0; row < batch.Count; row++)

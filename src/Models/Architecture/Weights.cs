@@ -5,144 +5,137 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>Weight and bias of a norm, F32 [1, hidden]; an RMSNorm has no bias.</summary>
-public readonly record struct NormWeights(Tensor Weight, Tensor Bias);
-
-/// <summary>A projection and its bias, F32 [1, outputs]; <c>Data</c> 0 for none.</summary>
-public sealed record Projection(WeightMatrix Matrix, Tensor Bias);
-
 /// <summary>The weights of one transformer block.</summary>
 /// <param name="Qkv"><c>[QkvSize, hidden]</c>: all query heads, then key heads, then value heads.</param>
 /// <param name="QueryNorm">F32 [1, HeadDim]; <c>Data</c> 0 where the model has none. So has <paramref name="KeyNorm"/>.</param>
 /// <param name="AttentionOutput"><c>[hidden, QuerySize]</c></param>
-/// <param name="Gate"><c>[intermediate, hidden]</c>; null in a plain MLP.</param>
-/// <param name="Up"><c>[intermediate, hidden]</c></param>
-/// <param name="Down"><c>[hidden, intermediate]</c></param>
+/// <param name="Gate"><c>[width, hidden]</c>; null in a plain MLP.</param>
+/// <param name="Up"><c>[width, hidden]</c></param>
+/// <param name="Down"><c>[hidden, width]</c></param>
 public sealed record LayerWeights(
-    NormWeights AttentionNorm,
+    Norm AttentionNorm,
     Projection Qkv,
     Tensor QueryNorm,
     Tensor KeyNorm,
     Projection AttentionOutput,
-    NormWeights MlpNorm,
+    Norm MlpNorm,
     WeightMatrix? Gate,
     Projection Up,
-    Projection Down);
+    Projection Down)
+{
+    /// <summary>What normed rows are multiplied with.</summary>
+    internal IEnumerable<WeightMatrix> ReadNormed => [.. Qkv.Parts, .. Gate is null ? [] : new[] { Gate }, .. Up.Parts];
 
-/// <summary>A model's weights, packed, all in one block of the kernels' memory.</summary>
+    internal long Bytes => Qkv.Bytes + AttentionOutput.Bytes + (Gate?.Bytes ?? 0) + Up.Bytes + Down.Bytes;
+}
+
+/// <summary>A model's weights, packed.</summary>
 public sealed class Weights : IDisposable
 {
-    private readonly MemoryBlock _block;
+    private readonly IReadOnlyList<MemoryBlock> _blocks;
 
-    private Weights(MemoryBlock block, WeightMatrix embedding, WeightMatrix? positions, LayerWeights[] layers, NormWeights finalNorm, WeightMatrix head)
-    {
-        _block = block;
-        Embedding = embedding;
-        Positions = positions;
-        Layers = layers;
-        FinalNorm = finalNorm;
-        Head = head;
-    }
+    private Weights(IReadOnlyList<MemoryBlock> blocks) => _blocks = blocks;
 
     /// <summary><c>[vocabulary, hidden]</c></summary>
-    public WeightMatrix Embedding { get; }
+    public required WeightMatrix Embedding { get; init; }
 
     /// <summary><c>[trained context, hidden]</c>; null where positions are rotary.</summary>
-    public WeightMatrix? Positions { get; }
+    public required WeightMatrix? Positions { get; init; }
 
-    public IReadOnlyList<LayerWeights> Layers { get; }
+    public required IReadOnlyList<LayerWeights> Layers { get; init; }
 
-    public NormWeights FinalNorm { get; }
+    public required Norm FinalNorm { get; init; }
 
     /// <summary><c>[vocabulary, hidden]</c>; the embedding itself where tied.</summary>
-    public WeightMatrix Head { get; }
-
-    /// <summary>The type that all matrices have which multiply; F32 where they differ.</summary>
-    public DType ProductType => Layers.SelectMany(layer => (WeightMatrix[])[layer.Qkv.Matrix, layer.AttentionOutput.Matrix, layer.Gate ?? layer.Up.Matrix, layer.Up.Matrix, layer.Down.Matrix])
-        .All(matrix => matrix.Type == Head.Type) ? Head.Type : DType.F32;
+    public required Projection Head { get; init; }
 
     /// <summary>Bytes held.</summary>
-    public long Bytes => _block.Bytes;
+    public long Bytes => _blocks.Sum(block => block.Bytes);
 
     /// <summary>Bytes of matrices that a pass of one row reads: all but the embedding tables, of which it reads a row.</summary>
-    public long BytesPerPass => Head.Bytes + Layers.Sum(layer =>
-        layer.Qkv.Matrix.Bytes + layer.AttentionOutput.Matrix.Bytes + (layer.Gate?.Bytes ?? 0) + layer.Up.Matrix.Bytes + layer.Down.Matrix.Bytes);
+    public long BytesPerPass => Head.Bytes + Layers.Sum(layer => layer.Bytes);
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
-    /// <param name="progress">Is told the fraction done.</param>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
-    internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, Action<double>? progress = null)
+    internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, Action<LoadProgress>? progress = null)
     {
-        var packer = new WeightPacker(source, kernels, progress);
-        var builder = new Builder(config, names, packer);
-        _ = builder.Build(null!); // Only checks and adds up: what it returns has no memory.
-        MemoryBlock block = packer.Allocate();
-        try
+        using var loader = new WeightLoader(source, kernels);
+        var parts = new Parts(config, names, loader);
+        WeightMatrix embedding = parts.Table(names.Embedding, config.VocabularySize);
+        WeightMatrix? positions = config.LearnedPositions ? parts.Table(names.Positions, config.TrainedContext) : null;
+        LayerWeights[] layers = [.. config.Layers.Select(parts.Layer)];
+        Norm finalNorm = parts.Norm(names.FinalNorm);
+        var head = new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.VocabularySize));
+        return new Weights(loader.Run(progress))
         {
-            return builder.Build(block);
-        }
-        catch
+            Embedding = embedding,
+            Positions = positions,
+            Layers = layers,
+            FinalNorm = finalNorm,
+            Head = head,
+        };
+    }
+
+    public void Dispose()
+    {
+        foreach (MemoryBlock block in _blocks)
         {
             block.Dispose();
-            throw;
         }
     }
 
-    public void Dispose() => _block.Dispose();
-
-    /// <summary>Every tensor of a model, in the order in which a pass reads them.</summary>
-    private sealed class Builder(ModelConfig config, TensorNames names, WeightPacker packer)
+    /// <summary>What a model is made of, asked for by its names.</summary>
+    private sealed class Parts(ModelConfig config, TensorNames names, WeightLoader loader)
     {
         private readonly int _hidden = config.HiddenSize;
 
-        public Weights Build(MemoryBlock block)
-        {
-            WeightMatrix embedding = packer.Matrix(names.Embedding + ".weight", config.VocabularySize, _hidden);
-            WeightMatrix? positions = config.Rotary is null ? packer.Matrix(names.Positions + ".weight", config.TrainedContext, _hidden) : null;
-            LayerWeights[] layers = [.. Enumerable.Range(0, config.Layers).Select(Layer)];
-            NormWeights finalNorm = Norm(names.FinalNorm);
-            WeightMatrix head = config.TiedHead ? embedding : packer.Matrix(names.Head + ".weight", config.VocabularySize, _hidden);
-            return new Weights(block, embedding, positions, layers, finalNorm, head);
-        }
+        /// <summary>A row of the stream's width for each of so many tokens or positions.</summary>
+        public WeightMatrix Table(string name, int rows) => loader.Matrix(name + ".weight", rows, _hidden);
 
-        private LayerWeights Layer(int number)
+        public LayerWeights Layer(LayerPlan plan, int number)
         {
             string prefix = names.Layer.Replace("{0}", number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+            (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
             return new LayerWeights(
                 Norm(prefix + names.AttentionNorm),
-                Qkv(prefix),
-                config.QkNorm ? packer.Vector(HeadPart(prefix + names.QueryNorm)) : default,
-                config.QkNorm ? packer.Vector(HeadPart(prefix + names.KeyNorm)) : default,
-                Project(prefix + names.AttentionOutput, _hidden, config.QuerySize, config.OutputBias),
+                Qkv(prefix, attention),
+                attention.QkNorm ? HeadNorm(prefix + names.QueryNorm, attention) : default,
+                attention.QkNorm ? HeadNorm(prefix + names.KeyNorm, attention) : default,
+                Project(prefix + names.AttentionOutput, _hidden, attention.QuerySize, attention.OutputBias),
                 Norm(prefix + names.MlpNorm),
-                config.GatedMlp ? packer.Matrix(prefix + names.Gate + ".weight", config.IntermediateSize, _hidden, names.Transposed) : null,
-                Project(prefix + names.Up, config.IntermediateSize, _hidden, config.MlpBias),
-                Project(prefix + names.Down, _hidden, config.IntermediateSize, config.MlpBias));
+                mlp.Gated ? loader.Matrix(prefix + names.Gate + ".weight", mlp.Width, _hidden, names.Transposed) : null,
+                Project(prefix + names.Up, mlp.Width, _hidden, mlp.Bias),
+                Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias));
         }
 
-        private Projection Qkv(string prefix)
+        public Norm Norm(string name) => new(
+            config.Norm,
+            loader.Vector(new TensorPart(name + ".weight", _hidden)),
+            config.Norm == NormKind.LayerNorm ? loader.Vector(new TensorPart(name + ".bias", _hidden)) : default,
+            config.NormEpsilon);
+
+        private Projection Qkv(string prefix, AttentionPlan plan)
         {
             if (names.Qkv is [string one])
             {
-                return Project(prefix + one, config.QkvSize, _hidden, config.QkvBias);
+                return Project(prefix + one, plan.QkvSize, _hidden, plan.QkvBias);
             }
 
-            int head = names.Interleaved ? config.HeadDim : 0;
-            int keyValueSize = config.KvHeads * config.HeadDim;
-            Part[] parts = [new(prefix + names.Qkv[0], config.QuerySize, head), new(prefix + names.Qkv[1], keyValueSize, head), new(prefix + names.Qkv[2], keyValueSize)];
-            WeightMatrix matrix = packer.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _hidden);
-            return new Projection(matrix, config.QkvBias ? packer.Vector(Array.ConvertAll(parts, part => part with { Name = part.Name + ".bias" })) : default);
+            int head = names.Interleaved ? plan.HeadDim : 0;
+            int keyValueSize = plan.KvHeads * plan.HeadDim;
+            TensorPart[] parts =
+                [new(prefix + names.Qkv[0], plan.QuerySize, head), new(prefix + names.Qkv[1], keyValueSize, head), new(prefix + names.Qkv[2], keyValueSize)];
+            return new Projection(
+                loader.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _hidden),
+                plan.QkvBias ? loader.Vector(Array.ConvertAll(parts, part => part with { Name = part.Name + ".bias" })) : default);
         }
 
         private Projection Project(string name, int outputs, int inputs, bool bias) => new(
-            packer.Matrix(name + ".weight", outputs, inputs, names.Transposed),
-            bias ? packer.Vector(new Part(name + ".bias", outputs)) : default);
-
-        private NormWeights Norm(string name) => new(
-            packer.Vector(new Part(name + ".weight", _hidden)),
-            config.Norm == NormKind.LayerNorm ? packer.Vector(new Part(name + ".bias", _hidden)) : default);
+            loader.Matrix(name + ".weight", outputs, inputs, names.Transposed),
+            bias ? loader.Vector(new TensorPart(name + ".bias", outputs)) : default);
 
         /// <summary>The norm of a head's query or key: where heads are interleaved, so is it.</summary>
-        private Part HeadPart(string name) => new(name + ".weight", config.HeadDim, names.Interleaved ? config.HeadDim : 0);
+        private Tensor HeadNorm(string name, AttentionPlan plan) =>
+            loader.Vector(new TensorPart(name + ".weight", plan.HeadDim, names.Interleaved ? plan.HeadDim : 0));
     }
 }

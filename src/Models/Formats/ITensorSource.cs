@@ -3,9 +3,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Formats;
 
 /// <summary>
-/// Weights by name. Matrices are <c>[rows, columns]</c>, row-major; a vector of n has shape <c>[n]</c> and is read as one row.
-/// A missing tensor or another shape is an <see cref="InvalidDataException"/> that names the file, the tensor, what was expected
-/// and what was found.
+/// Weights by name, in the format that the file has them in. Matrices are <c>[rows, columns]</c>, row-major; a vector of n has shape <c>[n]</c> and is
+/// read as one row. A missing tensor, another shape or a type that cannot be read is an <see cref="InvalidDataException"/> that names the file, the
+/// tensor, what was expected and what was found.
 /// </summary>
 public interface ITensorSource : IDisposable
 {
@@ -13,12 +13,12 @@ public interface ITensorSource : IDisposable
 
     bool Contains(string name);
 
-    /// <summary>The type that <see cref="Read"/> gives this tensor in; checks name and shape without touching the data.</summary>
-    DType TypeOf(string name, params ReadOnlySpan<int> shape);
+    /// <summary>The format that <see cref="Read"/> gives this tensor in; checks name and shape without touching the data.</summary>
+    WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape);
 
-    /// <summary>The tensor's elements in host memory, valid until <see cref="Release"/> or the end of the source.</summary>
-    Tensor Read(string name, params ReadOnlySpan<int> shape);
+    /// <summary>The tensor's blocks in host memory, valid until <see cref="Release"/> or the end of the source.</summary>
+    StoredTensor Read(string name, params ReadOnlySpan<int> shape);
 
     /// <summary>The caller has copied <paramref name="tensor"/>: its memory may go.</summary>
-    void Release(Tensor tensor);
+    void Release(StoredTensor tensor);
 }

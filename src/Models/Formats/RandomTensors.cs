@@ -26,7 +26,7 @@ public sealed unsafe class RandomTensors : ITensorSource
         {
             // Box-Muller.
             double radius = Math.Sqrt(-2 * Math.Log(Uniform(ref state)));
-            _normal[i] = ElementTypes.ToBFloat16((float)(Deviation * radius * Math.Cos(2 * Math.PI * Uniform(ref state))));
+            _normal[i] = Scalar.ToBFloat16((float)(Deviation * radius * Math.Cos(2 * Math.PI * Uniform(ref state))));
         }
     }
 
@@ -34,20 +34,20 @@ public sealed unsafe class RandomTensors : ITensorSource
 
     public bool Contains(string name) => true;
 
-    public DType TypeOf(string name, params ReadOnlySpan<int> shape) => shape.Length == 1 ? DType.F32 : DType.BF16;
+    public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => shape.Length == 1 ? DenseFormat.F32 : DenseFormat.BF16;
 
-    public Tensor Read(string name, params ReadOnlySpan<int> shape)
+    public StoredTensor Read(string name, params ReadOnlySpan<int> shape)
     {
-        DType type = TypeOf(name, shape);
+        WeightFormat format = FormatOf(name, shape);
         long elements = 1;
         foreach (int size in shape)
         {
             elements *= size;
         }
 
-        var block = new NativeMemoryBlock(elements * type.Size());
+        var block = new NativeMemoryBlock(format.Bytes(elements));
         _blocks.Add(block.Address, block);
-        if (type == DType.F32)
+        if (format == DenseFormat.F32)
         {
             new Span<float>((void*)block.Address, (int)elements).Fill(name.EndsWith(".bias", StringComparison.Ordinal) ? 0 : 1);
         }
@@ -56,10 +56,10 @@ public sealed unsafe class RandomTensors : ITensorSource
             Fill((ushort*)block.Address, elements, name);
         }
 
-        return TensorTable.View(type, shape, block.Address);
+        return TensorTable.View(format, shape, block.Address);
     }
 
-    public void Release(Tensor tensor)
+    public void Release(StoredTensor tensor)
     {
         if (_blocks.Remove(tensor.Data, out NativeMemoryBlock? block))
         {

@@ -15,7 +15,7 @@ public sealed unsafe class Safetensors : ITensorSource
     private readonly List<MappedFile> _files = [];
     private readonly TensorTable _tensors;
 
-    private Safetensors(string path) => _tensors = new TensorTable(path, "F32, F16 and BF16");
+    private Safetensors(string path) => _tensors = new TensorTable(path);
 
     public IEnumerable<string> Names => _tensors.Names;
 
@@ -32,17 +32,11 @@ public sealed unsafe class Safetensors : ITensorSource
 
     public bool Contains(string name) => _tensors.Contains(name);
 
-    public DType TypeOf(string name, params ReadOnlySpan<int> shape)
-    {
-        TensorEntry entry = _tensors.Find(name, shape);
-        return TypeNamed(entry.TypeName) ?? throw _tensors.Unsupported(name, entry);
-    }
+    public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);
 
-    public Tensor Read(string name, params ReadOnlySpan<int> shape) =>
-        TensorTable.View(TypeOf(name, shape), shape, _tensors.Find(name, shape).Data);
+    public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => _tensors.Read(name, shape);
 
-    public void Release(Tensor tensor) =>
-        MappedFile.Forget((byte*)tensor.Data, (long)tensor.Rows * tensor.Stride * tensor.Type.Size());
+    public void Release(StoredTensor tensor) => MappedFile.Forget((byte*)tensor.Data, tensor.Bytes);
 
     public void Dispose()
     {
@@ -136,7 +130,7 @@ public sealed unsafe class Safetensors : ITensorSource
                 continue;
             }
 
-            string type = property.Value.GetProperty("dtype").GetString() ?? "";
+            StoredType type = TypeNamed(property.Value.GetProperty("dtype").GetString() ?? "");
             long[] shape = [.. property.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
             const int most = 16;
             if (shape.Length > most)
@@ -156,9 +150,10 @@ public sealed unsafe class Safetensors : ITensorSource
                 throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" takes bytes {start:N0} to {end:N0} of {dataBytes:N0}: truncated or damaged.");
             }
 
-            if (TypeNamed(type) is { } known && TensorEntry.Elements(shape) * known.Size() != end - start)
+            if (Size(type.Name) is { } size && TensorEntry.Elements(shape) * size != end - start)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" {FileText.Shown(type)} [{string.Join(", ", shape)}] has {end - start:N0} bytes.");
+                string described = $"{type.Name} [{string.Join(", ", shape)}]";
+                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" {described} has {end - start:N0} bytes.");
             }
 
             _tensors.Add(name, new TensorEntry(file, type, shape, (nint)(data + start)));
@@ -175,11 +170,18 @@ public sealed unsafe class Safetensors : ITensorSource
         }
     }
 
-    private static DType? TypeNamed(string name) => name switch
+    private static StoredType TypeNamed(string name) => new(
+        name,
+        name switch { "F32" => DenseFormat.F32, "F16" => DenseFormat.F16, "BF16" => DenseFormat.BF16, _ => null },
+        "F32, F16 and BF16 are supported, and others as a quantization_config in config.json describes them");
+
+    /// <summary>Bytes of an element; null of types that nobody reads here.</summary>
+    private static int? Size(string type) => type switch
     {
-        "F32" => DType.F32,
-        "F16" => DType.F16,
-        "BF16" => DType.BF16,
+        "F32" or "I32" => 4,
+        "F16" or "BF16" => 2,
+        "I8" or "U8" or "F8_E4M3" => 1,
+        "I64" => 8,
         _ => null,
     };
 }

@@ -2,16 +2,22 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels;
 
+/// <summary>What one layer keeps of a token: keys and values of so many heads of so many dimensions.</summary>
+public readonly record struct KvShape(int KvHeads, int HeadDim)
+{
+    /// <summary>Bytes of the keys of so many slots, and as many of the values.</summary>
+    public long Bytes(DType type, int slots) => (long)KvHeads * HeadDim * slots * type.Size();
+}
+
 /// <summary>
-/// Keys and values of one layer. <c>Slots</c> is a multiple of 16. CPU layout:
-/// keys <c>[KvHeads, Slots / 16, HeadDim, 16]</c> (16 slots side by side: one vector of scores per dimension),
-/// values <c>[KvHeads, Slots, HeadDim]</c>. CUDA layout: blocks of 16 slots of all layers, <c>BlockStride</c> bytes apart; the first of a layer's
-/// key blocks is at <c>Keys</c>, of its value blocks at <c>Values</c>, each <c>[KvHeads, 16, HeadDim]</c>. Both are rounded to <c>Type</c> before any row reads them.
+/// Keys and values of one layer, rounded to <c>Type</c> before any row reads them. The layout is the kernel set's own (<c>Cpu.CacheLayout</c>, <c>Cuda.CudaCache</c>);
+/// every one of them goes in blocks of 16 slots.
 /// </summary>
+/// <param name="Slots">A multiple of 16.</param>
+/// <param name="Keys">The first key's first byte.</param>
+/// <param name="Values">The first value's.</param>
+/// <param name="BlockStride">Bytes from one block of slots to the next, where all layers' blocks stand together; else 0.</param>
 public readonly record struct KvLayer(DType Type, int KvHeads, int HeadDim, int Slots, nint Keys, nint Values, long BlockStride = 0)
 {
     public const int BlockSlots = 16;
-
-    /// <summary>Bytes of the keys, and as many of the values.</summary>
-    public static long Bytes(DType type, int kvHeads, int headDim, int slots) => (long)kvHeads * headDim * slots * type.Size();
 }

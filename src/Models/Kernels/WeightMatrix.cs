@@ -3,27 +3,84 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels;
 
 /// <summary>
-/// A weight matrix <c>[Rows = outputs, Columns = inputs]</c> in the layout of the kernel set that packed it.
-/// <para>
-/// All CPU sets share one layout: blocks of 16 outputs, the last one padded with zero rows; inside a block the inputs run in
-/// pairs. Of 16-bit types each pair is 16 x 32 bits, one per output: the even input in the low half, the odd one in the high half
-/// (so a 64-byte line expands to two vectors of 16 outputs by a shift and a mask). Of F32 each input is 16 x 32 bits. An odd last
-/// input is padded with zero. A block is read front to back by one thread: one output never splits over threads.
-/// </para>
+/// A weight matrix <c>[Rows = outputs, Columns = inputs]</c> in the layout of the kernel set that described it (<see cref="IKernelMemory.Describe"/>) and alone can read it.
+/// It has no memory before <see cref="Place"/> and no content before <see cref="IKernelMemory.Pack"/>.
 /// </summary>
-public sealed record WeightMatrix(DType Type, int Rows, int Columns, nint Data, long Bytes)
+public abstract class WeightMatrix
 {
-    public const int BlockRows = 16;
+    private protected WeightMatrix(WeightFormat format, int rows, int columns, long bytes) =>
+        (Format, Rows, Columns, Bytes) = (format, rows, columns, bytes);
 
-    public int Blocks => (Rows + BlockRows - 1) / BlockRows;
+    /// <summary>What the weights are in their file. A set that cannot multiply with it holds their values rounded to BF16.</summary>
+    public WeightFormat Format { get; }
 
-    /// <summary>Inputs of a block, padded to a whole pair.</summary>
-    public int PaddedColumns => (Columns + 1) & ~1;
+    /// <summary>Outputs.</summary>
+    public int Rows { get; }
 
-    /// <summary>Bytes from one block of 16 outputs to the next (CPU layout).</summary>
-    public long BlockBytes => (long)BlockRows * PaddedColumns * Type.Size();
+    /// <summary>Inputs.</summary>
+    public int Columns { get; }
 
-    /// <summary>Bytes of a packed matrix of this shape (CPU layout).</summary>
-    public static long PackedBytes(DType type, int rows, int columns) =>
-        (long)((rows + BlockRows - 1) / BlockRows) * BlockRows * ((columns + 1) & ~1) * type.Size();
+    /// <summary>Bytes in this layout.</summary>
+    public long Bytes { get; }
+
+    /// <summary>First byte; 0 before <see cref="Place"/>.</summary>
+    public nint Data { get; private set; }
+
+    /// <summary>Gives the matrix its memory, <see cref="Bytes"/> of <paramref name="block"/> from a multiple of 64 on.</summary>
+    /// <exception cref="ArgumentException">The matrix does not fit there.</exception>
+    public void Place(MemoryBlock block, long offset)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + Bytes, block.Bytes);
+        if (offset % 64 != 0)
+        {
+            throw new ArgumentException($"A packed matrix must begin at a multiple of 64 bytes, not at {offset}.", nameof(offset));
+        }
+
+        Data = block.Address + (nint)offset;
+    }
+}
+
+/// <summary>
+/// What a row of inputs is multiplied with: one matrix, or several whose outputs stand side by side (a mixed file keeps queries, keys and values in
+/// different formats), and a bias.
+/// </summary>
+/// <param name="Parts">Matrices of as many inputs.</param>
+/// <param name="Bias">F32 [1, outputs]; <c>Data</c> 0 for none.</param>
+public sealed record Projection(WeightMatrix[] Parts, Tensor Bias = default)
+{
+    public Projection(WeightMatrix matrix, Tensor bias = default)
+        : this([matrix], bias)
+    {
+    }
+
+    /// <summary>Of all parts.</summary>
+    public int Outputs { get; } = Parts.Sum(part => part.Rows);
+
+    public long Bytes { get; } = Parts.Sum(part => part.Bytes);
+}
+
+/// <summary>Rows of a file's tensor that become rows of a matrix.</summary>
+/// <param name="Transposed">The tensor is <c>[inputs, outputs]</c> (GPT-2's Conv1D).</param>
+/// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
+public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0)
+{
+    public int Outputs => Transposed ? Tensor.Columns : Tensor.Rows;
+
+    public int Inputs => Transposed ? Tensor.Rows : Tensor.Columns;
+
+    /// <summary>The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).</summary>
+    public int SourceRow(int row) => SourceRow(row, InterleavedHead);
+
+    /// <inheritdoc cref="SourceRow(int)"/>
+    public static int SourceRow(int row, int interleavedHead)
+    {
+        if (interleavedHead == 0)
+        {
+            return row;
+        }
+
+        (int head, int within) = Math.DivRem(row, interleavedHead);
+        (int half, int pair) = Math.DivRem(within, interleavedHead / 2);
+        return (head * interleavedHead) + (2 * pair) + half;
+    }
 }

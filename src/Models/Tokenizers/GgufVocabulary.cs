@@ -1,3 +1,5 @@
+using Understory.Models.Formats;
+
 namespace Understory.Models.Tokenizers;
 
 /// <summary>The vocabulary in a GGUF file's metadata (keys <c>tokenizer.ggml.*</c>).</summary>
@@ -22,4 +24,31 @@ public sealed record GgufVocabulary(
     int? UnknownId,
     bool AddBos,
     bool AddEos,
-    bool AddSpacePrefix);
+    bool AddSpacePrefix)
+{
+    /// <exception cref="InvalidDataException">A key is missing or of another type.</exception>
+    internal static GgufVocabulary Read(GgufMetadata metadata)
+    {
+        const string prefix = "tokenizer.ggml.";
+        string model = metadata.Get<string>(prefix + "model");
+        bool pieces = model == "llama";
+        return new GgufVocabulary(
+            model,
+            Optional<string>("pre"),
+            metadata.Get<string[]>(prefix + "tokens"),
+            Optional<double[]>("scores") is { } scores ? Array.ConvertAll(scores, score => (float)score) : null,
+            Optional<long[]>("token_type") is { } types ? Array.ConvertAll(types, type => (int)type) : null,
+            Optional<string[]>("merges"),
+            Id("bos"),
+            Id("eos"),
+            Id("unknown"),
+            metadata.Get(prefix + "add_bos_token", pieces),
+            metadata.Get(prefix + "add_eos_token", false),
+            metadata.Get(prefix + "add_space_prefix", pieces));
+
+        T? Optional<T>(string key)
+            where T : class => metadata.Contains(prefix + key) ? metadata.Get<T>(prefix + key) : null;
+
+        int? Id(string role) => metadata.Contains($"{prefix}{role}_token_id") ? metadata.GetCount($"{prefix}{role}_token_id") : null;
+    }
+}

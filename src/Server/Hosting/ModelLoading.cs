@@ -57,14 +57,12 @@ public sealed class ModelLoading(ServerOptions options)
         stage("choosing kernels");
         IKernels kernels = CreateKernels();
 
-        stage("reading the target model");
-        LanguageModel target = ModelLoader.Load(targetPath, kernels, new LoadOptions { Context = options.Context });
+        LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
         Note($"Target: {Describe(target)} from {targetPath}");
         LanguageModel? draft = null;
         if (draftPath is not null)
         {
-            stage("reading the draft model");
-            draft = ModelLoader.Load(draftPath, kernels, new LoadOptions());
+            draft = ReadModel("the draft model", draftPath, kernels, null, stage);
             Note($"Draft: {Describe(draft)} from {draftPath}");
         }
 
@@ -87,6 +85,17 @@ public sealed class ModelLoading(ServerOptions options)
         }
 
         return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
+    }
+
+    private static LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
+    {
+        stage($"reading {what}");
+        var progress = new LoadingProgress(what, TimeProvider.System, line =>
+        {
+            stage(line);
+            Console.Error.WriteLine(line);
+        });
+        return ModelLoader.Load(path, kernels, new LoadOptions(context, Progress: (_, done) => progress.Report(done)));
     }
 
     private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
@@ -204,7 +213,7 @@ public sealed class ModelLoading(ServerOptions options)
     }
 
     private static string Describe(LanguageModel model) =>
-        $"{model.Name}, {model.Config.Layers} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}";
+        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}";
 
     private void Note(string line) => _report.Add(line);
 

@@ -29,7 +29,7 @@ public static class InfoVerb
         }
 
         Line("served as", string.Join(", ", loaded.Served.Aliases.Prepend(loaded.Served.Id)));
-        Line("family", config.Family);
+        Line("family", config.Family.Name);
         Line("vocabulary", $"{config.VocabularySize} tokens");
         Line("chat template", loaded.Served.Chat.Description);
         Line("tool calls", loaded.Served.Chat.Syntax?.Name ?? "of a format that is not known: see --tool-format");

@@ -227,7 +227,7 @@ public class BatchInvarianceTests
     {
         foreach (KvLayer layer in cache.Layers)
         {
-            long bytes = KvLayer.Bytes(layer.Type, layer.KvHeads, layer.HeadDim, layer.Slots);
+            long bytes = new KvShape(layer.KvHeads, layer.HeadDim).Bytes(layer.Type, layer.Slots);
             new Span<byte>((void*)layer.Keys, (int)bytes).Fill(0xFF);
             new Span<byte>((void*)layer.Values, (int)bytes).Fill(0xFF);
         }

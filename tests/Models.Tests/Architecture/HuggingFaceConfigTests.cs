@@ -30,9 +30,11 @@ public class HuggingFaceConfigTests
     public void Gpt2_is_read_with_the_defaults_that_transformers_leaves_out()
     {
         ModelConfig config = Read(Gpt2);
-        Assert.Equal((50257, 1024, 768, 12, 12, 12), (config.VocabularySize, config.ContextLength, config.HiddenSize, config.Layers, config.Heads, config.KvHeads));
-        Assert.Equal((64, 3072, Activation.GeluTanh, NormKind.LayerNorm, 1e-5f), (config.HeadDim, config.IntermediateSize, config.Activation, config.Norm, config.NormEpsilon));
-        Assert.True(config is { TiedHead: true, QkvBias: true, OutputBias: true, MlpBias: true, GatedMlp: false, QkNorm: false, Rotary: null, BosTokenId: 50256 });
+        LayerPlan plan = config.Layers[11];
+        Assert.Equal((50257, 1024, 768, 12, 12, 12), (config.VocabularySize, config.ContextLength, config.HiddenSize, config.Layers.Count, plan.Attention.Heads, plan.Attention.KvHeads));
+        Assert.Equal((64, 3072, Activation.GeluTanh, NormKind.LayerNorm, 1e-5f), (plan.Attention.HeadDim, plan.Mlp.Width, plan.Mlp.Activation, config.Norm, config.NormEpsilon));
+        Assert.True(config is { TiedHead: true, LearnedPositions: true, Rotaries.Count: 0, BosTokenId: 50256 });
+        Assert.True(plan is { Attention: { QkvBias: true, OutputBias: true, QkNorm: false, Rotary: null }, Mlp: { Bias: true, Gated: false } });
         Assert.Equal([50256], config.EosTokenIds);
     }
 
@@ -40,10 +42,10 @@ public class HuggingFaceConfigTests
     public void Llama_3_is_read_with_its_rope_scaling_and_end_tokens()
     {
         ModelConfig config = Read(Llama);
-        Assert.True(config is { TiedHead: true, QkvBias: false, OutputBias: false, GatedMlp: true, QkNorm: false, KvHeads: 8, HeadDim: 64, BosTokenId: 128000 });
-        Assert.Equal(new Rotary(64, 500000, new Llama3Scaling(32, 1, 4, 8192)), config.Rotary);
+        Assert.True(config is { TiedHead: true, LearnedPositions: false, BosTokenId: 128000 });
+        Assert.True(config.Layers[3] is { Mlp.Gated: true, Attention: { QkvBias: false, OutputBias: false, QkNorm: false, KvHeads: 8, HeadDim: 64, Window: 0 } });
+        Assert.Equal([new Rotary(64, 500000, new Llama3Scaling(32, 1, 4, 8192))], config.Rotaries);
         Assert.Equal([128001, 128008, 128009], config.EosTokenIds);
-        Assert.Equal(0, config.Window(3));
     }
 
     [Fact]
@@ -55,18 +57,18 @@ public class HuggingFaceConfigTests
         newer.AsObject().Remove("rope_scaling");
         newer.AsObject().Remove("rope_theta");
         newer["rope_parameters"] = parameters;
-        Assert.Equal(Read(Llama).Rotary, Read(newer.ToJsonString()).Rotary);
+        Assert.Equal(Read(Llama).Rotaries, Read(newer.ToJsonString()).Rotaries);
     }
 
     [Fact]
     public void Qwen2_slides_only_where_it_says_so()
     {
-        Assert.Equal([], Read(Qwen2).Windows);
-        Assert.True(Read(Qwen2) is { QkvBias: true, OutputBias: false });
-        Assert.Equal([0, 0, 0, 4096], Read(With(Qwen2, "use_sliding_window", true)).Windows);
+        Assert.Equal([0, 0, 0, 0], Windows(Qwen2));
+        Assert.True(Read(Qwen2).Layers[0].Attention is { QkvBias: true, OutputBias: false });
+        Assert.Equal([0, 0, 0, 4096], Windows(With(Qwen2, "use_sliding_window", true)));
         JsonNode types = JsonNode.Parse(With(Qwen2, "use_sliding_window", true))!;
         types["layer_types"] = new JsonArray("full_attention", "sliding_attention", "full_attention", "sliding_attention");
-        Assert.Equal([0, 4096, 0, 4096], Read(types.ToJsonString()).Windows);
+        Assert.Equal([0, 4096, 0, 4096], Windows(types.ToJsonString()));
     }
 
     [Fact]
@@ -134,6 +136,8 @@ public class HuggingFaceConfigTests
         Assert.Equal(new GenerationDefaults(0.7f, 20, 0.8f, null, 1.05f, null, true), defaults);
         Assert.Throws<InvalidDataException>(() => GenerationDefaults.Read(JsonElement.Parse("""{"temperature": "hot"}""")));
     }
+
+    private static int[] Windows(string json) => [.. Read(json).Layers.Select(layer => layer.Attention.Window)];
 
     private static ModelConfig Read(string json) => HuggingFaceConfig.Read(JsonElement.Parse(json));
 

@@ -38,11 +38,12 @@ public sealed class GgufTests : IDisposable
     }
 
     [Fact]
-    public void Tensors_come_with_rows_first_and_Q8_0_expanded_to_bf16()
+    public void Tensors_come_with_rows_first_and_in_the_format_of_the_file()
     {
-        var builder = new Builder(tensors: 2, pairs: 0);
+        var builder = new Builder(tensors: 3, pairs: 0);
         builder.String("plain").UInt32(2).UInt64(3).UInt64(2).UInt32(0).UInt64(0);
         builder.String("packed").UInt32(2).UInt64(32).UInt64(2).UInt32(8).UInt64(32);
+        builder.String("experts").UInt32(3).UInt64(1).UInt64(3).UInt64(2).UInt32(0).UInt64(0);
         builder.Align();
         for (int i = 0; i < 8; i++)
         {
@@ -56,25 +57,81 @@ public sealed class GgufTests : IDisposable
         }
 
         using Gguf file = Open(builder);
-        Assert.Equal([3f, 4f, 5f], file.Read("plain", 2, 3).Floats(1).ToArray());
-        Tensor packed = file.Read("packed", 2, 32);
-        Assert.Equal(DType.BF16, packed.Type);
-        for (int i = 0; i < 32; i++)
-        {
-            Assert.Equal(0.5f * (i - 16) * 7, ElementTypes.Get(packed, 0, i));
-            float exact = (float)(Half)0.0039f * (i - 16) * 7;
-            Assert.InRange(ElementTypes.Get(packed, 1, i), exact - Math.Abs(exact / 256), exact + Math.Abs(exact / 256));
-        }
-
+        Assert.Equal(["experts", "packed", "plain"], file.Names.Order(StringComparer.Ordinal));
+        Assert.Equal([3f, 4f, 5f], file.Read("plain", 2, 3).Row(1));
+        StoredTensor experts = file.Read("experts", 2, 3, 1);
+        Assert.Equal((6, 1, 5f), (experts.Rows, experts.Columns, experts.Row(5)[0]));
+        StoredTensor packed = file.Read("packed", 2, 32);
+        Assert.Equal(("Q8_0", 2, 32, 68), (packed.Format.Name, packed.Rows, packed.Columns, packed.Bytes));
+        Assert.Same(packed.Format, file.FormatOf("packed", 2, 32));
+        Assert.Equal(Enumerable.Range(-16, 32).Select(i => 0.5f * i * 7), packed.Row(0));
+        Assert.Equal(Enumerable.Range(-16, 32).Select(i => (float)(Half)0.0039f * (i * 7)), packed.Row(1));
         file.Release(packed);
         Assert.Throws<InvalidDataException>(() => file.Read("packed", 32, 2));
     }
 
-    [Fact]
-    public void A_type_that_is_not_supported_is_named_when_it_is_asked_for()
+    [Theory]
+    [InlineData(31, "Q4_0_4_4", "in Q4_0")]
+    [InlineData(9, "Q8_1", "Q8_0")]
+    [InlineData(4711, "number 4711", "Q4_K")]
+    public void A_type_without_a_reader_is_named_when_it_is_asked_for_with_what_works(uint type, string name, string instead)
     {
-        using Gguf file = Open(new Builder(tensors: 1, pairs: 0).String("w").UInt32(1).UInt64(256).UInt32(12).UInt64(0).Align());
-        Assert.Contains("Q4_K", Assert.Throws<InvalidDataException>(() => file.TypeOf("w", 256)).Message, StringComparison.Ordinal);
+        using Gguf file = Open(new Builder(tensors: 1, pairs: 0).String("w").UInt32(1).UInt64(256).UInt32(type).UInt64(0).Align());
+        string message = Assert.Throws<InvalidDataException>(() => file.FormatOf("w", 256)).Message;
+        Assert.All(["model.gguf", "\"w\"", name, instead], part => Assert.Contains(part, message, StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Any_part_of_a_split_file_opens_all(int given)
+    {
+        WriteParts(3);
+        using Gguf file = Gguf.Open(Part(given + 1, 3));
+        Assert.Equal("a model", file.Metadata.Get<string>("name"));
+        Assert.Equal(["t0", "t1", "t2"], file.Names.Order(StringComparer.Ordinal));
+        for (int i = 0; i < 3; i++)
+        {
+            Assert.Equal(Enumerable.Repeat(i + 0.5f, 8), file.Read($"t{i}", 8).Row(0));
+        }
+    }
+
+    [Fact]
+    public void A_part_that_is_missing_is_named()
+    {
+        WriteParts(3);
+        File.Delete(Part(2, 3));
+        string message = Assert.Throws<FileNotFoundException>(() => Gguf.Open(Part(3, 3))).Message;
+        Assert.Contains("model-00002-of-00003.gguf", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("split.no", 0u, "part 1 of 3")]
+    [InlineData("split.count", 4u, "part 2 of 4")]
+    [InlineData("split.tensors.count", 9u, "3 tensors in 3 parts instead of 9")]
+    public void Parts_that_do_not_belong_together_are_refused(string key, uint value, string said)
+    {
+        WriteParts(3, (part, name) => name == key && (part == 1 || key == "split.tensors.count") ? value : null);
+        string message = Assert.Throws<InvalidDataException>(() => Gguf.Open(Part(1, 3))).Message;
+        Assert.Contains(said, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_tensor_in_two_parts_is_refused_with_both()
+    {
+        WriteParts(3, sameTensor: true);
+        string message = Assert.Throws<InvalidDataException>(() => Gguf.Open(Part(1, 3))).Message;
+        Assert.All(["\"t0\"", "00001-of", "00002-of"], part => Assert.Contains(part, message, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_part_under_another_name_says_how_parts_are_named()
+    {
+        WriteParts(3);
+        File.Move(Part(1, 3), Path.Combine(_folder, "renamed.gguf"));
+        string message = Assert.Throws<InvalidDataException>(() => Gguf.Open(Path.Combine(_folder, "renamed.gguf"))).Message;
+        Assert.Contains("NAME-00001-of-00003.gguf", message, StringComparison.Ordinal);
     }
 
     public static TheoryData<string, Action<Builder>> Hostile => new()
@@ -97,6 +154,11 @@ public sealed class GgufTests : IDisposable
         { "an offset beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(1UL << 63).Align().Bytes(new byte[32]) },
         { "an unaligned offset", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(4).Align().Bytes(new byte[64]) },
         { "Q8_0 of half a block", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(40).UInt32(8).UInt64(0).Align().Bytes(new byte[64]) },
+        { "Q4_K of a row of 32", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(2).UInt64(32).UInt64(8).UInt32(12).UInt64(0).Align().Bytes(new byte[144]) },
+        { "Q4_K beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(256).UInt32(12).UInt64(0).Align().Bytes(new byte[143]) },
+        { "a number in Q4_K", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(0).UInt32(12).UInt64(0).Align().Bytes(new byte[144]) },
+        { "one of more parts than there are", b => b.Reset("GGUF", 3, 0, 1).Key("split.count", TypeUInt32).UInt32(int.MaxValue) },
+        { "one of less than no parts", b => b.Reset("GGUF", 3, 0, 1).Key("split.count", 5).UInt32(uint.MaxValue) },
         { "no alignment", b => b.Reset("GGUF", 3, 0, 1).Key("general.alignment", TypeUInt32).UInt32(0) },
     };
 
@@ -115,6 +177,30 @@ public sealed class GgufTests : IDisposable
         for (int i = 0; i < depth; i++)
         {
             builder.UInt32(TypeArray).UInt64(1);
+        }
+    }
+
+    private string Part(int number, int count) => Path.Combine(_folder, $"model-{number:D5}-of-{count:D5}.gguf");
+
+    /// <summary>Parts of one tensor each, t0 to t2.</summary>
+    /// <param name="change">Another value for a part's key.</param>
+    private void WriteParts(int count, Func<int, string, uint?>? change = null, bool sameTensor = false)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            Builder builder = new Builder(tensors: 1, pairs: 4).Key("name", TypeString).String(i == 0 ? "a model" : "");
+            foreach ((string key, int value) in new[] { ("split.no", i), ("split.count", count), ("split.tensors.count", count) })
+            {
+                builder.Key(key, TypeUInt32).UInt32(change?.Invoke(i, key) ?? (uint)value);
+            }
+
+            builder.String(sameTensor ? "t0" : $"t{i}").UInt32(1).UInt64(8).UInt32(0).UInt64(0).Align();
+            for (int j = 0; j < 8; j++)
+            {
+                builder.UInt32(BitConverter.SingleToUInt32Bits(i + 0.5f));
+            }
+
+            File.WriteAllBytes(Part(i + 1, count), builder.ToArray());
         }
     }
 

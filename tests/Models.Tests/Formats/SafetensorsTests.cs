@@ -22,7 +22,7 @@ public sealed class SafetensorsTests : IDisposable
 
         BinaryPrimitives.WriteHalfLittleEndian(data.AsSpan(24), (Half)1.5);
         BinaryPrimitives.WriteHalfLittleEndian(data.AsSpan(26), (Half)(-2));
-        BinaryPrimitives.WriteUInt16LittleEndian(data.AsSpan(28), ElementTypes.ToBFloat16(3));
+        BinaryPrimitives.WriteUInt16LittleEndian(data.AsSpan(28), Scalar.ToBFloat16(3));
         using Safetensors file = Write("""
             {"__metadata__": {"format": "pt"},
              "a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
@@ -31,14 +31,14 @@ public sealed class SafetensorsTests : IDisposable
              "d": {"dtype": "I64", "shape": [0], "data_offsets": [34, 34]}}
             """, data);
         Assert.Equal(["a", "b", "c", "d"], file.Names.Order(StringComparer.Ordinal));
-        Tensor a = file.Read("a", 2, 3);
-        Assert.Equal((DType.F32, 2, 3, 3), (a.Type, a.Rows, a.Columns, a.Stride));
-        Assert.Equal([3.5f, 4.5f, 5.5f], a.Floats(1).ToArray());
-        Tensor b = file.Read("b", 2);
-        Assert.Equal((DType.F16, 1, 2, -2f), (b.Type, b.Rows, b.Columns, ElementTypes.Get(b, 0, 1)));
-        Assert.Equal(3, ElementTypes.Get(file.Read("c", 3, 1), 0, 0));
+        StoredTensor a = file.Read("a", 2, 3);
+        Assert.Equal((DenseFormat.F32, 2, 3, 24), (a.Format, a.Rows, a.Columns, a.Bytes));
+        Assert.Equal([3.5f, 4.5f, 5.5f], a.Row(1));
+        StoredTensor b = file.Read("b", 2);
+        Assert.Equal((DenseFormat.F16, 1, 2, -2f), (b.Format, b.Rows, b.Columns, b.Row(0)[1]));
+        Assert.Equal(3, file.Read("c", 3, 1).Row(0)[0]);
         file.Release(a);
-        Assert.Equal(0.5f, file.Read("a", 2, 3).Floats(0)[0]);
+        Assert.Equal(0.5f, file.Read("a", 2, 3).Row(0)[0]);
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public sealed class SafetensorsTests : IDisposable
         using Safetensors file = Write("""{"a": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}, "q": {"dtype": "I8", "shape": [2], "data_offsets": [8, 10]}}""", new byte[10]);
         string missing = Assert.Throws<InvalidDataException>(() => file.Read("b", 3, 4)).Message;
         Assert.All(["model.safetensors", "\"b\"", "[3, 4]", "missing"], part => Assert.Contains(part, missing, StringComparison.Ordinal));
-        string shape = Assert.Throws<InvalidDataException>(() => file.TypeOf("a", 2, 1)).Message;
+        string shape = Assert.Throws<InvalidDataException>(() => file.FormatOf("a", 2, 1)).Message;
         Assert.All(["model.safetensors", "\"a\"", "[2, 1]", "[1, 2]"], part => Assert.Contains(part, shape, StringComparison.Ordinal));
         Assert.Contains("I8", Assert.Throws<InvalidDataException>(() => file.Read("q", 2)).Message, StringComparison.Ordinal);
     }

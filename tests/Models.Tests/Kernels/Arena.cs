@@ -110,16 +110,20 @@ internal sealed unsafe class Arena(int seed = 1) : IDisposable
 
     public WeightMatrix Pack(IKernels kernels, Tensor raw, bool transposed = false)
     {
-        long bytes = kernels.PackedBytes(raw.Type, transposed ? raw.Columns : raw.Rows, transposed ? raw.Rows : raw.Columns);
-        NativeMemoryBlock block = new(bytes);
+        StoredTensor stored = new(DenseFormat.Of(raw.Type), raw.Rows, raw.Columns, raw.Data);
+        MatrixPart part = new(stored, transposed);
+        WeightMatrix matrix = kernels.Describe(stored.Format, part.Outputs, part.Inputs);
+        NativeMemoryBlock block = new(matrix.Bytes);
         _blocks.Add(block);
-        return kernels.Pack(raw, transposed, block, 0);
+        matrix.Place(block, 0);
+        kernels.Pack(matrix, part);
+        return matrix;
     }
 
     /// <summary>A cache layer, every element NaN.</summary>
     public KvLayer Cache(DType type, int kvHeads, int headDim, int slots)
     {
-        long bytes = KvLayer.Bytes(type, kvHeads, headDim, slots);
+        long bytes = new KvShape(kvHeads, headDim).Bytes(type, slots);
         KvLayer layer = new(type, kvHeads, headDim, slots, Allocate(bytes), Allocate(bytes));
         for (long i = 0; i < bytes / type.Size(); i++)
         {

@@ -54,6 +54,10 @@ public class RowTests
         Tensor x = arena.Normal(30, 300);
         Tensor y = arena.Normal(30, 300);
         Tensor ones = arena.Normal(1, 300);
+        Norm[] norms = [new(NormKind.LayerNorm, ones, ones, 1e-5f), new(NormKind.RmsNorm, ones, default, 1e-5f)];
+        using ProductInput input = kernels.CreateInput(30, 300, [weights.Format]);
+        using ProductInput output = kernels.CreateInput(30, 300, [weights.Format]);
+        Projection projection = new(weights, ones);
         ForwardBatch batch = new(30, 4);
         for (int i = 0; i < 30; i++)
         {
@@ -77,12 +81,13 @@ public class RowTests
         void Run()
         {
             kernels.Embed(weights, up, batch, x);
-            kernels.LayerNorm(x, ones, ones, 1e-5f, y);
-            kernels.RmsNorm(x, ones, 1e-5f, y);
-            kernels.MatMul(weights, x, y, new Epilogue(ones, Activation.GeluTanh, true));
-            kernels.GatedMatMul(weights, up, x, y, Activation.Silu);
+            kernels.Normalize(x, norms[0], input.Rows(0, 30));
+            kernels.Multiply(new ProductSource(x, norms[1], input), projection, y);
+            kernels.MultiplyAdd(input.Rows(0, 30), projection, y);
+            kernels.MultiplyActivate(input.Rows(0, 30), projection, Activation.GeluTanh, output.Rows(0, 30));
+            kernels.MultiplyGated(input.Rows(0, 30), weights, up, Activation.Silu, output.Rows(0, 30));
             kernels.StoreKeysValues(x, 5, default, layer, batch);
-            kernels.Attend(x.ColumnRange(0, 100), layer, new AttentionParams(5, 5, 20, 1, 0), batch, y.ColumnRange(0, 100));
+            kernels.Attend(x.ColumnRange(0, 100), layer, new AttentionParams(5, 5, 20, 1, 0), batch, output.Rows(0, 30, 100));
             kernels.MoveSlots([layer], [9, 11], 8);
             foreach (DecisionParams rule in rules)
             {

@@ -1,179 +1,83 @@
-using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu;
 
-/// <summary>
-/// What all CPU sets share: one weight layout (<see cref="WeightMatrix"/>), one cache layout (<see cref="KvLayer"/>), and the operations that only move bytes.
-/// </summary>
-internal abstract unsafe class CpuKernels : IKernels
+/// <summary>What all CPU sets share: one layout of weights, one of inputs, one of the cache.</summary>
+internal abstract class CpuKernels : IKernels
 {
     public abstract string Name { get; }
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new NativeMemoryBlock(bytes, sparse);
 
-    public MemoryBlock AllocateCache(Span<KvLayer> layers, DType type, int kvHeads, int headDim, int slots)
-    {
-        const int Alignment = 64;
-        long bytes = (KvLayer.Bytes(type, kvHeads, headDim, slots) + Alignment - 1) / Alignment * Alignment;
-        MemoryBlock block = Allocate(2 * bytes * layers.Length, sparse: true);
-        for (int i = 0; i < layers.Length; i++)
-        {
-            nint keys = block.Address + (nint)(2 * bytes * i);
-            layers[i] = new KvLayer(type, kvHeads, headDim, slots, keys, keys + (nint)bytes);
-        }
+    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs) =>
+        new DenseMatrix(format, format is DenseFormat dense ? dense.Type : DType.BF16, outputs, inputs);
 
-        return block;
+    public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
+    {
+        var target = (CpuMatrix)matrix;
+        var rows = new MatrixRows(matrix, parts);
+        // A range takes some hundred kilobytes: enough to be worth a thread's while, and whole pages of a source whose rows are inputs.
+        const long RangeBytes = 512 << 10;
+        int together = (int)Math.Clamp(RangeBytes * target.Blocks / Math.Max(1, matrix.Bytes), 1, target.Blocks);
+        Parallel.For(0, (target.Blocks + together - 1) / together, range => target.Pack(rows, range * together, Math.Min(target.Blocks, (range + 1) * together)));
     }
 
-    public long PackedBytes(DType type, int outputs, int inputs) => WeightMatrix.PackedBytes(type, outputs, inputs);
+    public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers) => new CpuInput(maxRows, columns);
 
-    public WeightMatrix Pack(Tensor rows, bool transposed, MemoryBlock target, long offset)
-    {
-        (int outputs, int inputs) = transposed ? (rows.Columns, rows.Rows) : (rows.Rows, rows.Columns);
-        long bytes = PackedBytes(rows.Type, outputs, inputs);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + bytes, target.Bytes);
-        if (offset % 64 != 0)
-        {
-            throw new ArgumentException($"A packed matrix must begin at a multiple of 64 bytes, not at {offset}.", nameof(offset));
-        }
+    public void Write(ReadOnlySpan<float> values, InputRows row) => values.CopyTo(CpuInput.FloatsOf(row).Floats(0));
 
-        WeightMatrix packed = new(rows.Type, outputs, inputs, target.Address + (nint)offset, bytes);
-        long outputStride = transposed ? 1 : rows.Stride;
-        long inputStride = transposed ? rows.Stride : 1;
-        if (rows.Type == DType.F32)
-        {
-            Parallel.For(0, packed.Blocks, block => PackBlock<uint>(packed, block, rows.Data, outputStride, inputStride, together: 1));
-        }
-        else
-        {
-            Parallel.For(0, packed.Blocks, block => PackBlock<ushort>(packed, block, rows.Data, outputStride, inputStride, together: 2));
-        }
+    public void Read(InputRows row, Span<float> values) => CpuInput.FloatsOf(row).Floats(0)[..values.Length].CopyTo(values);
 
-        return packed;
-    }
+    public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots) =>
+        CacheLayout.Allocate(layers, shapes, type, slots);
+
+    public void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to) => CacheLayout.MoveSlots(layers, from, to);
+
+    public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count) => CacheLayout.CopySlots(source, destination, count);
 
     public abstract void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output);
 
-    public abstract void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output);
+    public abstract void Normalize(Tensor x, in Norm norm, InputRows output);
 
-    public abstract void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output);
+    public void Multiply(in ProductSource x, Projection weights, Tensor y) => Product(Ready(x), weights, y, default);
 
-    public abstract void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue);
+    public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y) => Product(Ready(x), weights, y, new Epilogue(Add: true));
 
-    public abstract void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation);
+    public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y) =>
+        Product(Ready(x), weights, CpuInput.FloatsOf(y), new Epilogue(activation));
+
+    public void MultiplyGated(in ProductSource x, WeightMatrix gate, WeightMatrix up, Activation activation, InputRows y) =>
+        GatedProduct(Ready(x), (CpuMatrix)gate, (CpuMatrix)up, activation, CpuInput.FloatsOf(y));
 
     public abstract void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
 
-    public abstract void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
+    public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output) =>
+        Attend(queries, layer, attention, batch, CpuInput.FloatsOf(output));
 
     public abstract void Decide(Tensor logits, DecisionBatch decision);
 
-    public void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to)
-    {
-        foreach (KvLayer layer in layers)
-        {
-            if (layer.Type == DType.F32)
-            {
-                MoveSlots<uint>(layer, from, to);
-            }
-            else
-            {
-                MoveSlots<ushort>(layer, from, to);
-            }
-        }
-    }
-
-    public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count)
-    {
-        for (int i = 0; i < source.Length; i++)
-        {
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(count, source[i].Slots);
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(count, destination[i].Slots);
-            if (source[i].Type == DType.F32)
-            {
-                CopySlots<uint>(source[i], destination[i], count);
-            }
-            else
-            {
-                CopySlots<ushort>(source[i], destination[i], count);
-            }
-        }
-    }
-
     public virtual void Dispose() => GC.SuppressFinalize(this);
 
-    /// <param name="together">Inputs that lie side by side for each output: 2 of a 16-bit type, 1 of F32.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void PackBlock<T>(WeightMatrix packed, int block, nint rows, long outputStride, long inputStride, int together)
-        where T : unmanaged
+    /// <summary><c>y = activation(x w^T + bias) [+ y]</c></summary>
+    protected abstract void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue);
+
+    /// <summary><c>y = activation(x gate^T) * (x up^T)</c></summary>
+    protected abstract void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y);
+
+    protected abstract void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
+
+    private InputRows Ready(in ProductSource x)
     {
-        T* target = (T*)(packed.Data + (nint)(block * packed.BlockBytes));
-        int first = block * WeightMatrix.BlockRows;
-        int lanes = Math.Min(WeightMatrix.BlockRows, packed.Rows - first);
-        T* source = (T*)rows + (first * outputStride);
-        for (int input = 0; input < packed.PaddedColumns; input += together)
+        if (x.X.Data != 0)
         {
-            int inputs = Math.Min(together, packed.Columns - input);
-            for (int lane = 0; lane < WeightMatrix.BlockRows; lane++)
-            {
-                for (int i = 0; i < together; i++)
-                {
-                    *target++ = lane < lanes && i < inputs ? source[(lane * outputStride) + ((input + i) * inputStride)] : default;
-                }
-            }
+            Normalize(x.X, x.Norm, x.Rows);
         }
-    }
 
-    private static void MoveSlots<T>(in KvLayer layer, ReadOnlySpan<int> from, int to)
-        where T : unmanaged
-    {
-        T* keys = (T*)layer.Keys;
-        T* values = (T*)layer.Values;
-        for (int head = 0; head < layer.KvHeads; head++)
-        {
-            for (int i = 0; i < from.Length; i++)
-            {
-                if (from[i] != to + i)
-                {
-                    CopyKey(keys + Elements.KeyIndex(layer, head, from[i], 0), keys + Elements.KeyIndex(layer, head, to + i, 0), layer.HeadDim);
-                    Copy(values + Elements.ValueIndex(layer, head, from[i], 0), values + Elements.ValueIndex(layer, head, to + i, 0), layer.HeadDim);
-                }
-            }
-        }
-    }
-
-    private static void CopySlots<T>(in KvLayer source, in KvLayer destination, int count)
-        where T : unmanaged
-    {
-        int whole = count / KvLayer.BlockSlots * KvLayer.BlockSlots;
-        for (int head = 0; head < source.KvHeads; head++)
-        {
-            Copy((T*)source.Keys + Elements.KeyIndex(source, head, 0, 0), (T*)destination.Keys + Elements.KeyIndex(destination, head, 0, 0), whole * source.HeadDim);
-            for (int slot = whole; slot < count; slot++)
-            {
-                CopyKey(
-                    (T*)source.Keys + Elements.KeyIndex(source, head, slot, 0),
-                    (T*)destination.Keys + Elements.KeyIndex(destination, head, slot, 0), source.HeadDim);
-            }
-
-            Copy((T*)source.Values + Elements.ValueIndex(source, head, 0, 0), (T*)destination.Values + Elements.ValueIndex(destination, head, 0, 0), count * source.HeadDim);
-        }
-    }
-
-    private static void Copy<T>(T* from, T* to, int elements)
-        where T : unmanaged
-    {
-        long bytes = (long)elements * sizeof(T);
-        Buffer.MemoryCopy(from, to, bytes, bytes);
-    }
-
-    private static void CopyKey<T>(T* from, T* to, int headDim)
-        where T : unmanaged
-    {
-        for (int d = 0; d < headDim; d++)
-        {
-            to[d * KvLayer.BlockSlots] = from[d * KvLayer.BlockSlots];
-        }
+        return x.Rows;
     }
 }
+
+/// <summary>What happens to a product on its way out.</summary>
+/// <param name="Add">Adds to what <c>y</c> holds: the residual.</param>
+internal readonly record struct Epilogue(Activation Activation = Activation.None, bool Add = false);

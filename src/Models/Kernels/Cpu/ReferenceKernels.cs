@@ -1,4 +1,5 @@
 using Understory.Models.Kernels.Cpu.Decision;
+using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu;
@@ -10,6 +11,8 @@ internal sealed class ReferenceKernels : CpuKernels
 {
     private readonly ReferenceDecision _decision = new();
     private double[] _scores = [];
+    private float[] _row = [];
+    private float[] _otherRow = [];
 
     public override string Name => "reference";
 
@@ -18,74 +21,30 @@ internal sealed class ReferenceKernels : CpuKernels
         for (int r = 0; r < batch.Count; r++)
         {
             Span<float> row = output.Floats(r);
-            for (int i = 0; i < row.Length; i++)
+            ((CpuMatrix)table).ReadRow(batch.Tokens[r], row);
+            if (positions is not null)
             {
-                row[i] = Elements.Read(table, batch.Tokens[r], i);
-                if (positions is not null)
+                ReadOnlySpan<float> position = Row(positions, batch.Positions[r], ref _row);
+                for (int i = 0; i < row.Length; i++)
                 {
-                    row[i] += Elements.Read(positions, batch.Positions[r], i);
+                    row[i] += position[i];
                 }
             }
         }
     }
 
-    public override void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output)
+    public override void Normalize(Tensor x, in Norm norm, InputRows output)
     {
+        Tensor normed = CpuInput.FloatsOf(output);
         for (int r = 0; r < x.Rows; r++)
         {
-            Span<float> row = x.Floats(r);
-            double mean = 0;
-            foreach (float value in row)
+            if (norm.Kind == NormKind.LayerNorm)
             {
-                mean += value;
+                LayerNorm(x.Floats(r), norm, normed.Floats(r));
             }
-
-            mean /= row.Length;
-            double variance = 0;
-            foreach (float value in row)
+            else
             {
-                variance += (value - mean) * (value - mean);
-            }
-
-            double scale = 1 / Math.Sqrt((variance / row.Length) + epsilon);
-            Span<float> normed = output.Floats(r);
-            for (int i = 0; i < row.Length; i++)
-            {
-                normed[i] = (float)(((row[i] - mean) * scale * weight.Floats(0)[i]) + bias.Floats(0)[i]);
-            }
-        }
-    }
-
-    public override void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output)
-    {
-        for (int r = 0; r < x.Rows; r++)
-        {
-            RmsNorm(x.Floats(r), weight.Floats(0), epsilon, output.Floats(r));
-        }
-    }
-
-    public override void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue)
-    {
-        for (int r = 0; r < x.Rows; r++)
-        {
-            Span<float> row = y.Floats(r);
-            for (int o = 0; o < weights.Rows; o++)
-            {
-                double bias = epilogue.Bias.Data == 0 ? 0 : epilogue.Bias.Floats(0)[o];
-                double sum = Activate(Dot(weights, o, x.Floats(r)) + bias, epilogue.Activation);
-                row[o] = (float)(epilogue.AddToOutput ? row[o] + sum : sum);
-            }
-        }
-    }
-
-    public override void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
-    {
-        for (int r = 0; r < x.Rows; r++)
-        {
-            Span<float> row = y.Floats(r);
-            for (int o = 0; o < gate.Rows; o++)
-            {
-                row[o] = (float)(Activate(Dot(gate, o, x.Floats(r)), activation) * Dot(up, o, x.Floats(r)));
+                RmsNorm(x.Floats(r), norm.Weight.Floats(0), norm.Epsilon, normed.Floats(r));
             }
         }
     }
@@ -117,14 +76,50 @@ internal sealed class ReferenceKernels : CpuKernels
                 Span<float> value = row.Slice((heads + layer.KvHeads + head) * dims, dims);
                 for (int d = 0; d < dims; d++)
                 {
-                    Elements.Write(layer.Type, layer.Keys, Elements.KeyIndex(layer, head, batch.Slots[r], d), key[d]);
-                    Elements.Write(layer.Type, layer.Values, Elements.ValueIndex(layer, head, batch.Slots[r], d), value[d]);
+                    Scalar.Write(layer.Type, layer.Keys, CacheLayout.KeyIndex(layer, head, batch.Slots[r], d), key[d]);
+                    Scalar.Write(layer.Type, layer.Values, CacheLayout.ValueIndex(layer, head, batch.Slots[r], d), value[d]);
                 }
             }
         }
     }
 
-    public override void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
+    public override void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
+
+    protected override void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue)
+    {
+        Tensor input = CpuInput.FloatsOf(x);
+        int column = 0;
+        foreach (WeightMatrix part in weights.Parts)
+        {
+            for (int o = 0; o < part.Rows; o++, column++)
+            {
+                ReadOnlySpan<float> row = Row(part, o, ref _row);
+                double bias = weights.Bias.Data == 0 ? 0 : weights.Bias.Floats(0)[column];
+                for (int r = 0; r < input.Rows; r++)
+                {
+                    double sum = Activate(Dot(row, input.Floats(r)) + bias, epilogue.Activation);
+                    ref float y1 = ref y.Floats(r)[column];
+                    y1 = (float)(epilogue.Add ? y1 + sum : sum);
+                }
+            }
+        }
+    }
+
+    protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
+    {
+        Tensor input = CpuInput.FloatsOf(x);
+        for (int o = 0; o < gate.Rows; o++)
+        {
+            ReadOnlySpan<float> gateRow = Row(gate, o, ref _row);
+            ReadOnlySpan<float> upRow = Row(up, o, ref _otherRow);
+            for (int r = 0; r < input.Rows; r++)
+            {
+                y.Floats(r)[o] = (float)(Activate(Dot(gateRow, input.Floats(r)), activation) * Dot(upRow, input.Floats(r)));
+            }
+        }
+    }
+
+    protected override void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
     {
         for (int r = 0; r < batch.Count; r++)
         {
@@ -137,8 +132,6 @@ internal sealed class ReferenceKernels : CpuKernels
             }
         }
     }
-
-    public override void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
 
     private void Attend(
         ReadOnlySpan<float> query, in KvLayer layer, int kvHead, in AttentionParams attention, int prefix, ReadOnlySpan<int> ancestors, Span<float> output)
@@ -156,7 +149,7 @@ internal sealed class ReferenceKernels : CpuKernels
             double score = 0;
             for (int d = 0; d < query.Length; d++)
             {
-                score += (double)query[d] * Elements.Read(layer.Type, layer.Keys, Elements.KeyIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
+                score += (double)query[d] * Scalar.Read(layer.Type, layer.Keys, CacheLayout.KeyIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
             }
 
             _scores[p] = score * attention.Scale;
@@ -175,7 +168,7 @@ internal sealed class ReferenceKernels : CpuKernels
             double sum = 0;
             for (int p = first; p < length; p++)
             {
-                sum += _scores[p] * Elements.Read(layer.Type, layer.Values, Elements.ValueIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
+                sum += _scores[p] * Scalar.Read(layer.Type, layer.Values, CacheLayout.ValueIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
             }
 
             output[d] = (float)(sum / total);
@@ -185,15 +178,28 @@ internal sealed class ReferenceKernels : CpuKernels
     /// <summary>The slot of a row's logical position.</summary>
     private static int Slot(int position, int prefix, ReadOnlySpan<int> ancestors) => position < prefix ? position : ancestors[position - prefix];
 
-    private static double Dot(WeightMatrix weights, int output, ReadOnlySpan<float> x)
+    private static double Dot(ReadOnlySpan<float> weights, ReadOnlySpan<float> x)
     {
         double sum = 0;
         for (int i = 0; i < x.Length; i++)
         {
-            sum += (double)Elements.Read(weights, output, i) * x[i];
+            sum += (double)weights[i] * x[i];
         }
 
         return sum;
+    }
+
+    /// <summary>The weights to one output.</summary>
+    private static ReadOnlySpan<float> Row(WeightMatrix matrix, int output, ref float[] room)
+    {
+        if (room.Length < matrix.Columns)
+        {
+            room = new float[matrix.Columns];
+        }
+
+        Span<float> row = room.AsSpan(0, matrix.Columns);
+        ((CpuMatrix)matrix).ReadRow(output, row);
+        return row;
     }
 
     private static double Activate(double x, Activation activation) => activation switch
@@ -202,6 +208,28 @@ internal sealed class ReferenceKernels : CpuKernels
         Activation.Silu => x / (1 + Math.Exp(-x)),
         _ => x,
     };
+
+    private static void LayerNorm(ReadOnlySpan<float> x, in Norm norm, Span<float> output)
+    {
+        double mean = 0;
+        foreach (float value in x)
+        {
+            mean += value;
+        }
+
+        mean /= x.Length;
+        double variance = 0;
+        foreach (float value in x)
+        {
+            variance += (value - mean) * (value - mean);
+        }
+
+        double scale = 1 / Math.Sqrt((variance / x.Length) + norm.Epsilon);
+        for (int i = 0; i < x.Length; i++)
+        {
+            output[i] = (float)(((x[i] - mean) * scale * norm.Weight.Floats(0)[i]) + norm.Bias.Floats(0)[i]);
+        }
+    }
 
     private static void RmsNorm(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, float epsilon, Span<float> output)
     {

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu;
@@ -9,31 +10,23 @@ internal sealed unsafe class NormJob<T> : Job
     where T : unmanaged, ILanes<T>
 {
     private Tensor _x;
-    private Tensor _weight;
-    private Tensor _bias;
     private Tensor _output;
-    private float _epsilon;
-    private bool _centred;
+    private Norm _norm;
 
-    /// <param name="bias"><c>Data</c> 0 for a norm without one.</param>
-    /// <param name="centred">LayerNorm; otherwise RMSNorm.</param>
-    public void Set(Tensor x, Tensor weight, Tensor bias, float epsilon, bool centred, Tensor output)
-    {
-        (_x, _weight, _bias, _epsilon, _centred, _output) = (x, weight, bias, epsilon, centred, output);
-    }
+    public void Set(Tensor x, in Norm norm, Tensor output) => (_x, _norm, _output) = (x, norm, output);
 
     public override void Run(int first, int end, int worker)
     {
         for (int row = first; row < end; row++)
         {
-            Norm<T>.Apply(
-                (float*)_x.Data + ((long)row * _x.Stride), (float*)_weight.Data, (float*)_bias.Data, _x.Columns, _epsilon, _centred,
-                (float*)_output.Data + ((long)row * _output.Stride));
+            RowNorm<T>.Apply(
+                (float*)_x.Data + ((long)row * _x.Stride), (float*)_norm.Weight.Data, (float*)_norm.Bias.Data, _x.Columns, _norm.Epsilon,
+                _norm.Kind == NormKind.LayerNorm, (float*)_output.Data + ((long)row * _output.Stride));
         }
     }
 }
 
-internal static unsafe class Norm<T>
+internal static unsafe class RowNorm<T>
     where T : unmanaged, ILanes<T>
 {
     private const int Lanes = 16;
@@ -106,16 +99,26 @@ internal static unsafe class Norm<T>
 }
 
 /// <summary>Embedding: an item is a row.</summary>
-internal sealed unsafe class EmbedJob : Job
+internal sealed class EmbedJob : Job
 {
-    private WeightMatrix _table = null!;
-    private WeightMatrix? _positions;
+    private CpuMatrix _table = null!;
+    private CpuMatrix? _positions;
     private ForwardBatch _batch = null!;
     private Tensor _output;
+    private float[][] _rows = [];
 
-    public void Set(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
+    /// <param name="threads">That may run the job.</param>
+    public void Set(CpuMatrix table, CpuMatrix? positions, ForwardBatch batch, Tensor output, int threads)
     {
         (_table, _positions, _batch, _output) = (table, positions, batch, output);
+        if (positions is not null && (_rows.Length < threads || _rows[0].Length < positions.Columns))
+        {
+            _rows = new float[threads][];
+            for (int i = 0; i < threads; i++)
+            {
+                _rows[i] = new float[positions.Columns];
+            }
+        }
     }
 
     public override void Run(int first, int end, int worker)
@@ -123,43 +126,26 @@ internal sealed unsafe class EmbedJob : Job
         for (int row = first; row < end; row++)
         {
             Span<float> output = _output.Floats(row);
-            Read(_table, _batch.Tokens[row], output, add: false);
+            Read(_table, _batch.Tokens[row], output);
             if (_positions is not null)
             {
-                Read(_positions, _batch.Positions[row], output, add: true);
+                Span<float> position = _rows[worker].AsSpan(0, output.Length);
+                Read(_positions, _batch.Positions[row], position);
+                for (int i = 0; i < output.Length; i++)
+                {
+                    output[i] += position[i];
+                }
             }
         }
     }
 
-    /// <summary>One output's weights out of a packed matrix.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Read(WeightMatrix table, int row, Span<float> output, bool add)
+    private static void Read(CpuMatrix table, int row, Span<float> values)
     {
         if ((uint)row >= (uint)table.Rows)
         {
             throw new ArgumentOutOfRangeException(nameof(row), row, $"The table has {table.Rows} rows.");
         }
 
-        long first = Elements.PackedIndex(table.Type, table.PaddedColumns, row, 0);
-        if (table.Type == DType.F32)
-        {
-            float* source = (float*)table.Data + first;
-            for (int i = 0; i < output.Length; i++)
-            {
-                float value = source[(long)i * WeightMatrix.BlockRows];
-                output[i] = add ? output[i] + value : value;
-            }
-
-            return;
-        }
-
-        bool brain = table.Type == DType.BF16;
-        ushort* half = (ushort*)table.Data + first;
-        for (int i = 0; i < output.Length; i++)
-        {
-            ushort bits = half[((long)(i >> 1) * 2 * WeightMatrix.BlockRows) + (i & 1)];
-            float value = brain ? HalfPrecision.FromBFloat16(bits) : HalfPrecision.FromFloat16(bits);
-            output[i] = add ? output[i] + value : value;
-        }
+        table.ReadRow(row, values);
     }
 }

@@ -2,6 +2,7 @@ using Understory.Models.Kernels.Cpu.Attention;
 using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Products;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu;
@@ -36,44 +37,20 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
     {
-        _embed.Set(table, positions, batch, output);
+        _embed.Set((CpuMatrix)table, (CpuMatrix?)positions, batch, output, _team.Threads);
         Share(_embed, batch.Count, (long)batch.Count * table.Columns * 8);
     }
 
-    public override void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output)
+    public override void Normalize(Tensor x, in Norm norm, InputRows output)
     {
-        _norm.Set(x, weight, bias, epsilon, centred: true, output);
+        _norm.Set(x, norm, CpuInput.FloatsOf(output));
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
-    }
-
-    public override void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output)
-    {
-        _norm.Set(x, weight, default, epsilon, centred: false, output);
-        Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
-    }
-
-    public override void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue)
-    {
-        _product.Set(weights, x, y, epilogue);
-        Share(_product, _product.Items, (long)weights.Rows * weights.Columns * x.Rows);
-    }
-
-    public override void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
-    {
-        _product.SetGated(gate, up, x, y, activation);
-        Share(_product, _product.Items, 2L * gate.Rows * gate.Columns * x.Rows);
     }
 
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
     {
         _store.Set(qkv, heads, rotary, layer, batch);
         Share(_store, batch.Count, (long)batch.Count * qkv.Columns * 4, grain: KvLayer.BlockSlots);
-    }
-
-    public override void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
-    {
-        _attend.Set(queries, layer, attention, batch, output);
-        Share(_attend, _attend.Items, _attend.Work);
     }
 
     public override void Decide(Tensor logits, DecisionBatch decision)
@@ -88,6 +65,24 @@ internal sealed class VectorKernels<T> : CpuKernels
         _attend.Dispose();
         _decide.Dispose();
         base.Dispose();
+    }
+
+    protected override void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue)
+    {
+        _product.Set(weights, x, y, epilogue);
+        Share(_product, _product.Items, _product.Work);
+    }
+
+    protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
+    {
+        _product.SetGated(gate, up, x, y, activation);
+        Share(_product, _product.Items, _product.Work);
+    }
+
+    protected override void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
+    {
+        _attend.Set(queries, layer, attention, batch, output);
+        Share(_attend, _attend.Items, _attend.Work);
     }
 
     /// <param name="work">Multiply-adds, roughly.</param>

@@ -17,7 +17,6 @@ internal sealed unsafe class CudaKernels : IKernels
     private const int MostFirst = 8;
 
     private const int MaxHeadDim = 256;
-    private const int SlabBytes = 64 << 20;
 
     private readonly CudaDriver _driver;
     private readonly KernelModules _modules;
@@ -66,19 +65,8 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new DeviceMemory(_driver, bytes, zeroed: true);
 
-    public MemoryBlock AllocateCache(Span<KvLayer> layers, DType type, int kvHeads, int headDim, int slots)
-    {
-        long part = KvLayer.Bytes(type, kvHeads, headDim, KvLayer.BlockSlots);
-        long block = 2 * part * layers.Length;
-        var memory = new GrowingMemory(_driver, block * (slots / KvLayer.BlockSlots));
-        for (int i = 0; i < layers.Length; i++)
-        {
-            nint keys = memory.Address + (nint)(2 * part * i);
-            layers[i] = new KvLayer(type, kvHeads, headDim, slots, keys, keys + (nint)part, block);
-        }
-
-        return memory;
-    }
+    public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots) =>
+        CudaCache.Allocate(_driver, layers, shapes, type, slots);
 
     /// <summary>1024 rows read the weights a quarter as often as 256; but on a small device they would take the room of keys and values.</summary>
     public int WidestPass(long bytesPerRow)
@@ -91,7 +79,11 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public double MeasureBandwidth(long bytes) => CopyBandwidth.BytesPerSecond(_driver, bytes);
 
-    public DType ProductInput(DType weights) => weights;
+    public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers)
+    {
+        DType[] types = [.. readers.Select(TypeOf).Distinct()];
+        return new CudaInput(_driver, maxRows, columns, types is [DType one] ? one : DType.F32);
+    }
 
     public void Write(ReadOnlySpan<float> values, nint address)
     {
@@ -111,38 +103,18 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
+    public void Write(ReadOnlySpan<float> values, InputRows row) => CudaInput.Write(_driver, values, row);
+
+    public void Read(InputRows row, Span<float> values) => CudaInput.Read(_driver, row, values);
+
     public void Finish() => _driver.Synchronize();
 
-    public long PackedBytes(DType type, int outputs, int inputs) => WeightTiles.Bytes(type, outputs, inputs);
+    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs) => new TiledMatrix(format, TypeOf(format), outputs, inputs);
 
-    public WeightMatrix Pack(Tensor rows, bool transposed, MemoryBlock target, long offset)
+    public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
     {
-        (int outputs, int inputs) = transposed ? (rows.Columns, rows.Rows) : (rows.Rows, rows.Columns);
-        long bytes = PackedBytes(rows.Type, outputs, inputs);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + bytes, target.Bytes);
-        int bands = (outputs + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
-        long bandBytes = WeightTiles.BandBytes(rows.Type, inputs);
-        int together = (int)Math.Clamp(SlabBytes / bandBytes, 1, bands);
-        nint slab = _driver.AllocateHost(together * bandBytes);
-        try
-        {
-            for (int first = 0; first < bands; first += together)
-            {
-                int start = first;
-                int count = Math.Min(together, bands - first);
-                Parallel.For(0, count, band => WeightTiles.PackBand(rows, transposed, start + band, (byte*)slab + (band * bandBytes)));
-                // The last band of an F32 matrix is shorter.
-                _driver.Upload(slab, target.Address + (nint)(offset + (first * bandBytes)), Math.Min(count * bandBytes, bytes - (first * bandBytes)));
-                _driver.Synchronize();
-            }
-        }
-        finally
-        {
-            _driver.FreeHost(slab);
-        }
-
-        _products.Expect(WeightTiles.Padded(rows.Type, inputs));
-        return new WeightMatrix(rows.Type, outputs, inputs, target.Address + (nint)offset, bytes);
+        WeightTiles.Upload(_driver, (TiledMatrix)matrix, new MatrixRows(matrix, parts));
+        _products.Expect(((TiledMatrix)matrix).PaddedColumns);
     }
 
     public bool BeginPass(object model, ForwardBatch batch, ReadOnlySpan<KvLayer> cache)
@@ -162,7 +134,6 @@ internal sealed unsafe class CudaKernels : IKernels
         }
 
         _inPass = true;
-        _products.InPass = true;
         _padding = rows - batch.Count;
         if (recordable && _graphs.Knows(_shape))
         {
@@ -175,7 +146,6 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public void EndPass()
     {
-        _products.Flush();
         End();
         if (_recording)
         {
@@ -199,31 +169,80 @@ internal sealed unsafe class CudaKernels : IKernels
             throw new ArgumentException($"The position table has {positions.Columns} columns, the embedding {table.Columns}.", nameof(positions));
         }
 
-        _products.Flush();
+        var tokens = (TiledMatrix)table;
+        TiledMatrix places = (TiledMatrix?)positions ?? tokens;
         Launch(_modules.Embed, rows, 1, 256, new EmbedArguments
         {
             Pass = _pass.Address,
             Table = table.Data,
             Positions = positions?.Data ?? 0,
             Output = output.Data,
-            Type = (int)table.Type,
-            PositionType = (int)(positions?.Type ?? table.Type),
-            Padded = WeightTiles.Padded(table.Type, table.Columns),
-            PositionsPadded = WeightTiles.Padded(positions?.Type ?? table.Type, table.Columns),
+            Type = (int)tokens.Type,
+            PositionType = (int)places.Type,
+            Padded = tokens.PaddedColumns,
+            PositionsPadded = places.PaddedColumns,
             Columns = table.Columns,
             Stride = output.Stride,
         });
     }
 
-    public void LayerNorm(Tensor x, Tensor weight, Tensor bias, float epsilon, Tensor output) => Norm(x, weight, bias, epsilon, centred: true, output);
+    public void Normalize(Tensor x, in Norm norm, InputRows output)
+    {
+        if (x.Rows > 0)
+        {
+            _products.Normalize(x, norm, CudaInput.ValuesOf(output), Padded(x.Rows));
+        }
+    }
 
-    public void RmsNorm(Tensor x, Tensor weight, float epsilon, Tensor output) => Norm(x, weight, default, epsilon, centred: false, output);
+    public void Multiply(in ProductSource x, Projection weights, Tensor y)
+    {
+        if (y.Rows > 0)
+        {
+            _products.Multiply(x, weights, y, Padded(y.Rows));
+        }
+    }
 
-    public void MatMul(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue) =>
-        _products.Multiply(weights, null, x, y, Padded(x.Rows), epilogue);
+    public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y)
+    {
+        if (y.Rows > 0)
+        {
+            _products.Multiply(x, weights, y, Padded(y.Rows), add: true);
+        }
+    }
 
-    public void GatedMatMul(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation) =>
-        _products.Multiply(gate, up, x, y, Padded(x.Rows), new Epilogue(Activation: activation));
+    public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y)
+    {
+        if (y.Count > 0)
+        {
+            _products.Multiply(x, weights, CudaInput.ValuesOf(y), Padded(y.Count), activation);
+        }
+    }
+
+    public void MultiplyGated(in ProductSource x, WeightMatrix gate, WeightMatrix up, Activation activation, InputRows y)
+    {
+        if (y.Count > 0)
+        {
+            _products.MultiplyGated(x, (TiledMatrix)gate, (TiledMatrix)up, activation, CudaInput.ValuesOf(y), Padded(y.Count));
+        }
+    }
+
+    public void MultiplyStore(in ProductSource x, Projection weights, Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
+    {
+        if (rotary.Turns || weights.Parts.Length > 1)
+        {
+            Multiply(x, weights, qkv);
+            StoreKeysValues(qkv, heads, rotary, layer, batch);
+            return;
+        }
+
+        int rows = Begin(batch, layer.Keys, batch.Count);
+        if (rows > 0)
+        {
+            LayerArguments keys = CudaCache.Describe(layer, layer.Keys, _cache);
+            LayerArguments values = CudaCache.Describe(layer, layer.Values, _cache);
+            _products.MultiplyStore(x, weights, qkv, rows, _pass.Address, keys, values, heads * layer.HeadDim, layer.Type);
+        }
+    }
 
     public void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
     {
@@ -233,15 +252,6 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
-        LayerArguments keys = Describe(layer, layer.Keys);
-        LayerArguments values = Describe(layer, layer.Values);
-        bool turned = rotary.Cosine.Data != 0 || rotary.QueryNorm.Data != 0 || rotary.KeyNorm.Data != 0;
-        if (!turned && _products.TryStore(qkv.Data, rows, _pass.Address, keys, values, heads * layer.HeadDim, layer.Type))
-        {
-            return;
-        }
-
-        _products.Flush();
         const int HeadsPerBlock = 4;
         Launch(_modules.Store, rows, (heads + layer.KvHeads + HeadsPerBlock - 1) / HeadsPerBlock, 32 * HeadsPerBlock, new StoreArguments
         {
@@ -251,8 +261,8 @@ internal sealed unsafe class CudaKernels : IKernels
             Sine = rotary.Sine.Data,
             QueryNorm = rotary.QueryNorm.Data,
             KeyNorm = rotary.KeyNorm.Data,
-            Keys = keys,
-            Values = values,
+            Keys = CudaCache.Describe(layer, layer.Keys, _cache),
+            Values = CudaCache.Describe(layer, layer.Values, _cache),
             Heads = heads,
             Stride = qkv.Stride,
             Half = rotary.Cosine.Data == 0 ? 0 : rotary.RotaryDim / 2,
@@ -262,8 +272,9 @@ internal sealed unsafe class CudaKernels : IKernels
         });
     }
 
-    public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
+    public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows target)
     {
+        Tensor output = CudaInput.ValuesOf(target);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(attention.HeadDim, MaxHeadDim);
         int rows = Begin(batch, layer.Keys, batch.Count);
         if (rows == 0)
@@ -271,7 +282,6 @@ internal sealed unsafe class CudaKernels : IKernels
             return;
         }
 
-        _products.Flush();
         const int Eight = 8;
         int lanes = (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)(attention.HeadDim + Eight - 1) / Eight);
         AttendArguments arguments = new()
@@ -279,8 +289,8 @@ internal sealed unsafe class CudaKernels : IKernels
             Pass = _pass.Address,
             Queries = queries.Data,
             Output = output.Data,
-            Keys = Describe(layer, layer.Keys),
-            Values = Describe(layer, layer.Values),
+            Keys = CudaCache.Describe(layer, layer.Keys, _cache),
+            Values = CudaCache.Describe(layer, layer.Values, _cache),
             Heads = attention.Heads,
             QueryStride = queries.Stride,
             OutputStride = output.Stride,
@@ -312,25 +322,11 @@ internal sealed unsafe class CudaKernels : IKernels
             to++;
         }
 
-        while (from.Length > 0)
+        while (layers.Length > 0)
         {
-            int count = Math.Min(from.Length, MoveArguments.Most);
-            KvLayer layer = layers[0];
-            int parts = (int)(layer.BlockStride / (KvLayer.BlockSlots * layer.HeadDim * layer.Type.Size()));
-            MoveArguments arguments = new()
-            {
-                Cache = layer.Keys,
-                Block = layer.BlockStride,
-                Parts = parts,
-                Dims = layer.HeadDim,
-                Size = layer.Type.Size(),
-                Count = count,
-                To = to,
-            };
-            from[..count].CopyTo(new Span<int>(arguments.From, MoveArguments.Most));
-            Launch(_modules.MoveSlots, (int)((((long)parts * layer.HeadDim) + 255) / 256), 1, 256, arguments);
-            from = from[count..];
-            to += count;
+            int alike = CudaCache.Alike(layers);
+            Move(layers[..alike], from, to);
+            layers = layers[alike..];
         }
     }
 
@@ -364,33 +360,6 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
-    private void Norm(Tensor x, Tensor weight, Tensor bias, float epsilon, bool centred, Tensor output)
-    {
-        int rows = Padded(x.Rows);
-        if (rows == 0)
-        {
-            return;
-        }
-
-        _products.Norm(new NormArguments
-        {
-            Norm = new NormParameters
-            {
-                X = x.Data,
-                Weight = weight.Data,
-                Bias = bias.Data,
-                Columns = x.Columns,
-                Stride = x.Stride,
-                Centred = centred ? 1 : 0,
-                Epsilon = epsilon,
-            },
-            Output = output.Data,
-            Rows = rows,
-            OutputStride = output.Stride,
-            OutputType = (int)output.Type,
-        });
-    }
-
     /// <summary>Rows to launch for: those of a pass that is recorded fill its bucket.</summary>
     private int Padded(int rows) => rows == 0 ? 0 : rows + _padding;
 
@@ -406,13 +375,12 @@ internal sealed unsafe class CudaKernels : IKernels
         return Padded(rows);
     }
 
-    private LayerArguments Describe(in KvLayer layer, nint data) =>
-        new() { Offset = data - _cache, Block = layer.BlockStride, Heads = layer.KvHeads, Dims = layer.HeadDim };
+    /// <summary>The type in which the device multiplies weights of a format.</summary>
+    private static DType TypeOf(WeightFormat format) => format is DenseFormat dense ? dense.Type : DType.BF16;
 
     private void End()
     {
         _inPass = false;
-        _products.InPass = false;
         _padding = 0;
     }
 
@@ -426,7 +394,36 @@ internal sealed unsafe class CudaKernels : IKernels
         }
 
         End();
-        _products.Drop();
+    }
+
+    /// <param name="layers">Their heads are of one size.</param>
+    private void Move(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to)
+    {
+        KvLayer layer = layers[0];
+        int parts = 0;
+        foreach (ref readonly KvLayer one in layers)
+        {
+            parts += 2 * one.KvHeads;
+        }
+
+        while (from.Length > 0)
+        {
+            int count = Math.Min(from.Length, MoveArguments.Most);
+            MoveArguments arguments = new()
+            {
+                Cache = layer.Keys,
+                Block = layer.BlockStride,
+                Parts = parts,
+                Dims = layer.HeadDim,
+                Size = layer.Type.Size(),
+                Count = count,
+                To = to,
+            };
+            from[..count].CopyTo(new Span<int>(arguments.From, MoveArguments.Most));
+            Launch(_modules.MoveSlots, (int)((((long)parts * layer.HeadDim) + 255) / 256), 1, 256, arguments);
+            from = from[count..];
+            to += count;
+        }
     }
 
     private void Launch<T>(nint function, int gridX, int gridY, int block, T arguments, int sharedBytes = 0)

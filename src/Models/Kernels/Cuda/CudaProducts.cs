@@ -3,27 +3,15 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cuda;
 
-/// <summary>
-/// Matrix products and the norms in front of them. Within a pass a norm and a product wait for the next operation, whose kernel may do the one on the
-/// way in, or which the other may do on the way out: whatever else is launched goes behind <see cref="Flush"/>.
-/// </summary>
+/// <summary>Matrix products, and what they do on the way in (a norm) and on the way out (keys and values to the cache).</summary>
 internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modules, PassGraphs graphs, bool overlap) : IDisposable
 {
     /// <summary>Rows up to which the kernel that reads its weights once is the best.</summary>
     private const int MostNarrow = 64;
 
-    private NormArguments? _norm;
-    private ProductArguments? _product;
-
-    /// <summary>Of the waiting product's weights.</summary>
-    private DType _type;
-
     /// <summary>Inputs in the weights' type.</summary>
     private DeviceMemory? _room;
     private int _columns;
-
-    /// <summary>More operations of a pass follow.</summary>
-    public bool InPass { get; set; }
 
     /// <summary>Inputs may be as long as this.</summary>
     public void Expect(int columns) => _columns = Math.Max(_columns, columns);
@@ -43,120 +31,126 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
         }
     }
 
-    public void Norm(in NormArguments arguments)
+    /// <param name="rows">Of x, padded to the pass's bucket. So they are of the products.</param>
+    public void Normalize(Tensor x, in Norm norm, Tensor output, int rows)
     {
-        Flush();
-        int columns = arguments.Norm.Columns;
-        if (InPass && arguments.Rows <= 8 && arguments.OutputType != (int)DType.F32 && columns % WeightTiles.TileColumns == 0
-            && columns <= KernelModules.MostNormedColumns && KernelModules.NormedShared(columns) <= driver.Device.SharedBytes)
+        const int RowsPerBlock = 4;
+        Launch(modules.Norm, Blocks(rows, RowsPerBlock), 1, 32 * RowsPerBlock, new NormArguments
         {
-            _norm = arguments;
-            return;
-        }
-
-        Launch(arguments);
+            Norm = Describe(x, norm),
+            Output = output.Data,
+            Rows = rows,
+            OutputStride = output.Stride,
+            OutputType = (int)output.Type,
+        });
     }
 
-    /// <param name="up">The gated pair's second matrix.</param>
-    /// <param name="rows">Of x, padded to the pass's bucket.</param>
-    public void Multiply(WeightMatrix weights, WeightMatrix? up, Tensor x, Tensor y, int rows, in Epilogue epilogue)
+    public void Multiply(in ProductSource x, Projection weights, Tensor y, int rows, Activation activation = Activation.None, bool add = false)
     {
-        if (rows == 0)
+        ProductArguments arguments = Arguments(rows, y, activation, add);
+        Tensor input = Input(x, rows, (TiledMatrix)weights.Parts[0], fuse: weights.Parts.Length == 1, ref arguments);
+        int column = 0;
+        foreach (WeightMatrix part in weights.Parts)
         {
-            return;
+            Launch((TiledMatrix)part, null, input, y.ColumnRange(column, part.Rows), BiasOf(weights, column), arguments);
+            column += part.Rows;
+        }
+    }
+
+    public void MultiplyGated(in ProductSource x, TiledMatrix gate, TiledMatrix up, Activation activation, Tensor y, int rows)
+    {
+        if (up.Type != gate.Type)
+        {
+            throw new ArgumentException($"A gated pair of {gate.Type} and {up.Type} cannot be multiplied together; convert the checkpoint to one type.", nameof(up));
         }
 
-        if (up is not null && up.Type != weights.Type)
+        ProductArguments arguments = Arguments(rows, y, activation, add: false);
+        Tensor input = Input(x, rows, gate, fuse: true, ref arguments);
+        Launch(gate, up, input, y, default, arguments);
+    }
+
+    /// <summary>A product of one matrix that stores keys and values by itself.</summary>
+    /// <param name="firstKey">Column of the first key.</param>
+    public void MultiplyStore(
+        in ProductSource x, Projection weights, Tensor qkv, int rows, nint pass, in LayerArguments keys, in LayerArguments values, int firstKey, DType cacheType)
+    {
+        ProductArguments arguments = Arguments(rows, qkv, Activation.None, add: false);
+        arguments.Pass = pass;
+        arguments.Keys = keys;
+        arguments.Values = values;
+        arguments.FirstKey = firstKey;
+        arguments.CacheType = (int)cacheType;
+        Tensor input = Input(x, rows, (TiledMatrix)weights.Parts[0], fuse: true, ref arguments);
+        Launch((TiledMatrix)weights.Parts[0], null, input, qkv, weights.Bias, arguments);
+    }
+
+    public void Dispose() => _room?.Dispose();
+
+    private static ProductArguments Arguments(int rows, Tensor y, Activation activation, bool add) => new()
+    {
+        Rows = rows,
+        YStride = y.Stride,
+        YType = (int)y.Type,
+        Activation = (int)activation,
+        Add = add ? 1 : 0,
+    };
+
+    private static NormParameters Describe(Tensor x, in Norm norm) => new()
+    {
+        X = x.Data,
+        Weight = norm.Weight.Data,
+        Bias = norm.Bias.Data,
+        Columns = x.Columns,
+        Stride = x.Stride,
+        Centred = norm.Kind == NormKind.LayerNorm ? 1 : 0,
+        Epsilon = norm.Epsilon,
+    };
+
+    private static Tensor BiasOf(Projection weights, int column) => weights.Bias.Data == 0 ? default : weights.Bias.ColumnRange(column, weights.Outputs - column);
+
+    /// <summary>What a product reads, normed: by itself where it can, else by a kernel before it.</summary>
+    private Tensor Input(in ProductSource x, int rows, TiledMatrix weights, bool fuse, ref ProductArguments arguments)
+    {
+        Tensor input = CudaInput.ValuesOf(x.Rows);
+        if (x.X.Data == 0)
         {
-            throw new ArgumentException($"A gated pair of {weights.Type} and {up.Type} cannot be multiplied together; convert the checkpoint to one type.", nameof(up));
+            return input;
         }
 
-        int padded = WeightTiles.Padded(weights.Type, weights.Columns);
-        NormParameters norm = default;
-        if (_norm is { } waiting && waiting.Output == x.Data && waiting.Rows == rows && weights.Type == x.Type && padded == x.Columns)
+        int columns = x.X.Columns;
+        if (fuse && rows <= 8 && input.Type != DType.F32 && input.Type == weights.Type && columns % WeightTiles.TileColumns == 0
+            && columns <= KernelModules.MostNormedColumns && KernelModules.NormedShared(columns) <= driver.Device.SharedBytes)
         {
-            norm = waiting.Norm;
-            _norm = null;
+            arguments.Norm = Describe(x.X, x.Norm);
+        }
+        else
+        {
+            Normalize(x.X, x.Norm, input, rows);
         }
 
-        Flush();
+        return input;
+    }
+
+    private void Launch(TiledMatrix weights, TiledMatrix? up, Tensor x, Tensor y, Tensor bias, ProductArguments arguments)
+    {
+        int rows = arguments.Rows;
+        int padded = weights.PaddedColumns;
         if (weights.Type == DType.F32 ? x.Type != DType.F32 : x.Type != weights.Type || padded != x.Columns || x.Stride % 8 != 0 || x.Data % 16 != 0)
         {
             x = Converted(x, rows, weights.Type, padded);
         }
 
-        ProductArguments arguments = new()
-        {
-            Weights = weights.Data,
-            Up = up?.Data ?? 0,
-            X = x.Data,
-            Y = y.Data,
-            Bias = epilogue.Bias.Data,
-            Outputs = weights.Rows,
-            Pairs = weights.Type == DType.F32 ? weights.Columns : padded / WeightTiles.TileColumns,
-            WeightStride = padded,
-            XStride = x.Stride,
-            YStride = y.Stride,
-            Rows = rows,
-            Activation = (int)epilogue.Activation,
-            YType = (int)y.Type,
-            Add = epilogue.AddToOutput ? 1 : 0,
-        };
-        arguments.Norm = norm;
-        if (InPass && !epilogue.AddToOutput && y.Type == DType.F32)
-        {
-            _product = arguments;
-            _type = weights.Type;
-            return;
-        }
-
+        arguments.Weights = weights.Data;
+        arguments.Up = up?.Data ?? 0;
+        arguments.X = x.Data;
+        arguments.XStride = x.Stride;
+        arguments.Y = y.Data;
+        arguments.Bias = bias.Data;
+        arguments.Outputs = weights.Rows;
+        arguments.Pairs = weights.Type == DType.F32 ? weights.Columns : padded / WeightTiles.TileColumns;
+        arguments.WeightStride = padded;
         Launch(arguments, weights.Type);
     }
-
-    /// <summary>Has the waiting product store keys and values by itself; false: there is none, or it is another.</summary>
-    /// <param name="qkv">What it writes.</param>
-    /// <param name="firstKey">Column of the first key.</param>
-    public bool TryStore(nint qkv, int rows, nint pass, in LayerArguments keys, in LayerArguments values, int firstKey, DType cacheType)
-    {
-        if (_product is not { } product || product.Y != qkv || product.Rows != rows)
-        {
-            return false;
-        }
-
-        product.Pass = pass;
-        product.Keys = keys;
-        product.Values = values;
-        product.FirstKey = firstKey;
-        product.CacheType = (int)cacheType;
-        _product = product;
-        Flush();
-        return true;
-    }
-
-    /// <summary>Launches what waits.</summary>
-    public void Flush()
-    {
-        if (_norm is { } norm)
-        {
-            _norm = null;
-            Launch(norm);
-        }
-
-        if (_product is { } product)
-        {
-            _product = null;
-            Launch(product, _type);
-        }
-    }
-
-    /// <summary>Forgets what waits.</summary>
-    public void Drop()
-    {
-        _norm = null;
-        _product = null;
-    }
-
-    public void Dispose() => _room?.Dispose();
 
     private static int Blocks(int items, int perBlock) => (items + perBlock - 1) / perBlock;
 
@@ -168,12 +162,6 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
         int Count(int wide) => Blocks(tiles, gated ? wide / 2 : wide) * Blocks(rows, KernelModules.WideTokens);
         int multiprocessors = driver.Device.Multiprocessors;
         return 4 * Count(Large) >= 3 * multiprocessors ? Large : 2 * Count(Small) >= multiprocessors ? Small : null;
-    }
-
-    private void Launch(in NormArguments arguments)
-    {
-        const int RowsPerBlock = 4;
-        Launch(modules.Norm, (arguments.Rows + RowsPerBlock - 1) / RowsPerBlock, 1, 32 * RowsPerBlock, arguments);
     }
 
     private void Launch(in ProductArguments arguments, DType type)
@@ -190,7 +178,7 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
         if (rows > MostNarrow && WideTiles(tiles, rows, gated) is { } wide)
         {
             int perBlock = gated ? wide / 2 : wide;
-            nint kernel = modules.WideProduct(type == DType.BF16, wide);
+            nint kernel = modules.WideProduct(type, wide);
             Launch(kernel, Blocks(rows, KernelModules.WideTokens), Blocks(tiles, perBlock), 256, arguments, KernelModules.WideShared(wide));
             return;
         }
@@ -201,23 +189,20 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
         int gridY = gated ? tiles : (tiles + outputTiles - 1) / outputTiles;
         if (arguments.Norm.X != 0)
         {
-            Launch(modules.NormedProduct(type == DType.BF16, outputTiles), 1, gridY, 256, arguments, KernelModules.NormedShared(arguments.Norm.Columns));
+            Launch(modules.NormedProduct(type, outputTiles), 1, gridY, 256, arguments, KernelModules.NormedShared(arguments.Norm.Columns));
             return;
         }
 
-        nint function = modules.Product(type == DType.BF16, outputTiles, tokenTiles);
+        nint function = modules.Product(type, outputTiles, tokenTiles);
         Launch(function, (rows + (8 * tokenTiles) - 1) / (8 * tokenTiles), gridY, 256, arguments, KernelModules.ProductShared);
     }
 
     /// <summary>x in another type, its columns filled up with zeros.</summary>
     private Tensor Converted(Tensor x, int rows, DType type, int padded)
     {
-        if (!InPass)
-        {
-            Expect(padded);
-            Reserve(rows);
-        }
-
+        // Within a pass there is room already: see BeginPass.
+        Expect(padded);
+        Reserve(rows);
         Launch(modules.Convert, rows, 1, 256, new ConvertArguments
         {
             X = x.Data,

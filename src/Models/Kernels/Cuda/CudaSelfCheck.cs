@@ -45,19 +45,32 @@ internal static class CudaSelfCheck
             Span<float> values = x.Floats(row);
             for (int i = 0; i < Inputs && type != DType.F32; i++)
             {
-                values[i] = type == DType.BF16 ? HalfPrecision.FromBFloat16(HalfPrecision.ToBFloat16(values[i])) : HalfPrecision.FromFloat16(HalfPrecision.ToFloat16(values[i]));
+                values[i] = type == DType.BF16 ? Scalar.FromBFloat16(Scalar.ToBFloat16(values[i])) : Scalar.FromFloat16(Scalar.ToFloat16(values[i]));
             }
         }
 
-        using MemoryBlock packedHost = reference.Allocate(reference.PackedBytes(type, Outputs, Inputs), sparse: false);
-        using MemoryBlock packedDevice = kernels.Allocate(kernels.PackedBytes(type, Outputs, Inputs), sparse: false);
         Tensor expected = host.View(DType.F32, Rows, Outputs, 80, (1 << 17) + (1 << 15));
-        reference.MatMul(reference.Pack(rows, transposed: false, packedHost, 0), x, expected, new Epilogue(Activation: Activation.Silu));
-        Tensor deviceX = device.View(DType.F32, Rows, Inputs, Inputs);
-        Tensor deviceY = device.View(DType.F32, Rows, Outputs, 80, 1 << 17);
-        Upload(kernels, x, deviceX);
-        kernels.MatMul(kernels.Pack(rows, transposed: false, packedDevice, 0), deviceX, deviceY, new Epilogue(Activation: Activation.Silu));
-        return Compare(kernels, $"the {type} product", deviceY, expected, 1e-4);
+        Multiply(reference, rows, x, expected);
+        Tensor actual = device.View(DType.F32, Rows, Outputs, 80);
+        Multiply(kernels, rows, x, actual);
+        return Compare(kernels, $"the {type} product", actual, expected, 1e-4);
+    }
+
+    private static void Multiply(IKernels kernels, Tensor rows, Tensor x, Tensor y)
+    {
+        var format = DenseFormat.Of(rows.Type);
+        WeightMatrix weights = kernels.Describe(format, Outputs, Inputs);
+        using MemoryBlock packed = kernels.Allocate(weights.Bytes);
+        weights.Place(packed, 0);
+        kernels.Pack(weights, new MatrixPart(new StoredTensor(format, Outputs, Inputs, rows.Data)));
+        using ProductInput input = kernels.CreateInput(Rows, Inputs, [format]);
+        for (int row = 0; row < Rows; row++)
+        {
+            kernels.Write(x.Floats(row), input.Rows(row, 1));
+        }
+
+        kernels.Multiply(input.Rows(0, Rows), new Projection(weights), y);
+        kernels.Finish();
     }
 
     private static string? Attention(CudaKernels kernels, ReferenceKernels reference)
@@ -69,8 +82,8 @@ internal static class CudaSelfCheck
         using MemoryBlock device = kernels.Allocate(1 << 20, sparse: false);
         var hostLayers = new KvLayer[1];
         var deviceLayers = new KvLayer[1];
-        using MemoryBlock hostCache = reference.AllocateCache(hostLayers, DType.BF16, KvHeads, HeadDim, Slots);
-        using MemoryBlock deviceCache = kernels.AllocateCache(deviceLayers, DType.BF16, KvHeads, HeadDim, Slots);
+        using MemoryBlock hostCache = reference.AllocateCache(hostLayers, [new KvShape(KvHeads, HeadDim)], DType.BF16, Slots);
+        using MemoryBlock deviceCache = kernels.AllocateCache(deviceLayers, [new KvShape(KvHeads, HeadDim)], DType.BF16, Slots);
         deviceCache.Reach(deviceCache.Bytes);
         var batch = new ForwardBatch(Prefix, 4);
         for (int i = 0; i < Prefix; i++)
@@ -86,11 +99,11 @@ internal static class CudaSelfCheck
         batch.Add(0, 44, Prefix, []);
         (Tensor queries, Tensor deviceQueries) = Both(4);
         var attention = new AttentionParams(Heads, KvHeads, HeadDim, 0.125f, 0);
-        Tensor expected = host.View(DType.F32, batch.Count, Heads * HeadDim, Heads * HeadDim, 1 << 19);
-        Tensor actual = device.View(DType.F32, batch.Count, Heads * HeadDim, Heads * HeadDim, 1 << 19);
-        reference.Attend(queries.ColumnRange(0, Heads * HeadDim), hostLayers[0], attention, batch, expected);
-        kernels.Attend(deviceQueries.ColumnRange(0, Heads * HeadDim), deviceLayers[0], attention, batch, actual);
-        return Compare(kernels, "attention", actual, expected, 1e-4);
+        using ProductInput expected = reference.CreateInput(batch.Count, Heads * HeadDim, []);
+        using ProductInput actual = kernels.CreateInput(batch.Count, Heads * HeadDim, []);
+        reference.Attend(queries.ColumnRange(0, Heads * HeadDim), hostLayers[0], attention, batch, expected.Rows(0, batch.Count));
+        kernels.Attend(deviceQueries.ColumnRange(0, Heads * HeadDim), deviceLayers[0], attention, batch, actual.Rows(0, batch.Count));
+        return Compare(kernels, "attention", CudaInput.ValuesOf(actual.Rows(0, batch.Count)), CpuInput.FloatsOf(expected.Rows(0, batch.Count)), 1e-4);
 
         (Tensor Host, Tensor Device) Both(uint seed)
         {
@@ -162,7 +175,7 @@ internal static class CudaSelfCheck
             for (int i = 0; i < tensor.Columns; i++)
             {
                 uint random = GumbelNoise.Philox(seed, (uint)row, (uint)i, 0).X0;
-                Elements.Write(tensor.Type, tensor.Data, ((long)row * tensor.Stride) + i, (random / 2147483648f) - 1);
+                Scalar.Write(tensor.Type, tensor.Data, ((long)row * tensor.Stride) + i, (random / 2147483648f) - 1);
             }
         }
 

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Understory.Models.Kernels.Cuda.Driver;
+using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cuda;
 
@@ -21,8 +22,8 @@ internal sealed class KernelModules : IDisposable
     private static readonly string[] _modules = ["rows", "product", "attend", "decide", "tiles"];
 
     private readonly CudaDriver _driver;
-    private readonly List<nint> _loaded = [];
-    private readonly Dictionary<string, nint> _functions = [];
+    private readonly Dictionary<string, nint> _loaded = [];
+    private readonly Dictionary<KernelKey, nint> _variants = [];
 
     public KernelModules(CudaDriver driver)
     {
@@ -42,19 +43,19 @@ internal sealed class KernelModules : IDisposable
         int target = driver.Device.Major >= OverlappingMajor ? 90 : 80;
         foreach (string name in _modules)
         {
-            _loaded.Add(driver.LoadModule(name, Ptx(name, target)));
+            _loaded.Add(name, driver.LoadModule(name, Ptx(name, target)));
         }
 
-        Embed = Function(0, "embed");
-        Norm = Function(0, "norm");
-        Store = Function(0, "store");
-        MoveSlots = Function(0, "move_slots");
-        Convert = Function(0, "convert");
-        ProductF32 = Function(1, "product_f32");
-        Change = Function(3, "change");
-        Filter = Function(3, "filter");
-        Parts = Function(3, "parts");
-        Merge = Function(3, "merge");
+        Embed = Function("rows", "embed");
+        Norm = Function("rows", "norm");
+        Store = Function("rows", "store");
+        MoveSlots = Function("rows", "move_slots");
+        Convert = Function("rows", "convert");
+        ProductF32 = Function("product", "product_f32");
+        Change = Function("decide", "change");
+        Filter = Function("decide", "filter");
+        Parts = Function("decide", "parts");
+        Merge = Function("decide", "merge");
     }
 
     public nint Embed { get; }
@@ -77,45 +78,14 @@ internal sealed class KernelModules : IDisposable
 
     public nint Merge { get; }
 
-    /// <summary>The product of blocks of <paramref name="outputTiles"/> tiles of 16 outputs and <paramref name="tokenTiles"/> of 8 tokens.</summary>
-    public nint Product(bool bf16, int outputTiles, int tokenTiles) => (bf16, outputTiles, tokenTiles) switch
-    {
-        (true, 1, 1) => Product("product_bf16_1x1"),
-        (true, 1, 2) => Product("product_bf16_1x2"),
-        (true, 1, 4) => Product("product_bf16_1x4"),
-        (true, 1, 8) => Product("product_bf16_1x8"),
-        (true, 2, 1) => Product("product_bf16_2x1"),
-        (true, 2, 2) => Product("product_bf16_2x2"),
-        (true, 2, 4) => Product("product_bf16_2x4"),
-        (true, 2, 8) => Product("product_bf16_2x8"),
-        (false, 1, 1) => Product("product_f16_1x1"),
-        (false, 1, 2) => Product("product_f16_1x2"),
-        (false, 1, 4) => Product("product_f16_1x4"),
-        (false, 1, 8) => Product("product_f16_1x8"),
-        (false, 2, 1) => Product("product_f16_2x1"),
-        (false, 2, 2) => Product("product_f16_2x2"),
-        (false, 2, 4) => Product("product_f16_2x4"),
-        (false, 2, 8) => Product("product_f16_2x8"),
-        _ => throw new ArgumentOutOfRangeException(nameof(tokenTiles), tokenTiles, null),
-    };
+    /// <summary>The product of blocks of <paramref name="outputTiles"/> (1 or 2) tiles of 16 outputs and <paramref name="tokenTiles"/> (1, 2, 4 or 8) of 8 tokens.</summary>
+    public nint Product(DType type, int outputTiles, int tokenTiles) => Find(new KernelKey(Kind.Product, type, outputTiles, tokenTiles));
 
     /// <summary>The product of at most eight tokens that are normalised on the way in.</summary>
-    public nint NormedProduct(bool bf16, int outputTiles) => (bf16, outputTiles) switch
-    {
-        (true, 1) => NormedProduct("product_bf16_normed_1"),
-        (true, _) => NormedProduct("product_bf16_normed_2"),
-        (false, 1) => NormedProduct("product_f16_normed_1"),
-        _ => NormedProduct("product_f16_normed_2"),
-    };
+    public nint NormedProduct(DType type, int outputTiles) => Find(new KernelKey(Kind.Normed, type, outputTiles, 0));
 
     /// <summary>The product of blocks of <paramref name="tiles"/> (4 or 8) tiles of 16 outputs and <see cref="WideTokens"/> tokens.</summary>
-    public nint WideProduct(bool bf16, int tiles) => (bf16, tiles) switch
-    {
-        (true, 4) => Function(4, "tiles_bf16_4", ProductShared),
-        (true, _) => Function(4, "tiles_bf16_8", ProductShared),
-        (false, 4) => Function(4, "tiles_f16_4", ProductShared),
-        _ => Function(4, "tiles_f16_8", ProductShared),
-    };
+    public nint WideProduct(DType type, int tiles) => Find(new KernelKey(Kind.Wide, type, tiles, 0));
 
     /// <summary>Shared memory of a block of so many tiles of outputs: four stages of the ring.</summary>
     public static int WideShared(int tiles) => 4 * ((tiles * 1024) + (WideTokens * 64));
@@ -124,27 +94,15 @@ internal sealed class KernelModules : IDisposable
     public static int NormedShared(int padded) => ProductShared + (8 * ((padded / WeightTiles.TileColumns) | 1) * 64);
 
     /// <param name="whole">Heads are a multiple of eight dimensions.</param>
-    public nint Attend(Tensors.DType type, bool whole) => (type, whole) switch
-    {
-        (Tensors.DType.BF16, true) => Function(2, "attend_bf16"),
-        (Tensors.DType.F16, true) => Function(2, "attend_f16"),
-        (Tensors.DType.BF16, false) => Function(2, "attend_bf16_any"),
-        (Tensors.DType.F16, false) => Function(2, "attend_f16_any"),
-        _ => Function(2, "attend_f32_any"),
-    };
+    public nint Attend(DType type, bool whole) => Find(new KernelKey(Kind.Attend, type, whole && type != DType.F32 ? 1 : 0, 0));
 
     /// <summary>Attention of plain sequences' rows that read keys and values together; 0: not for this type.</summary>
     /// <param name="whole">Heads are a multiple of eight dimensions.</param>
-    public nint AttendRows(Tensors.DType type, bool whole) => (type, whole) switch
-    {
-        (Tensors.DType.BF16, true) => Function(2, "attend_bf16_rows"),
-        (Tensors.DType.F16, true) => Function(2, "attend_f16_rows"),
-        _ => 0,
-    };
+    public nint AttendRows(DType type, bool whole) => whole && type != DType.F32 ? Find(new KernelKey(Kind.AttendRows, type, 0, 0)) : 0;
 
     public void Dispose()
     {
-        foreach (nint module in _loaded)
+        foreach (nint module in _loaded.Values)
         {
             _driver.UnloadModule(module);
         }
@@ -162,18 +120,36 @@ internal sealed class KernelModules : IDisposable
         return text;
     }
 
-    private nint NormedProduct(string name) => Function(1, name, Math.Min(_driver.Device.SharedBytes, NormedShared(MostNormedColumns)));
-
-    private nint Product(string name) => Function(1, name, ProductShared);
-
-    private nint Function(int module, string name, int sharedBytes = 0)
+    /// <summary>A kernel that comes in several kinds; its name says which.</summary>
+    private nint Find(in KernelKey key)
     {
-        if (!_functions.TryGetValue(name, out nint function))
+        if (!_variants.TryGetValue(key, out nint function))
         {
-            function = _driver.GetFunction(_loaded[module], name, sharedBytes);
-            _functions[name] = function;
+            string type = key.Type switch { DType.BF16 => "bf16", DType.F16 => "f16", _ => "f32" };
+            function = key.Kind switch
+            {
+                Kind.Product => Function("product", $"product_{type}_{key.First}x{key.Second}", ProductShared),
+                Kind.Normed => Function("product", $"product_{type}_normed_{key.First}", Math.Min(_driver.Device.SharedBytes, NormedShared(MostNormedColumns))),
+                Kind.Wide => Function("tiles", $"tiles_{type}_{key.First}", ProductShared),
+                Kind.AttendRows => Function("attend", $"attend_{type}_rows"),
+                _ => Function("attend", $"attend_{type}{(key.First == 1 ? "" : "_any")}"),
+            };
+            _variants.Add(key, function);
         }
 
         return function;
     }
+
+    private nint Function(string module, string name, int sharedBytes = 0) => _driver.GetFunction(_loaded[module], name, sharedBytes);
+
+    private enum Kind
+    {
+        Product,
+        Normed,
+        Wide,
+        Attend,
+        AttendRows,
+    }
+
+    private readonly record struct KernelKey(Kind Kind, DType Type, int First, int Second);
 }

@@ -1,17 +1,35 @@
 using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cuda.Driver;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cuda;
 
 /// <summary>
-/// The layout of weights on the device. 16-bit types: tiles of 16 outputs by 32 inputs in the order in which the lanes of a warp hold them for
+/// Weights on the device. 16-bit types: tiles of 16 outputs by 32 inputs in the order in which the lanes of a warp hold them for
 /// <c>mma.m16n8k16</c> (Source/product.cu), tiles of an output row side by side, padded with zeros. F32: rows, padded to four inputs.
 /// </summary>
+/// <param name="type">In which they are held: the format's own, or the type that its values are rounded to.</param>
+internal sealed class TiledMatrix(WeightFormat format, DType type, int rows, int columns)
+    : WeightMatrix(format, rows, columns, WeightTiles.Bytes(type, rows, columns))
+{
+    public DType Type => type;
+
+    /// <summary>Inputs of a row, padded.</summary>
+    public int PaddedColumns { get; } = WeightTiles.Padded(type, columns);
+
+    /// <summary>Of 16 outputs.</summary>
+    public int Bands { get; } = (rows + WeightTiles.TileRows - 1) / WeightTiles.TileRows;
+}
+
+/// <summary>How a <see cref="TiledMatrix"/> is filled.</summary>
 internal static unsafe class WeightTiles
 {
     public const int TileRows = 16;
     public const int TileColumns = 32;
     private const int TileElements = TileRows * TileColumns;
+
+    /// <summary>Packed at once, before they go to the device.</summary>
+    private const int SlabBytes = 64 << 20;
 
     /// <summary>Inputs of a row, padded.</summary>
     public static int Padded(DType type, int inputs) => type == DType.F32 ? (inputs + 3) & ~3 : (inputs + TileColumns - 1) / TileColumns * TileColumns;
@@ -23,40 +41,69 @@ internal static unsafe class WeightTiles
     /// <summary>Bytes of 16 outputs.</summary>
     public static long BandBytes(DType type, int inputs) => (long)TileRows * Padded(type, inputs) * type.Size();
 
+    /// <summary>Packs a matrix that has been placed and brings it to the device.</summary>
+    public static void Upload(CudaDriver driver, TiledMatrix matrix, MatrixRows rows)
+    {
+        long bandBytes = BandBytes(matrix.Type, matrix.Columns);
+        int together = (int)Math.Clamp(SlabBytes / bandBytes, 1, matrix.Bands);
+        nint slab = driver.AllocateHost(together * bandBytes);
+        try
+        {
+            for (int first = 0; first < matrix.Bands; first += together)
+            {
+                int start = first;
+                int count = Math.Min(together, matrix.Bands - first);
+                Parallel.For(0, count, band => PackBand(matrix, rows, start + band, (byte*)slab + (band * bandBytes)));
+                // The last band of an F32 matrix is shorter.
+                driver.Upload(slab, matrix.Data + (nint)(first * bandBytes), Math.Min(count * bandBytes, matrix.Bytes - (first * bandBytes)));
+                driver.Synchronize();
+            }
+        }
+        finally
+        {
+            driver.FreeHost(slab);
+        }
+    }
+
     /// <summary>Packs outputs <c>16 band .. 16 band + 15</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void PackBand(Tensor rows, bool transposed, int band, byte* target)
+    private static void PackBand(TiledMatrix matrix, MatrixRows rows, int band, byte* target)
     {
-        int outputs = transposed ? rows.Columns : rows.Rows;
-        int inputs = transposed ? rows.Rows : rows.Columns;
-        long outputStride = transposed ? 1 : rows.Stride;
-        long inputStride = transposed ? rows.Stride : 1;
-        int padded = Padded(rows.Type, inputs);
+        DType type = matrix.Type;
+        float[] room = matrix.Format == DenseFormat.Of(type) ? [] : GC.AllocateUninitializedArray<float>(2 * matrix.Columns, pinned: true);
         int first = band * TileRows;
-        int count = Math.Min(TileRows, outputs - first);
-        if (rows.Type == DType.F32)
-        {
-            for (int row = 0; row < count; row++)
-            {
-                uint* source = (uint*)rows.Data + ((first + row) * outputStride);
-                uint* to = (uint*)target + ((long)row * padded);
-                for (int input = 0; input < padded; input++)
-                {
-                    to[input] = input < inputs ? source[input * inputStride] : 0;
-                }
-            }
-
-            return;
-        }
-
-        ushort* tiles = (ushort*)target;
         for (int row = 0; row < TileRows; row++)
         {
-            ushort* source = (ushort*)rows.Data + ((first + row) * outputStride);
-            for (int input = 0; input < padded; input++)
+            bool there = first + row < matrix.Rows;
+            byte* source = !there ? null
+                : rows.Transposed is { } turned ? (byte*)turned.Data + ((long)(first + row) * type.Size())
+                : (byte*)rows.Row(first + row, type, room);
+            long stride = rows.Transposed is null ? 1 : matrix.Rows;
+            if (type != DType.F32)
             {
-                tiles[((long)(input / TileColumns) * TileElements) + Place(row, input % TileColumns)] = row < count && input < inputs ? source[input * inputStride] : (ushort)0;
+                PackRow(matrix, row, (ushort*)source, stride, (ushort*)target);
             }
+            else if (there)
+            {
+                PackRow(matrix, (uint*)source, stride, (uint*)target + ((long)row * matrix.PaddedColumns));
+            }
+        }
+    }
+
+    private static void PackRow(TiledMatrix matrix, uint* source, long stride, uint* target)
+    {
+        for (int input = 0; input < matrix.PaddedColumns; input++)
+        {
+            target[input] = input < matrix.Columns ? source[input * stride] : 0;
+        }
+    }
+
+    private static void PackRow(TiledMatrix matrix, int row, ushort* source, long stride, ushort* tiles)
+    {
+        for (int input = 0; input < matrix.PaddedColumns; input++)
+        {
+            tiles[((long)(input / TileColumns) * TileElements) + Place(row, input % TileColumns)] =
+                source != null && input < matrix.Columns ? source[input * stride] : (ushort)0;
         }
     }
 

@@ -38,7 +38,7 @@ public sealed unsafe class CudaKernelTests : IDisposable
             Tensor x = Rounded(arena.Normal(70, inputs), type);
             Tensor bias = arena.Normal(1, outputs);
             Tensor onDevice = Upload(x);
-            Epilogue epilogue = new(Activation: Activation.GeluTanh, Bias: bias);
+            Epilogue epilogue = new(bias, Activation.GeluTanh);
             Epilogue deviceEpilogue = epilogue with { Bias = Upload(bias) };
             Tensor expected = arena.Zeros(70, outputs);
             _reference.MatMul(host, x, expected, epilogue);
@@ -127,7 +127,7 @@ public sealed unsafe class CudaKernelTests : IDisposable
         const int HeadDim = 40;
         using Arena arena = new(window);
         var layers = new KvLayer[1];
-        MemoryBlock cache = _cuda.AllocateCache(layers, type, KvHeads, HeadDim, 192);
+        MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(KvHeads, HeadDim)], type, 192);
         _blocks.Add(cache);
         cache.Reach(cache.Bytes);
         Tensor qkv = Upload(arena.Normal(prefix + Rows, (Heads + (2 * KvHeads)) * HeadDim));
@@ -291,7 +291,7 @@ public sealed unsafe class CudaKernelTests : IDisposable
                 int columns = (heads + (2 * kvHeads)) * headDim;
                 KvLayer host = arena.Cache(type, kvHeads, headDim, 208);
                 var layers = new KvLayer[1];
-                MemoryBlock cache = _cuda.AllocateCache(layers, type, kvHeads, headDim, 208);
+                MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(kvHeads, headDim)], type, 208);
                 _blocks.Add(cache);
                 cache.Reach(cache.Bytes);
                 RotaryParams rotary = headDim % 4 != 0 ? default : new(arena.Normal(256, headDim / 4), arena.Normal(256, headDim / 4), headDim / 4 * 2, arena.Normal(1, headDim), arena.Normal(1, headDim), 1e-6f);
@@ -513,9 +513,12 @@ public sealed unsafe class CudaKernelTests : IDisposable
 
     private WeightMatrix Pack(Tensor raw, bool transposed = false)
     {
-        (int outputs, int inputs) = transposed ? (raw.Columns, raw.Rows) : (raw.Rows, raw.Columns);
-        MemoryBlock block = _cuda.Allocate(_cuda.PackedBytes(raw.Type, outputs, inputs), sparse: false);
+        MatrixPart part = new(new StoredTensor(DenseFormat.Of(raw.Type), raw.Rows, raw.Columns, raw.Data), transposed);
+        WeightMatrix matrix = _cuda.Describe(part.Tensor.Format, part.Outputs, part.Inputs);
+        MemoryBlock block = _cuda.Allocate(matrix.Bytes, sparse: false);
         _blocks.Add(block);
-        return _cuda.Pack(raw, transposed, block, 0);
+        matrix.Place(block, 0);
+        _cuda.Pack(matrix, part);
+        return matrix;
     }
 }

@@ -125,8 +125,8 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             }
         }
 
-        byte* keys = (byte*)_layer.Keys + (Elements.KeyIndex(_layer, kvHead, 0, 0) * _elementBytes);
-        byte* values = (byte*)_layer.Values + (Elements.ValueIndex(_layer, kvHead, 0, 0) * _elementBytes);
+        byte* keys = (byte*)_layer.Keys + (CacheLayout.KeyIndex(_layer, kvHead, 0, 0) * _elementBytes);
+        byte* values = (byte*)_layer.Values + (CacheLayout.ValueIndex(_layer, kvHead, 0, 0) * _elementBytes);
         nint fetched = 0;
         long headBytes = (long)queries[0].WholeEnd * Lanes * _attention.HeadDim * _elementBytes;
         if (headBytes * _attention.KvHeads > LikelyCached)
@@ -375,7 +375,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
 
         for (; d < _attention.HeadDim; d++)
         {
-            row[d] = Elements.Read(_layer.Type, (nint)value, d);
+            row[d] = Scalar.Read(_layer.Type, (nint)value, d);
         }
     }
 

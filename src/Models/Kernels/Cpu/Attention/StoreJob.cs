@@ -53,7 +53,7 @@ internal sealed unsafe class StoreJob<T> : Job
         {
             if (norm.Data != 0)
             {
-                Norm<T>.Apply(vectors, (float*)norm.Data, null, _layer.HeadDim, _rotary.NormEpsilon, centred: false, vectors);
+                RowNorm<T>.Apply(vectors, (float*)norm.Data, null, _layer.HeadDim, _rotary.NormEpsilon, centred: false, vectors);
             }
 
             if (_rotary.Cosine.Data != 0)
@@ -88,8 +88,8 @@ internal sealed unsafe class StoreJob<T> : Job
         byte* rounded = stackalloc byte[Lanes * sizeof(float)];
         for (int head = 0; head < _layer.KvHeads; head++)
         {
-            byte* key = (byte*)_layer.Keys + (Elements.KeyIndex(_layer, head, slot, 0) * TCache.Bytes);
-            byte* value = (byte*)_layer.Values + (Elements.ValueIndex(_layer, head, slot, 0) * TCache.Bytes);
+            byte* key = (byte*)_layer.Keys + (CacheLayout.KeyIndex(_layer, head, slot, 0) * TCache.Bytes);
+            byte* value = (byte*)_layer.Values + (CacheLayout.ValueIndex(_layer, head, slot, 0) * TCache.Bytes);
             for (int d = 0; d < dims; d += Lanes)
             {
                 int count = Math.Min(Lanes, dims - d);

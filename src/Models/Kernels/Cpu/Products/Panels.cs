@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 
 namespace Understory.Models.Kernels.Cpu.Products;
 
@@ -87,7 +88,7 @@ internal unsafe struct Block<T> : IPanel<Block<T>, T>
     {
         Block<T> block;
         block._even = T.Load(chains);
-        block._odd = T.Load(chains + WeightMatrix.BlockRows);
+        block._odd = T.Load(chains + CpuMatrix.BlockRows);
         return block;
     }
 
@@ -95,7 +96,7 @@ internal unsafe struct Block<T> : IPanel<Block<T>, T>
     public readonly void StoreChains(float* chains)
     {
         _even.Store(chains);
-        _odd.Store(chains + WeightMatrix.BlockRows);
+        _odd.Store(chains + CpuMatrix.BlockRows);
     }
 }
 
@@ -142,7 +143,7 @@ internal unsafe struct Wide<TPanel, T> : IPanel<Wide<TPanel, T>, T>
     public void Store(float* sums)
     {
         _first.Store(sums);
-        _second.Store(sums + (TPanel.Blocks * WeightMatrix.BlockRows));
+        _second.Store(sums + (TPanel.Blocks * CpuMatrix.BlockRows));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -150,7 +151,7 @@ internal unsafe struct Wide<TPanel, T> : IPanel<Wide<TPanel, T>, T>
     {
         Wide<TPanel, T> panel;
         panel._first = TPanel.LoadChains(chains);
-        panel._second = TPanel.LoadChains(chains + (2 * TPanel.Blocks * WeightMatrix.BlockRows));
+        panel._second = TPanel.LoadChains(chains + (2 * TPanel.Blocks * CpuMatrix.BlockRows));
         return panel;
     }
 
@@ -158,6 +159,6 @@ internal unsafe struct Wide<TPanel, T> : IPanel<Wide<TPanel, T>, T>
     public void StoreChains(float* chains)
     {
         _first.StoreChains(chains);
-        _second.StoreChains(chains + (2 * TPanel.Blocks * WeightMatrix.BlockRows));
+        _second.StoreChains(chains + (2 * TPanel.Blocks * CpuMatrix.BlockRows));
     }
 }

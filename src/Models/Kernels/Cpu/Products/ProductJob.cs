@@ -1,12 +1,13 @@
 using System.Runtime.CompilerServices;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
 /// <c>y = activation(x w^T + bias) [+ y]</c>, or <c>activation(x gate^T) * (x up^T)</c>. An item is a panel of one or two blocks of 16 outputs
-/// for a group of rows, so threads split outputs (and rows, where there are many), never the inputs.
+/// of one of the projection's matrices for a group of rows, so threads split outputs (and rows, where there are many), never the inputs.
 /// </summary>
 internal sealed unsafe class ProductJob<T> : Job
     where T : unmanaged, ILanes<T>
@@ -17,39 +18,43 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <summary>Bytes of a matrix whose model probably stays in a cache from pass to pass.</summary>
     private const long LikelyCached = 1 << 20;
 
-    private byte* _weights;
-    private nint _blockBytes;
-    private nint _gateToUp;
-    private int _pairBytes;
-    private int _inputs;
-    private int _outputs;
-    private int _blocks;
-    private int _panelBlocks;
+    private MatrixItems[] _parts = new MatrixItems[4];
+    private int _partCount;
     private int _groups;
-    private bool _gated;
     private Tensor _x;
     private Tensor _y;
+    private Tensor _bias;
     private Epilogue _epilogue;
-    private delegate*<int, int, delegate*<in PanelSource, float*, nint, int, float*, void>> _tiles;
 
     /// <summary>Items of the product at hand.</summary>
-    public int Items => ((_blocks + _panelBlocks - 1) / _panelBlocks) * _groups;
+    public int Items => _parts[_partCount - 1].EndItem;
 
-    public void Set(WeightMatrix weights, Tensor x, Tensor y, in Epilogue epilogue)
+    /// <summary>Its multiply-adds.</summary>
+    public long Work { get; private set; }
+
+    public void Set(Projection weights, InputRows x, Tensor y, Epilogue epilogue)
     {
-        Set(weights, x, y);
-        _epilogue = epilogue;
-        _gated = false;
-        _panelBlocks = TileTable<T>.PanelBlocks(x.Rows, fromMemory: weights.Bytes > LikelyCached);
+        Begin(x, y, epilogue, weights.Bias);
+        if (_parts.Length < weights.Parts.Length)
+        {
+            _parts = new MatrixItems[weights.Parts.Length];
+        }
+
+        int column = 0;
+        foreach (WeightMatrix part in weights.Parts)
+        {
+            Check(part, column);
+            Add((DenseMatrix)part, null, column, TileTable<T>.PanelBlocks(_x.Rows, fromMemory: part.Bytes > LikelyCached));
+            column += part.Rows;
+        }
     }
 
-    public void SetGated(WeightMatrix gate, WeightMatrix up, Tensor x, Tensor y, Activation activation)
+    public void SetGated(CpuMatrix gate, CpuMatrix up, InputRows x, Tensor y, Activation activation)
     {
-        Set(gate, x, y);
-        _epilogue = new Epilogue(Activation: activation);
-        _gated = true;
-        _gateToUp = up.Data - gate.Data;
-        _panelBlocks = 1;
+        Begin(x, y, new Epilogue(activation), default);
+        Check(gate, 0);
+        Check(up, 0);
+        Add((DenseMatrix)gate, (DenseMatrix)up, 0, panelBlocks: 1);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -58,54 +63,66 @@ internal sealed unsafe class ProductJob<T> : Job
         float* sums = stackalloc float[TileTable<T>.MaxSums];
         for (int item = first; item < end; item++)
         {
-            int panel = item / _groups;
-            int group = item - (panel * _groups);
+            int number = 0;
+            while (item >= _parts[number].EndItem)
+            {
+                number++;
+            }
+
+            ref readonly MatrixItems part = ref _parts[number];
+            int within = item - part.FirstItem;
+            int panel = within / _groups;
+            int group = within - (panel * _groups);
             int firstRow = (int)((long)_x.Rows * group / _groups);
             int endRow = (int)((long)_x.Rows * (group + 1) / _groups);
-            int endBlock = Math.Min(_blocks, (panel + 1) * _panelBlocks);
+            int endBlock = Math.Min(part.Weights.Blocks, (panel + 1) * part.PanelBlocks);
             int blocks;
-            for (int block = panel * _panelBlocks; block < endBlock; block += blocks)
+            for (int block = panel * part.PanelBlocks; block < endBlock; block += blocks)
             {
                 // The last panel may be smaller: 3 blocks become 2 and 1.
-                blocks = TileTable<T>.NextPanel(endBlock - block, _panelBlocks);
-                RunPanel(block, blocks, firstRow, endRow, sums);
+                blocks = TileTable<T>.NextPanel(endBlock - block, part.PanelBlocks);
+                RunPanel(part, block, blocks, firstRow, endRow, sums);
             }
         }
     }
 
-    private void Set(WeightMatrix weights, Tensor x, Tensor y)
+    private void Begin(InputRows x, Tensor y, Epilogue epilogue, Tensor bias)
     {
-        if (x.Columns != weights.Columns || y.Columns != weights.Rows || y.Rows != x.Rows)
+        (_x, _y, _epilogue, _bias) = (CpuInput.FloatsOf(x), y, epilogue, bias);
+        _groups = (_x.Rows + GroupRows - 1) / GroupRows;
+        _partCount = 0;
+        Work = 0;
+    }
+
+    private void Check(WeightMatrix weights, int column)
+    {
+        if (_x.Columns != weights.Columns || _y.Columns < column + weights.Rows || _y.Rows != _x.Rows)
         {
             throw new ArgumentException(
-                $"A product of x [{x.Rows}, {x.Columns}] and w [{weights.Rows}, {weights.Columns}] does not fit y [{y.Rows}, {y.Columns}].");
+                $"A product of x [{_x.Rows}, {_x.Columns}] and w [{weights.Rows}, {weights.Columns}] does not fit y [{_y.Rows}, {_y.Columns}].");
         }
+    }
 
-        _weights = (byte*)weights.Data;
-        _blockBytes = (nint)weights.BlockBytes;
-        _pairBytes = 2 * WeightMatrix.BlockRows * weights.Type.Size();
-        _inputs = weights.Columns;
-        _outputs = weights.Rows;
-        _blocks = weights.Blocks;
-        _x = x;
-        _y = y;
-        _groups = (x.Rows + GroupRows - 1) / GroupRows;
-        _tiles = weights.Type switch
-        {
-            DType.BF16 => &TileTable<T>.Sum<BFloat16Weights>,
-            DType.F16 => &TileTable<T>.Sum<Float16Weights>,
-            _ => &TileTable<T>.Sum<Float32Weights>,
-        };
+    private void Add(DenseMatrix weights, DenseMatrix? up, int column, int panelBlocks)
+    {
+        int firstItem = _partCount == 0 ? 0 : _parts[_partCount - 1].EndItem;
+        int items = (weights.Blocks + panelBlocks - 1) / panelBlocks * _groups;
+        _parts[_partCount++] = new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items);
+        Work += (long)weights.Rows * weights.Columns * _x.Rows * (up is null ? 1 : 2);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void RunPanel(int block, int blocks, int firstRow, int endRow, float* sums)
+    private void RunPanel(in MatrixItems part, int block, int blocks, int firstRow, int endRow, float* sums)
     {
-        byte* weights = _weights + (block * _blockBytes);
-        int tileBlocks = _gated && TileTable<T>.Blocks > 1 ? 2 : blocks;
-        PanelSource panel = tileBlocks > blocks
-            ? PanelSource.Apart(weights, _gateToUp, _blockBytes, _pairBytes)
-            : PanelSource.Adjacent(weights, _blockBytes, blocks, _pairBytes);
+        DenseMatrix matrix = part.Weights;
+        nint blockBytes = (nint)matrix.BlockBytes;
+        int pairBytes = 2 * CpuMatrix.BlockRows * matrix.Type.Size();
+        byte* weights = (byte*)matrix.Data + (block * blockBytes);
+        byte* up = part.Up is null ? null : (byte*)part.Up.Data + (block * blockBytes);
+        bool paired = up != null && part.Up!.Type == matrix.Type && TileTable<T>.Blocks > 1;
+        PanelSource panel = paired
+            ? PanelSource.Apart(weights, (nint)(up - weights), blockBytes, pairBytes)
+            : PanelSource.Adjacent(weights, blockBytes, blocks, pairBytes);
         float* x = (float*)_x.Data + ((long)firstRow * _x.Stride);
         int rows;
         for (int row = firstRow; row < endRow; row += rows)
@@ -113,49 +130,56 @@ internal sealed unsafe class ProductJob<T> : Job
             // Rows are split evenly: 7 become 4 and 3, never 6 and a slow 1.
             int tilesLeft = (endRow - row + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
             rows = (endRow - row + tilesLeft - 1) / tilesLeft;
-            var tile = _tiles(rows, tileBlocks);
-            tile(panel, x, _x.Stride, _inputs, sums);
-            if (_gated)
+            Tile(matrix.Type, rows, paired ? 2 : blocks)(panel, x, _x.Stride, matrix.Columns, sums);
+            if (paired)
             {
-                if (tileBlocks == 2)
-                {
-                    FinishGated(sums, sums + WeightMatrix.BlockRows, 2 * WeightMatrix.BlockRows, block, row, rows);
-                }
-                else
-                {
-                    float* up = sums + (TileTable<T>.MaxRows * WeightMatrix.BlockRows);
-                    tile(PanelSource.Adjacent(weights + _gateToUp, _blockBytes, 1, _pairBytes), x, _x.Stride, _inputs, up);
-                    FinishGated(sums, up, WeightMatrix.BlockRows, block, row, rows);
-                }
+                FinishGated(sums, sums + CpuMatrix.BlockRows, 2 * CpuMatrix.BlockRows, block, row, rows);
+            }
+            else if (up != null)
+            {
+                DenseMatrix other = part.Up!;
+                byte* otherWeights = (byte*)other.Data + (block * (nint)other.BlockBytes);
+                float* upSums = sums + (TileTable<T>.MaxRows * CpuMatrix.BlockRows);
+                Tile(other.Type, rows, 1)(
+                    PanelSource.Adjacent(otherWeights, (nint)other.BlockBytes, 1, 2 * CpuMatrix.BlockRows * other.Type.Size()), x, _x.Stride, other.Columns, upSums);
+                FinishGated(sums, upSums, CpuMatrix.BlockRows, block, row, rows);
             }
             else
             {
-                Finish(sums, blocks, block, row, rows);
+                Finish(part, sums, blocks, block, row, rows);
             }
 
             x += (long)rows * _x.Stride;
         }
     }
 
+    private static delegate*<in PanelSource, float*, nint, int, float*, void> Tile(DType type, int rows, int blocks) => type switch
+    {
+        DType.BF16 => TileTable<T>.Sum<BFloat16Weights>(rows, blocks),
+        DType.F16 => TileTable<T>.Sum<Float16Weights>(rows, blocks),
+        _ => TileTable<T>.Sum<Float32Weights>(rows, blocks),
+    };
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Finish(float* sums, int blocks, int firstBlock, int firstRow, int rows)
+    private void Finish(in MatrixItems part, float* sums, int blocks, int firstBlock, int firstRow, int rows)
     {
         for (int row = firstRow; row < firstRow + rows; row++)
         {
             for (int block = firstBlock; block < firstBlock + blocks; block++)
             {
-                int output = block * WeightMatrix.BlockRows;
-                int lanes = Math.Min(WeightMatrix.BlockRows, _outputs - output);
+                int output = block * CpuMatrix.BlockRows;
+                int lanes = Math.Min(CpuMatrix.BlockRows, part.Weights.Rows - output);
+                output += part.Column;
                 float* y = (float*)_y.Data + ((long)row * _y.Stride) + output;
                 T sum = T.Load(sums);
-                sums += WeightMatrix.BlockRows;
-                if (_epilogue.Bias.Data != 0)
+                sums += CpuMatrix.BlockRows;
+                if (_bias.Data != 0)
                 {
-                    sum += Load((float*)_epilogue.Bias.Data + output, lanes);
+                    sum += Load((float*)_bias.Data + output, lanes);
                 }
 
                 sum = Activate(sum, _epilogue.Activation);
-                if (_epilogue.AddToOutput)
+                if (_epilogue.Add)
                 {
                     sum = Load(y, lanes) + sum;
                 }
@@ -168,11 +192,11 @@ internal sealed unsafe class ProductJob<T> : Job
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void FinishGated(float* gate, float* up, int stride, int block, int firstRow, int rows)
     {
-        int output = block * WeightMatrix.BlockRows;
+        int output = block * CpuMatrix.BlockRows;
         for (int row = firstRow; row < firstRow + rows; row++)
         {
             T value = Activate(T.Load(gate), _epilogue.Activation) * T.Load(up);
-            Store(value, (float*)_y.Data + ((long)row * _y.Stride) + output, Math.Min(WeightMatrix.BlockRows, _outputs - output));
+            Store(value, (float*)_y.Data + ((long)row * _y.Stride) + output, Math.Min(CpuMatrix.BlockRows, _y.Columns - output));
             gate += stride;
             up += stride;
         }
@@ -188,12 +212,12 @@ internal sealed unsafe class ProductJob<T> : Job
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static T Load(float* source, int lanes) =>
-        lanes == WeightMatrix.BlockRows ? T.Load(source) : VectorMath.LoadPart<T>(source, lanes);
+        lanes == CpuMatrix.BlockRows ? T.Load(source) : VectorMath.LoadPart<T>(source, lanes);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(T value, float* target, int lanes)
     {
-        if (lanes == WeightMatrix.BlockRows)
+        if (lanes == CpuMatrix.BlockRows)
         {
             value.Store(target);
         }
@@ -202,4 +226,10 @@ internal sealed unsafe class ProductJob<T> : Job
             VectorMath.StorePart(value, target, lanes);
         }
     }
+
+    /// <summary>The items of one matrix.</summary>
+    /// <param name="Up">Of a gated pair.</param>
+    /// <param name="Column">Of y: the first output's.</param>
+    /// <param name="PanelBlocks">Blocks of 16 outputs of an item.</param>
+    private readonly record struct MatrixItems(DenseMatrix Weights, DenseMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem);
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 
 namespace Understory.Models.Kernels.Cpu.Products;
 
@@ -112,7 +113,7 @@ internal static unsafe class Tile
             {
                 TWeights.Decode(weights + (block * blockStride), 0, out T even, out T _);
                 T.MultiplyAdd(even, T.Broadcast(x[row * stride]), T.Load(sums)).Store(sums);
-                sums += WeightMatrix.BlockRows;
+                sums += CpuMatrix.BlockRows;
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 
 namespace Understory.Models.Kernels.Cpu.Products;
 
@@ -16,7 +17,7 @@ internal static unsafe class TileTable<T>
     public static int Blocks => T.ManyRegisters ? 2 : 1;
 
     /// <summary>Most sums of a tile.</summary>
-    public static int MaxSums => 12 * WeightMatrix.BlockRows;
+    public static int MaxSums => 12 * CpuMatrix.BlockRows;
 
     /// <summary>
     /// Blocks of 16 outputs that so many rows should take at once. One or two rows have registers left for more, and every block adds two chains that hide each

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Understory.Models.Kernels.Cpu.Vectors;
+using Understory.Models.Kernels.Cpu.Weights;
 
 namespace Understory.Models.Kernels.Cpu.Products;
 
@@ -76,7 +77,7 @@ internal unsafe struct Both<TFirst, TSecond, TPanel, T> : ITile<TPanel, T>
     public void Store(float* sums)
     {
         _first.Store(sums);
-        _second.Store(sums + (TFirst.Rows * TPanel.Blocks * WeightMatrix.BlockRows));
+        _second.Store(sums + (TFirst.Rows * TPanel.Blocks * CpuMatrix.BlockRows));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

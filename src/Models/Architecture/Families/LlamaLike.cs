@@ -1,0 +1,154 @@
+using Understory.Models.Kernels;
+
+namespace Understory.Models.Architecture.Families;
+
+/// <summary>
+/// What Llama (Touvron et al., arXiv 2302.13971) and its kin have in common: RMSNorm, rotary positions, grouped queries, a gated MLP with SiLU. What each of them
+/// does otherwise it says itself.
+/// </summary>
+internal abstract class LlamaLike : Family
+{
+    internal override string? GgufName => Name;
+
+    internal override TensorNames HuggingFaceNames { get; } = new()
+    {
+        Base = "model.",
+        Embedding = "embed_tokens",
+        FinalNorm = "norm",
+        Head = "lm_head",
+        Layer = "layers.{0}.",
+        AttentionNorm = "input_layernorm",
+        Qkv = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        QueryNorm = "self_attn.q_norm",
+        KeyNorm = "self_attn.k_norm",
+        AttentionOutput = "self_attn.o_proj",
+        MlpNorm = "post_attention_layernorm",
+        Gate = "mlp.gate_proj",
+        Up = "mlp.up_proj",
+        Down = "mlp.down_proj",
+    };
+
+    internal override TensorNames GgufNames => TensorNames.Gguf;
+
+    /// <summary>Each head's query and key are normed.</summary>
+    protected virtual bool QkNorm => false;
+
+    /// <summary>Which projections around attention have biases, by a Hugging Face config.</summary>
+    protected abstract (bool Qkv, bool Output) Biases(JsonKeys config);
+
+    /// <summary>The window of each layer, 0 for none; empty: no layer has one.</summary>
+    protected virtual int[] Windows(JsonKeys config, int layers) => [];
+
+    internal override ModelConfig Read(JsonKeys config)
+    {
+        int heads = config.Integer("num_attention_heads");
+        int headDim = config.Has("head_dim") ? config.Integer("head_dim") : config.Quotient("hidden_size", "num_attention_heads");
+        int context = config.Integer("max_position_embeddings");
+        int layers = config.Integer("num_hidden_layers");
+        (bool qkvBias, bool outputBias) = Biases(config);
+        var mlp = new MlpPlan(config.Integer("intermediate_size"), ActivationOf(config, "hidden_act"), Gated: true);
+        int[] windows = Windows(config, layers);
+        if (windows.Length > 0 && windows.Length != layers)
+        {
+            throw new InvalidDataException($"The number of layer types is {windows.Length}.");
+        }
+
+        var attention = new AttentionPlan
+        {
+            Heads = heads,
+            KvHeads = config.Integer("num_key_value_heads", heads),
+            HeadDim = headDim,
+            Rotary = 0,
+            QkNorm = QkNorm,
+            QkvBias = qkvBias,
+            OutputBias = outputBias,
+        };
+        return new ModelConfig
+        {
+            Family = this,
+            VocabularySize = config.Integer("vocab_size"),
+            TrainedContext = context,
+            ContextLength = context,
+            HiddenSize = config.Integer("hidden_size"),
+            Norm = NormKind.RmsNorm,
+            NormEpsilon = (float)config.Number("rms_norm_eps"),
+            Rotaries = [Rope.Read(config, headDim, context)],
+            Layers = ModelConfig.Plan(layers, layer => new LayerPlan(attention with { Window = windows.Length == 0 ? 0 : windows[layer] }, mlp)),
+            TiedHead = config.Flag("tie_word_embeddings", false),
+        };
+    }
+
+    /// <summary>What the metadata leaves open (biases, a tied head, the norm of queries and keys) is known from the tensors that the file has.</summary>
+    internal override ModelConfig Read(GgufKeys keys)
+    {
+        int hidden = keys.Count("embedding_length");
+        int heads = keys.Count("attention.head_count");
+        int headDim = keys.HeadDim(hidden, heads);
+        int context = keys.Count("context_length");
+        if (keys.Count("expert_count", 0) > 0)
+        {
+            throw new InvalidDataException($"{keys.Path}: mixtures of experts are not supported.");
+        }
+
+        var layer = new LayerPlan(
+            new AttentionPlan
+            {
+                Heads = heads,
+                KvHeads = keys.Count("attention.head_count_kv", heads),
+                HeadDim = headDim,
+                Rotary = 0,
+                Window = keys.Count("attention.sliding_window", 0),
+                QkNorm = keys.Contains("blk.0.attn_q_norm.weight"),
+                QkvBias = keys.Contains("blk.0.attn_q.bias"),
+                OutputBias = keys.Contains("blk.0.attn_output.bias"),
+            },
+            new MlpPlan(keys.Count("feed_forward_length"), Activation.Silu, Gated: true));
+        return new ModelConfig
+        {
+            Family = this,
+            VocabularySize = keys.VocabularySize,
+            TrainedContext = context,
+            ContextLength = context,
+            HiddenSize = hidden,
+            Norm = NormKind.RmsNorm,
+            NormEpsilon = (float)keys.Number("attention.layer_norm_rms_epsilon"),
+            Rotaries = [Rope.Read(keys, headDim)],
+            Layers = ModelConfig.Plan(keys.Count("block_count"), _ => layer),
+            TiedHead = keys.TiedHead,
+        };
+    }
+
+    internal override ModelConfig OfShape(int hidden, int layers, int vocabulary, int context)
+    {
+        var layer = new LayerPlan(
+            new AttentionPlan { Heads = hidden / 64, KvHeads = hidden / 64, HeadDim = 64, Rotary = 0, QkNorm = QkNorm },
+            new MlpPlan(8 * hidden / 3 / 64 * 64, Activation.Silu, Gated: true));
+        return new ModelConfig
+        {
+            Family = this,
+            VocabularySize = vocabulary,
+            TrainedContext = context,
+            ContextLength = context,
+            HiddenSize = hidden,
+            Norm = NormKind.RmsNorm,
+            NormEpsilon = 1e-5f,
+            Rotaries = [new Rotary(64, 10000, RotaryScaling.None)],
+            Layers = ModelConfig.Plan(layers, _ => layer),
+            TiedHead = true,
+        };
+    }
+
+    /// <summary>A window in the layers that <c>layer_types</c> names; where it names none, from layer <paramref name="first"/> on.</summary>
+    private protected static int[] SlidingFrom(JsonKeys config, int layers, int window, int first)
+    {
+        string[] types = config.Strings("layer_types");
+        if (types.Except(["full_attention", "sliding_attention"]).Any())
+        {
+            throw config.Unsupported("layer_types", "full_attention and sliding_attention are");
+        }
+
+        return types.Length > 0 ? Array.ConvertAll(types, type => type == "sliding_attention" ? window : 0)
+            : layers is < 0 or > 1 << 12 ? []
+            : [.. Enumerable.Range(0, layers).Select(layer => layer >= first ? window : 0)];
+    }
+}

@@ -1,0 +1,70 @@
+using Understory.Models.Formats;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>What a GGUF file says of its model: the keys of its architecture ("llama.block_count" is <c>block_count</c> here), and which tensors it has.</summary>
+internal sealed class GgufKeys(Gguf file)
+{
+    private readonly GgufMetadata _keys = file.Metadata;
+    private readonly string _prefix = file.Metadata.Get<string>("general.architecture") + ".";
+
+    public string Path => _keys.Path;
+
+    public string Architecture => _prefix[..^1];
+
+    public int VocabularySize => _keys.Get<string[]>("tokenizer.ggml.tokens").Length;
+
+    /// <summary>There is no head of its own.</summary>
+    public bool TiedHead => !file.Contains("output.weight");
+
+    public int Count(string key) => _keys.GetCount(_prefix + key);
+
+    public int Count(string key, int otherwise) => _keys.GetCount(_prefix + key, otherwise);
+
+    public double Number(string key) => _keys.Get<double>(_prefix + key);
+
+    public double Number(string key, double otherwise) => _keys.Get(_prefix + key, otherwise);
+
+    public string Text(string key, string otherwise) => _keys.Get(_prefix + key, otherwise);
+
+    public bool Contains(string tensor) => file.Contains(tensor);
+
+    /// <summary>A vector's values; null where the file has none of that name.</summary>
+    public unsafe float[]? Floats(string tensor, int length)
+    {
+        if (!file.Contains(tensor))
+        {
+            return null;
+        }
+
+        StoredTensor vector = file.Read(tensor, length);
+        float[] values = new float[length];
+        fixed (float* target = values)
+        {
+            vector.Format.Decode((byte*)vector.Data, length, target);
+        }
+
+        return values;
+    }
+
+    /// <summary>The id of the token that plays a role ("bos", "eos", "eot"); null where none is named.</summary>
+    public int? Token(string role)
+    {
+        string key = $"tokenizer.ggml.{role}_token_id";
+        return _keys.Contains(key) ? _keys.GetCount(key) : null;
+    }
+
+    /// <summary>Dimensions of a head: said, or the model's width over its heads.</summary>
+    public int HeadDim(int hidden, int heads)
+    {
+        if (!_keys.Contains(_prefix + "attention.key_length"))
+        {
+            return heads > 0 && hidden % heads == 0 ? hidden / heads : throw new InvalidDataException($"{Path}: {heads} heads in a width of {hidden}.");
+        }
+
+        int key = Count("attention.key_length");
+        int value = Count("attention.value_length", key);
+        return key == value ? key : throw new InvalidDataException($"{Path}: keys of {key} and values of {value} dimensions are not supported.");
+    }
+}

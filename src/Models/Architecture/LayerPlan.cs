@@ -1,0 +1,48 @@
+using Understory.Models.Kernels;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>What one block of a decoder is made of: <c>x += attention(norm(x)); x += mlp(norm(x))</c>.</summary>
+public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp);
+
+/// <summary>Attention of one layer.</summary>
+public sealed record AttentionPlan
+{
+    /// <summary>Query heads.</summary>
+    public required int Heads { get; init; }
+
+    /// <summary>Key and value heads; each serves <c>Heads / KvHeads</c> query heads.</summary>
+    public required int KvHeads { get; init; }
+
+    /// <summary>Dimensions of a head; not always the model's width over its heads.</summary>
+    public required int HeadDim { get; init; }
+
+    /// <summary>Which of <see cref="ModelConfig.Rotaries"/> turns queries and keys; null: none does.</summary>
+    public int? Rotary { get; init; }
+
+    /// <summary>A row at position p sees positions greater than p - window; 0: all of them.</summary>
+    public int Window { get; init; }
+
+    /// <summary>Each head's query and key pass an RMSNorm of their own before the rotation (Qwen3).</summary>
+    public bool QkNorm { get; init; }
+
+    /// <summary>Query, key and value projections have biases.</summary>
+    public bool QkvBias { get; init; }
+
+    /// <summary>The projection after attention has a bias.</summary>
+    public bool OutputBias { get; init; }
+
+    /// <summary>Columns of queries, keys and values side by side.</summary>
+    public int QkvSize => (Heads + (2 * KvHeads)) * HeadDim;
+
+    /// <summary>Query columns, and inputs of the projection after attention.</summary>
+    public int QuerySize => Heads * HeadDim;
+
+    /// <summary>What the layer keeps of a token.</summary>
+    public KvShape Cache => new(KvHeads, HeadDim);
+}
+
+/// <summary>The MLP of one layer: <c>down(activation(gate x) * up x)</c> where gated, else <c>down(activation(up x))</c>.</summary>
+/// <param name="Width">Between up and down.</param>
+/// <param name="Bias">Up and down have biases.</param>
+public sealed record MlpPlan(int Width, Activation Activation, bool Gated, bool Bias = false);

@@ -1,0 +1,143 @@
+using Understory.Models.Formats;
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Models.Architecture;
+
+/// <summary>How far a load is.</summary>
+/// <param name="Bytes">Of weights read so far.</param>
+/// <param name="Total">Bytes to read.</param>
+public readonly record struct LoadProgress(long Bytes, long Total);
+
+/// <summary>A tensor that becomes a part of another.</summary>
+/// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
+internal readonly record struct TensorPart(string Name, int Rows, int InterleavedHead = 0);
+
+/// <summary>
+/// Brings a checkpoint's tensors into the kernels' memory. Matrices are asked for first: each is checked by name and shape and described; then <see cref="Run"/> makes one
+/// block for all of them and packs them, in the order in which they were asked for. Vectors, which are small, are read as they are asked for.
+/// </summary>
+internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDisposable
+{
+    private const int Alignment = 64;
+
+    private readonly List<(WeightMatrix Matrix, TensorPart[] Parts, bool Transposed)> _matrices = [];
+    private readonly List<MemoryBlock> _blocks = [];
+    private long _vectorOffset;
+
+    /// <summary>The matrix <c>[outputs, inputs]</c>, which the checkpoint may hold transposed.</summary>
+    public WeightMatrix Matrix(string name, int outputs, int inputs, bool transposed = false) => Ask([new TensorPart(name, outputs)], inputs, transposed);
+
+    /// <summary>Several matrices of equal inputs, their outputs side by side: those of one format that follow each other as one.</summary>
+    public WeightMatrix[] Stacked(ReadOnlySpan<TensorPart> parts, int inputs)
+    {
+        var stacks = new List<WeightMatrix>();
+        int first = 0;
+        for (int i = 1; i <= parts.Length; i++)
+        {
+            if (i == parts.Length || FormatOf(parts[i], inputs) != FormatOf(parts[first], inputs))
+            {
+                stacks.Add(Ask(parts[first..i].ToArray(), inputs, transposed: false));
+                first = i;
+            }
+        }
+
+        return [.. stacks];
+    }
+
+    /// <summary>Vectors one behind the other, as F32.</summary>
+    public unsafe Tensor Vector(params ReadOnlySpan<TensorPart> parts)
+    {
+        int length = 0;
+        foreach (TensorPart part in parts)
+        {
+            _ = source.FormatOf(part.Name, part.Rows);
+            length += part.Rows;
+        }
+
+        float[] values = new float[length];
+        int at = 0;
+        foreach (TensorPart part in parts)
+        {
+            StoredTensor vector = source.Read(part.Name, part.Rows);
+            float[] own = new float[part.Rows];
+            fixed (float* target = own)
+            {
+                vector.Format.Decode((byte*)vector.Data, part.Rows, target);
+            }
+
+            for (int i = 0; i < part.Rows; i++)
+            {
+                values[at++] = own[MatrixPart.SourceRow(i, part.InterleavedHead)];
+            }
+
+            source.Release(vector);
+        }
+
+        Tensor room = Room(length);
+        kernels.Write(values, room.Data);
+        return room;
+    }
+
+    /// <summary>Packs every matrix that was asked for. Their memory, and that of the vectors, is the caller's from here on.</summary>
+    /// <param name="progress">Is told how far it is, from whichever thread.</param>
+    public IReadOnlyList<MemoryBlock> Run(Action<LoadProgress>? progress)
+    {
+        long bytes = 0;
+        foreach ((WeightMatrix matrix, _, _) in _matrices)
+        {
+            bytes += Aligned(matrix.Bytes);
+        }
+
+        MemoryBlock block = kernels.Allocate(Math.Max(Alignment, bytes));
+        _blocks.Add(block);
+        long offset = 0;
+        foreach ((WeightMatrix matrix, TensorPart[] parts, bool transposed) in _matrices)
+        {
+            matrix.Place(block, offset);
+            offset += Aligned(matrix.Bytes);
+            StoredTensor[] tensors = Array.ConvertAll(parts, part => Read(part, matrix.Columns, transposed));
+            kernels.Pack(matrix, [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(tensor, transposed, part.InterleavedHead))]);
+            Array.ForEach(tensors, source.Release);
+            progress?.Invoke(new LoadProgress(offset, bytes));
+        }
+
+        MemoryBlock[] all = [.. _blocks];
+        _blocks.Clear();
+        return all;
+    }
+
+    /// <summary>Frees what <see cref="Run"/> did not hand over.</summary>
+    public void Dispose() => _blocks.ForEach(block => block.Dispose());
+
+    private WeightMatrix Ask(TensorPart[] parts, int inputs, bool transposed)
+    {
+        WeightFormat format = transposed ? source.FormatOf(parts[0].Name, inputs, parts[0].Rows) : FormatOf(parts[0], inputs);
+        WeightMatrix matrix = kernels.Describe(format, parts.Sum(part => part.Rows), inputs);
+        _matrices.Add((matrix, parts, transposed));
+        return matrix;
+    }
+
+    private WeightFormat FormatOf(TensorPart part, int inputs) => source.FormatOf(part.Name, part.Rows, inputs);
+
+    private StoredTensor Read(TensorPart part, int inputs, bool transposed) =>
+        transposed ? source.Read(part.Name, inputs, part.Rows) : source.Read(part.Name, part.Rows, inputs);
+
+    /// <summary>Room for a vector. Vectors share blocks: on a device each allocation takes whole megabytes.</summary>
+    private Tensor Room(int length)
+    {
+        const long VectorBlock = 1 << 20;
+        long bytes = Aligned((long)length * sizeof(float));
+        if (_blocks.Count == 0 || _vectorOffset + bytes > _blocks[^1].Bytes)
+        {
+            _blocks.Add(kernels.Allocate(Math.Max(VectorBlock, bytes), sparse: true));
+            _vectorOffset = 0;
+        }
+
+        Tensor room = _blocks[^1].View(DType.F32, 1, length, length, _vectorOffset);
+        _vectorOffset += bytes;
+        return room;
+    }
+
+    private static long Aligned(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
+}
