@@ -1,6 +1,7 @@
 using Understory.Benchmarks;
 
 // Timings of the kernels alone: dotnet run -c Release --project tests/Benchmarks -- kernels [set] [threads] [width x layers ...]
+// Loading a model: ... -- load path/to/model
 // What constraints cost: ... -- masks path/to/tokenizer.json
 if (args is ["masks", string tokenizer])
 {
@@ -8,9 +9,15 @@ if (args is ["masks", string tokenizer])
     return 0;
 }
 
+if (args is ["load", string model])
+{
+    LoadBench.Run(model);
+    return 0;
+}
+
 if (args is not ["kernels", ..])
 {
-    Console.Error.WriteLine("Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], or: masks TOKENIZER.json");
+    Console.Error.WriteLine("Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], load MODEL, or: masks TOKENIZER.json");
     return 2;
 }
 

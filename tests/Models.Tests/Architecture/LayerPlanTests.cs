@@ -1,0 +1,89 @@
+using Understory.Models.Architecture;
+using Understory.Models.Architecture.Families;
+using Understory.Models.Kernels;
+using Understory.Models.Kernels.Cuda;
+using Understory.PtxEmulator;
+
+namespace Understory.Models.Tests.Architecture;
+
+/// <summary>Layers may differ in heads, head size, window, rotary table and width: caches, activations and attention follow the plan of each.</summary>
+public class LayerPlanTests
+{
+    private static readonly ModelConfig _mixed = new Llama().OfShape(64, 1, 200, 120) with
+    {
+        Rotaries = [new Rotary(16, 10000, RotaryScaling.None), new Rotary(8, 500, new LinearScaling(2))],
+        Layers =
+        [
+            new(new AttentionPlan { Heads = 4, KvHeads = 2, HeadDim = 16, Rotary = 0, Window = 9 }, new MlpPlan(96, Activation.Silu, Gated: true)),
+            new(new AttentionPlan { Heads = 2, KvHeads = 1, HeadDim = 40, Rotary = 1 }, new MlpPlan(48, Activation.GeluTanh, Gated: false, Bias: true)),
+            new(new AttentionPlan { Heads = 6, KvHeads = 3, HeadDim = 16, QkNorm = true, QkvBias = true }, new MlpPlan(160, Activation.GeluTanh, Gated: true)),
+            new(new AttentionPlan { Heads = 1, KvHeads = 1, HeadDim = 40, Rotary = 1, OutputBias = true }, new MlpPlan(16, Activation.Silu, Gated: true)),
+        ],
+    };
+
+    private static readonly string[] _sets = [.. KernelCatalog.Available.Select(set => set.Name), "cuda"];
+
+    public static TheoryData<string> Sets => [.. _sets];
+
+    [Theory]
+    [MemberData(nameof(Sets))]
+    public void A_model_of_unlike_layers_gives_the_same_bits_in_chunks_in_trees_and_behind_moved_slots(string set)
+    {
+        using IKernels kernels = Create(set);
+        using Transformer model = ModelLoader.Random(_mixed, "mixed", kernels, 3);
+        int[] tokens = [.. Enumerable.Range(0, 45).Select(i => (i * 37) % 200)];
+        float[][] expected = model.Logits(tokens, 1);
+        AssertSameBits(expected, model.Logits(tokens, 7));
+        AssertSameBits(expected, model.Logits(tokens, 64));
+
+        // The last five as a branch whose slots lie elsewhere, then moved to where text belongs.
+        using KvCache cache = model.CreateCache(60);
+        model.Logits(cache, tokens.AsSpan(0, 40), 40);
+        var batch = new ForwardBatch(model.MaxRows, 8);
+        int[] slots = [43, 47, 50, 51, 55];
+        for (int i = 0; i < slots.Length; i++)
+        {
+            batch.Add(tokens[40 + i], slots[i], 40, slots.AsSpan(0, i));
+        }
+
+        Tensors.Tensor rows = model.Forward(batch, cache);
+        float[] logits = new float[rows.Columns];
+        for (int i = 0; i < slots.Length; i++)
+        {
+            kernels.Read(rows.RowRange(i, 1).Data, logits);
+            AssertSameBits([expected[40 + i]], [logits]);
+        }
+
+        cache.MoveSlots(slots, 40);
+        using KvCache copy = model.CreateCache(60);
+        copy.CopyFrom(cache, 45);
+        AssertSameBits(model.Logits([.. tokens, 5, 6])[^2..], model.Logits(copy, [5, 6], 1, 45));
+    }
+
+    [Fact]
+    public void The_fast_sets_agree_with_the_reference_on_unlike_layers()
+    {
+        int[] tokens = [.. Enumerable.Range(0, 45).Select(i => (i * 53) % 200)];
+        using IKernels reference = KernelCatalog.Create("reference");
+        using Transformer truth = ModelLoader.Random(_mixed, "mixed", reference, 3, new LoadOptions(CacheType: Tensors.DType.F32));
+        float[][] expected = truth.Logits(tokens);
+        foreach (string set in _sets)
+        {
+            using IKernels kernels = Create(set);
+            using Transformer model = ModelLoader.Random(_mixed, "mixed", kernels, 3, new LoadOptions(CacheType: Tensors.DType.F32));
+            double error = Runs.RelativeError(model.Logits(tokens), expected);
+            Assert.True(error < (set == "cuda" ? 2e-2 : 1e-5), $"{set}: {error:E2}");
+        }
+    }
+
+    private static IKernels Create(string set) => set == "cuda" ? new CudaKernels(new EmulatedDriver()) : KernelCatalog.Create(set, 2);
+
+    private static void AssertSameBits(float[][] expected, float[][] actual)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        for (int row = 0; row < expected.Length; row++)
+        {
+            Assert.True(Kernels.Arena.SameBits(expected[row], actual[row]), $"row {row} differs");
+        }
+    }
+}
