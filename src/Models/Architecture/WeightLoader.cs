@@ -97,7 +97,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
             matrix.Place(block, offset);
             offset += Aligned(matrix.Bytes);
             StoredTensor[] tensors = Array.ConvertAll(parts, part => Read(part, matrix.Columns, transposed));
-            kernels.Pack(matrix, [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(tensor, transposed, part.InterleavedHead))]);
+            Pack(matrix, parts, [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(tensor, transposed, part.InterleavedHead))]);
             Array.ForEach(tensors, source.Release);
             progress?.Invoke(new LoadProgress(offset, bytes));
         }
@@ -109,6 +109,18 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
     /// <summary>Frees what <see cref="Run"/> did not hand over.</summary>
     public void Dispose() => _blocks.ForEach(block => block.Dispose());
+
+    private void Pack(WeightMatrix matrix, TensorPart[] parts, MatrixPart[] rows)
+    {
+        try
+        {
+            kernels.Pack(matrix, rows);
+        }
+        catch (InvalidDataException error)
+        {
+            throw new InvalidDataException($"tensor {string.Join(" or ", parts.Select(part => $"\"{part.Name}\""))}: {error.Message}", error);
+        }
+    }
 
     private WeightMatrix Ask(TensorPart[] parts, int inputs, bool transposed)
     {

@@ -10,8 +10,12 @@ internal abstract class CpuKernels : IKernels
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new NativeMemoryBlock(bytes, sparse);
 
-    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs) =>
-        new DenseMatrix(format, format is DenseFormat dense ? dense.Type : DType.BF16, outputs, inputs);
+    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs) => format switch
+    {
+        QuantisedFormat quantised => new QuantisedMatrix(quantised, outputs, inputs),
+        DenseFormat dense => new DenseMatrix(dense, dense.Type, outputs, inputs),
+        _ => new DenseMatrix(format, DType.BF16, outputs, inputs),
+    };
 
     public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
     {
@@ -20,14 +24,21 @@ internal abstract class CpuKernels : IKernels
         // A range takes some hundred kilobytes: enough to be worth a thread's while, and whole pages of a source whose rows are inputs.
         const long RangeBytes = 512 << 10;
         int together = (int)Math.Clamp(RangeBytes * target.Blocks / Math.Max(1, matrix.Bytes), 1, target.Blocks);
-        Parallel.For(0, (target.Blocks + together - 1) / together, range => target.Pack(rows, range * together, Math.Min(target.Blocks, (range + 1) * together)));
+        try
+        {
+            Parallel.For(0, (target.Blocks + together - 1) / together, range => target.Pack(rows, range * together, Math.Min(target.Blocks, (range + 1) * together)));
+        }
+        catch (AggregateException errors) when (errors.InnerExceptions.OfType<InvalidDataException>().FirstOrDefault() is { } error)
+        {
+            throw new InvalidDataException(error.Message, error);
+        }
     }
 
-    public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers) => new CpuInput(maxRows, columns);
+    public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers) => new CpuInput(maxRows, columns, readers);
 
-    public void Write(ReadOnlySpan<float> values, InputRows row) => values.CopyTo(CpuInput.FloatsOf(row).Floats(0));
+    public void Write(ReadOnlySpan<float> values, InputRows row) => values.CopyTo(CpuInput.Write(row).Floats(0));
 
-    public void Read(InputRows row, Span<float> values) => CpuInput.FloatsOf(row).Floats(0)[..values.Length].CopyTo(values);
+    public void Read(InputRows row, Span<float> values) => CpuInput.Read(row).Floats(0)[..values.Length].CopyTo(values);
 
     public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots) =>
         CacheLayout.Allocate(layers, shapes, type, slots);
@@ -45,15 +56,15 @@ internal abstract class CpuKernels : IKernels
     public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y) => Product(Ready(x), weights, y, new Epilogue(Add: true));
 
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y) =>
-        Product(Ready(x), weights, CpuInput.FloatsOf(y), new Epilogue(activation));
+        Product(Ready(x), weights, CpuInput.Write(y), new Epilogue(activation));
 
     public void MultiplyGated(in ProductSource x, WeightMatrix gate, WeightMatrix up, Activation activation, InputRows y) =>
-        GatedProduct(Ready(x), (CpuMatrix)gate, (CpuMatrix)up, activation, CpuInput.FloatsOf(y));
+        GatedProduct(Ready(x), (CpuMatrix)gate, (CpuMatrix)up, activation, CpuInput.Write(y));
 
     public abstract void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
 
     public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output) =>
-        Attend(queries, layer, attention, batch, CpuInput.FloatsOf(output));
+        Attend(queries, layer, attention, batch, CpuInput.Write(output));
 
     public abstract void Decide(Tensor logits, DecisionBatch decision);
 

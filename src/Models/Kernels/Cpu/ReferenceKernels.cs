@@ -1,4 +1,5 @@
 using Understory.Models.Kernels.Cpu.Decision;
+using Understory.Models.Kernels.Cpu.Quantised;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
@@ -12,7 +13,8 @@ internal sealed class ReferenceKernels : CpuKernels
     private readonly ReferenceDecision _decision = new();
     private double[] _scores = [];
     private float[] _row = [];
-    private float[] _otherRow = [];
+    private double[] _dots = [];
+    private double[] _otherDots = [];
 
     public override string Name => "reference";
 
@@ -35,7 +37,7 @@ internal sealed class ReferenceKernels : CpuKernels
 
     public override void Normalize(Tensor x, in Norm norm, InputRows output)
     {
-        Tensor normed = CpuInput.FloatsOf(output);
+        Tensor normed = CpuInput.Write(output);
         for (int r = 0; r < x.Rows; r++)
         {
             if (norm.Kind == NormKind.LayerNorm)
@@ -87,19 +89,18 @@ internal sealed class ReferenceKernels : CpuKernels
 
     protected override void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue)
     {
-        Tensor input = CpuInput.FloatsOf(x);
         int column = 0;
         foreach (WeightMatrix part in weights.Parts)
         {
             for (int o = 0; o < part.Rows; o++, column++)
             {
-                ReadOnlySpan<float> row = Row(part, o, ref _row);
+                Dots(x, (CpuMatrix)part, o, ref _dots);
                 double bias = weights.Bias.Data == 0 ? 0 : weights.Bias.Floats(0)[column];
-                for (int r = 0; r < input.Rows; r++)
+                for (int r = 0; r < x.Count; r++)
                 {
-                    double sum = Activate(Dot(row, input.Floats(r)) + bias, epilogue.Activation);
-                    ref float y1 = ref y.Floats(r)[column];
-                    y1 = (float)(epilogue.Add ? y1 + sum : sum);
+                    double sum = Activate(_dots[r] + bias, epilogue.Activation);
+                    ref float target = ref y.Floats(r)[column];
+                    target = (float)(epilogue.Add ? target + sum : sum);
                 }
             }
         }
@@ -107,14 +108,13 @@ internal sealed class ReferenceKernels : CpuKernels
 
     protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
     {
-        Tensor input = CpuInput.FloatsOf(x);
         for (int o = 0; o < gate.Rows; o++)
         {
-            ReadOnlySpan<float> gateRow = Row(gate, o, ref _row);
-            ReadOnlySpan<float> upRow = Row(up, o, ref _otherRow);
-            for (int r = 0; r < input.Rows; r++)
+            Dots(x, gate, o, ref _dots);
+            Dots(x, up, o, ref _otherDots);
+            for (int r = 0; r < x.Count; r++)
             {
-                y.Floats(r)[o] = (float)(Activate(Dot(gateRow, input.Floats(r)), activation) * Dot(upRow, input.Floats(r)));
+                y.Floats(r)[o] = (float)(Activate(_dots[r], activation) * _otherDots[r]);
             }
         }
     }
@@ -177,6 +177,33 @@ internal sealed class ReferenceKernels : CpuKernels
 
     /// <summary>The slot of a row's logical position.</summary>
     private static int Slot(int position, int prefix, ReadOnlySpan<int> ancestors) => position < prefix ? position : ancestors[position - prefix];
+
+    /// <summary>The products of all rows with the weights to one output: in double precision, or by the integers of quantised weights.</summary>
+    private void Dots(InputRows x, CpuMatrix matrix, int output, ref double[] dots)
+    {
+        if (dots.Length < x.Count)
+        {
+            dots = new double[x.Count];
+        }
+
+        if (matrix is QuantisedMatrix quantised)
+        {
+            QuantisedInput integers = CpuInput.Integers(x, out bool stale);
+            for (int r = 0; r < x.Count && stale; r++)
+            {
+                integers.Quantise(CpuInput.Read(x).Floats(r), r);
+            }
+
+            ReferenceSums.Sum(quantised.Layout, quantised.Data, output, integers, dots.AsSpan(0, x.Count));
+            return;
+        }
+
+        ReadOnlySpan<float> row = Row(matrix, output, ref _row);
+        for (int r = 0; r < x.Count; r++)
+        {
+            dots[r] = Dot(row, CpuInput.Read(x).Floats(r));
+        }
+    }
 
     private static double Dot(ReadOnlySpan<float> weights, ReadOnlySpan<float> x)
     {

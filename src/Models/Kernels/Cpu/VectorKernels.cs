@@ -1,6 +1,7 @@
 using Understory.Models.Kernels.Cpu.Attention;
 using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Products;
+using Understory.Models.Kernels.Cpu.Quantised;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
@@ -18,7 +19,9 @@ internal sealed class VectorKernels<T> : CpuKernels
     private const long WorthSharing = 1 << 16;
 
     private readonly ThreadTeam _team;
+    private readonly QuantisedSet _quantisedSet;
     private readonly ProductJob<T> _product = new();
+    private readonly QuantiseJob _quantise = new();
     private readonly NormJob<T> _norm = new();
     private readonly EmbedJob _embed = new();
     private readonly StoreJob<T> _store = new();
@@ -28,6 +31,7 @@ internal sealed class VectorKernels<T> : CpuKernels
     public VectorKernels(string name, int threads)
     {
         Name = name;
+        _quantisedSet = QuantisedKernels.Best(name);
         _team = new ThreadTeam(threads);
         _attend = new AttendJob<T>(threads);
         _decide = new DecideJob<T>(threads);
@@ -43,7 +47,7 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     public override void Normalize(Tensor x, in Norm norm, InputRows output)
     {
-        _norm.Set(x, norm, CpuInput.FloatsOf(output));
+        _norm.Set(x, norm, CpuInput.Write(output));
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
@@ -69,13 +73,15 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     protected override void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue)
     {
-        _product.Set(weights, x, y, epilogue);
+        _product.Set(weights, x, y, epilogue, _quantisedSet);
+        Quantise(x);
         Share(_product, _product.Items, _product.Work);
     }
 
     protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
     {
-        _product.SetGated(gate, up, x, y, activation);
+        _product.SetGated(gate, up, x, y, activation, _quantisedSet);
+        Quantise(x);
         Share(_product, _product.Items, _product.Work);
     }
 
@@ -83,6 +89,16 @@ internal sealed class VectorKernels<T> : CpuKernels
     {
         _attend.Set(queries, layer, attention, batch, output);
         Share(_attend, _attend.Items, _attend.Work);
+    }
+
+    /// <summary>Brings the product's inputs into integers, where it wants them and they are not yet.</summary>
+    private void Quantise(InputRows x)
+    {
+        if (_product.Stale)
+        {
+            _quantise.Set(CpuInput.Read(x), _product.Integers);
+            Share(_quantise, x.Count, 2L * x.Count * x.Columns);
+        }
     }
 
     /// <param name="work">Multiply-adds, roughly.</param>

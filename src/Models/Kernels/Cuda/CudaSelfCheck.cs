@@ -103,7 +103,7 @@ internal static class CudaSelfCheck
         using ProductInput actual = kernels.CreateInput(batch.Count, Heads * HeadDim, []);
         reference.Attend(queries.ColumnRange(0, Heads * HeadDim), hostLayers[0], attention, batch, expected.Rows(0, batch.Count));
         kernels.Attend(deviceQueries.ColumnRange(0, Heads * HeadDim), deviceLayers[0], attention, batch, actual.Rows(0, batch.Count));
-        return Compare(kernels, "attention", CudaInput.ValuesOf(actual.Rows(0, batch.Count)), CpuInput.FloatsOf(expected.Rows(0, batch.Count)), 1e-4);
+        return Compare(kernels, "attention", CudaInput.ValuesOf(actual.Rows(0, batch.Count)), CpuInput.Read(expected.Rows(0, batch.Count)), 1e-4);
 
         (Tensor Host, Tensor Device) Both(uint seed)
         {

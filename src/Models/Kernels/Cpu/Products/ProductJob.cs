@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Understory.Models.Kernels.Cpu.Quantised;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
@@ -25,6 +26,14 @@ internal sealed unsafe class ProductJob<T> : Job
     private Tensor _y;
     private Tensor _bias;
     private Epilogue _epilogue;
+    private QuantisedInput _integers;
+    private bool _stale;
+
+    /// <summary>The inputs as integers, where a quantised matrix reads them.</summary>
+    public QuantisedInput Integers => _integers;
+
+    /// <summary><see cref="Integers"/> are wanted and must be made.</summary>
+    public bool Stale => _stale;
 
     /// <summary>Items of the product at hand.</summary>
     public int Items => _parts[_partCount - 1].EndItem;
@@ -32,7 +41,8 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <summary>Its multiply-adds.</summary>
     public long Work { get; private set; }
 
-    public void Set(Projection weights, InputRows x, Tensor y, Epilogue epilogue)
+    /// <param name="set">The kernels of quantised matrices.</param>
+    public void Set(Projection weights, InputRows x, Tensor y, Epilogue epilogue, QuantisedSet set)
     {
         Begin(x, y, epilogue, weights.Bias);
         if (_parts.Length < weights.Parts.Length)
@@ -44,23 +54,27 @@ internal sealed unsafe class ProductJob<T> : Job
         foreach (WeightMatrix part in weights.Parts)
         {
             Check(part, column);
-            Add((DenseMatrix)part, null, column, TileTable<T>.PanelBlocks(_x.Rows, fromMemory: part.Bytes > LikelyCached));
+            int panelBlocks = part is DenseMatrix ? TileTable<T>.PanelBlocks(_x.Rows, fromMemory: part.Bytes > LikelyCached) : 1;
+            Add((CpuMatrix)part, null, column, panelBlocks, x, set);
             column += part.Rows;
         }
     }
 
-    public void SetGated(CpuMatrix gate, CpuMatrix up, InputRows x, Tensor y, Activation activation)
+    /// <param name="set">The kernels of quantised matrices.</param>
+    public void SetGated(CpuMatrix gate, CpuMatrix up, InputRows x, Tensor y, Activation activation, QuantisedSet set)
     {
         Begin(x, y, new Epilogue(activation), default);
         Check(gate, 0);
         Check(up, 0);
-        Add((DenseMatrix)gate, (DenseMatrix)up, 0, panelBlocks: 1);
+        Add(gate, up, 0, panelBlocks: 1, x, set);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [SkipLocalsInit]
     public override void Run(int first, int end, int worker)
     {
-        float* sums = stackalloc float[TileTable<T>.MaxSums];
+        // Of a tile, or of a group of rows and two blocks, gate and up.
+        float* sums = stackalloc float[Math.Max(TileTable<T>.MaxSums, 2 * GroupRows * CpuMatrix.BlockRows)];
         for (int item = first; item < end; item++)
         {
             int number = 0;
@@ -88,7 +102,8 @@ internal sealed unsafe class ProductJob<T> : Job
 
     private void Begin(InputRows x, Tensor y, Epilogue epilogue, Tensor bias)
     {
-        (_x, _y, _epilogue, _bias) = (CpuInput.FloatsOf(x), y, epilogue, bias);
+        (_x, _y, _epilogue, _bias) = (CpuInput.Read(x), y, epilogue, bias);
+        _stale = false;
         _groups = (_x.Rows + GroupRows - 1) / GroupRows;
         _partCount = 0;
         Work = 0;
@@ -103,46 +118,53 @@ internal sealed unsafe class ProductJob<T> : Job
         }
     }
 
-    private void Add(DenseMatrix weights, DenseMatrix? up, int column, int panelBlocks)
+    private void Add(CpuMatrix weights, CpuMatrix? up, int column, int panelBlocks, InputRows x, QuantisedSet set)
     {
         int firstItem = _partCount == 0 ? 0 : _parts[_partCount - 1].EndItem;
         int items = (weights.Blocks + panelBlocks - 1) / panelBlocks * _groups;
-        _parts[_partCount++] = new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items);
+        _parts[_partCount++] = new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items, Sum(weights, x, set), Sum(up, x, set));
         Work += (long)weights.Rows * weights.Columns * _x.Rows * (up is null ? 1 : 2);
+    }
+
+    /// <summary>The kernel of a quantised matrix; 0 for a plain one.</summary>
+    private nint Sum(CpuMatrix? matrix, InputRows x, QuantisedSet set)
+    {
+        if (matrix is not QuantisedMatrix quantised)
+        {
+            return 0;
+        }
+
+        _integers = CpuInput.Integers(x, out bool stale);
+        _stale |= stale;
+        return (nint)QuantisedKernels.Choose(quantised.Layout, set);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RunPanel(in MatrixItems part, int block, int blocks, int firstRow, int endRow, float* sums)
     {
-        DenseMatrix matrix = part.Weights;
+        if (part.Sum != 0 || part.UpSum != 0 || (part.Up is DenseMatrix up && (up.Type != ((DenseMatrix)part.Weights).Type || TileTable<T>.Blocks == 1)))
+        {
+            RunBlock(part, block, firstRow, endRow, sums);
+            return;
+        }
+
+        var matrix = (DenseMatrix)part.Weights;
         nint blockBytes = (nint)matrix.BlockBytes;
         int pairBytes = 2 * CpuMatrix.BlockRows * matrix.Type.Size();
         byte* weights = (byte*)matrix.Data + (block * blockBytes);
-        byte* up = part.Up is null ? null : (byte*)part.Up.Data + (block * blockBytes);
-        bool paired = up != null && part.Up!.Type == matrix.Type && TileTable<T>.Blocks > 1;
-        PanelSource panel = paired
-            ? PanelSource.Apart(weights, (nint)(up - weights), blockBytes, pairBytes)
+        bool gated = part.Up is not null;
+        PanelSource panel = gated
+            ? PanelSource.Apart(weights, part.Up!.Data - matrix.Data, blockBytes, pairBytes)
             : PanelSource.Adjacent(weights, blockBytes, blocks, pairBytes);
         float* x = (float*)_x.Data + ((long)firstRow * _x.Stride);
         int rows;
         for (int row = firstRow; row < endRow; row += rows)
         {
-            // Rows are split evenly: 7 become 4 and 3, never 6 and a slow 1.
-            int tilesLeft = (endRow - row + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
-            rows = (endRow - row + tilesLeft - 1) / tilesLeft;
-            Tile(matrix.Type, rows, paired ? 2 : blocks)(panel, x, _x.Stride, matrix.Columns, sums);
-            if (paired)
+            rows = NextRows(endRow - row, TileTable<T>.MaxRows);
+            Tile(matrix.Type, rows, gated ? 2 : blocks)(panel, x, _x.Stride, matrix.Columns, sums);
+            if (gated)
             {
                 FinishGated(sums, sums + CpuMatrix.BlockRows, 2 * CpuMatrix.BlockRows, block, row, rows);
-            }
-            else if (up != null)
-            {
-                DenseMatrix other = part.Up!;
-                byte* otherWeights = (byte*)other.Data + (block * (nint)other.BlockBytes);
-                float* upSums = sums + (TileTable<T>.MaxRows * CpuMatrix.BlockRows);
-                Tile(other.Type, rows, 1)(
-                    PanelSource.Adjacent(otherWeights, (nint)other.BlockBytes, 1, 2 * CpuMatrix.BlockRows * other.Type.Size()), x, _x.Stride, other.Columns, upSums);
-                FinishGated(sums, upSums, CpuMatrix.BlockRows, block, row, rows);
             }
             else
             {
@@ -151,6 +173,53 @@ internal sealed unsafe class ProductJob<T> : Job
 
             x += (long)rows * _x.Stride;
         }
+    }
+
+    /// <summary>One block of 16 outputs of a quantised matrix, or of a gated pair of unlike ones.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void RunBlock(in MatrixItems part, int block, int firstRow, int endRow, float* sums)
+    {
+        bool integers = part.Sum != 0 && (part.Up is null || part.UpSum != 0);
+        float* upSums = sums + (GroupRows * CpuMatrix.BlockRows);
+        int rows;
+        for (int row = firstRow; row < endRow; row += rows)
+        {
+            rows = NextRows(endRow - row, integers ? GroupRows : TileTable<T>.MaxRows);
+            Sums(part.Weights, part.Sum, block, row, rows, sums);
+            if (part.Up is null)
+            {
+                Finish(part, sums, 1, block, row, rows);
+            }
+            else
+            {
+                Sums(part.Up, part.UpSum, block, row, rows, upSums);
+                FinishGated(sums, upSums, CpuMatrix.BlockRows, block, row, rows);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Sums(CpuMatrix matrix, nint sum, int block, int row, int rows, float* sums)
+    {
+        if (sum != 0)
+        {
+            QuantisedLayout layout = ((QuantisedMatrix)matrix).Layout;
+            ((delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void>)sum)(
+                layout, (byte*)matrix.Data + (block * layout.BlockBytes), _integers, row, rows, sums);
+            return;
+        }
+
+        var dense = (DenseMatrix)matrix;
+        nint blockBytes = (nint)dense.BlockBytes;
+        PanelSource panel = PanelSource.Adjacent((byte*)dense.Data + (block * blockBytes), blockBytes, 1, 2 * CpuMatrix.BlockRows * dense.Type.Size());
+        Tile(dense.Type, rows, 1)(panel, (float*)_x.Data + ((long)row * _x.Stride), _x.Stride, dense.Columns, sums);
+    }
+
+    /// <summary>Rows are split evenly: 7 become 4 and 3, never 6 and a slow 1.</summary>
+    private static int NextRows(int left, int most)
+    {
+        int tiles = (left + most - 1) / most;
+        return (left + tiles - 1) / tiles;
     }
 
     private static delegate*<in PanelSource, float*, nint, int, float*, void> Tile(DType type, int rows, int blocks) => type switch
@@ -231,5 +300,7 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <param name="Up">Of a gated pair.</param>
     /// <param name="Column">Of y: the first output's.</param>
     /// <param name="PanelBlocks">Blocks of 16 outputs of an item.</param>
-    private readonly record struct MatrixItems(DenseMatrix Weights, DenseMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem);
+    /// <param name="Sum">The kernel of a quantised matrix; 0: it is a plain one.</param>
+    private readonly record struct MatrixItems(
+        CpuMatrix Weights, CpuMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem, nint Sum, nint UpSum);
 }
