@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Understory.Models.Formats;
+using Understory.Models.Formats.Packed;
 using Understory.Models.Tokenizers;
 
 namespace Understory.Models.Architecture;
@@ -39,7 +40,7 @@ internal sealed class FolderCheckpoint : Checkpoint
 {
     private readonly string _folder;
 
-    private FolderCheckpoint(string folder, ModelConfig config, Safetensors tensors)
+    private FolderCheckpoint(string folder, ModelConfig config, ITensorSource tensors)
         : base(config, tensors, config.Family.HuggingFaceNames.In(tensors)) => _folder = folder;
 
     public override GenerationDefaults Defaults =>
@@ -50,7 +51,17 @@ internal sealed class FolderCheckpoint : Checkpoint
         JsonElement? generation = Json(Path.Combine(folder, "generation_config.json"));
         ModelConfig config = Read(folder, "config.json", HuggingFaceConfig.Read, generation)
             ?? throw new ModelLoadException($"{folder}: there is no config.json; a model's folder has one.");
-        return new FolderCheckpoint(folder, config, Safetensors.OpenFolder(folder));
+        var tensors = Safetensors.OpenFolder(folder);
+        try
+        {
+            JsonElement? packing = Json(Path.Combine(folder, "config.json")) is { } json && json.TryGetProperty("quantization_config", out JsonElement given) ? given : null;
+            return new FolderCheckpoint(folder, config, PackedTensors.Over(tensors, packing));
+        }
+        catch
+        {
+            tensors.Dispose();
+            throw;
+        }
     }
 
     public override Tokenizer ReadTokenizer()

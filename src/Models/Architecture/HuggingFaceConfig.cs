@@ -16,11 +16,6 @@ public static class HuggingFaceConfig
     public static ModelConfig Read(JsonElement config, JsonElement? generation = null)
     {
         var keys = new JsonKeys(config);
-        if (keys.Has("quantization_config"))
-        {
-            throw keys.Unsupported("quantization_config", "weights must be F32, F16 or BF16");
-        }
-
         string type = keys.String("model_type");
         Family family = Family.All.FirstOrDefault(family => family.Name == type) ?? throw new InvalidDataException(
             $"Models of type \"{type}\" are not supported; {string.Join(", ", Family.All.Select(family => family.Name))} are.");

@@ -5,8 +5,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Formats;
 
 /// <summary>
-/// A GGUF model (version 2 or 3, little endian): metadata and tensors in one file, or in parts named <c>NAME-00001-of-00003.gguf</c>, of which the first
-/// has the metadata. Dimensions are turned round to our order: <c>[rows, columns]</c>. (ggml, docs/gguf.md.)
+/// A GGUF model (version 2 or 3, little endian): metadata and tensors in one file, or in parts named <c>NAME-00001-of-00003.gguf</c>, of
+/// which the first has the metadata. Dimensions are turned round to our order: <c>[rows, columns]</c>. (ggml, docs/gguf.md.)
 /// </summary>
 public sealed unsafe partial class Gguf : ITensorSource
 {
@@ -43,7 +43,8 @@ public sealed unsafe partial class Gguf : ITensorSource
             int tensors = model.Metadata.GetCount("split.tensors.count", model._tensors.Count);
             return tensors == model._tensors.Count
                 ? model
-                : throw new InvalidDataException($"{path}: {model._tensors.Count} tensors in {model._parts.Count} parts instead of {tensors}.");
+                : throw new InvalidDataException(
+                    $"{path}: {model._tensors.Count} tensors in {model._parts.Count} parts instead of {tensors}.");
         }
         catch
         {

@@ -1,8 +1,8 @@
 namespace Understory.Models.Formats;
 
 /// <summary>
-/// The key-value part of a GGUF file. Integers are held as <c>long</c> (unsigned 64-bit ones as <c>ulong</c> where they do not fit), floats as <c>double</c>, and
-/// arrays as <c>string[]</c>, <c>long[]</c>, <c>double[]</c>, <c>bool[]</c> or (nested) <c>object[]</c>.
+/// The key-value part of a GGUF file. Integers are held as <c>long</c> (unsigned 64-bit ones as <c>ulong</c> where they do not fit), floats
+/// as <c>double</c>, and arrays as <c>string[]</c>, <c>long[]</c>, <c>double[]</c>, <c>bool[]</c> or (nested) <c>object[]</c>.
 /// </summary>
 public sealed class GgufMetadata(string path, IReadOnlyDictionary<string, object> values)
 {

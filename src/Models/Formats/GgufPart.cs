@@ -101,7 +101,7 @@ internal sealed unsafe class GgufPart : IDisposable
             // Of a type without a reader the size is not known.
             long bytes = type.Format?.Bytes(elements) ?? 0;
             return (Int128)data + tensor.Offset + bytes <= _file.Length
-                ? (tensor.Name, new TensorEntry(_file, type, tensor.Shape, (nint)(_file.Start + data + (long)tensor.Offset)))
+                ? (tensor.Name, new TensorEntry(_file, type, tensor.Shape, (nint)(_file.Start + data + (long)tensor.Offset), bytes))
                 : throw reader.Damaged($"{shown} ends beyond the end of the file: truncated or damaged");
         });
     }

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Understory.Models.Formats;
 
-/// <summary>Reads the head of a GGUF file front to back. Nothing is believed: every length is held against what is left of the file first.</summary>
+/// <summary>
+/// Reads the head of a GGUF file front to back. Nothing is believed: every length is held against what is left of the file first.
+/// </summary>
 internal sealed unsafe class GgufReader(MappedFile file)
 {
     private const int MaxNesting = 4;

@@ -3,9 +3,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Formats;
 
 /// <summary>
-/// Weights by name, in the format that the file has them in. Matrices are <c>[rows, columns]</c>, row-major; a vector of n has shape <c>[n]</c> and is
-/// read as one row. A missing tensor, another shape or a type that cannot be read is an <see cref="InvalidDataException"/> that names the file, the
-/// tensor, what was expected and what was found.
+/// Weights by name, in the format that the file has them in. Matrices are <c>[rows, columns]</c>, row-major; a vector of n has shape
+/// <c>[n]</c> and is read as one row. A missing tensor, another shape or a type that cannot be read is an <see
+/// cref="InvalidDataException"/> that names the file, the tensor, what was expected and what was found.
 /// </summary>
 public interface ITensorSource : IDisposable
 {

@@ -5,8 +5,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Formats;
 
 /// <summary>
-/// A checkpoint that exists nowhere: matrices drawn from a normal distribution as BF16, norm weights 1, biases 0. It has every tensor that it is
-/// asked for, and for a seed always the same.
+/// A checkpoint that exists nowhere: matrices drawn from a normal distribution as BF16, norm weights 1, biases 0. It has every tensor that
+/// it is asked for, and for a seed always the same.
 /// </summary>
 public sealed unsafe class RandomTensors : ITensorSource
 {

@@ -4,8 +4,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Formats;
 
 /// <summary>
-/// Weights in the safetensors format: 8 bytes of header length, a JSON header (name to dtype, shape and data offsets), the data. One file, or
-/// shards listed in <c>model.safetensors.index.json</c>. Types F32, F16 and BF16.
+/// Weights in the safetensors format: 8 bytes of header length, a JSON header (name to dtype, shape and data offsets), the data. One file,
+/// or shards listed in <c>model.safetensors.index.json</c>. Types F32, F16 and BF16.
 /// </summary>
 public sealed unsafe class Safetensors : ITensorSource
 {
@@ -15,7 +15,10 @@ public sealed unsafe class Safetensors : ITensorSource
     private readonly List<MappedFile> _files = [];
     private readonly TensorTable _tensors;
 
-    private Safetensors(string path) => _tensors = new TensorTable(path);
+    private Safetensors(string path) => (Path, _tensors) = (path, new TensorTable(path));
+
+    /// <summary>The file, or the index of its shards.</summary>
+    public string Path { get; }
 
     public IEnumerable<string> Names => _tensors.Names;
 
@@ -24,13 +27,16 @@ public sealed unsafe class Safetensors : ITensorSource
     /// <exception cref="InvalidDataException">A header does not describe its file.</exception>
     public static Safetensors OpenFolder(string folder)
     {
-        string index = Path.Combine(folder, "model.safetensors.index.json");
-        return File.Exists(index) ? Open(index, ShardsOf(index)) : Open(Path.Combine(folder, "model.safetensors"));
+        string index = System.IO.Path.Combine(folder, "model.safetensors.index.json");
+        return File.Exists(index) ? Open(index, ShardsOf(index)) : Open(System.IO.Path.Combine(folder, "model.safetensors"));
     }
 
     public static Safetensors Open(string file) => Open(file, [file]);
 
     public bool Contains(string name) => _tensors.Contains(name);
+
+    /// <summary>A tensor as it lies there, of whatever type and shape.</summary>
+    internal TensorEntry? Find(string name) => _tensors.Find(name);
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);
 
@@ -75,19 +81,24 @@ public sealed unsafe class Safetensors : ITensorSource
         try
         {
             using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(index));
-            string[] names = [.. json.RootElement.GetProperty("weight_map").EnumerateObject().Select(entry => entry.Value.GetString() ?? "").Distinct().Order(StringComparer.Ordinal)];
-            if (Array.Find(names, name => !name.EndsWith(".safetensors", StringComparison.Ordinal) || Path.GetFileName(name) != name) is { } odd)
+            JsonElement map = json.RootElement.GetProperty("weight_map");
+            IEnumerable<string> shards = map.EnumerateObject().Select(entry => entry.Value.GetString() ?? "").Distinct();
+            string[] names = [.. shards.Order(StringComparer.Ordinal)];
+            if (Array.Find(names, name => !IsFileBeside(name)) is { } odd)
             {
                 throw new InvalidDataException($"{index}: the shard \"{FileText.Shown(odd)}\" is no *.safetensors file beside it.");
             }
 
-            return [.. names.Select(name => Path.Combine(Path.GetDirectoryName(index)!, name))];
+            return [.. names.Select(name => System.IO.Path.Combine(System.IO.Path.GetDirectoryName(index)!, name))];
         }
         catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
         {
             throw new InvalidDataException($"{index}: not an index of shards ({error.Message})", error);
         }
     }
+
+    private static bool IsFileBeside(string name) =>
+        name.EndsWith(".safetensors", StringComparison.Ordinal) && System.IO.Path.GetFileName(name) == name;
 
     private void AddFile(string path)
     {
@@ -101,7 +112,8 @@ public sealed unsafe class Safetensors : ITensorSource
         ulong headerBytes = BitConverter.ToUInt64(new ReadOnlySpan<byte>(file.Start, 8));
         if (headerBytes > (ulong)Math.Min(MaxHeaderBytes, file.Length - 8))
         {
-            throw new InvalidDataException($"{path}: a header of {headerBytes:N0} bytes in a file of {file.Length:N0}: truncated, or no safetensors file.");
+            throw new InvalidDataException(
+                $"{path}: a header of {headerBytes:N0} bytes in a file of {file.Length:N0}: truncated, or no safetensors file.");
         }
 
         try
@@ -132,31 +144,32 @@ public sealed unsafe class Safetensors : ITensorSource
 
             StoredType type = TypeNamed(property.Value.GetProperty("dtype").GetString() ?? "");
             long[] shape = [.. property.Value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64())];
+            string shown = $"{file.Path}: tensor \"{FileText.Shown(name)}\"";
             const int most = 16;
             if (shape.Length > most)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" has {shape.Length} dimensions; at most {most} are read.");
+                throw new InvalidDataException($"{shown} has {shape.Length} dimensions; at most {most} are read.");
             }
 
             JsonElement offsets = property.Value.GetProperty("data_offsets");
             if (offsets.GetArrayLength() != 2)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" has {offsets.GetArrayLength()} data offsets instead of 2.");
+                throw new InvalidDataException($"{shown} has {offsets.GetArrayLength()} data offsets instead of 2.");
             }
 
             (long start, long end) = (offsets[0].GetInt64(), offsets[1].GetInt64());
             if (start < 0 || end < start || end > dataBytes)
             {
-                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" takes bytes {start:N0} to {end:N0} of {dataBytes:N0}: truncated or damaged.");
+                throw new InvalidDataException($"{shown} takes bytes {start:N0} to {end:N0} of {dataBytes:N0}: truncated or damaged.");
             }
 
             if (Size(type.Name) is { } size && TensorEntry.Elements(shape) * size != end - start)
             {
                 string described = $"{type.Name} [{string.Join(", ", shape)}]";
-                throw new InvalidDataException($"{file.Path}: tensor \"{FileText.Shown(name)}\" {described} has {end - start:N0} bytes.");
+                throw new InvalidDataException($"{shown} {described} has {end - start:N0} bytes.");
             }
 
-            _tensors.Add(name, new TensorEntry(file, type, shape, (nint)(data + start)));
+            _tensors.Add(name, new TensorEntry(file, type, shape, (nint)(data + start), end - start));
             ranges.Add((start, end, name));
         }
 
@@ -165,7 +178,8 @@ public sealed unsafe class Safetensors : ITensorSource
         {
             if (ranges[i].Start < ranges[i - 1].End)
             {
-                throw new InvalidDataException($"{file.Path}: tensors \"{FileText.Shown(ranges[i - 1].Name)}\" and \"{FileText.Shown(ranges[i].Name)}\" overlap.");
+                throw new InvalidDataException(
+                    $"{file.Path}: tensors \"{FileText.Shown(ranges[i - 1].Name)}\" and \"{FileText.Shown(ranges[i].Name)}\" overlap.");
             }
         }
     }

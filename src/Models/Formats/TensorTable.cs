@@ -10,7 +10,8 @@ internal readonly record struct StoredType(string Name, WeightFormat? Format, st
 
 /// <summary>A tensor where it lies in a mapped file.</summary>
 /// <param name="Shape">Slowest dimension first.</param>
-internal sealed record TensorEntry(MappedFile File, StoredType Type, long[] Shape, nint Data)
+/// <param name="Bytes">Of its data; 0 where the size of the type is not known.</param>
+internal sealed record TensorEntry(MappedFile File, StoredType Type, long[] Shape, nint Data, long Bytes)
 {
     public string ShownShape => $"[{string.Join(", ", Shape)}]";
 

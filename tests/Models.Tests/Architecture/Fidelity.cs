@@ -8,11 +8,12 @@ namespace Understory.Models.Tests.Architecture;
 internal static class Fidelity
 {
     /// <summary>The model of a file with its weights decoded to F32, and all arithmetic in F32.</summary>
-    public static Transformer Widened(string path, IKernels kernels)
+    /// <param name="rounded">See <see cref="WidenedTensors"/>.</param>
+    public static Transformer Widened(string path, IKernels kernels, int? context = null, bool rounded = false)
     {
         using Checkpoint checkpoint = Checkpoint.Open(path);
-        using var tensors = new WidenedTensors(checkpoint.Tensors);
-        ModelConfig config = checkpoint.Config.Validated();
+        using var tensors = new WidenedTensors(checkpoint.Tensors, rounded);
+        ModelConfig config = checkpoint.Config.WithContext(context).Validated();
         return new Transformer(config, Weights.Load(config, tensors, checkpoint.Names, kernels), kernels, DType.F32);
     }
 

@@ -102,7 +102,6 @@ public class HuggingFaceConfigTests
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\"}", "factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 0}", "rope scaling")]
     [InlineData("rope_scaling", "[]", "rope_scaling")]
-    [InlineData("quantization_config", "{\"quant_method\": \"gptq\"}", "quantization_config")]
     [InlineData("num_hidden_layers", "\"16\"", "num_hidden_layers")]
     [InlineData("num_hidden_layers", "-1", "number of layers")]
     [InlineData("num_hidden_layers", "2000000000", "number of layers")]

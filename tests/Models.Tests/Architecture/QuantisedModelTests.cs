@@ -40,18 +40,45 @@ public class QuantisedModelTests(ITestOutputHelper output)
         Assert.True(kl < peer * (by256 ? 0.7 : 1.05), $"KL {kl:F6}, llama.cpp {peer:F6}");
     }
 
+    [SharedDataTheory("quants/safetensors")]
+    [InlineData("awq")]
+    [InlineData("gptq")]
+    [InlineData("gptq-act-order")]
+    [InlineData("compressed-int4")]
+    [InlineData("compressed-int4-zero")]
+    [InlineData("compressed-int8")]
+    [InlineData("compressed-fp8")]
+    [InlineData("fp8-block")]
+    public void A_packed_folder_stays_near_the_logits_of_its_weights(string name)
+    {
+        string folder = TestData.Shared($"quants/safetensors/{name}");
+        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes($"{folder}/golden.json"));
+        int[] prompt = [.. golden.RootElement.GetProperty("prompt").EnumerateArray().Select(id => id.GetInt32())];
+        float[][] expected = Rows($"{folder}/logits.f32", prompt.Length);
+        using IKernels kernels = KernelCatalog.Create();
+        using Transformer model = ModelLoader.LoadTransformer(folder, kernels, new LoadOptions(CacheType: DType.F32));
+        double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
+        output.WriteLine($"{name}: KL {kl:F6}");
+        Assert.InRange(kl, 0, 1e-3);
+    }
+
     private static (int[] Prompt, float[][] Logits, double PeerKl) Golden(string mix)
     {
         using JsonDocument index = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared($"{Folder}/index.json")));
         int[] prompt = [.. index.RootElement.GetProperty("prompt").EnumerateArray().Select(id => id.GetInt32())];
         double peer = index.RootElement.GetProperty("files").GetProperty(mix).GetProperty("llama_cpp").GetProperty("kl").GetDouble();
-        ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(TestData.Shared($"{Folder}/{mix}.logits.f32")));
-        float[][] logits = new float[prompt.Length][];
-        for (int row = 0; row < logits.Length; row++)
+        return (prompt, Rows(TestData.Shared($"{Folder}/{mix}.logits.f32"), prompt.Length), peer);
+    }
+
+    private static float[][] Rows(string file, int count)
+    {
+        ReadOnlySpan<float> values = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(file));
+        float[][] rows = new float[count][];
+        for (int row = 0; row < count; row++)
         {
-            logits[row] = values.Slice(row * (values.Length / prompt.Length), values.Length / prompt.Length).ToArray();
+            rows[row] = values.Slice(row * (values.Length / count), values.Length / count).ToArray();
         }
 
-        return (prompt, logits, peer);
+        return rows;
     }
 }

@@ -4,7 +4,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Tests.Architecture;
 
 /// <summary>A checkpoint whose quantised weights are decoded to F32: the truth that a quantised model is held against.</summary>
-internal sealed unsafe class WidenedTensors(ITensorSource source) : ITensorSource
+/// <param name="rounded">Decoded weights are rounded to BF16, which F32 holds exactly.</param>
+internal sealed unsafe class WidenedTensors(ITensorSource source, bool rounded) : ITensorSource
 {
     private readonly Dictionary<nint, NativeMemoryBlock> _blocks = [];
 
@@ -24,7 +25,12 @@ internal sealed unsafe class WidenedTensors(ITensorSource source) : ITensorSourc
         var block = new NativeMemoryBlock((long)stored.Rows * stored.Columns * sizeof(float));
         for (int row = 0; row < stored.Rows; row++)
         {
-            stored.Format.Decode((byte*)stored.RowAddress(row), stored.Columns, (float*)block.Address + ((long)row * stored.Columns));
+            float* values = (float*)block.Address + ((long)row * stored.Columns);
+            stored.Format.Decode((byte*)stored.RowAddress(row), stored.Columns, values);
+            for (int i = 0; rounded && i < stored.Columns && stored.Format is QuantisedFormat; i++)
+            {
+                values[i] = Scalar.FromBFloat16(Scalar.ToBFloat16(values[i]));
+            }
         }
 
         source.Release(stored);

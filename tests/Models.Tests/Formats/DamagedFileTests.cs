@@ -2,12 +2,16 @@ using System.Text;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
 using Understory.Models.Tests.Architecture;
+using Understory.Models.Tests.Formats.Quantised;
 
 namespace Understory.Models.Tests.Formats;
 
 /// <summary>Cut, flipped and overwritten checkpoints: each loads, or fails with the one exception that says so; nothing else happens.</summary>
 public sealed class DamagedFileTests : IDisposable
 {
+    /// <summary>No fixture, but a model of eight quantised types.</summary>
+    private const string Quantised = "quantised";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("understory-").FullName;
     private readonly IKernels _kernels = KernelCatalog.Create("reference");
 
@@ -17,10 +21,14 @@ public sealed class DamagedFileTests : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
+    [Fact]
+    public void A_whole_model_of_quantised_weights_loads() => Assert.True(Loads("model.gguf", QuantisedModel.Llama()));
+
     [Theory]
     [InlineData("llama-bf16", "model.safetensors")]
     [InlineData("llama-llama3", "model.gguf")]
     [InlineData("llama-q8", "model.gguf")]
+    [InlineData(Quantised, "model.gguf")]
     public void A_file_cut_anywhere_is_refused(string fixture, string file)
     {
         byte[] whole = Whole(fixture, file);
@@ -37,6 +45,7 @@ public sealed class DamagedFileTests : IDisposable
     [InlineData("llama-llama3", "model.gguf")]
     [InlineData("qwen2-f16", "model.gguf")]
     [InlineData("gpt2", "model.gguf")]
+    [InlineData(Quantised, "model.gguf")]
     public void Flipped_bits_and_overwritten_bytes_never_do_more_than_fail_the_load(string fixture, string file)
     {
         byte[] whole = Whole(fixture, file);
@@ -120,6 +129,11 @@ public sealed class DamagedFileTests : IDisposable
     /// <summary>The fixture's file, its config lying in the test's folder.</summary>
     private byte[] Whole(string fixture, string file)
     {
+        if (fixture == Quantised)
+        {
+            return QuantisedModel.Llama();
+        }
+
         File.Copy(Repository.Fixture("golden", fixture, "config.json"), Path.Combine(_folder, "config.json"));
         return File.ReadAllBytes(Repository.Fixture("golden", fixture, file));
     }

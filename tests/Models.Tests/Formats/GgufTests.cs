@@ -148,15 +148,15 @@ public sealed class GgufTests : IDisposable
         { "arrays nested without end", b => Nest(b.Reset("GGUF", 3, 0, 1).Key("a", TypeArray), 100) },
         { "the same key twice", b => b.Reset("GGUF", 3, 0, 2).Key("a", TypeUInt32).UInt32(0).Key("a", TypeUInt32).UInt32(0) },
         { "five dimensions", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(5).Bytes(new byte[80]) },
-        { "a shape that overflows", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(2).UInt64(1UL << 40).UInt64(1UL << 40).UInt32(0).UInt64(0).Align() },
-        { "a negative dimension", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(ulong.MaxValue).UInt32(0).UInt64(0).Align() },
-        { "data beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(0).Align().Bytes(new byte[31]) },
+        { "a shape that overflows", b => One(b, 0, 1UL << 40, 1UL << 40) },
+        { "a negative dimension", b => One(b, 0, ulong.MaxValue) },
+        { "data beyond the end", b => One(b, 0, 8).Bytes(new byte[31]) },
         { "an offset beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(1UL << 63).Align().Bytes(new byte[32]) },
         { "an unaligned offset", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(4).Align().Bytes(new byte[64]) },
-        { "Q8_0 of half a block", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(40).UInt32(8).UInt64(0).Align().Bytes(new byte[64]) },
-        { "Q4_K of a row of 32", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(2).UInt64(32).UInt64(8).UInt32(12).UInt64(0).Align().Bytes(new byte[144]) },
-        { "Q4_K beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(256).UInt32(12).UInt64(0).Align().Bytes(new byte[143]) },
-        { "a number in Q4_K", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(0).UInt32(12).UInt64(0).Align().Bytes(new byte[144]) },
+        { "Q8_0 of half a block", b => One(b, 8, 40).Bytes(new byte[64]) },
+        { "Q4_K of a row of 32", b => One(b, 12, 32, 8).Bytes(new byte[144]) },
+        { "Q4_K beyond the end", b => One(b, 12, 256).Bytes(new byte[143]) },
+        { "a number in Q4_K", b => One(b, 12).Bytes(new byte[144]) },
         { "one of more parts than there are", b => b.Reset("GGUF", 3, 0, 1).Key("split.count", TypeUInt32).UInt32(int.MaxValue) },
         { "one of less than no parts", b => b.Reset("GGUF", 3, 0, 1).Key("split.count", 5).UInt32(uint.MaxValue) },
         { "no alignment", b => b.Reset("GGUF", 3, 0, 1).Key("general.alignment", TypeUInt32).UInt32(0) },
@@ -170,6 +170,18 @@ public sealed class GgufTests : IDisposable
         write(builder);
         string message = Assert.Throws<InvalidDataException>(() => Open(builder).Dispose()).Message;
         Assert.True(message.Contains("model.gguf", StringComparison.Ordinal), what);
+    }
+
+    /// <summary>The head of a file of one tensor.</summary>
+    private static Builder One(Builder builder, uint type, params ReadOnlySpan<ulong> dimensions)
+    {
+        builder.Reset("GGUF", 3, 1, 0).String("w").UInt32((uint)dimensions.Length);
+        foreach (ulong dimension in dimensions)
+        {
+            builder.UInt64(dimension);
+        }
+
+        return builder.UInt32(type).UInt64(0).Align();
     }
 
     private static void Nest(Builder builder, int depth)

@@ -1,9 +1,15 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Formats;
+using Understory.Models.Formats.Packed;
 using Understory.Models.Kernels;
+using Understory.Models.Tensors;
 using Understory.Models.Tests.Architecture;
+using Understory.Models.Tests.Formats;
+using Understory.Models.Tests.Formats.Packed;
+using Understory.Models.Tests.Formats.Quantised;
 
 namespace Understory.Models.Tests.Fuzz;
 
@@ -11,6 +17,9 @@ namespace Understory.Models.Tests.Fuzz;
 [Collection(AloneCollection.Name)]
 public sealed class CheckpointFuzzTests : IDisposable
 {
+    /// <summary>No fixture, but a model of eight quantised types.</summary>
+    private const string Quantised = "quantised";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("understory-fuzz").FullName;
     private readonly IKernels _kernels = KernelCatalog.Create("reference");
 
@@ -26,9 +35,10 @@ public sealed class CheckpointFuzzTests : IDisposable
     [InlineData("gpt2", "model.gguf")]
     [InlineData("llama-q8", "model.gguf")]
     [InlineData("llama-linear", "model.gguf")]
+    [InlineData(Quantised, "model.gguf")]
     public void Damaged_files_of_weights_are_read_or_refused(string fixture, string name)
     {
-        byte[] whole = File.ReadAllBytes(Repository.Fixture("golden", fixture, name));
+        byte[] whole = Whole(fixture, name);
         int head = name.EndsWith("gguf", StringComparison.Ordinal) ? 12_000 : 8 + (int)BitConverter.ToUInt64(whole);
         string path = Path.Combine(_folder, name);
         int refused = FuzzRun.Check(1500, factor: 16, constant: 1 << 20, mutator => mutator.Bytes(whole, head), file =>
@@ -58,6 +68,42 @@ public sealed class CheckpointFuzzTests : IDisposable
     }
 
     [Theory]
+    [InlineData("awq", "a")]
+    [InlineData("gptq", "a")]
+    [InlineData("compressed-tensors", "bcd")]
+    [InlineData("fp8", "d")]
+    [InlineData("mxfp4", "e")]
+    public void Packed_tensors_may_be_what_they_like(string method, string layers)
+    {
+        byte[] whole = new SafetensorsFile()
+            .Add("a.qweight", "I32", method == "awq" ? [64, 4] : [8, 32], new uint[256]).Add("a.qzeros", "I32", [2, 4], new uint[8])
+            .Add("a.scales", "F16", [2, 32], new Half[64]).Add("a.g_idx", "I32", [64], new int[64])
+            .Add("b.weight_packed", "I32", [32, 8], new uint[256]).Add("b.weight_scale", "F16", [32, 2], new Half[64])
+            .Add("b.weight_zero_point", "I32", [4, 2], new uint[8]).Add("c.weight", "I8", [32, 64], new byte[2048])
+            .Add("c.weight_scale", "F32", [32, 1], new float[32]).Add("d.weight", "F8_E4M3", [32, 64], new byte[2048])
+            .Add("d.weight_scale_inv", "F32", [1, 1], [1f]).Add("e.weight_blocks", "U8", [1, 32, 2, 16], new byte[1024])
+            .Add("e.weight_scales", "U8", [1, 32, 2], new byte[64]).ToArray();
+        JsonElement config = JsonElement.Parse($$"""{"quant_method": "{{method}}", "bits": 4}""");
+        string path = Path.Combine(_folder, "model.safetensors");
+        int refused = FuzzRun.Check(1500, factor: 16, constant: 1 << 20, mutator => mutator.Bytes(whole, 1200), file =>
+        {
+            File.WriteAllBytes(path, file);
+            return Refuses(() =>
+            {
+                using ITensorSource source = PackedTensors.Over(Safetensors.Open(path), config);
+                _ = source.Names.Count();
+                foreach (char layer in layers)
+                {
+                    StoredTensor stored = source.Read($"{layer}.weight", method == "mxfp4" ? [1, 32, 64] : [32, 64]);
+                    _ = stored.Row(31);
+                    source.Release(stored);
+                }
+            });
+        });
+        Assert.InRange(refused, 1, 1499);
+    }
+
+    [Theory]
     [InlineData("gpt2")]
     [InlineData("llama-yarn")]
     [InlineData("mistral-window")]
@@ -83,9 +129,10 @@ public sealed class CheckpointFuzzTests : IDisposable
     [Theory]
     [InlineData("llama-llama3")]
     [InlineData("gpt2")]
+    [InlineData(Quantised)]
     public void Whole_models_from_damaged_files_take_no_more_native_memory_than_they_are_large(string fixture)
     {
-        byte[] whole = File.ReadAllBytes(Repository.Fixture("golden", fixture, "model.gguf"));
+        byte[] whole = Whole(fixture, "model.gguf");
         string path = Path.Combine(_folder, "model.gguf");
         long before = PeakMemory(reset: true);
         FuzzRun.Check(400, factor: 64, constant: 16 << 20, mutator => mutator.Bytes(whole, 12_000), file =>
@@ -172,6 +219,9 @@ public sealed class CheckpointFuzzTests : IDisposable
             }
         }
     }
+
+    private static byte[] Whole(string fixture, string name) =>
+        fixture == Quantised ? QuantisedModel.Llama() : File.ReadAllBytes(Repository.Fixture("golden", fixture, name));
 
     private static byte[] WithHeader(string header, byte[] data)
     {

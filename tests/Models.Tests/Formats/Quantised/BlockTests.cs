@@ -42,6 +42,54 @@ public sealed unsafe class BlockTests
         }
     }
 
+    /// <summary>Hashes of what these bytes decode to, taken while every type gave the bits of the reference library.</summary>
+    [Theory]
+    [InlineData("Q4_0", 0x3EA4E43D6BC1E725)]
+    [InlineData("Q4_1", 0x986974896AA9C265)]
+    [InlineData("Q5_0", 0x314697BC71D4E925)]
+    [InlineData("Q5_1", 0xDFB454C0E453B301)]
+    [InlineData("Q8_0", 0x34CBBE21DF3DF925)]
+    [InlineData("Q2_K", 0x0DD86872F1A2431C)]
+    [InlineData("Q3_K", 0xAA96A0C72BC8AA65)]
+    [InlineData("Q4_K", 0xDAE17BEE6EA701BF)]
+    [InlineData("Q5_K", 0x10D1DD3644DDDBE0)]
+    [InlineData("Q6_K", 0x7A4ED4A3F177A223)]
+    [InlineData("IQ2_XXS", 0x8FD55830B12DB991)]
+    [InlineData("IQ2_XS", 0x1A780433AFD1280D)]
+    [InlineData("IQ2_S", 0x98F3CF16A1D25731)]
+    [InlineData("IQ3_XXS", 0x28CB0F64F7568695)]
+    [InlineData("IQ3_S", 0x17486B29DEE18535)]
+    [InlineData("IQ1_S", 0x7FAF2B8508749AE5)]
+    [InlineData("IQ1_M", 0x7C94638D6CDCF9A5)]
+    [InlineData("IQ4_NL", 0x21E6DE98F76ADA65)]
+    [InlineData("IQ4_XS", 0xA91140717ACE7529)]
+    [InlineData("TQ1_0", 0x5C82FD246C93E325)]
+    [InlineData("TQ2_0", 0x12BE3D36BBBBE325)]
+    [InlineData("MXFP4", 0x39EDEFF52FDB6325)]
+    [InlineData("NVFP4", 0x9B97DA6DD0376325)]
+    public void Every_type_decodes_the_same_bytes_to_the_same_values(string name, ulong expected)
+    {
+        WeightFormat format = Named(name);
+        const int columns = 4096;
+        byte[] blocks = new byte[format.Bytes(columns)];
+        uint state = 1;
+        foreach (ref byte value in blocks.AsSpan())
+        {
+            // Numerical Recipes' linear congruential generator.
+            state = (state * 1664525) + 1013904223;
+            value = (byte)(state >> 24);
+        }
+
+        ulong hash = 0xCBF29CE484222325;
+        foreach (float value in Decode(format, blocks, columns))
+        {
+            // FNV-1a over words; all NaNs are one.
+            hash = (hash ^ (float.IsNaN(value) ? 0x7FC00000 : BitConverter.SingleToUInt32Bits(value))) * 0x100000001B3;
+        }
+
+        Assert.True(hash == expected, $"{name}: 0x{hash:X16}");
+    }
+
     [SharedDataTheory("quants/books.json")]
     [InlineData("IQ1_S", 0)]
     [InlineData("IQ2_XXS", 1)]
