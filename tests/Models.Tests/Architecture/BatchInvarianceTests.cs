@@ -8,6 +8,8 @@ namespace Understory.Models.Tests.Architecture;
 /// <summary>A row's logits are the same bits whatever rides along, wherever its keys and values lie, on every kernel set.</summary>
 public class BatchInvarianceTests
 {
+    private const string Quantised = "quantised ";
+
     private static readonly string[] _models = ["gpt2", "llama-bf16", "llama-dynamic", "mistral-window", "qwen2-bias", "qwen2-f16", "qwen3-norm", "gpt2:64x2:300:200", "llama:128x2:300:200"];
 
     /// <summary>Kernel set, model (a fixture or a random one) and type of keys and values.</summary>
@@ -26,6 +28,17 @@ public class BatchInvarianceTests
             }
 
             data.Add(KernelCatalog.Available[0].Name, "llama-bf16", DType.F16);
+            // Every quantised type by the best set, and a mix of the common ones by each.
+            foreach (QuantisedFormat format in QuantisedTensors.All)
+            {
+                data.Add(KernelCatalog.Available[0].Name, Quantised + format.Name, DType.BF16);
+            }
+
+            foreach (KernelSet set in KernelCatalog.Available.Where(set => set.Name != "reference"))
+            {
+                data.Add(set.Name, Quantised + "mixed", DType.F32);
+            }
+
             return data;
         }
     }
@@ -212,8 +225,10 @@ public class BatchInvarianceTests
         }
     }
 
-    private static Transformer Load(string name, IKernels kernels, DType cacheType) => name.Contains(':', StringComparison.Ordinal)
-        ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
+    private static Transformer Load(string name, IKernels kernels, DType cacheType) =>
+        name == Quantised + "mixed" ? QuantisedTensors.Model(kernels, cacheType, [.. QuantisedTensors.All.Where(format => format.Name is "Q4_K" or "Q6_K" or "Q8_0" or "Q4_1" or "Q5_0")])
+        : name.StartsWith(Quantised, StringComparison.Ordinal) ? QuantisedTensors.Model(kernels, cacheType, QuantisedTensors.All.Single(format => name == Quantised + format.Name))
+        : name.Contains(':', StringComparison.Ordinal) ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
         : Golden.Read(name).Load(kernels, cacheType);
 
     private static int[] Tokens(Transformer model, int count, int seed)

@@ -62,6 +62,32 @@ public class QuantisedModelTests(ITestOutputHelper output)
         Assert.InRange(kl, 0, 1e-3);
     }
 
+    public static TheoryData<string> Types => [.. QuantisedTensors.All.Select(format => format.Name)];
+
+    [Theory]
+    [MemberData(nameof(Types))]
+    public void The_fast_sets_give_the_same_finite_bits_near_the_reference(string type)
+    {
+        QuantisedFormat format = QuantisedTensors.All.Single(format => format.Name == type);
+        int[] tokens = [.. Enumerable.Range(0, 21).Select(i => (i * 37) % 96)];
+        using IKernels reference = KernelCatalog.Create("reference");
+        using Transformer truth = QuantisedTensors.Model(reference, DType.F32, format);
+        float[][] expected = truth.Logits(tokens);
+        float[][]? first = null;
+        foreach (KernelSet set in KernelCatalog.Available.Where(set => set.Name != "reference"))
+        {
+            using IKernels kernels = KernelCatalog.Create(set.Name, 2);
+            using Transformer model = QuantisedTensors.Model(kernels, DType.F32, format);
+            float[][] logits = model.Logits(tokens);
+            first ??= logits;
+            Assert.All(logits.Zip(first), rows => Assert.True(Kernels.Arena.SameBits(rows.First, rows.Second), $"{set.Name} differs"));
+        }
+
+        // A last bit of difference in an input may move it to the next integer, and attention over such wild weights makes much of it.
+        Assert.True(Runs.RelativeError(first!, expected) < 0.3, $"{Runs.RelativeError(first!, expected):E2}");
+        Assert.True(first![0].Distinct().Count() > 50);
+    }
+
     private static (int[] Prompt, float[][] Logits, double PeerKl) Golden(string mix)
     {
         using JsonDocument index = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared($"{Folder}/index.json")));
