@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using Understory.Models.Kernels;
 using Understory.Models.Kernels.Cpu;
 using Understory.Models.Kernels.Cpu.Quantised;
@@ -7,7 +6,10 @@ using Understory.Models.Tensors;
 
 namespace Understory.Benchmarks;
 
-/// <summary>What products with quantised weights from memory cost, relative to one row, to a bare read of the same bytes and to a bf16 product, all in one run.</summary>
+/// <summary>
+/// What products with quantised weights from memory cost, relative to one row, to a bare read of the same bytes and to a bf16 product,
+/// all in one run.
+/// </summary>
 internal static unsafe class QuantisedBench
 {
     private const int Width = 4096;
@@ -41,7 +43,7 @@ internal static unsafe class QuantisedBench
         QuantisedSet chosen = set is null ? QuantisedKernels.Available[0] : Enum.Parse<QuantisedSet>(set, ignoreCase: true);
         using var team = new ThreadTeam(threads);
         using IKernels kernels = KernelCatalog.Create(threads: threads);
-        Console.WriteLine($"{chosen}, {threads} threads; matrices of {Width} x {Width}; medians of {Repeats}, (least .. most) in ms");
+        Console.WriteLine($"{chosen}, {threads} threads; matrices of {Width} x {Width}; of {Repeats} rounds");
         using var plain = new PlainProduct(kernels, Width, StackBytes);
         foreach (string name in forms.Length > 0 ? forms : [.. _forms.Keys])
         {
@@ -63,7 +65,8 @@ internal static unsafe class QuantisedBench
         double[] readSeconds = new double[Repeats];
         double[] plainSeconds = new double[Repeats];
         double[][] seconds = [.. _rowCounts.Select(_ => new double[Repeats])];
-        QuantisedJob[] jobs = [.. _rowCounts.Select(rows => new QuantisedJob(layout, set, (byte*)weights.Address, matrices, (float*)x.Address, rows))];
+        var first = (byte*)weights.Address;
+        QuantisedJob[] jobs = [.. _rowCounts.Select(rows => new QuantisedJob(layout, set, first, matrices, (float*)x.Address, rows))];
         for (int repeat = -1; repeat < Repeats; repeat++)
         {
             int at = Math.Max(0, repeat);
@@ -75,17 +78,23 @@ internal static unsafe class QuantisedBench
             }
         }
 
-        double one = Median(seconds[0]);
         Console.WriteLine(
-            $"\n{name}: {bytes * 8.0 / matrices / Width / Width:F3} bits a weight, {bytes / 1e6:F0} MB; read {bytes / Median(readSeconds) / 1e9:F1} GB/s; " +
-            $"bf16 one row {plain.Bytes / Median(plainSeconds) / 1e9:F1} GB/s; packed at {packed / 1e9:F2} GB/s by one thread; " +
-            $"32 rows quantised in {Time(() => jobs[^2].Quantise()) * 1e6:F0} us");
-        Console.WriteLine($"  one row {bytes / one / 1e9:F1} GB/s, {100 * Median(readSeconds) / one:F0} % of the read loop");
-        for (int i = 0; i < jobs.Length; i++)
+            $"\n{name}: {bytes * 8.0 / matrices / Width / Width:F3} bits a weight, {bytes / 1e6:F0} MB; " +
+            $"packed at {packed / 1e9:F2} GB/s by one thread; 32 rows quantised in {Time(() => jobs[^2].Quantise()) * 1e6:F0} us");
+        (string, Func<double[], double>)[] statistics = [("medians", Median), ("least", Enumerable.Min)];
+        foreach ((string which, Func<double[], double> of) in statistics)
         {
-            double median = Median(seconds[i]);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"  {_rowCounts[i],4} rows {median * 1e3,8:F2} ({seconds[i].Min() * 1e3:F2} .. {seconds[i].Max() * 1e3:F2})  {median / one,6:F2}x one row  {(double)matrices * Width * Width * _rowCounts[i] / median / 1e9,7:F1} GMAC/s"));
+            double one = of(seconds[0]);
+            Console.WriteLine(
+                $"  {which}: read {bytes / of(readSeconds) / 1e9:F1} GB/s, bf16 one row {plain.Bytes / of(plainSeconds) / 1e9:F1} GB/s, " +
+                $"one row {bytes / one / 1e9:F1} GB/s: {100 * of(readSeconds) / one:F0} % of the read loop");
+            for (int i = 0; i < jobs.Length; i++)
+            {
+                double time = of(seconds[i]);
+                double products = (double)matrices * Width * Width * _rowCounts[i];
+                Console.WriteLine(
+                    $"  {_rowCounts[i],4} rows {time * 1e3,8:F2} ms {time / one,6:F2}x one row {products / time / 1e9,7:F1} GMAC/s");
+            }
         }
 
         Array.ForEach(jobs, job => job.Dispose());
@@ -126,7 +135,7 @@ internal static unsafe class QuantisedBench
         }
 
         // Of an ordinary size, whatever the type.
-        uint wide = form.Scale switch { ScaleType.E8M0 => 120, ScaleType.UE4M3 => 20, ScaleType.F16 => Scalar.ToFloat16(0.001f), _ => Scalar.ToBFloat16(0.001f) };
+        uint wide = form.Scale switch { ScaleType.E8M0 => 120, ScaleType.UE4M3 => 20, _ => Scalar.ToFloat16(0.001f) };
         row.WideScales.AsSpan().Fill(wide);
         row.WideMins.AsSpan().Fill(wide);
         return row;

@@ -10,7 +10,7 @@ namespace Understory.Benchmarks;
 internal sealed unsafe class QuantisedJob : Job, IDisposable
 {
     private readonly QuantisedLayout _layout;
-    private readonly delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> _sum;
+    private readonly SumKernel _kernel;
     private readonly byte* _weights;
     private readonly float* _x;
     private readonly int _rows;
@@ -20,7 +20,7 @@ internal sealed unsafe class QuantisedJob : Job, IDisposable
     public QuantisedJob(QuantisedLayout layout, QuantisedSet set, byte* weights, int matrices, float* x, int rows)
     {
         _layout = layout;
-        _sum = QuantisedKernels.Choose(layout, set);
+        _kernel = QuantisedKernels.Choose(layout, set);
         _weights = weights;
         _x = x;
         _rows = rows;
@@ -46,7 +46,7 @@ internal sealed unsafe class QuantisedJob : Job, IDisposable
         float* sums = stackalloc float[_rows * QuantisedLayout.Outputs];
         for (int item = first; item < end; item++)
         {
-            _sum(_layout, _weights + (item * _layout.BlockBytes), _input, 0, _rows, sums);
+            _kernel.Sum(_layout, _weights + (item * _layout.BlockBytes), _input, 0, _rows, sums);
         }
     }
 

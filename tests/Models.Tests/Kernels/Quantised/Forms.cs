@@ -39,7 +39,8 @@ internal static class Forms
         new("NVFP4", new(4, 0, 16, 16, Scale: ScaleType.UE4M3, ScaleFactor: 0.5f, Values: _fp4), 0, 0, 8 * 144),
         new("IQ1_S", new(4, 0, 32, 256, true, ScaleFactor: 0.125f, Values: _iq1), -15, 15, 0),
         new("IQ1_M", new(4, 0, 16, 256, true, ScaleFactor: 0.125f, Values: _iq1), -15, 15, 0),
-        new("IQ2", new(4, 0, 16, 256, true, ScaleFactor: 0.125f, Values: _iq2), 1, 31, 0),
+        new("IQ2 32", new(4, 0, 32, 256, true, ScaleFactor: 0.125f, Values: _iq2), 1, 31, 0),
+        new("IQ2 16", new(4, 0, 16, 256, true, ScaleFactor: 0.125f, Values: _iq2), 1, 31, 0),
         new("IQ3", new(4, 0, 32, 256, true, ScaleFactor: 0.25f, Values: _iq3), 1, 31, 0),
         new("TQ", new(2, 1, 32, 256), 0, 0, 0),
         new("AWQ", new(4, 0, 32, 128, Mins: true, SubMins: true), 0, 15, 0),
@@ -47,7 +48,10 @@ internal static class Forms
         new("AWQ 32", new(4, 0, 32, 32, Mins: true, Scale: ScaleType.F32), 0, 0, 0),
         new("int4", new(4, 8, 32, 128, Scale: ScaleType.F32), 0, 0, 0),
         new("int8", new(8, 128, 32, 128, Scale: ScaleType.BF16), 0, 0, 0),
+        new("int8, zeros", new(8, 128, 32, 128, Mins: true, SubMins: true), -128, 127, 0),
         new("uint8", new(8, 0, 32, 64, Mins: true, SubMins: true), -128, 127, 0),
+        new("int8, sub-blocks of 16", new(8, 128, 16, 256, true, true, true), -4, 4, 0),
+        new("int4, mins of 16", new(4, 0, 16, 64, Mins: true, SubMins: true), -128, 127, 0),
         new("wide int8", new(8, 128, 32, 1152, Scale: ScaleType.F32), 0, 0, 0),
     ];
 
@@ -110,6 +114,13 @@ internal static class Forms
             // Among them subnormal numbers of 16 bits.
             Content.Tiny => random.NextSingle() * 1e-6f,
             Content.Huge => 60000f * (random.NextSingle() - 0.5f),
+            Content.NotFinite => random.Next(4) switch
+            {
+                0 => float.PositiveInfinity,
+                1 => float.NegativeInfinity,
+                2 => float.NaN,
+                _ => 0.01f,
+            },
             _ => (random.NextSingle() - 0.3f) * 0.01f,
         };
         return form.Scale switch
@@ -117,9 +128,15 @@ internal static class Forms
             ScaleType.F16 => Scalar.ToFloat16(value),
             ScaleType.BF16 => Scalar.ToBFloat16(value),
             ScaleType.F32 => BitConverter.SingleToUInt32Bits(value),
-            ScaleType.E8M0 => (uint)(content switch { Content.Zeros or Content.Tiny => random.Next(3), Content.Huge => random.Next(200, 256), _ => random.Next(110, 130) }),
+            ScaleType.E8M0 => (uint)(content switch
+            {
+                Content.Zeros or Content.Tiny => random.Next(3),
+                Content.Huge => random.Next(200, 255),
+                Content.NotFinite => random.Next(252, 256),
+                _ => random.Next(110, 130),
+            }),
             // 127 is NaN.
-            _ => (uint)(content switch { Content.Zeros => 0, Content.Huge => random.Next(120, 128), _ => random.Next(127) }),
+            _ => (uint)(content switch { Content.Zeros => 0, Content.NotFinite => random.Next(120, 128), _ => random.Next(127) }),
         };
     }
 }
@@ -133,4 +150,5 @@ internal enum Content
     Lowest,
     Tiny,
     Huge,
+    NotFinite,
 }

@@ -12,14 +12,15 @@ internal sealed unsafe class QuantisedBed : IDisposable
     {
         _arena = new Arena(seed);
         Layout = new QuantisedLayout(form.Form, outputs, columns);
-        Rows = [.. Enumerable.Range(0, outputs).Select(i => Forms.Row(form, columns, _arena.Random, content ?? (Content)(i % 6)))];
+        Rows = [.. Enumerable.Range(0, outputs).Select(i => Forms.Row(form, columns, _arena.Random, content ?? (Content)(i % 7)))];
         Weights = (byte*)_arena.Allocate(Layout.Bytes + 64);
         // What packing leaves out would be found as a difference.
         new Span<byte>(Weights, (int)Layout.Bytes + 64).Fill(0xA5);
         for (int block = 0; block < Layout.Blocks; block++)
         {
             int first = block * QuantisedLayout.Outputs;
-            QuantisedPacker.Pack(Layout, Rows.AsSpan(first, Math.Min(QuantisedLayout.Outputs, outputs - first)), Weights + (block * Layout.BlockBytes));
+            Span<QuantisedRow> rows = Rows.AsSpan(first, Math.Min(QuantisedLayout.Outputs, outputs - first));
+            QuantisedPacker.Pack(Layout, rows, Weights + (block * Layout.BlockBytes));
         }
     }
 
@@ -48,7 +49,7 @@ internal sealed unsafe class QuantisedBed : IDisposable
     /// <summary><c>[rows][outputs]</c>, by the set's kernel.</summary>
     public float[][] Sums(QuantisedSet set, in QuantisedInput input, int firstRow, int rows)
     {
-        var kernel = QuantisedKernels.Choose(Layout, set);
+        SumKernel kernel = QuantisedKernels.Choose(Layout, set);
         float[][] all = [.. Enumerable.Range(0, rows).Select(_ => new float[Layout.Blocks * QuantisedLayout.Outputs])];
         float[] sums = new float[rows * QuantisedLayout.Outputs];
         for (int block = 0; block < Layout.Blocks; block++)
@@ -56,12 +57,13 @@ internal sealed unsafe class QuantisedBed : IDisposable
             Array.Fill(sums, 7);
             fixed (float* to = sums)
             {
-                kernel(Layout, Weights + (block * Layout.BlockBytes), input, firstRow, rows, to);
+                kernel.Sum(Layout, Weights + (block * Layout.BlockBytes), input, firstRow, rows, to);
             }
 
             for (int row = 0; row < rows; row++)
             {
-                sums.AsSpan(row * QuantisedLayout.Outputs, QuantisedLayout.Outputs).CopyTo(all[row].AsSpan(block * QuantisedLayout.Outputs));
+                int output = block * QuantisedLayout.Outputs;
+                sums.AsSpan(row * QuantisedLayout.Outputs, QuantisedLayout.Outputs).CopyTo(all[row].AsSpan(output));
             }
         }
 
@@ -69,7 +71,8 @@ internal sealed unsafe class QuantisedBed : IDisposable
     }
 
     /// <summary>Rows of ordinary inputs, with one nasty row in between where there are several.</summary>
-    public float[][] Inputs(int rows) => [.. Enumerable.Range(0, rows).Select(row => NastyInputs.Row(row % 9 == 4 ? row : 0, Layout.Columns, Random))];
+    public float[][] Inputs(int rows) =>
+        [.. Enumerable.Range(0, rows).Select(row => NastyInputs.Row(row % 3 == 1 ? row : 0, Layout.Columns, Random))];
 
     public void Dispose() => _arena.Dispose();
 }

@@ -25,7 +25,8 @@ public unsafe class QuantisedInputTests
         {
             for (int block = 0; block < Columns / 32; block++)
             {
-                Check(rows[row].AsSpan(block * 32, 32), input.RecordsOf(row) + (block * input.BlockStride), input.WordsOf(row) + (block * input.WordStride));
+                byte* record = input.RecordsOf(row) + (block * input.BlockStride);
+                Check(rows[row].AsSpan(block * 32, 32), record, input.WordsOf(row) + (block * input.WordStride));
             }
         }
     }

@@ -1,3 +1,4 @@
+using Understory.Models.Kernels;
 using Understory.Models.Kernels.Cpu.Quantised;
 
 namespace Understory.Models.Tests.Kernels.Quantised;
@@ -126,6 +127,17 @@ public class QuantisedSumsTests
         foreach (QuantisedSet set in QuantisedKernels.Available)
         {
             Assert.Equal(expected, bed.Sums(set, input, 0, 1)[0][0]);
+        }
+    }
+
+    [Fact]
+    public void Each_set_of_kernels_has_sums_that_the_machine_can_run()
+    {
+        foreach (KernelSet set in KernelCatalog.Available)
+        {
+            QuantisedSet best = QuantisedKernels.Best(set.Name);
+            Assert.Contains(best, QuantisedKernels.Available);
+            Assert.Equal(set.Name == "reference", best == QuantisedSet.Reference);
         }
     }
 

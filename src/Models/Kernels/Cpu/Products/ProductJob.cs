@@ -126,29 +126,29 @@ internal sealed unsafe class ProductJob<T> : Job
         Work += (long)weights.Rows * weights.Columns * _x.Rows * (up is null ? 1 : 2);
     }
 
-    /// <summary>The kernel of a quantised matrix; 0 for a plain one.</summary>
-    private nint Sum(CpuMatrix? matrix, InputRows x, QuantisedSet set)
+    /// <summary>The kernel of a quantised matrix; none for a plain one.</summary>
+    private SumKernel Sum(CpuMatrix? matrix, InputRows x, QuantisedSet set)
     {
         if (matrix is not QuantisedMatrix quantised)
         {
-            return 0;
+            return default;
         }
 
         _integers = CpuInput.Integers(x, out bool stale);
         _stale |= stale;
-        return (nint)QuantisedKernels.Choose(quantised.Layout, set);
+        return QuantisedKernels.Choose(quantised.Layout, set);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RunPanel(in MatrixItems part, int block, int blocks, int firstRow, int endRow, float* sums)
     {
-        if (part.Sum != 0 || part.UpSum != 0 || (part.Up is DenseMatrix up && (up.Type != ((DenseMatrix)part.Weights).Type || TileTable<T>.Blocks == 1)))
+        if (part.Weights is not DenseMatrix matrix || (part.Up is not null && (part.Up as DenseMatrix)?.Type != matrix.Type)
+            || (part.Up is not null && TileTable<T>.Blocks == 1))
         {
             RunBlock(part, block, firstRow, endRow, sums);
             return;
         }
 
-        var matrix = (DenseMatrix)part.Weights;
         nint blockBytes = (nint)matrix.BlockBytes;
         int pairBytes = 2 * CpuMatrix.BlockRows * matrix.Type.Size();
         byte* weights = (byte*)matrix.Data + (block * blockBytes);
@@ -179,7 +179,7 @@ internal sealed unsafe class ProductJob<T> : Job
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RunBlock(in MatrixItems part, int block, int firstRow, int endRow, float* sums)
     {
-        bool integers = part.Sum != 0 && (part.Up is null || part.UpSum != 0);
+        bool integers = part.Weights is QuantisedMatrix && (part.Up is null or QuantisedMatrix);
         float* upSums = sums + (GroupRows * CpuMatrix.BlockRows);
         int rows;
         for (int row = firstRow; row < endRow; row += rows)
@@ -199,13 +199,12 @@ internal sealed unsafe class ProductJob<T> : Job
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Sums(CpuMatrix matrix, nint sum, int block, int row, int rows, float* sums)
+    private void Sums(CpuMatrix matrix, SumKernel kernel, int block, int row, int rows, float* sums)
     {
-        if (sum != 0)
+        if (matrix is QuantisedMatrix quantised)
         {
-            QuantisedLayout layout = ((QuantisedMatrix)matrix).Layout;
-            ((delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void>)sum)(
-                layout, (byte*)matrix.Data + (block * layout.BlockBytes), _integers, row, rows, sums);
+            QuantisedLayout layout = quantised.Layout;
+            kernel.Sum(layout, (byte*)matrix.Data + (block * layout.BlockBytes), _integers, row, rows, sums);
             return;
         }
 
@@ -300,7 +299,7 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <param name="Up">Of a gated pair.</param>
     /// <param name="Column">Of y: the first output's.</param>
     /// <param name="PanelBlocks">Blocks of 16 outputs of an item.</param>
-    /// <param name="Sum">The kernel of a quantised matrix; 0: it is a plain one.</param>
+    /// <param name="Sum">The kernel of a quantised matrix.</param>
     private readonly record struct MatrixItems(
-        CpuMatrix Weights, CpuMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem, nint Sum, nint UpSum);
+        CpuMatrix Weights, CpuMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem, SumKernel Sum, SumKernel UpSum);
 }

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Understory.Models.Kernels.Cpu.Quantised;
 
 /// <summary>
-/// Products of unsigned bytes (the codes, 7 bits at most) and signed ones (the inputs), added up as 16-bit words as long as they surely fit, then times the
-/// sub-scale, as integers. What the codes' bias adds is taken off as <c>(sc bias) * (sum of q)</c>.
+/// Products of unsigned bytes (the codes, 7 bits at most) and signed ones (the inputs), added up as 16-bit words as long as they surely
+/// fit, then times the sub-scale, as integers. What the codes' bias adds is taken off as <c>(sc bias) * (sum of q)</c>.
 /// </summary>
 /// <typeparam name="TCount">Products that are added up as words: 1, 2, 4 or 8.</typeparam>
 /// <typeparam name="TBias">1 where the codes have a bias, else 0.</typeparam>
@@ -15,20 +15,27 @@ internal readonly unsafe struct ByteStep<TCodes, TCount, TBias, TScales, TMins> 
     where TScales : struct, ISubScales
     where TMins : struct, ISubScales
 {
+    public static int Lines
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TCodes.Lines;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Run<T>(
-        QuantisedLayout layout, byte* codes, sbyte* subScales, sbyte* subMins, float* wide, int output, byte* records, byte* words, int rows, float* sums)
+    public static void Run<T>(in StepWeights weights, in StepRows rows)
         where T : unmanaged, IQuads<T>
     {
-        TCodes.Load(codes, T.Load(layout.Table), out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
-        T pairs = TScales.Load<T>(subScales, output);
+        TCodes.Load(weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
+        T pairs = TScales.Load<T>(weights.SubScales, weights.Output);
         T first = TScales.PerBlock == 2 ? T.FirstTwice(pairs) : pairs;
         T second = TScales.PerBlock == 2 ? T.SecondTwice(pairs) : pairs;
-        T biased = TBias.Value == 1 ? T.MultiplyWordsLow(pairs, T.Words((short)layout.Bias)) : default;
-        T mins = TMins.PerBlock >= 0 ? TMins.Load<T>(subMins, output) : default;
-        T d = T.Load(wide);
-        T dmin = TMins.PerBlock >= 0 ? T.Load(wide + QuantisedLayout.Outputs) : default;
-        for (int row = 0; row < rows; row++)
+        T biased = TBias.Value == 1 ? T.MultiplyWordsLow(pairs, T.Words((short)weights.Layout.Bias)) : default;
+        T mins = TMins.PerBlock >= 0 ? TMins.Load<T>(weights.SubMins, weights.Output) : default;
+        T d = T.Load(weights.Wide);
+        T dmin = TMins.PerBlock >= 0 ? T.Load(weights.Wide + QuantisedLayout.Outputs) : default;
+        byte* records = rows.Records;
+        float* sums = rows.Sums;
+        for (int row = 0; row < rows.Count; row++)
         {
             T p0 = T.MultiplyBytes(q0, T.Quad(records));
             T p1 = T.MultiplyBytes(q1, T.Quad(records + 4));
@@ -41,11 +48,11 @@ internal readonly unsafe struct ByteStep<TCodes, TCount, TBias, TScales, TMins> 
             T total;
             if (TCount.Value == 8 && TScales.PerBlock < 2)
             {
-                total = T.MultiplyWords(T.AddWords(Add(p0, p1, p2, p3), Add(p4, p5, p6, p7)), first);
+                total = T.MultiplyWords(T.AddWords(Quads.Sum(p0, p1, p2, p3), Quads.Sum(p4, p5, p6, p7)), first);
             }
             else if (TCount.Value >= 4)
             {
-                total = T.AddInts(T.MultiplyWords(Add(p0, p1, p2, p3), first), T.MultiplyWords(Add(p4, p5, p6, p7), second));
+                total = T.AddInts(T.MultiplyWords(Quads.Sum(p0, p1, p2, p3), first), T.MultiplyWords(Quads.Sum(p4, p5, p6, p7), second));
             }
             else if (TCount.Value == 2)
             {
@@ -54,11 +61,7 @@ internal readonly unsafe struct ByteStep<TCodes, TCount, TBias, TScales, TMins> 
             }
             else
             {
-                T low = T.AddInts(
-                    T.AddInts(T.MultiplyWords(p0, first), T.MultiplyWords(p1, first)), T.AddInts(T.MultiplyWords(p2, first), T.MultiplyWords(p3, first)));
-                T high = T.AddInts(
-                    T.AddInts(T.MultiplyWords(p4, second), T.MultiplyWords(p5, second)), T.AddInts(T.MultiplyWords(p6, second), T.MultiplyWords(p7, second)));
-                total = T.AddInts(low, high);
+                total = T.AddInts(Quads.ScaledSum(p0, p1, p2, p3, first), Quads.ScaledSum(p4, p5, p6, p7, second));
             }
 
             T pairSums = T.Quad(records + QuantisedInput.Sums);
@@ -80,28 +83,34 @@ internal readonly unsafe struct ByteStep<TCodes, TCount, TBias, TScales, TMins> 
             sums += QuantisedLayout.Outputs;
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static T Add<T>(T a, T b, T c, T d)
-        where T : unmanaged, IQuads<T> => T.AddWords(T.AddWords(a, b), T.AddWords(c, d));
 }
 
-/// <summary>Like <see cref="ByteStep{TCodes, TCount, TBias, TScales, TMins}"/>, where 16 inputs have a wide scale of their own and there is nothing else.</summary>
+/// <summary>
+/// Like <see cref="ByteStep{TCodes, TCount, TBias, TScales, TMins}"/>, where 16 inputs have a wide scale of their own and there is
+/// nothing else.
+/// </summary>
 internal readonly unsafe struct FineStep<TCodes, TCount> : IStep
     where TCodes : struct, ICodes
     where TCount : struct, INumber
 {
+    public static int Lines
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TCodes.Lines;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Run<T>(
-        QuantisedLayout layout, byte* codes, sbyte* subScales, sbyte* subMins, float* wide, int output, byte* records, byte* words, int rows, float* sums)
+    public static void Run<T>(in StepWeights weights, in StepRows rows)
         where T : unmanaged, IQuads<T>
     {
-        TCodes.Load(codes, T.Load(layout.Table), out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
-        T firstBias = T.Ints(layout.Bias);
-        T secondBias = T.Ints(layout.Bias << 16);
-        T d0 = T.Load(wide);
-        T d1 = T.Load(wide + QuantisedLayout.Outputs);
-        for (int row = 0; row < rows; row++)
+        TCodes.Load(weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
+        T firstBias = T.Ints(weights.Layout.Bias);
+        T secondBias = T.Ints(weights.Layout.Bias << 16);
+        T d0 = T.Load(weights.Wide);
+        T d1 = T.Load(weights.Wide + QuantisedLayout.Outputs);
+        byte* records = rows.Records;
+        float* sums = rows.Sums;
+        for (int row = 0; row < rows.Count; row++)
         {
             T pairSums = T.Quad(records + QuantisedInput.Sums);
             T first = T.SubtractInts(Four(q0, q1, q2, q3, records), T.MultiplyWords(firstBias, pairSums));
@@ -126,12 +135,27 @@ internal readonly unsafe struct FineStep<TCodes, TCount> : IStep
         T one = T.Words(1);
         if (TCount.Value >= 4)
         {
-            return T.MultiplyWords(T.AddWords(T.AddWords(p0, p1), T.AddWords(p2, p3)), one);
+            return T.MultiplyWords(Quads.Sum(p0, p1, p2, p3), one);
         }
 
         return TCount.Value == 2
             ? T.AddInts(T.MultiplyWords(T.AddWords(p0, p1), one), T.MultiplyWords(T.AddWords(p2, p3), one))
-            : T.AddInts(
-                T.AddInts(T.MultiplyWords(p0, one), T.MultiplyWords(p1, one)), T.AddInts(T.MultiplyWords(p2, one), T.MultiplyWords(p3, one)));
+            : Quads.ScaledSum(p0, p1, p2, p3, one);
     }
+}
+
+/// <summary>Sums of the words of four vectors.</summary>
+internal static class Quads
+{
+    /// <summary>As words.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sum<T>(T a, T b, T c, T d)
+        where T : unmanaged, IQuads<T> => T.AddWords(T.AddWords(a, b), T.AddWords(c, d));
+
+    /// <summary>Times a scale, as integers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T ScaledSum<T>(T a, T b, T c, T d, T scale)
+        where T : unmanaged, IQuads<T> => T.AddInts(
+            T.AddInts(T.MultiplyWords(a, scale), T.MultiplyWords(b, scale)),
+            T.AddInts(T.MultiplyWords(c, scale), T.MultiplyWords(d, scale)));
 }

@@ -3,16 +3,15 @@ using System.Runtime.CompilerServices;
 namespace Understory.Models.Kernels.Cpu.Quantised;
 
 /// <summary>
-/// How the codes of 32 inputs of 16 outputs lie in lines of 64 bytes, and how they become eight vectors of unsigned bytes, vector <c>j</c> with the inputs
-/// <c>4 j .. 4 j + 3</c> of each output. A line is a byte for each of 16 outputs and four inputs; the bits of a byte belong to several such quads.
+/// How the codes of 32 inputs of 16 outputs lie in lines of 64 bytes, and how they become eight vectors of unsigned bytes, vector
+/// <c>j</c> with the inputs <c>4 j .. 4 j + 3</c> of each output. A line is a byte for each of 16 outputs and four inputs; the bits of
+/// a byte belong to several such quads.
 /// </summary>
 internal unsafe interface ICodes
 {
     static abstract int Lines { get; }
 
-    /// <param name="lines">First of the lines, at the first output of the vector.</param>
-    /// <param name="table">Bytes of the values of codes, for <see cref="LookupCodes"/>.</param>
-    static abstract void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    static abstract void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>;
 }
 
@@ -26,11 +25,11 @@ internal readonly unsafe struct Codes2 : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        Spread(T.Load(lines), out q0, out q1, out q2, out q3);
-        Spread(T.Load(lines + 64), out q4, out q5, out q6, out q7);
+        Spread(T.Load(weights.Codes), out q0, out q1, out q2, out q3);
+        Spread(T.Load(weights.Codes + 64), out q4, out q5, out q6, out q7);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -55,12 +54,12 @@ internal readonly unsafe struct Codes3 : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        Codes2.Load(lines, table, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
+        Codes2.Load(weights, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
         T mask = T.Bytes(4);
-        T top = T.Load(lines + 128);
+        T top = T.Load(weights.Codes + 128);
         q0 |= T.ShiftLeft(top, 2) & mask;
         q1 |= T.ShiftLeft(top, 1) & mask;
         q2 |= top & mask;
@@ -82,13 +81,13 @@ internal readonly unsafe struct Codes4 : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        Spread(T.Load(lines), out q0, out q1);
-        Spread(T.Load(lines + 64), out q2, out q3);
-        Spread(T.Load(lines + 128), out q4, out q5);
-        Spread(T.Load(lines + 192), out q6, out q7);
+        Spread(T.Load(weights.Codes), out q0, out q1);
+        Spread(T.Load(weights.Codes + 64), out q2, out q3);
+        Spread(T.Load(weights.Codes + 128), out q4, out q5);
+        Spread(T.Load(weights.Codes + 192), out q6, out q7);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -111,12 +110,12 @@ internal readonly unsafe struct Codes5 : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        Codes4.Load(lines, table, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
+        Codes4.Load(weights, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
         T mask = T.Bytes(16);
-        T top = T.Load(lines + 256);
+        T top = T.Load(weights.Codes + 256);
         q0 |= T.ShiftLeft(top, 4) & mask;
         q1 |= T.ShiftLeft(top, 3) & mask;
         q2 |= T.ShiftLeft(top, 2) & mask;
@@ -138,12 +137,12 @@ internal readonly unsafe struct Codes6 : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        Codes4.Load(lines, table, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
-        AddTop(T.Load(lines + 256), ref q0, ref q1, ref q2, ref q3);
-        AddTop(T.Load(lines + 320), ref q4, ref q5, ref q6, ref q7);
+        Codes4.Load(weights, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
+        AddTop(T.Load(weights.Codes + 256), ref q0, ref q1, ref q2, ref q3);
+        AddTop(T.Load(weights.Codes + 320), ref q4, ref q5, ref q6, ref q7);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -168,17 +167,17 @@ internal readonly unsafe struct Codes8 : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        q0 = T.Load(lines);
-        q1 = T.Load(lines + 64);
-        q2 = T.Load(lines + 128);
-        q3 = T.Load(lines + 192);
-        q4 = T.Load(lines + 256);
-        q5 = T.Load(lines + 320);
-        q6 = T.Load(lines + 384);
-        q7 = T.Load(lines + 448);
+        q0 = T.Load(weights.Codes);
+        q1 = T.Load(weights.Codes + 64);
+        q2 = T.Load(weights.Codes + 128);
+        q3 = T.Load(weights.Codes + 192);
+        q4 = T.Load(weights.Codes + 256);
+        q5 = T.Load(weights.Codes + 320);
+        q6 = T.Load(weights.Codes + 384);
+        q7 = T.Load(weights.Codes + 448);
     }
 }
 
@@ -192,10 +191,11 @@ internal readonly unsafe struct LookupCodes : ICodes
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<T>(byte* lines, T table, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
+    public static void Load<T>(in StepWeights weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7)
         where T : unmanaged, IQuads<T>
     {
-        Codes4.Load(lines, table, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
+        Codes4.Load(weights, out q0, out q1, out q2, out q3, out q4, out q5, out q6, out q7);
+        T table = T.Load(weights.Layout.Table);
         q0 = T.Lookup(table, q0);
         q1 = T.Lookup(table, q1);
         q2 = T.Lookup(table, q2);

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace Understory.Models.Kernels.Cpu.Quantised;
 
 /// <summary>
-/// A vector register as the kernels of quantised weights see it: lanes of 32 bits, one per output, each of them four bytes (four inputs), two
-/// 16-bit words, an integer or a float. A lane never looks at another one, so wide and narrow vectors do the same arithmetic.
+/// A vector register as the kernels of quantised weights see it: lanes of 32 bits, one per output, each of them four bytes (four inputs),
+/// two 16-bit words, an integer or a float. A lane never looks at another one, so wide and narrow vectors do the same arithmetic.
 /// </summary>
 internal unsafe interface IQuads<T>
     where T : unmanaged, IQuads<T>

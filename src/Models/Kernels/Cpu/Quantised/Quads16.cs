@@ -85,10 +85,12 @@ internal readonly unsafe struct Quads16(Vector512<byte> value) : IQuads<Quads16>
     public static Quads16 Lookup(Quads16 table, Quads16 indices) => new(Avx512BW.Shuffle(table._value, indices._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads16 MultiplyBytes(Quads16 unsigned, Quads16 signed) => new(Avx512BW.MultiplyAddAdjacent(unsigned._value, signed._value.AsSByte()).AsByte());
+    public static Quads16 MultiplyBytes(Quads16 unsigned, Quads16 signed) =>
+        new(Avx512BW.MultiplyAddAdjacent(unsigned._value, signed._value.AsSByte()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads16 MultiplyWords(Quads16 a, Quads16 b) => new(Avx512BW.MultiplyAddAdjacent(a._value.AsInt16(), b._value.AsInt16()).AsByte());
+    public static Quads16 MultiplyWords(Quads16 a, Quads16 b) =>
+        new(Avx512BW.MultiplyAddAdjacent(a._value.AsInt16(), b._value.AsInt16()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads16 MultiplyWordsLow(Quads16 a, Quads16 b) => new((a._value.AsInt16() * b._value.AsInt16()).AsByte());
@@ -127,8 +129,10 @@ internal readonly unsafe struct Quads16(Vector512<byte> value) : IQuads<Quads16>
     public static Quads16 MultiplyFloats(Quads16 a, Quads16 b) => new((a._value.AsSingle() * b._value.AsSingle()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads16 MultiplyAdd(Quads16 a, Quads16 b, Quads16 c) => new(Vector512.FusedMultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
+    public static Quads16 MultiplyAdd(Quads16 a, Quads16 b, Quads16 c) =>
+        new(Vector512.FusedMultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads16 MultiplySubtract(Quads16 a, Quads16 b, Quads16 c) => new(Avx512F.FusedMultiplyAddNegated(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
+    public static Quads16 MultiplySubtract(Quads16 a, Quads16 b, Quads16 c) =>
+        new(Avx512F.FusedMultiplyAddNegated(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
 }

@@ -58,13 +58,16 @@ internal readonly unsafe struct Quads4(Vector128<byte> value) : IQuads<Quads4>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads4 LoadPairs(sbyte* source) => new(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(long*)source).AsSByte()).AsByte());
+    public static Quads4 LoadPairs(sbyte* source) =>
+        new(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(long*)source).AsSByte()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads4 FirstTwice(Quads4 pairs) => new(((pairs._value.AsInt32() << 16) | (pairs._value.AsInt32() & Vector128.Create(0xFFFF))).AsByte());
+    public static Quads4 FirstTwice(Quads4 pairs) =>
+        new(((pairs._value.AsInt32() << 16) | (pairs._value.AsInt32() & Vector128.Create(0xFFFF))).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads4 SecondTwice(Quads4 pairs) => new(((pairs._value.AsInt32() >>> 16) | (pairs._value.AsInt32() & Vector128.Create(-0x10000))).AsByte());
+    public static Quads4 SecondTwice(Quads4 pairs) =>
+        new(((pairs._value.AsInt32() >>> 16) | (pairs._value.AsInt32() & Vector128.Create(-0x10000))).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads4 operator &(Quads4 a, Quads4 b) => new(a._value & b._value);
@@ -89,7 +92,11 @@ internal readonly unsafe struct Quads4(Vector128<byte> value) : IQuads<Quads4>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads4 MultiplyWords(Quads4 a, Quads4 b) => new(((((a._value.AsInt32() << 16) >> 16) * ((b._value.AsInt32() << 16) >> 16)) + ((a._value.AsInt32() >> 16) * (b._value.AsInt32() >> 16))).AsByte());
+    public static Quads4 MultiplyWords(Quads4 a, Quads4 b)
+    {
+        Vector128<int> first = ((a._value.AsInt32() << 16) >> 16) * ((b._value.AsInt32() << 16) >> 16);
+        return new((first + ((a._value.AsInt32() >> 16) * (b._value.AsInt32() >> 16))).AsByte());
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads4 MultiplyWordsLow(Quads4 a, Quads4 b) => new((a._value.AsInt16() * b._value.AsInt16()).AsByte());
@@ -128,8 +135,10 @@ internal readonly unsafe struct Quads4(Vector128<byte> value) : IQuads<Quads4>
     public static Quads4 MultiplyFloats(Quads4 a, Quads4 b) => new((a._value.AsSingle() * b._value.AsSingle()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads4 MultiplyAdd(Quads4 a, Quads4 b, Quads4 c) => new(Vector128.FusedMultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
+    public static Quads4 MultiplyAdd(Quads4 a, Quads4 b, Quads4 c) =>
+        new(Vector128.FusedMultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads4 MultiplySubtract(Quads4 a, Quads4 b, Quads4 c) => new(Vector128.FusedMultiplyAdd(-a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
+    public static Quads4 MultiplySubtract(Quads4 a, Quads4 b, Quads4 c) =>
+        new(Vector128.FusedMultiplyAdd(-a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
 }

@@ -59,11 +59,11 @@ internal readonly unsafe struct Quads8(Vector256<byte> value) : IQuads<Quads8>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads8 FirstTwice(Quads8 pairs) =>
-        new(Avx2.Shuffle(pairs._value, Vector256.Create(0x0504050401000100UL, 0x0D0C0D0C09080908, 0x0504050401000100, 0x0D0C0D0C09080908).AsByte()));
+        new(Avx2.Shuffle(pairs._value, Vector256.Create(Vector128.Create(0x0504050401000100UL, 0x0D0C0D0C09080908)).AsByte()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads8 SecondTwice(Quads8 pairs) =>
-        new(Avx2.Shuffle(pairs._value, Vector256.Create(0x0706070603020302UL, 0x0F0E0F0E0B0A0B0A, 0x0706070603020302, 0x0F0E0F0E0B0A0B0A).AsByte()));
+        new(Avx2.Shuffle(pairs._value, Vector256.Create(Vector128.Create(0x0706070603020302UL, 0x0F0E0F0E0B0A0B0A)).AsByte()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads8 operator &(Quads8 a, Quads8 b) => new(a._value & b._value);
@@ -81,10 +81,12 @@ internal readonly unsafe struct Quads8(Vector256<byte> value) : IQuads<Quads8>
     public static Quads8 Lookup(Quads8 table, Quads8 indices) => new(Avx2.Shuffle(table._value, indices._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads8 MultiplyBytes(Quads8 unsigned, Quads8 signed) => new(Avx2.MultiplyAddAdjacent(unsigned._value, signed._value.AsSByte()).AsByte());
+    public static Quads8 MultiplyBytes(Quads8 unsigned, Quads8 signed) =>
+        new(Avx2.MultiplyAddAdjacent(unsigned._value, signed._value.AsSByte()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads8 MultiplyWords(Quads8 a, Quads8 b) => new(Avx2.MultiplyAddAdjacent(a._value.AsInt16(), b._value.AsInt16()).AsByte());
+    public static Quads8 MultiplyWords(Quads8 a, Quads8 b) =>
+        new(Avx2.MultiplyAddAdjacent(a._value.AsInt16(), b._value.AsInt16()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads8 MultiplyWordsLow(Quads8 a, Quads8 b) => new((a._value.AsInt16() * b._value.AsInt16()).AsByte());
@@ -114,7 +116,8 @@ internal readonly unsafe struct Quads8(Vector256<byte> value) : IQuads<Quads8>
     public static Quads8 Select(Quads8 mask, Quads8 a, Quads8 b) => new(Vector256.ConditionalSelect(mask._value, a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads8 Dot(Quads8 sum, Quads8 unsigned, Quads8 signed) => new(AvxVnni.MultiplyWideningAndAdd(sum._value.AsInt32(), unsigned._value, signed._value.AsSByte()).AsByte());
+    public static Quads8 Dot(Quads8 sum, Quads8 unsigned, Quads8 signed) =>
+        new(AvxVnni.MultiplyWideningAndAdd(sum._value.AsInt32(), unsigned._value, signed._value.AsSByte()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Quads8 ToFloats(Quads8 ints) => new(Vector256.ConvertToSingle(ints._value.AsInt32()).AsByte());
@@ -123,8 +126,10 @@ internal readonly unsafe struct Quads8(Vector256<byte> value) : IQuads<Quads8>
     public static Quads8 MultiplyFloats(Quads8 a, Quads8 b) => new((a._value.AsSingle() * b._value.AsSingle()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads8 MultiplyAdd(Quads8 a, Quads8 b, Quads8 c) => new(Vector256.FusedMultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
+    public static Quads8 MultiplyAdd(Quads8 a, Quads8 b, Quads8 c) =>
+        new(Vector256.FusedMultiplyAdd(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Quads8 MultiplySubtract(Quads8 a, Quads8 b, Quads8 c) => new(Fma.MultiplyAddNegated(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
+    public static Quads8 MultiplySubtract(Quads8 a, Quads8 b, Quads8 c) =>
+        new(Fma.MultiplyAddNegated(a._value.AsSingle(), b._value.AsSingle(), c._value.AsSingle()).AsByte());
 }

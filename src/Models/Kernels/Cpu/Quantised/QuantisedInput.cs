@@ -4,9 +4,10 @@ using System.Runtime.Intrinsics;
 namespace Understory.Models.Kernels.Cpu.Quantised;
 
 /// <summary>
-/// Inputs of products with quantised weights, <c>[rows, columns]</c>: for each block of 32 inputs, and in it for each row, a record of 32 signed bytes <c>q</c>, the
-/// sums of the first and of the last 16 of them as two 16-bit words, and the scale <c>s</c>; <c>x = q s</c>, roughly. Beside the records lie the bytes once more as
-/// words, for 8-bit weights: of each four the first and third, of all quads, then the second and fourth.
+/// Inputs of products with quantised weights, <c>[rows, columns]</c>: for each block of 32 inputs, and in it for each row, a record of
+/// 32 signed bytes <c>q</c>, the sums of the first and of the last 16 of them as two 16-bit words, and the scale <c>s</c>;
+/// <c>x = q s</c>, roughly. Behind the records lie the bytes once more as words, for 8-bit weights: of every four the first and third,
+/// then of every four the second and fourth.
 /// </summary>
 /// <param name="data">Aligned to 64 bytes.</param>
 /// <param name="columns">A multiple of 32.</param>
@@ -37,7 +38,8 @@ internal readonly unsafe struct QuantisedInput(nint data, int rows, int columns)
     public int Columns { get; } = columns;
 
     /// <summary>Of the memory of such a matrix.</summary>
-    public static long Bytes(int rows, int columns) => RecordBytes(rows, columns) + ((long)rows * columns / QuantisedLayout.Inputs * WordRecord);
+    public static long Bytes(int rows, int columns) =>
+        RecordBytes(rows, columns) + ((long)rows * columns / QuantisedLayout.Inputs * WordRecord);
 
     /// <summary>The record of a row in the first block; the row's next one lies <see cref="BlockStride"/> further on.</summary>
     public byte* RecordsOf(int row) => (byte*)data + ((long)row * Record);
@@ -130,7 +132,8 @@ internal readonly unsafe struct QuantisedInput(nint data, int rows, int columns)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector128<int> Round(float* x, float inverse)
     {
-        // Adding 1.5 2^23 leaves no bits behind the point: the machine rounds to the nearest, ties to even. Where inverse is 0 the result is 0, NaN or not.
+        // Adding 1.5 2^23 leaves no bits behind the point: the machine rounds to the nearest, ties to even.
+        // Where the inverse is 0 the result is 0, even if an input is not finite.
         Vector128<float> scaled = Vector128.Load(x) * inverse;
         Vector128<float> point = Vector128.Create(12582912f);
         return ((scaled + point).AsInt32() - point.AsInt32()) & (inverse == 0 ? Vector128<int>.Zero : Vector128<int>.AllBitsSet);

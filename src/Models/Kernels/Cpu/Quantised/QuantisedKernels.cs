@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -18,8 +19,25 @@ internal enum QuantisedSet
     /// <summary>256-bit vectors whose bytes are multiplied and added up to integers in one instruction (AVX-VNNI).</summary>
     Avx2Dot,
 
-    /// <summary>512-bit vectors. AVX-VNNI has but 256 bits and was slower, for 8-bit codes too (Zen 5: 0.9 of the speed from 8 rows on).</summary>
+    /// <summary>512-bit vectors. AVX-VNNI has but 256 bits: on Zen 5 it had 0.9 of the speed, for 8-bit codes too.</summary>
     Avx512,
+}
+
+/// <summary>A kernel of <see cref="QuantisedSums"/>, for one form.</summary>
+internal readonly unsafe struct SumKernel(delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> sum)
+{
+    private readonly delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> _sum = sum;
+
+    /// <summary>
+    /// The sums of a block of 16 outputs for some rows of the inputs. One pass over the weights serves all the rows; as their records
+    /// (40 bytes for 32 inputs) are read for every block of outputs, no more rows at a time than the caches hold: 32 to 128.
+    /// </summary>
+    /// <param name="layout">Of the matrix that the kernel was chosen for, or one of the same form.</param>
+    /// <param name="block">The packed block.</param>
+    /// <param name="sums"><c>[rows, 16]</c>, written.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Sum(QuantisedLayout layout, byte* block, in QuantisedInput input, int firstRow, int rows, float* sums) =>
+        _sum(layout, block, input, firstRow, rows, sums);
 }
 
 /// <summary>Which kernel sums what.</summary>
@@ -32,21 +50,21 @@ internal static unsafe class QuantisedKernels
     /// <param name="name">Of a set of <see cref="KernelCatalog"/>.</param>
     public static QuantisedSet Best(string name) => name switch
     {
-        "avx512" => QuantisedSet.Avx512,
+        "avx512" => Available[0],
         "avx2" => Available.First(set => set is QuantisedSet.Avx2Dot or QuantisedSet.Avx2),
         "portable" => QuantisedSet.Portable,
         _ => QuantisedSet.Reference,
     };
 
-    /// <summary><see cref="QuantisedSums.Sum"/> for a layout's form.</summary>
-    public static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Choose(QuantisedLayout layout, QuantisedSet set) => set switch
+    /// <summary>The kernel for a layout's form.</summary>
+    public static SumKernel Choose(QuantisedLayout layout, QuantisedSet set) => set switch
     {
         QuantisedSet.Avx512 => SumTable<Quads16>.Choose(layout, dot: false),
         // Where 16 inputs have a wide scale there is only one kernel.
         QuantisedSet.Avx2Dot => SumTable<Quads8>.Choose(layout, dot: true),
         QuantisedSet.Avx2 => SumTable<Quads8>.Choose(layout, dot: false),
         QuantisedSet.Portable => SumTable<Quads4>.Choose(layout, dot: false),
-        _ => &ReferenceSums.Sum,
+        _ => new(&ReferenceSums.Sum),
     };
 
     private static IEnumerable<QuantisedSet> List()

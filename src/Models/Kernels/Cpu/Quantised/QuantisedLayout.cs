@@ -3,21 +3,12 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu.Quantised;
 
-/// <summary>How quad sums of codes and inputs are taken, by what the codes stand for.</summary>
-internal enum CodeWidth
-{
-    /// <summary>Codes (or values of a table, made unsigned) of at most 7 bits: products of bytes, added up as 16-bit words.</summary>
-    Bytes,
-
-    /// <summary>Of 8 bits: made words first.</summary>
-    Words,
-}
-
 /// <summary>
-/// Quantised weights as the CPU's kernels read them, front to back: blocks of 16 outputs (the last one padded with scales of 0); in a block, chunks of up to
-/// <see cref="ChunkInputs"/> inputs; in a chunk a header padded to whole lines of 64 bytes, then the codes, 32 inputs after 32 inputs, in lines as
-/// <see cref="ICodes"/> says. The header has the wide scales <c>[wides, 16]</c> as in the file, the wide mins, the sub-scales
-/// <c>[32 inputs, 16 outputs, sub-blocks]</c> of 8 bits, the sub-mins. Two-bit codes with both have them in the nibbles of one byte.
+/// Quantised weights as the CPU's kernels read them, front to back: blocks of 16 outputs (the last one padded with scales of 0); in a
+/// block, chunks of up to <see cref="ChunkInputs"/> inputs; in a chunk a header padded to whole lines of 64 bytes, then the codes, 32
+/// inputs after 32 inputs, in lines as <see cref="ICodes"/> says. The header has the wide scales <c>[wide blocks, 16]</c> as in the
+/// file, the wide mins, the sub-scales <c>[32 inputs, 16 outputs, sub-blocks]</c> of 8 bits, the sub-mins. Two-bit codes with both have
+/// them in the nibbles of one byte.
 /// </summary>
 internal sealed unsafe class QuantisedLayout
 {
@@ -47,9 +38,9 @@ internal sealed unsafe class QuantisedLayout
         Columns = columns;
         SetCodes(form);
         if (form.Sub is not (16 or 32) || (form.Wide % Inputs != 0 && form.Wide != 16)
-            || (form.Wide == 16 && (form.Mins || form.SubScales || Width == CodeWidth.Words)))
+            || (form.Wide == 16 && (form.Mins || form.SubScales || WordSums == 0)))
         {
-            throw new NotSupportedException($"Sub-blocks of {form.Sub} and blocks of {form.Wide} are not among the forms of these kernels: {form}.");
+            throw new NotSupportedException($"The kernels have no sub-blocks of {form.Sub} in blocks of {form.Wide}: {form}.");
         }
 
         ScaleBytes = form.Scale switch { ScaleType.F32 => 4, ScaleType.F16 or ScaleType.BF16 => 2, _ => 1 };
@@ -98,15 +89,15 @@ internal sealed unsafe class QuantisedLayout
     /// <summary>Sub-scales and sub-mins are nibbles.</summary>
     public bool NibblePairs { get; }
 
-    public CodeWidth Width { get; private set; }
-
     /// <summary>What an unsigned code (or byte of the table) of value 0 is.</summary>
     public int Bias { get; private set; }
 
     /// <summary>The values of codes, the bias added.</summary>
     public Vector128<byte> Table { get; private set; }
 
-    /// <summary>Products of pairs that certainly add up to a 16-bit word: 8, 4, 2 or 1.</summary>
+    /// <summary>
+    /// Products of bytes, two by two, whose sum certainly fits into a 16-bit word: 8, 4, 2 or 1; 0 where not even one does.
+    /// </summary>
     public int WordSums { get; private set; }
 
     private void SetCodes(QuantisedForm form)
@@ -122,8 +113,7 @@ internal sealed unsafe class QuantisedLayout
             Table = Vector128.Create([.. form.Values.Select(value => (byte)(value + Bias))]);
         }
 
-        Width = largest <= 127 ? CodeWidth.Bytes : CodeWidth.Words;
-        WordSums = Width == CodeWidth.Words ? 0 : (short.MaxValue / (2 * QuantisedInput.Largest * largest)) switch { >= 8 => 8, >= 4 => 4, >= 2 => 2, _ => 1 };
+        WordSums = (short.MaxValue / (2 * QuantisedInput.Largest * largest)) switch { >= 8 => 8, >= 4 => 4, >= 2 => 2, 1 => 1, _ => 0 };
     }
 
     private static int LargestDivisor(int wide)

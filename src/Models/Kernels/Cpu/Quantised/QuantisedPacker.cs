@@ -21,7 +21,8 @@ internal static unsafe class QuantisedPacker
         {
             if (row.Codes.Length != layout.Columns || row.Form != layout.Form)
             {
-                throw new ArgumentException($"A row of {row.Codes.Length} inputs of {row.Form} does not fit {layout.Columns} of {layout.Form}.", nameof(rows));
+                throw new ArgumentException(
+                    $"A row of {row.Codes.Length} inputs of {row.Form} does not fit {layout.Columns} of {layout.Form}.", nameof(rows));
             }
         }
 
@@ -210,7 +211,9 @@ internal static unsafe class QuantisedPacker
         }
     }
 
-    /// <summary>Four codes at a time to their places, then those into lines; all of a chunk, so that what is written is not read back at once.</summary>
+    /// <summary>
+    /// Four codes at a time to their places, then those into lines: all of a chunk, so that nothing is read back at once.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void WriteCodes(QuantisedLayout layout, int blocks, ReadOnlySpan<QuantisedRow> rows, int first, byte* lines)
     {

@@ -5,7 +5,7 @@ namespace Understory.Models.Kernels.Cpu.Quantised;
 /// <summary>The arithmetic of <see cref="QuantisedSums"/> in plain loops: the truth that the fast kernels equal bit for bit.</summary>
 internal static unsafe class ReferenceSums
 {
-    /// <inheritdoc cref="QuantisedSums.Sum"/>
+    /// <inheritdoc cref="SumKernel.Sum"/>
     public static void Sum(QuantisedLayout layout, byte* block, in QuantisedInput input, int firstRow, int rows, float* sums)
     {
         var weights = new QuantisedRow(layout.Form, layout.Columns);

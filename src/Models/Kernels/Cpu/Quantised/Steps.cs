@@ -2,14 +2,42 @@ using System.Runtime.CompilerServices;
 
 namespace Understory.Models.Kernels.Cpu.Quantised;
 
-/// <summary>32 inputs of the outputs of one vector, for some rows: the sums go on by what they add.</summary>
-internal unsafe interface IStep
+/// <summary>The weights of 32 inputs of the outputs of one vector.</summary>
+/// <param name="layout">Of the matrix.</param>
+/// <param name="codes">The first line of codes, at the vector's first output.</param>
+/// <param name="subScales">Of the 32 inputs of the block of 16 outputs.</param>
+/// <param name="subMins">Of the 32 inputs of the block of 16 outputs.</param>
+/// <param name="wide">d at the vector's first output; 16 floats further dmin, or the second d of wide blocks of 16 inputs.</param>
+/// <param name="output">The vector's first output in the block.</param>
+internal readonly unsafe struct StepWeights(QuantisedLayout layout, byte* codes, sbyte* subScales, sbyte* subMins, float* wide, int output)
 {
-    /// <param name="records">Of the first row, see <see cref="QuantisedInput"/>.</param>
-    /// <param name="words">Of the first row.</param>
-    /// <param name="sums">Of the first row, at the vector's first output; 16 floats further the next row's.</param>
-    static abstract void Run<T>(
-        QuantisedLayout layout, byte* codes, sbyte* subScales, sbyte* subMins, float* wide, int output, byte* records, byte* words, int rows, float* sums)
+    public readonly QuantisedLayout Layout = layout;
+    public readonly byte* Codes = codes;
+    public readonly sbyte* SubScales = subScales;
+    public readonly sbyte* SubMins = subMins;
+    public readonly float* Wide = wide;
+    public readonly int Output = output;
+}
+
+/// <summary>32 inputs of some rows, and the rows' sums.</summary>
+/// <param name="records">Of the first row, see <see cref="QuantisedInput"/>.</param>
+/// <param name="words">Of the first row.</param>
+/// <param name="sums">Of the first row, at the vector's first output; 16 floats further the next row's.</param>
+internal readonly unsafe struct StepRows(byte* records, byte* words, int count, float* sums)
+{
+    public readonly byte* Records = records;
+    public readonly byte* Words = words;
+    public readonly int Count = count;
+    public readonly float* Sums = sums;
+}
+
+/// <summary>Adds what 32 inputs of some rows give to the sums of one vector's outputs.</summary>
+internal interface IStep
+{
+    /// <summary>Lines of codes of 32 inputs.</summary>
+    static abstract int Lines { get; }
+
+    static abstract void Run<T>(in StepWeights weights, in StepRows rows)
         where T : unmanaged, IQuads<T>;
 }
 

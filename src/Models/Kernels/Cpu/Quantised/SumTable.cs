@@ -6,9 +6,8 @@ namespace Understory.Models.Kernels.Cpu.Quantised;
 internal static unsafe class SumTable<T>
     where T : unmanaged, IQuads<T>
 {
-    /// <summary><see cref="QuantisedSums.Sum"/> for the form.</summary>
     /// <param name="dot">Use <see cref="IQuads{T}.Dot"/>.</param>
-    public static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Choose(QuantisedLayout layout, bool dot) =>
+    public static SumKernel Choose(QuantisedLayout layout, bool dot) =>
         layout.Form switch
         {
             { Values: not null } => Codes<LookupCodes>(layout, dot),
@@ -20,7 +19,7 @@ internal static unsafe class SumTable<T>
             _ => Codes<Codes8>(layout, dot),
         };
 
-    private static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Codes<TCodes>(QuantisedLayout layout, bool dot)
+    private static SumKernel Codes<TCodes>(QuantisedLayout layout, bool dot)
         where TCodes : struct, ICodes => layout switch
         {
             { Form.Wide: < QuantisedLayout.Inputs, WordSums: >= 4 } => Wide<FineStep<TCodes, Four>>(layout),
@@ -29,7 +28,7 @@ internal static unsafe class SumTable<T>
             _ => Scales<TCodes>(layout, dot),
         };
 
-    private static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Scales<TCodes>(QuantisedLayout layout, bool dot)
+    private static SumKernel Scales<TCodes>(QuantisedLayout layout, bool dot)
         where TCodes : struct, ICodes => layout switch
         {
             { NibblePairs: true } => Step<TCodes, LowNibbles, HighNibbles>(layout, dot),
@@ -38,7 +37,7 @@ internal static unsafe class SumTable<T>
             _ => Mins<TCodes, TwoSubScales>(layout, dot),
         };
 
-    private static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Mins<TCodes, TScales>(QuantisedLayout layout, bool dot)
+    private static SumKernel Mins<TCodes, TScales>(QuantisedLayout layout, bool dot)
         where TCodes : struct, ICodes
         where TScales : struct, ISubScales => layout.Form switch
         {
@@ -48,35 +47,35 @@ internal static unsafe class SumTable<T>
             _ => Step<TCodes, TScales, TwoSubScales>(layout, dot),
         };
 
-    private static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Step<TCodes, TScales, TMins>(
-        QuantisedLayout layout, bool dot)
+    private static SumKernel Step<TCodes, TScales, TMins>(QuantisedLayout layout, bool dot)
         where TCodes : struct, ICodes
         where TScales : struct, ISubScales
         where TMins : struct, ISubScales => layout switch
         {
             _ when dot => Wide<DotStep<TCodes, TScales, TMins>>(layout),
-            { Width: CodeWidth.Words } => Wide<WordStep<TCodes, TScales, TMins>>(layout),
+            { WordSums: 0 } => Wide<WordStep<TCodes, TScales, TMins>>(layout),
             { WordSums: 8 } => Bias<TCodes, Eight, TScales, TMins>(layout),
             { WordSums: 4 } => Bias<TCodes, Four, TScales, TMins>(layout),
             { WordSums: 2 } => Bias<TCodes, Two, TScales, TMins>(layout),
             _ => Bias<TCodes, One, TScales, TMins>(layout),
         };
 
-    private static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Bias<TCodes, TCount, TScales, TMins>(
-        QuantisedLayout layout)
+    private static SumKernel Bias<TCodes, TCount, TScales, TMins>(QuantisedLayout layout)
         where TCodes : struct, ICodes
         where TCount : struct, INumber
         where TScales : struct, ISubScales
         where TMins : struct, ISubScales =>
-        layout.Bias == 0 ? Wide<ByteStep<TCodes, TCount, Zero, TScales, TMins>>(layout) : Wide<ByteStep<TCodes, TCount, One, TScales, TMins>>(layout);
+        layout.Bias == 0
+            ? Wide<ByteStep<TCodes, TCount, Zero, TScales, TMins>>(layout)
+            : Wide<ByteStep<TCodes, TCount, One, TScales, TMins>>(layout);
 
-    private static delegate*<QuantisedLayout, byte*, in QuantisedInput, int, int, float*, void> Wide<TStep>(QuantisedLayout layout)
+    private static SumKernel Wide<TStep>(QuantisedLayout layout)
         where TStep : struct, IStep => layout.Form.Scale switch
         {
-            ScaleType.F16 => &QuantisedSums.Sum<T, TStep, Float16Scale>,
-            ScaleType.BF16 => &QuantisedSums.Sum<T, TStep, BFloat16Scale>,
-            ScaleType.F32 => &QuantisedSums.Sum<T, TStep, Float32Scale>,
-            ScaleType.E8M0 => &QuantisedSums.Sum<T, TStep, E8M0Scale>,
-            _ => &QuantisedSums.Sum<T, TStep, UE4M3Scale>,
+            ScaleType.F16 => new(&QuantisedSums.Sum<T, TStep, Float16Scale>),
+            ScaleType.BF16 => new(&QuantisedSums.Sum<T, TStep, BFloat16Scale>),
+            ScaleType.F32 => new(&QuantisedSums.Sum<T, TStep, Float32Scale>),
+            ScaleType.E8M0 => new(&QuantisedSums.Sum<T, TStep, E8M0Scale>),
+            _ => new(&QuantisedSums.Sum<T, TStep, UE4M3Scale>),
         };
 }

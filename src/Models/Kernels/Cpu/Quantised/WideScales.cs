@@ -20,7 +20,9 @@ internal readonly unsafe struct Float16Scale : IWideScale
         get => 2;
     }
 
-    /// <summary>Subnormal ones are common here, and as subnormal floats they would be slow on some machines: as integers times 2^-24 they are not.</summary>
+    /// <summary>
+    /// Subnormal ones are common here; as subnormal floats they would be slow on some machines, as integers times 2^-24 they are not.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Load<T>(byte* source)
         where T : unmanaged, IQuads<T>

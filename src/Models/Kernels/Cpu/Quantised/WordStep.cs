@@ -8,13 +8,18 @@ internal readonly unsafe struct WordStep<TCodes, TScales, TMins> : IStep
     where TScales : struct, ISubScales
     where TMins : struct, ISubScales
 {
+    public static int Lines
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TCodes.Lines;
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Run<T>(
-        QuantisedLayout layout, byte* codes, sbyte* subScales, sbyte* subMins, float* wide, int output, byte* records, byte* words, int rows, float* sums)
+    public static void Run<T>(in StepWeights weights, in StepRows rows)
         where T : unmanaged, IQuads<T>
     {
-        TCodes.Load(codes, T.Load(layout.Table), out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
-        T bias = T.Words((short)layout.Bias);
+        TCodes.Load(weights, out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
+        T bias = T.Words((short)weights.Layout.Bias);
         Widen(q0, bias, out T even0, out T odd0);
         Widen(q1, bias, out T even1, out T odd1);
         Widen(q2, bias, out T even2, out T odd2);
@@ -23,11 +28,14 @@ internal readonly unsafe struct WordStep<TCodes, TScales, TMins> : IStep
         Widen(q5, bias, out T even5, out T odd5);
         Widen(q6, bias, out T even6, out T odd6);
         Widen(q7, bias, out T even7, out T odd7);
-        SubScales<T, TScales>.Ints(subScales, output, out T sc0, out T sc1);
-        T mins = TMins.PerBlock >= 0 ? TMins.Load<T>(subMins, output) : default;
-        T d = T.Load(wide);
-        T dmin = TMins.PerBlock >= 0 ? T.Load(wide + QuantisedLayout.Outputs) : default;
-        for (int row = 0; row < rows; row++)
+        SubScales<T, TScales>.Ints(weights.SubScales, weights.Output, out T sc0, out T sc1);
+        T mins = TMins.PerBlock >= 0 ? TMins.Load<T>(weights.SubMins, weights.Output) : default;
+        T d = T.Load(weights.Wide);
+        T dmin = TMins.PerBlock >= 0 ? T.Load(weights.Wide + QuantisedLayout.Outputs) : default;
+        byte* records = rows.Records;
+        byte* words = rows.Words;
+        float* sums = rows.Sums;
+        for (int row = 0; row < rows.Count; row++)
         {
             T first = T.AddInts(Add(even0, even1, even2, even3, words), Add(odd0, odd1, odd2, odd3, words + 32));
             T second = T.AddInts(Add(even4, even5, even6, even7, words + 16), Add(odd4, odd5, odd6, odd7, words + 48));
@@ -62,51 +70,4 @@ internal readonly unsafe struct WordStep<TCodes, TScales, TMins> : IStep
         T.AddInts(
             T.AddInts(T.MultiplyWords(T.Quad(words), a), T.MultiplyWords(T.Quad(words + 4), b)),
             T.AddInts(T.MultiplyWords(T.Quad(words + 8), c), T.MultiplyWords(T.Quad(words + 12), d)));
-}
-
-/// <summary>Any codes, where the machine multiplies bytes and adds them up as integers in one instruction.</summary>
-internal readonly unsafe struct DotStep<TCodes, TScales, TMins> : IStep
-    where TCodes : struct, ICodes
-    where TScales : struct, ISubScales
-    where TMins : struct, ISubScales
-{
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Run<T>(
-        QuantisedLayout layout, byte* codes, sbyte* subScales, sbyte* subMins, float* wide, int output, byte* records, byte* words, int rows, float* sums)
-        where T : unmanaged, IQuads<T>
-    {
-        TCodes.Load(codes, T.Load(layout.Table), out T q0, out T q1, out T q2, out T q3, out T q4, out T q5, out T q6, out T q7);
-        // -bias * (sum of q) of the first and of the second 16 inputs.
-        T firstBias = T.Ints(-layout.Bias & 0xFFFF);
-        T secondBias = T.Ints(-layout.Bias << 16);
-        SubScales<T, TScales>.Ints(subScales, output, out T sc0, out T sc1);
-        T mins = TMins.PerBlock >= 0 ? TMins.Load<T>(subMins, output) : default;
-        T d = T.Load(wide);
-        T dmin = TMins.PerBlock >= 0 ? T.Load(wide + QuantisedLayout.Outputs) : default;
-        for (int row = 0; row < rows; row++)
-        {
-            T pairSums = T.Quad(records + QuantisedInput.Sums);
-            T first = T.MultiplyWords(firstBias, pairSums);
-            first = T.Dot(first, q0, T.Quad(records));
-            first = T.Dot(first, q1, T.Quad(records + 4));
-            first = T.Dot(first, q2, T.Quad(records + 8));
-            first = T.Dot(first, q3, T.Quad(records + 12));
-            T second = T.MultiplyWords(secondBias, pairSums);
-            second = T.Dot(second, q4, T.Quad(records + 16));
-            second = T.Dot(second, q5, T.Quad(records + 20));
-            second = T.Dot(second, q6, T.Quad(records + 24));
-            second = T.Dot(second, q7, T.Quad(records + 28));
-            T total = SubScales<T, TScales>.Apply(first, second, sc0, sc1);
-            T scale = T.Quad(records + QuantisedInput.Scale);
-            T sum = T.MultiplyAdd(T.ToFloats(total), T.MultiplyFloats(d, scale), T.Load(sums));
-            if (TMins.PerBlock >= 0)
-            {
-                sum = T.MultiplySubtract(T.ToFloats(T.MultiplyWords(mins, pairSums)), T.MultiplyFloats(dmin, scale), sum);
-            }
-
-            sum.Store(sums);
-            records += QuantisedInput.Record;
-            sums += QuantisedLayout.Outputs;
-        }
-    }
 }
