@@ -17,7 +17,8 @@ public sealed partial class EmulatedRunTests : IDisposable
         Assert.Equal(0, Run("first", _folder, "--models", Repository.PathOf("models", "demo")));
         JsonObject[] results = [.. File.ReadLines(Path.Combine(_folder, "results.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
         Assert.Equal(Stage.First.Sum(stage => stage.Checks.Length), results.Length);
-        IEnumerable<string> ran = results.Where(result => (int?)result["stage"] == 1).SelectMany(result => result["found"]!["kernels"]!.AsArray()).Select(name => (string)name!);
+        IEnumerable<string> ran = results.Where(result => (int?)result["stage"] == 1)
+            .SelectMany(result => result["found"]!["kernels"]!.AsArray()).Select(name => (string)name!);
         IEnumerable<string> all = Directory.GetFiles(Repository.PathOf("src", "Models", "Kernels", "Cuda", "Ptx"), "*.sm_90.ptx")
             .SelectMany(file => Entry().Matches(File.ReadAllText(file))).Select(match => match.Groups[1].Value);
         Assert.Equal(all.Order(StringComparer.Ordinal), ran.Distinct().Order(StringComparer.Ordinal));
@@ -26,7 +27,7 @@ public sealed partial class EmulatedRunTests : IDisposable
     [Theory]
     [InlineData("decide_noise", "xor.b32=or.b32", "scores|tokens")]
     [InlineData("attend_bf16_64", "max.f32=min.f32", "attend_bf16 ")]
-    [InlineData("wide_product_bf16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32=mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "tiles_bf16_8 ")]
+    [InlineData("wide_product_bf16", ".row.col.f32.bf16.bf16.f32=.row.col.f32.f16.f16.f32", "tiles_bf16_8 ")]
     public void A_kernel_that_computes_wrongly_is_named(string check, string mistake, string named)
     {
         string file = Path.Combine(_folder, "check.json");
@@ -39,7 +40,8 @@ public sealed partial class EmulatedRunTests : IDisposable
     private static int Run(params string[] arguments)
     {
         string assembly = Path.Combine(AppContext.BaseDirectory, "Understory.Gpu.dll");
-        using Process process = Process.Start(new ProcessStartInfo("dotnet", [assembly, .. arguments, "--emulated"]) { RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo("dotnet", [assembly, .. arguments, "--emulated"]) { RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
         process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return process.ExitCode;

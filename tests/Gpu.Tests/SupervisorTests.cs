@@ -82,7 +82,8 @@ public sealed class SupervisorTests : IDisposable
     /// <summary>The line of the shell, by the check's name.</summary>
     private readonly Dictionary<string, string> _lines = [];
 
-    private Supervisor Supervisor() => new((check, file) => ["/bin/sh", "-c", _lines[check.Name].Replace("$FILE", $"'{file}'", StringComparison.Ordinal)], _folder, emulated: false);
+    private Supervisor Supervisor() =>
+        new((check, file) => ["/bin/sh", "-c", $"FILE='{file}'; {_lines[check.Name]}"], _folder, emulated: false);
 
     private Stage Stage(int number, int seconds, params (string Name, string Line)[] checks)
     {
@@ -96,9 +97,11 @@ public sealed class SupervisorTests : IDisposable
 
     private Task<int> Run(params (string Name, string Line)[] checks) => Supervisor().RunAsync([Stage(0, 60, checks)], 60);
 
-    private JsonObject[] Lines() => [.. File.ReadLines(Path.Combine(_folder, "results.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
+    private JsonObject[] Lines() =>
+        [.. File.ReadLines(Path.Combine(_folder, "results.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
 
-    private string[] Results() => [.. Lines().Select(line => $"{line["check"]}{(line["again"] is { } again ? $" ({again})" : "")} {line["status"]}")];
+    private string[] Results() =>
+        [.. Lines().Select(line => $"{line["check"]}{(line["again"] is { } again ? $" ({again})" : "")} {line["status"]}")];
 
     private string Summary() => File.ReadAllText(Path.Combine(_folder, "summary.txt"));
 }

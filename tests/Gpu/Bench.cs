@@ -27,12 +27,13 @@ internal static class Bench
         {
             string[] arguments =
             [
-                "bench", "--device", "cuda", "--model", Path.Combine(run.Models, "target"), "--draft", Path.Combine(run.Models, "draft"), "--random", Target,
-                "--oracle", Acceptance, "--temperature", Text(temperature), "--limit", Text(prompts), "--repeat", Text(repeats), "--json", json,
+                "bench", "--device", "cuda", "--model", Path.Combine(run.Models, "target"), "--draft", Path.Combine(run.Models, "draft"),
+                "--random", Target, "--oracle", Acceptance, "--temperature", Text(temperature), "--limit", Text(prompts),
+                "--repeat", Text(repeats), "--json", json,
             ];
             using Process process = Process.Start(new ProcessStartInfo(executable, arguments))!;
             process.WaitForExit();
-            run.Report("acceptance", $"an oracle in the draft's place: {Acceptance} % within the first 1, 2, 3, 4 candidates; no model attained it here");
+            run.Report("acceptance", $"an oracle's: {Acceptance} % within the first 1, 2, 3, 4 candidates; no model attained it here");
             if (new FileInfo(json).Length > 0)
             {
                 run.Report("bench", JsonNode.Parse(File.ReadAllText(json))!);

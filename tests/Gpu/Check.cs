@@ -17,7 +17,8 @@ internal sealed record Stage(int Number, string Title, int Seconds, bool Togethe
     public static Stage[] First { get; } =
     [
         new(0, "the device", 15, Together: false, DeviceChecks.All),
-        new(1, "every kernel against the CPU", 50, Together: true, [.. ProductChecks.All, .. RowChecks.All, .. AttentionChecks.All, .. DecisionChecks.All]),
+        new(1, "every kernel against the CPU", 50, Together: true,
+            [DeviceChecks.CompilePtx, .. ProductChecks.All, .. RowChecks.All, .. AttentionChecks.All, .. DecisionChecks.All]),
         new(2, "pass times", 45, Together: false,
         [
             new("pass_gpt2_large", run => Figures.Passes(run, Figures.Gpt2Large, [1, 8, 2, 4, 16, 32, 64, 24, 48, 256]), Check.Timed),
@@ -48,5 +49,6 @@ internal sealed record Stage(int Number, string Title, int Seconds, bool Togethe
 
     public const int SecondSeconds = 240;
 
-    public static Check? Find(string name) => First.Concat(Second).SelectMany(stage => stage.Checks).FirstOrDefault(check => check.Name == name);
+    public static Check? Find(string name) =>
+        First.Concat(Second).SelectMany(stage => stage.Checks).FirstOrDefault(check => check.Name == name);
 }

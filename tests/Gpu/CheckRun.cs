@@ -19,14 +19,15 @@ internal sealed class SkippedException(string message) : Exception(message);
 internal sealed record CheckSettings(string? File, string Models, bool Emulated, string? Mistake = null);
 
 /// <summary>
-/// One run of one check in a process of its own: opens the device and keeps what is found. Findings are written as they come, so that a fault or a
-/// time limit leaves those before it. <c>UNDERSTORY_CUDA</c> takes the words of the product, and "no-cubins" and "synchronous" besides.
+/// One run of one check in a process of its own: opens the device and keeps what is found. Findings are written as they come, so that a
+/// fault or a time limit leaves those before it. <c>UNDERSTORY_CUDA</c> takes the words of the product, and "no-cubins" and "synchronous".
 /// </summary>
 internal sealed class CheckRun(CheckSettings settings) : IDisposable
 {
     private const int MostDifferences = 12;
 
-    private static readonly string[] _words = (Environment.GetEnvironmentVariable(CudaDevices.Variable) ?? "").Split(',', StringSplitOptions.TrimEntries);
+    private static readonly string[] _words =
+        (Environment.GetEnvironmentVariable(CudaDevices.Variable) ?? "").Split(',', StringSplitOptions.TrimEntries);
 
     private readonly List<CudaKernels> _open = [];
 

@@ -15,8 +15,9 @@ internal static class DecisionChecks
             [DecisionParams.Greedy, _sampled, _sampled with { Temperature = 0.05f }])),
         new("decide_filter", run => Decide(run, run.Size<int[]>([65, 1024, 2500, 32000], [65, 1500]),
         [
-            _sampled with { TopK = 1 }, _sampled with { TopK = 50 }, _sampled with { TopK = 100_000 }, _sampled with { Temperature = 0.8f, TopP = 0.9f },
-            _sampled with { TopP = 0 }, _sampled with { MinP = 0.05f }, _sampled with { TopK = 40, TopP = 0.95f, MinP = 0.01f },
+            _sampled with { TopK = 1 }, _sampled with { TopK = 50 }, _sampled with { TopK = 100_000 },
+            _sampled with { Temperature = 0.8f, TopP = 0.9f }, _sampled with { TopP = 0 }, _sampled with { MinP = 0.05f },
+            _sampled with { TopK = 40, TopP = 0.95f, MinP = 0.01f },
         ])),
         new("decide_change", Change),
         new("decide_noise", Noise),
@@ -113,8 +114,8 @@ internal static class DecisionChecks
         (DecisionBatch expected, DecisionBatch actual) = (Batch(), Batch());
         processor.Decide(logits.Host, expected);
         pair.DecideOnDevice(logits, actual);
-        run.Expect(expected.Tokens.AsSpan().SequenceEqual(actual.Tokens), $"tokens {string.Join(", ", actual.Tokens)}, not {string.Join(", ", expected.Tokens)}");
-        run.Expect(Pair.SameBits(expected.Scores, actual.Scores), $"scores {string.Join(", ", actual.Scores)}, not {string.Join(", ", expected.Scores)}");
+        run.Expect(expected.Tokens.AsSpan().SequenceEqual(actual.Tokens), $"tokens {Words(actual.Tokens)}, not {Words(expected.Tokens)}");
+        run.Expect(Pair.SameBits(expected.Scores, actual.Scores), $"scores {Words(actual.Scores)}, not {Words(expected.Scores)}");
 
         static DecisionBatch Batch()
         {
@@ -144,7 +145,9 @@ internal static class DecisionChecks
             var batch = new DecisionBatch(3, 3, 1) { Rows = 3, Best = 3 };
             pair.DecideOnDevice(logits, batch);
             int[] expected = [0, 1, 2, 33, -1, -1, 20, 30, 0];
-            run.Expect(batch.Tokens.AsSpan().SequenceEqual(expected), $"vocabulary {vocabulary}: tokens {string.Join(", ", batch.Tokens)}, not {string.Join(", ", expected)} ({Kernels(run)})");
+            run.Expect(
+                batch.Tokens.AsSpan().SequenceEqual(expected),
+                $"vocabulary {vocabulary}: tokens {Words(batch.Tokens)}, not {Words(expected)} ({Kernels(run)})");
         }
     }
 
@@ -156,11 +159,13 @@ internal static class DecisionChecks
         {
             run.Expect(
                 Near(expected.GivenLogProbs[row], actual.GivenLogProbs[row]),
-                $"{what}, row {row}: log-probability {actual.GivenLogProbs[row]} of a given token, not {expected.GivenLogProbs[row]} ({Kernels(run)})");
+                $"{what}, row {row}, given token: log p {actual.GivenLogProbs[row]}, not {expected.GivenLogProbs[row]} ({Kernels(run)})");
             for (int place = 0; place < expected.Best; place++)
             {
                 int i = (row * expected.MaxBest) + place;
-                run.Expect(expected.Tokens[i] == actual.Tokens[i], $"{what}, row {row}, place {place} of {expected.Best}: token {actual.Tokens[i]}, not {expected.Tokens[i]} ({Kernels(run)})");
+                run.Expect(
+                    expected.Tokens[i] == actual.Tokens[i],
+                    $"{what}, row {row}, place {place} of {expected.Best}: {actual.Tokens[i]}, not {expected.Tokens[i]} ({Kernels(run)})");
                 run.Expect(
                     expected.Tokens[i] < 0 || Near(expected.LogProbs[i], actual.LogProbs[i]),
                     $"{what}, row {row}, place {place}: log-probability {actual.LogProbs[i]}, not {expected.LogProbs[i]} ({Kernels(run)})");
@@ -170,6 +175,8 @@ internal static class DecisionChecks
 
     /// <summary>What no token has is minus infinity on both sides.</summary>
     private static bool Near(float a, float b) => a.Equals(b) || Math.Abs(a - b) <= 3e-5f;
+
+    private static string Words<T>(T[] numbers) => string.Join(", ", numbers);
 
     private static string Words(DecisionParams rule) => $"T {rule.Temperature}, top_k {rule.TopK}, top_p {rule.TopP}, min_p {rule.MinP}";
 }

@@ -5,7 +5,7 @@ using Understory.Models.Tensors;
 
 namespace Understory.Gpu;
 
-/// <summary>Whole models: their logits against the CPU's, the same bits at every width and in every tree, and texts with speculation off and on.</summary>
+/// <summary>Whole models: logits against the CPU's, the same bits at every width and in trees, texts with speculation off and on.</summary>
 internal static class ModelChecks
 {
     public static Check[] All { get; } =
@@ -25,7 +25,8 @@ internal static class ModelChecks
     {
         CudaKernels kernels = run.Open();
         using IKernels processor = KernelCatalog.Create(KernelCatalog.Available[0].Name);
-        foreach (string shape in run.Size<string[]>(["gpt2:640x3:5003:512", "llama:640x3:5003:512"], ["gpt2:64x1:130:200", "llama:64x1:130:200"]))
+        foreach (string shape in run.Size<string[]>(
+            ["gpt2:640x3:5003:512", "llama:640x3:5003:512"], ["gpt2:64x1:130:200", "llama:64x1:130:200"]))
         {
             using Transformer expected = ModelLoader.Random(shape, processor, 3);
             using Transformer actual = ModelLoader.Random(shape, kernels, 3);

@@ -19,7 +19,7 @@ internal sealed record Weights(WeightMatrix Host, WeightMatrix Device);
 /// <summary>One layer of a cache twice.</summary>
 internal sealed record Cache(KvLayer Host, KvLayer Device);
 
-/// <summary>The reference on the CPU beside the device: operands with the same bits on both, and operations that run on both or on one.</summary>
+/// <summary>The CPU's reference beside the device: operands with the same bits on both, operations that run on both or on one.</summary>
 internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
 {
     private readonly List<MemoryBlock> _blocks = [];
@@ -78,7 +78,8 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
     {
         float[] all = new float[(long)operand.Device.Rows * operand.Device.Stride];
         Device.Read(operand.Device.Data, all);
-        return [.. Enumerable.Range(0, operand.Device.Rows).Select(row => all.AsSpan(row * operand.Device.Stride, operand.Device.Columns).ToArray())];
+        (int stride, int columns) = (operand.Device.Stride, operand.Device.Columns);
+        return [.. Enumerable.Range(0, operand.Device.Rows).Select(row => all.AsSpan(row * stride, columns).ToArray())];
     }
 
     /// <summary>Random weights <c>[outputs, inputs]</c>, given as <c>[inputs, outputs]</c> where <paramref name="transposed"/>.</summary>
@@ -118,7 +119,7 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
         }
     }
 
-    /// <summary>The operations as one pass of the device: the first runs as it is, the second is recorded, the others repeat that.</summary>
+    /// <summary>The operations as one pass: the first of its kind runs as it is, the second is recorded, the others repeat that.</summary>
     public void Pass(object model, ForwardBatch batch, Cache cache, Action operations)
     {
         if (Device.BeginPass(model, batch, [cache.Device]))
@@ -128,23 +129,23 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
         }
     }
 
-    public void Multiply(Weights weights, Operand x, Operand y, Operand? bias = null, Activation activation = Activation.None, bool add = false)
+    public void Multiply(Weights weights, Operand x, Operand y, Operand? bias = null, bool gelu = false, bool add = false)
     {
-        MultiplyOnHost(weights, x, y, bias, activation, add);
-        MultiplyOnDevice(weights, x, y, bias, activation, add);
+        MultiplyOnHost(weights, x, y, bias, gelu, add);
+        MultiplyOnDevice(weights, x, y, bias, gelu, add);
     }
 
-    public void MultiplyOnHost(Weights weights, Operand x, Operand y, Operand? bias = null, Activation activation = Activation.None, bool add = false) =>
-        Reference.MatMul(weights.Host, x.Host, y.Host, new Epilogue(bias?.Host ?? default, activation, add));
+    public void MultiplyOnHost(Weights weights, Operand x, Operand y, Operand? bias = null, bool gelu = false, bool add = false) =>
+        Reference.MatMul(weights.Host, x.Host, y.Host, Epilogue(bias?.Host, gelu, add));
 
-    public void MultiplyOnDevice(Weights weights, Operand x, Operand y, Operand? bias = null, Activation activation = Activation.None, bool add = false) =>
-        Device.MatMul(weights.Device, x.Device, y.Device, new Epilogue(bias?.Device ?? default, activation, add));
+    public void MultiplyOnDevice(Weights weights, Operand x, Operand y, Operand? bias = null, bool gelu = false, bool add = false) =>
+        Device.MatMul(weights.Device, x.Device, y.Device, Epilogue(bias?.Device, gelu, add));
 
-    public void GatedOnHost(Weights gate, Weights up, Operand x, Operand y, Activation activation) =>
-        Reference.GatedMatMul(gate.Host, up.Host, x.Host, y.Host, activation);
+    public void GatedOnHost(Weights gate, Weights up, Operand x, Operand y) =>
+        Reference.GatedMatMul(gate.Host, up.Host, x.Host, y.Host, Activation.Silu);
 
-    public void GatedOnDevice(Weights gate, Weights up, Operand x, Operand y, Activation activation) =>
-        Device.GatedMatMul(gate.Device, up.Device, x.Device, y.Device, activation);
+    public void GatedOnDevice(Weights gate, Weights up, Operand x, Operand y) =>
+        Device.GatedMatMul(gate.Device, up.Device, x.Device, y.Device, Activation.Silu);
 
     /// <summary>LayerNorm; without a bias RMSNorm.</summary>
     public void Norm(Operand x, Operand weight, Operand? bias, float epsilon, Operand output)
@@ -190,10 +191,10 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
 
     /// <summary>A product of such a tensor.</summary>
     public void MultiplyOnDevice(Weights weights, Tensor x, Operand y, bool add = false) =>
-        Device.MatMul(weights.Device, x, y.Device, new Epilogue(AddToOutput: add));
+        Device.MatMul(weights.Device, x, y.Device, Epilogue(null, gelu: false, add));
 
-    public void GatedOnDevice(Weights gate, Weights up, Tensor x, Operand y, Activation activation) =>
-        Device.GatedMatMul(gate.Device, up.Device, x, y.Device, activation);
+    public void GatedOnDevice(Weights gate, Weights up, Tensor x, Operand y) =>
+        Device.GatedMatMul(gate.Device, up.Device, x, y.Device, Activation.Silu);
 
     public void Embed(Weights table, Weights? positions, ForwardBatch batch, Operand output)
     {
@@ -221,7 +222,7 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
         _ => Scalar.FromBFloat16(Scalar.ToBFloat16(x)),
     };
 
-    /// <summary>Largest difference between the two sides, relative to the reference's largest value; what only one side has as a number is infinite.</summary>
+    /// <summary>Largest difference between the two sides, relative to the reference's largest value; infinite where one is NaN.</summary>
     public double Difference(Operand y)
     {
         float[][] actual = Download(y);
@@ -233,7 +234,7 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
             for (int i = 0; i < expected.Length; i++)
             {
                 double error = Math.Abs((double)actual[row][i] - expected[i]);
-                difference = double.IsNaN(error) && !(float.IsNaN(actual[row][i]) && float.IsNaN(expected[i])) ? double.PositiveInfinity : Math.Max(difference, error);
+                difference = double.IsNaN(error) ? double.PositiveInfinity : Math.Max(difference, error);
                 largest = Math.Max(largest, Math.Abs(expected[i]));
             }
         }
@@ -303,6 +304,9 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
 
         Reference.Dispose();
     }
+
+    private static Epilogue Epilogue(Tensor? bias, bool gelu, bool add) =>
+        new(bias ?? default, gelu ? Activation.GeluTanh : Activation.None, add);
 
     private static ReadOnlySpan<float> All(Tensor host) => new((float*)host.Data, checked(host.Rows * host.Stride));
 }

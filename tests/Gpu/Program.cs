@@ -1,11 +1,15 @@
+using System.Text.Json.Nodes;
 using Understory.Gpu;
 using Understory.Models.Kernels.Cuda.Driver;
 using Understory.PtxEmulator;
 
-// Understory.Gpu first|second FOLDER [--models FOLDER] [--emulated] [--mistake FROM=TO]: runs the stages, each check in a process of its own, and writes
-//   results.jsonl, summary.txt and log.txt to FOLDER. Exit code 0: every check held; 1: one did not; 2: wrong use; 3: no usable GPU.
-// Understory.Gpu check NAME [FILE] [...]: one check; what it finds goes to FILE. Exit code 4: the device faulted.
-// Understory.Gpu list: the checks.
+// Understory.Gpu first|second FOLDER [--models FOLDER] [--emulated] [--mistake FROM=TO]
+//   runs the stages, each check in a process of its own, and writes results.jsonl, summary.txt and log.txt to FOLDER.
+//   Exit code 0: every check held; 1: one did not; 2: wrong use; 3: no usable GPU.
+// Understory.Gpu check NAME [FILE] [...]
+//   runs one check; what it finds goes to FILE. Exit code 4: the device faulted.
+// Understory.Gpu list
+//   names the checks.
 const int Held = 0;
 const int Failed = 1;
 const int WrongUse = 2;
@@ -24,7 +28,8 @@ switch (words)
     case ["list"]:
         foreach (Stage stage in (Stage[])[.. Stage.First, .. Stage.Second])
         {
-            Console.WriteLine($"{stage.Number}, {stage.Title}, {stage.Seconds} s: {string.Join(" ", stage.Checks.Select(check => check.Name))}");
+            string names = string.Join(" ", stage.Checks.Select(check => check.Name));
+            Console.WriteLine($"{stage.Number}, {stage.Title}, {stage.Seconds} s: {names}");
         }
 
         return Held;
@@ -49,11 +54,20 @@ string? Option(string name)
 string[] Itself(Check check, string file)
 {
     string assembly = Path.Combine(AppContext.BaseDirectory, "Understory.Gpu.dll");
-    string[] program = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? [Environment.ProcessPath!, assembly] : [Environment.ProcessPath!];
-    return
-    [
-        .. program, "check", check.Name, file, "--models", models, .. emulated ? (string[])["--emulated"] : [], .. mistake is null ? (string[])[] : ["--mistake", mistake],
-    ];
+    string program = Environment.ProcessPath!;
+    List<string> line = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [program, assembly] : [program];
+    line.AddRange(["check", check.Name, file, "--models", models]);
+    if (emulated)
+    {
+        line.Add("--emulated");
+    }
+
+    if (mistake is not null)
+    {
+        line.AddRange(["--mistake", mistake]);
+    }
+
+    return [.. line];
 }
 
 int RunCheck(Check check, string? file)
@@ -63,7 +77,7 @@ int RunCheck(Check check, string? file)
     {
         run.Save("stopped");
         check.Run(run);
-        run.Report("kernels", new System.Text.Json.Nodes.JsonArray([.. (run.Driver?.Kernels ?? []).Select(name => System.Text.Json.Nodes.JsonValue.Create(name))]));
+        run.Report("kernels", new JsonArray([.. (run.Driver?.AllKernels ?? []).Select(name => JsonValue.Create(name))]));
         return End(run.Differences.Count == 0 ? "held" : "wrong", null, run.Differences.Count == 0 ? Held : Failed);
     }
     catch (SkippedException e)
@@ -74,7 +88,7 @@ int RunCheck(Check check, string? file)
     {
         return End("no device", e.Message, Supervisor.NoDevice);
     }
-    catch (CudaException e) when (e.Code is 700 or (>= 714 and <= 719))
+    catch (CudaException e) when (e.Code is 700 or 702 or (>= 714 and <= 719))
     {
         // An address, an instruction or a barrier that is not legal; the context is lost.
         return End("fault", e.Message, Supervisor.Fault);

@@ -104,7 +104,7 @@ internal static class RowChecks
                     pair.MultiplyOnDevice(weights, x, qkv);
                     pair.StoreOnDevice(qkv, heads, fused, batch);
                 });
-                run.Expect(!run.Driver.Kernels.Contains("store"), $"{type}, {rows} rows: the product left the store to a kernel of its own");
+                run.Expect(!run.Driver.Kernels.Contains("store"), $"{type}, {rows} rows: the store was a kernel of its own");
                 pair.Multiply(weights, x, expected);
                 pair.Store(expected, heads, default, default, separate, batch);
                 Operand queries = pair.Uniform(rows, heads * headDim);
@@ -153,7 +153,9 @@ internal static class RowChecks
         int pairs = headDim / 4;
         (Operand cosine, Operand sine) = (pair.Uniform(2048, pairs), pair.Uniform(2048, pairs));
         (Operand query, Operand key) = (pair.Uniform(1, headDim), pair.Uniform(1, headDim));
-        return (new(cosine.Host, sine.Host, pairs * 2, query.Host, key.Host, 1e-6f), new(cosine.Device, sine.Device, pairs * 2, query.Device, key.Device, 1e-6f));
+        return (
+            new(cosine.Host, sine.Host, pairs * 2, query.Host, key.Host, 1e-6f),
+            new(cosine.Device, sine.Device, pairs * 2, query.Device, key.Device, 1e-6f));
     }
 
     private static void ExpectOwnValues(CheckRun run, Pair pair, Operand qkv, Cache cache, int heads, ForwardBatch stored, string what)

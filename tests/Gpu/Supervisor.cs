@@ -6,9 +6,9 @@ using Understory.Models.Kernels.Cuda;
 namespace Understory.Gpu;
 
 /// <summary>
-/// Runs stages of checks, each check in a process of its own, since a fault takes a process's context with it. A result is written when it is
-/// there, and nothing that a check does ends the rest. What failed runs again in the time that is left: one launch at a time, without overlap,
-/// without graphs, and under the memory checker where the machine has it.
+/// Runs stages of checks, each check in a process of its own, since a fault takes a process's context with it. A result is written when
+/// it is there, and nothing that a check does ends the rest. What failed runs again in the time that is left: one launch at a time,
+/// without overlap, without graphs, and under the memory checker where the machine has it.
 /// </summary>
 /// <param name="command">Program and arguments of a check that writes what it finds to a file.</param>
 /// <param name="folder">Takes results.jsonl (a line for each run of a check), summary.txt and log.txt (what the checks printed).</param>
@@ -44,7 +44,8 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         foreach (Stage stage in stages)
         {
             TimeSpan stop = Earlier(Elapsed + Limit(stage.Seconds), end);
-            Console.WriteLine($"== {stage.Number}: {stage.Title}, at most {(stop - Elapsed).TotalSeconds:F0} s ({Elapsed.TotalSeconds:F0} s so far)");
+            double most = (stop - Elapsed).TotalSeconds;
+            Console.WriteLine($"== {stage.Number}: {stage.Title}, at most {most:F0} s ({Elapsed.TotalSeconds:F0} s so far)");
             int together = !stage.Together ? 1 : Math.Clamp(Environment.ProcessorCount / (emulated ? 1 : 3), 1, MostTogether);
             using var turns = new SemaphoreSlim(together);
             var running = new List<Task<int>>();
@@ -100,7 +101,8 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
     /// <summary>What failed, again in other ways, in the order of the stages, for as long as there is time.</summary>
     private async Task AgainAsync(TimeSpan end)
     {
-        Outcome[] failed = [.. _outcomes.Where(outcome => outcome.Failed && outcome.Status != "not run").OrderBy(outcome => outcome.Stage).Take(MostAgain)];
+        IEnumerable<Outcome> ended = _outcomes.Where(outcome => outcome.Failed && outcome.Status != "not run");
+        Outcome[] failed = [.. ended.OrderBy(outcome => outcome.Stage).Take(MostAgain)];
         if (failed.Length > 0)
         {
             Console.WriteLine($"== what failed, again: {string.Join(", ", failed.Select(outcome => outcome.Check.Name))}");
@@ -109,10 +111,12 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         foreach (Outcome outcome in failed)
         {
             // A fault is told apart by its launch, other numbers by what they need to be wrong.
-            string[] ways = outcome.Status == "wrong" ? ["no-overlap", "no-overlap,no-graphs"] : ["synchronous,no-overlap,no-graphs", "no-overlap"];
+            string[] ways = outcome.Status == "wrong"
+                ? ["no-overlap", "no-overlap,no-graphs"]
+                : ["synchronous,no-overlap,no-graphs", "no-overlap"];
             foreach (string words in ways)
             {
-                await RunAsync(outcome.Stage, outcome.Check, Earlier(Elapsed + _mostAgain, end), words, words, []);
+                await Again(words, words, []);
             }
 
             if (outcome.Status == "wrong" || emulated)
@@ -120,14 +124,18 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
                 continue;
             }
 
-            if (MemoryChecker is { } checker)
+            const string Checker = "compute-sanitizer";
+            if (MemoryChecker is { } program)
             {
-                await RunAsync(outcome.Stage, outcome.Check, Earlier(Elapsed + _mostAgain, end), "compute-sanitizer", "no-overlap,no-graphs", [checker, "--tool", "memcheck", "--error-exitcode", "1"]);
+                await Again(Checker, "no-overlap,no-graphs", [program, "--tool", "memcheck", "--error-exitcode", "9"]);
             }
             else
             {
-                Add(new Outcome(outcome.Stage, outcome.Check, "compute-sanitizer", "skipped", 0, "compute-sanitizer is not on this machine", null), null);
+                Add(new Outcome(outcome.Stage, outcome.Check, Checker, "skipped", 0, "it is not on this machine", null), null);
             }
+
+            Task<int> Again(string name, string words, string[] before) =>
+                RunAsync(outcome.Stage, outcome.Check, Earlier(Elapsed + _mostAgain, end), name, words, before);
         }
     }
 
@@ -178,7 +186,7 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         {
             "too slow" => $"stopped after {seconds:F0} s{(error is null ? "" : $": {error}")}",
             "crashed" => $"ended by signal {code - 128}{(LastLine(text) is { } last ? $": {last}" : "")}",
-            "failed" => error ?? LastLine(text) ?? $"ended with {code}",
+            "failed" => CheckersWords(text) ?? error ?? LastLine(text) ?? $"ended with {code}",
             _ => error,
         };
         if (status == "no device" && _outcomes.Count == 0)
@@ -239,7 +247,18 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         }
     }
 
-    private static string? LastLine(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault();
+    /// <summary>The first error that the memory checker tells of, with the lines that say where.</summary>
+    private static string? CheckersWords(string text)
+    {
+        const string Mark = "========= ";
+        static bool Starts(string line, string words) => line.StartsWith(words, StringComparison.Ordinal);
+        string[] lines = [.. text.Split('\n').Where(line => Starts(line, Mark)).Select(line => line[Mark.Length..].Trim())];
+        int first = Array.FindIndex(lines, line => Starts(line, "Invalid") || Starts(line, "Program hit"));
+        return first < 0 ? null : string.Join("; ", lines.Skip(first).Take(4));
+    }
+
+    private static string? LastLine(string text) =>
+        text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault();
 
     private void Log(string text)
     {
@@ -297,6 +316,7 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         string name = outcome.Again is null ? outcome.Check.Name : $"  again, {outcome.Again}";
         string remark = (outcome.Failed || outcome.Status == "skipped" ? outcome.Error : outcome.Summary) ?? "";
         remark = remark.ReplaceLineEndings(" ");
-        return $"{outcome.Stage}  {name,-30} {outcome.Status,-9} {outcome.Seconds,6:F1} s  {(remark.Length > Most ? remark[..Most] + " ..." : remark)}".TrimEnd();
+        remark = remark.Length > Most ? remark[..Most] + " ..." : remark;
+        return $"{outcome.Stage}  {name,-30} {outcome.Status,-9} {outcome.Seconds,6:F1} s  {remark}".TrimEnd();
     }
 }

@@ -17,10 +17,18 @@ internal static class Texts
     /// <summary>Of an answer.</summary>
     private const int Tokens = 96;
 
-    private static readonly SpeculationMode[] _modes = [SpeculationMode.Off, SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
+    private static readonly SpeculationMode[] _modes =
+        [SpeculationMode.Off, SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
+
+    /// <summary>Where there is no n-gram model.</summary>
+    private static readonly SpeculationMode[] _fewModes = [SpeculationMode.Off, SpeculationMode.Draft, SpeculationMode.Staged];
 
     private static readonly (string Name, SamplingParams Sampling)[] _samplings =
-        [("greedy", SamplingParams.Greedy), ("T = 1", new SamplingParams { Seed = 3 }), ("T = 1, top_k 50", new SamplingParams { TopK = 50, Seed = 4 })];
+    [
+        ("greedy", SamplingParams.Greedy),
+        ("T = 1", new SamplingParams { Seed = 3 }),
+        ("T = 1, top_k 50", new SamplingParams { TopK = 50, Seed = 4 }),
+    ];
 
     /// <summary>The demo bundle on prompts of code.</summary>
     public static void Demo(CheckRun run)
@@ -29,11 +37,12 @@ internal static class Texts
         using LanguageModel target = ModelLoader.Load(Path.Combine(run.Models, "target"), kernels, new LoadOptions());
         using LanguageModel draft = ModelLoader.Load(Path.Combine(run.Models, "draft"), kernels, new LoadOptions());
         using var loop = new DecodingLoop(target, draft, NgramModel.Load(Path.Combine(run.Models, "draft.ngram")), new DecodingOptions());
-        string[] prompts = ["def fibonacci(n):\n", "class Stack:\n    def __init__(self):\n", "import os\n\ndef walk(path):\n", "# Sort a list\n"];
+        string[] prompts =
+            ["def fibonacci(n):\n", "class Stack:\n    def __init__(self):\n", "import os\n\ndef walk(path):\n", "# Sort a list\n"];
         Compare(run, loop, [.. prompts.Select(prompt => target.Tokenizer.Encode(prompt))], Tokens, _modes, null);
     }
 
-    /// <summary>Random models of few layers: a target that is its own draft, so that all is accepted, and another, so that little is.</summary>
+    /// <summary>Random models of few layers: a target that is its own draft, so that all is accepted, and one of another.</summary>
     public static void Tiny(CheckRun run, string family)
     {
         CudaKernels kernels = run.Open();
@@ -44,13 +53,17 @@ internal static class Texts
         {
             using Transformer draft = ModelLoader.Random(shape, kernels, seed);
             var drafter = new ModelDrafter(draft, 3, 6);
-            using var loop = new DecodingLoop(target, demo.Tokenizer, drafter, null, new DecodingOptions { MaxDepth = 6, Calibration = TimeSpan.Zero });
+            var options = new DecodingOptions { MaxDepth = 6, Calibration = TimeSpan.Zero };
+            using var loop = new DecodingLoop(target, demo.Tokenizer, drafter, null, options);
             int[][] prompts = [.. Enumerable.Range(0, run.Size(3, 1)).Select(i => Random(target.Config.VocabularySize, 21 + (40 * i)))];
-            Compare(run, loop, prompts, run.Size(Tokens, 12), run.Size(_modes, [SpeculationMode.Off, SpeculationMode.Draft, SpeculationMode.Staged]), null);
+            Compare(run, loop, prompts, run.Size(Tokens, 12), run.Size(_modes, _fewModes), null);
         }
     }
 
-    /// <summary>GPT-2-L and 40M shapes with random weights and an oracle that ranks the right token as the paper's draft does: what an acceptance is worth here.</summary>
+    /// <summary>
+    /// GPT-2-L and 40M shapes with random weights and an oracle that ranks the right token as the paper's draft does: what an acceptance is
+    /// worth here.
+    /// </summary>
     public static void OraclePair(CheckRun run, int prompts)
     {
         CudaKernels kernels = run.Open();
@@ -59,10 +72,10 @@ internal static class Texts
         using Transformer draft = ModelLoader.Random(Figures.Draft40M, "40m", kernels, 2);
         var oracle = new OracleDrafter(draft, 4, 12, [60, 79, 82, 85]);
         using var loop = new DecodingLoop(target, demo.Tokenizer, oracle, null, new DecodingOptions());
-        run.Report("acceptance", "an oracle in the draft's place: 60, 79, 82, 85 % within the first 1, 2, 3, 4 candidates; no model attained it here");
+        run.Report("acceptance", "an oracle's: 60, 79, 82, 85 % within the first 1, 2, 3, 4 candidates; no model attained it here");
         // The tokenizer knows fewer tokens than the shape has; texts are only compared as tokens.
         int[][] given = [.. Enumerable.Range(0, prompts).Select(i => Random(demo.Config.VocabularySize, 100 + i))];
-        Compare(run, loop, given, Tokens, [SpeculationMode.Off, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto], oracle);
+        Compare(run, loop, given, Tokens, [.. _fewModes, SpeculationMode.Auto], oracle);
     }
 
     private static int[] Random(int vocabulary, int count)
@@ -72,7 +85,8 @@ internal static class Texts
     }
 
     /// <summary>The same tokens in every mode as in the first.</summary>
-    private static void Compare(CheckRun run, DecodingLoop loop, int[][] prompts, int length, SpeculationMode[] modes, OracleDrafter? oracle)
+    private static void Compare(
+        CheckRun run, DecodingLoop loop, int[][] prompts, int length, SpeculationMode[] modes, OracleDrafter? oracle)
     {
         var summary = new StringBuilder();
         foreach ((string name, SamplingParams sampling) in _samplings)
@@ -115,7 +129,9 @@ internal static class Texts
                     else
                     {
                         int common = plain.AsSpan().CommonPrefixLength(ids);
-                        run.Expect(common == plain.Length && common == ids.Length, $"{name}, {modes[i]}: other tokens than off, from token {common} on, prompt of {prompt.Length}");
+                        run.Expect(
+                            common == plain.Length && common == ids.Length,
+                            $"{name}, {modes[i]}: other tokens than off, from token {common} on, prompt of {prompt.Length}");
                     }
                 }
             }
@@ -132,7 +148,9 @@ internal static class Texts
             }
 
             run.Report(name, figures);
-            summary.Append(CultureInfo.InvariantCulture, $"{(summary.Length > 0 ? ", " : "")}{name}: {modes[^1]} {seconds[0] / seconds[^1]:F2} of off at {tokens / seconds[0]:F0} tokens/s");
+            summary.Append(summary.Length > 0 ? ", " : "");
+            summary.Append(CultureInfo.InvariantCulture, $"{name}: {modes[^1]} {seconds[0] / seconds[^1]:F2}");
+            summary.Append(CultureInfo.InvariantCulture, $" of off at {tokens / seconds[0]:F0} tokens/s");
         }
 
         if (!run.Emulated)

@@ -13,8 +13,11 @@ internal sealed class WatchedDriver(CudaDriver driver, bool synchronous) : CudaD
     private int _launches;
     private bool _recording;
 
-    /// <summary>Names of the kernels launched or recorded so far.</summary>
+    /// <summary>Names of the kernels launched or recorded since <see cref="Clear"/>.</summary>
     public SortedSet<string> Kernels { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Names of all that were launched or recorded.</summary>
+    public SortedSet<string> AllKernels { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The last launches, the last one last, with their grids.</summary>
     public IEnumerable<string> Last => Enumerable.Range(Math.Max(0, _launches - Remembered), Math.Min(_launches, Remembered))
@@ -31,12 +34,7 @@ internal sealed class WatchedDriver(CudaDriver driver, bool synchronous) : CudaD
 
     public override long MapGranularity => driver.MapGranularity;
 
-    /// <summary>Forgets the names.</summary>
-    public void Clear()
-    {
-        Kernels.Clear();
-        _launches = 0;
-    }
+    public void Clear() => Kernels.Clear();
 
     public override nint Allocate(long bytes) => driver.Allocate(bytes);
 
@@ -76,7 +74,11 @@ internal sealed class WatchedDriver(CudaDriver driver, bool synchronous) : CudaD
     public override void Launch(nint function, int gridX, int gridY, int block, int sharedBytes, nint arguments, bool overlap)
     {
         string name = _names[function];
-        Kernels.Add(name);
+        if (Kernels.Add(name))
+        {
+            AllKernels.Add(name);
+        }
+
         _last[_launches++ % Remembered] = (name, gridX, gridY, block);
         driver.Launch(function, gridX, gridY, block, sharedBytes, arguments, overlap);
         if (synchronous && !_recording)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes gpu-checks.tar.gz: the GPU checks and the product with one runtime for both, the kernels assembled for sm_90, and the demo models, for a Linux
-# machine that has only an NVIDIA driver. publish.sh [ARCHIVE]
+# Makes gpu-checks.tar.gz: the GPU checks and the product with one runtime for both, the kernels assembled for sm_90, and the demo models,
+# for a Linux machine that has only an NVIDIA driver. publish.sh [ARCHIVE]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -18,8 +18,9 @@ done
 cp "$here/peers.py" "$payload/"
 
 # What neither the checks nor `understory bench` load: what debuggers need, other collectors, and the parts of ASP.NET that render pages.
-(cd "$payload" && rm -f createdump libmscordaccore.so libmscordbi.so libclrgc.so libclrgcexp.so libcoreclrtraceptprovider.so Microsoft.DiaSymReader.Native.*.dll \
-  Microsoft.VisualBasic*.dll Microsoft.AspNetCore.{Components,Mvc,Razor,Identity,SignalR,Antiforgery,ResponseCaching,OutputCaching}*.dll ./*.xml ./*.pdb)
+(cd "$payload" && rm -f createdump libmscordaccore.so libmscordbi.so libclrgc.so libclrgcexp.so libcoreclrtraceptprovider.so \
+  Microsoft.VisualBasic*.dll Microsoft.AspNetCore.{Components,Mvc,Razor,Identity,SignalR,Antiforgery,ResponseCaching,OutputCaching}*.dll \
+  ./*.xml ./*.pdb)
 
 # Assembled kernels spare the device's time the driver's compiler; where there is no assembler the driver compiles.
 if ptxas=$("$here/debian.sh" nvidia-cuda-toolkit ptxas); then
@@ -38,8 +39,8 @@ fi
 # xz halves what gzip makes of it, but is not on every machine; a static busybox of 2 MB is the last of three ways to unpack.
 cp "$here/run.sh" "$outer/"
 tar -C "$payload" --sort=name --owner=0 --group=0 -cf - . | xz -9e -T0 > "$outer/payload.tar.xz"
-if busybox=$("$here/debian.sh" busybox-static busybox) && file=$(realpath "$busybox") && ! readelf -l "$file" 2> /dev/null | grep -q INTERP; then
-  cp "$file" "$outer/busybox"
+if busybox=$("$here/debian.sh" busybox-static busybox) && ldd "$busybox" 2>&1 | grep -q 'not a dynamic executable'; then
+  cp -L "$busybox" "$outer/busybox"
 else
   echo "publish.sh: without busybox in the archive, xz or python3 is needed to unpack it" >&2
 fi

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # On a Linux machine with an NVIDIA driver (no .NET, no internet): the GPU checks, in stages with time limits.
 #   tar -xzf gpu-checks.tar.gz && gpu-checks/run.sh first|second [FOLDER] [--emulated]
-# first: at most 240 s: the device, every kernel, pass times, models, the pair with the oracle. second: longer figures, at most 240 s, and what PyTorch
-# needs beside them where it is installed. FOLDER (gpu-results) takes results.jsonl, summary.txt, log.txt and peers.json.
+# first: at most 240 s: the device, every kernel, pass times, models, the pair with the oracle. second: longer figures, at most 240 s, and
+# what PyTorch needs beside them, at most 180 s, where it is installed. FOLDER (gpu-results) takes results.jsonl, summary.txt, log.txt and
+# peers.json.
 # Exit code 0: every check held; 1: one did not; 2: wrong use; 3: no usable GPU.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,7 +22,8 @@ out=$(realpath -m "$out")
 
 if [ -z "$emulated" ]; then
   [ -e /usr/local/nvidia/lib64/libcuda.so.1 ] && export LD_LIBRARY_PATH="/usr/local/nvidia/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-  if ! ldconfig -p 2> /dev/null | grep -q 'libcuda\.so\.1' && [ ! -e /usr/local/nvidia/lib64/libcuda.so.1 ] && [ ! -e /usr/lib/x86_64-linux-gnu/libcuda.so.1 ]; then
+  if ! ldconfig -p 2> /dev/null | grep -q 'libcuda\.so\.1' &&
+    [ ! -e /usr/local/nvidia/lib64/libcuda.so.1 ] && [ ! -e /usr/lib/x86_64-linux-gnu/libcuda.so.1 ]; then
     echo "no usable GPU: there is no NVIDIA driver (libcuda.so.1 was not found)" >&2
     exit 3
   fi
@@ -45,7 +47,9 @@ if [ ! -e "$bin/complete" ]; then
 fi
 
 mkdir -p "$out"
-[ -z "$emulated" ] && command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,clocks.sm,memory.total --format=csv,noheader
+if [ -z "$emulated" ] && command -v nvidia-smi > /dev/null; then
+  nvidia-smi --query-gpu=name,driver_version,clocks.sm,memory.total --format=csv,noheader
+fi
 export DOTNET_EnableDiagnostics=0
 "$bin/Understory.Gpu" "$stages" "$out" $emulated
 code=$?

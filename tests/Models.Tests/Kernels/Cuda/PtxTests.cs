@@ -15,14 +15,16 @@ public partial class PtxTests
         string folder = Directory.CreateTempSubdirectory("ptx").FullName;
         try
         {
-            using Process build = Process.Start(new ProcessStartInfo("bash", [Repository.PathOf("src", "Models", "Kernels", "Cuda", "Source", "build.sh"), folder]))!;
+            string script = Repository.PathOf("src", "Models", "Kernels", "Cuda", "Source", "build.sh");
+            using Process build = Process.Start(new ProcessStartInfo("bash", [script, folder]))!;
             build.WaitForExit();
             Assert.Equal(0, build.ExitCode);
             string[] kept = Directory.GetFiles(Repository.PathOf("src", "Models", "Kernels", "Cuda", "Ptx"), "*.ptx");
             Assert.Equal(kept.Select(Path.GetFileName).Order(), Directory.GetFiles(folder).Select(Path.GetFileName).Order());
             foreach (string file in kept)
             {
-                Assert.True(File.ReadAllText(file) == File.ReadAllText(Path.Combine(folder, Path.GetFileName(file))), $"{Path.GetFileName(file)} is out of date: run Source/build.sh");
+                string name = Path.GetFileName(file);
+                Assert.True(File.ReadAllText(file) == File.ReadAllText(Path.Combine(folder, name)), $"{name} is out of date: run Source/build.sh");
             }
         }
         finally
@@ -56,7 +58,8 @@ public partial class PtxTests
         foreach (string file in Directory.GetFiles(Repository.PathOf("src", "Models", "Kernels", "Cuda", "Ptx"), $"*.sm_{target}.ptx"))
         {
             string[] arguments = ["-v", $"-arch=sm_{architecture}", file, "-o", "/dev/null"];
-            using Process assembler = Process.Start(new ProcessStartInfo(AssemblerTheoryAttribute.Assembler!, arguments) { RedirectStandardError = true })!;
+            var start = new ProcessStartInfo(AssemblerTheoryAttribute.Assembler!, arguments) { RedirectStandardError = true };
+            using Process assembler = Process.Start(start)!;
             string said = assembler.StandardError.ReadToEnd();
             assembler.WaitForExit();
             Assert.True(assembler.ExitCode == 0, said);
@@ -79,7 +82,8 @@ public partial class PtxTests
     private static partial Regex Entry();
 
     /// <summary>Three lines a kernel: its name and architecture, its stack and spills, its registers.</summary>
-    [GeneratedRegex(@"entry function '(?<name>\w+)' for .*\s.*\s+(?<stack>\d+) bytes stack frame, (?<spill>\d+) bytes spill.*\s.*Used (?<registers>\d+) registers")]
+    [GeneratedRegex(@"entry function '(?<name>\w+)' for .*\s.*\s+(?<stack>\d+) bytes stack frame, (?<spill>\d+) bytes spill.*\s"
+        + @".*Used (?<registers>\d+) registers")]
     private static partial Regex Resources();
 
     /// <summary>The launch bound of a kernel that has one.</summary>
@@ -89,10 +93,13 @@ public partial class PtxTests
     private sealed class AssemblerTheoryAttribute : TheoryAttribute
     {
         private static readonly string _cache = Path.Combine(
-            Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+            Environment.GetEnvironmentVariable("XDG_CACHE_HOME")
+                ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
             "understory", "nvidia-cuda-toolkit", "unpacked", "usr", "bin");
 
-        public static string? Assembler { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Append(_cache)
+        public static string? Assembler { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "")
+            .Split(Path.PathSeparator)
+            .Append(_cache)
             .Select(folder => Path.Combine(folder, "ptxas")).FirstOrDefault(File.Exists);
 
         public AssemblerTheoryAttribute()
@@ -109,7 +116,8 @@ public partial class PtxTests
     {
         public CompilerFactAttribute()
         {
-            if (!(Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, Compiler))))
+            string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
+            if (!folders.Any(folder => File.Exists(Path.Combine(folder, Compiler))))
             {
                 Skip = $"{Compiler} is not installed.";
             }

@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 namespace Understory.Models.Kernels.Cuda.Driver;
 
 /// <summary>
-/// Kernels that were assembled ahead of time, in a folder beside the program, so that the driver need not compile them. A file is named after the PTX
-/// that it was made of and the device's architecture: one made of other PTX is never taken.
+/// Kernels that were assembled ahead of time, in a folder beside the program, so that the driver need not compile them. A file is named
+/// after the PTX that it was made of and the device's architecture: one made of other PTX is never taken.
 /// </summary>
 internal static class Cubins
 {

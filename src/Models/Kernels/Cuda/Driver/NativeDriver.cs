@@ -197,9 +197,13 @@ internal sealed unsafe class NativeDriver : CudaDriver
 
         // The text ends with a zero.
         int result = Load([.. ptx, 0], out nint module, out string log);
-        return result == 0
-            ? module
-            : throw new CudaException(nameof(cuModuleLoadDataEx), result, $"{nameof(cuModuleLoadDataEx)} of {name}: {Words(result)}{(log.Length > 0 ? ": " + log : "")}");
+        if (result != 0)
+        {
+            string words = $"{Words(result)}{(log.Length > 0 ? ": " + log : "")}";
+            throw new CudaException(nameof(cuModuleLoadDataEx), result, $"{nameof(cuModuleLoadDataEx)} of {name}: {words}");
+        }
+
+        return module;
     }
 
     public override void UnloadModule(nint module)
