@@ -31,7 +31,8 @@ internal static class Bench
                 "--random", Target, "--oracle", Acceptance, "--temperature", Text(temperature), "--limit", Text(prompts),
                 "--repeat", Text(repeats), "--json", json,
             ];
-            using Process process = Process.Start(new ProcessStartInfo(executable, arguments))!;
+            using Process process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardError = true })!;
+            string said = process.StandardError.ReadToEnd().Trim();
             process.WaitForExit();
             run.Report("acceptance", $"an oracle's: {Acceptance} % within the first 1, 2, 3, 4 candidates; no model attained it here");
             if (new FileInfo(json).Length > 0)
@@ -39,7 +40,7 @@ internal static class Bench
                 run.Report("bench", JsonNode.Parse(File.ReadAllText(json))!);
             }
 
-            run.Expect(process.ExitCode == 0, $"understory bench ended with {process.ExitCode}");
+            run.Expect(process.ExitCode == 0, $"understory bench ended with {process.ExitCode}: {said}");
         }
         finally
         {

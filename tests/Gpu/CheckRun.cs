@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Understory.Models.Kernels.Cuda;
 using Understory.Models.Kernels.Cuda.Driver;
@@ -103,7 +104,7 @@ internal sealed class CheckRun(CheckSettings settings) : IDisposable
             result["last_launches"] = new JsonArray([.. Driver.Last.Select(launch => JsonValue.Create(launch))]);
         }
 
-        result["found"] = Found.DeepClone();
+        result["found"] = Writable(Found);
         string part = settings.File + ".part";
         File.WriteAllText(part, result.ToJsonString());
         File.Move(part, settings.File, overwrite: true);
@@ -123,6 +124,16 @@ internal sealed class CheckRun(CheckSettings settings) : IDisposable
             }
         }
     }
+
+    /// <summary>A copy in which what JSON has no number for is text.</summary>
+    private static JsonNode? Writable(JsonNode? node) => node switch
+    {
+        JsonObject found => new JsonObject(found.Select(pair => KeyValuePair.Create(pair.Key, Writable(pair.Value)))),
+        JsonArray list => new JsonArray([.. list.Select(Writable)]),
+        JsonValue value when value.TryGetValue(out double number) && !double.IsFinite(number) =>
+            JsonValue.Create(number.ToString(CultureInfo.InvariantCulture)),
+        _ => node?.DeepClone(),
+    };
 
     private EmulatedDriver Emulator()
     {

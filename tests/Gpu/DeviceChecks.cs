@@ -58,6 +58,7 @@ internal static class DeviceChecks
         }
 
         run.Expect(Pair.FirstOther(first, other) == 0, "two inputs gave the same output");
+        run.Expect(pass.Changed(first), "the pass changed nothing");
         run.Expect(run.Driver!.GraphLaunches > 0, "no pass was recorded");
     }
 
@@ -72,6 +73,7 @@ internal static class DeviceChecks
             for (int round = 0; round < run.Size(20, 2); round++)
             {
                 float[][] actual = pass.Run(0, repeats: 20);
+                run.Expect(pass.Changed(actual), "the passes changed nothing");
                 ExpectBits(run, expected ??= actual, actual, $"round {round}, {(overlap ? "with overlap" : "without")}");
             }
         }
@@ -187,6 +189,10 @@ internal static class DeviceChecks
 
             return _pair.Download(_x.Rows(0, Rows));
         }
+
+        /// <summary>Every row is another than that of the first input, and a number.</summary>
+        public bool Changed(float[][] output) => Enumerable.Range(0, Rows).All(row =>
+            output[row].All(float.IsFinite) && !Pair.SameBits(_inputs[0].Host.Floats(row), output[row]));
 
         private void Operations()
         {

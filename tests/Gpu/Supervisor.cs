@@ -8,7 +8,7 @@ namespace Understory.Gpu;
 /// <summary>
 /// Runs stages of checks, each check in a process of its own, since a fault takes a process's context with it. A result is written when
 /// it is there, and nothing that a check does ends the rest. What failed runs again in the time that is left: one launch at a time,
-/// without overlap, without graphs, and under the memory checker where the machine has it.
+/// without overlap, without graphs, and under compute-sanitizer where the machine has it.
 /// </summary>
 /// <param name="command">Program and arguments of a check that writes what it finds to a file.</param>
 /// <param name="folder">Takes results.jsonl (a line for each run of a check), summary.txt and log.txt (what the checks printed).</param>
@@ -73,7 +73,7 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
 
     private TimeSpan Elapsed => Stopwatch.GetElapsedTime(_start);
 
-    private static string? MemoryChecker { get; } = ((Environment.GetEnvironmentVariable("PATH") ?? "") + ":/usr/local/cuda/bin").Split(':')
+    private static string? Checker { get; } = ((Environment.GetEnvironmentVariable("PATH") ?? "") + ":/usr/local/cuda/bin").Split(':')
         .Select(path => Path.Combine(path, "compute-sanitizer")).FirstOrDefault(File.Exists);
 
     private static TimeSpan Earlier(TimeSpan a, TimeSpan b) => a < b ? a : b;
@@ -116,26 +116,24 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
                 : ["synchronous,no-overlap,no-graphs", "no-overlap"];
             foreach (string words in ways)
             {
-                await Again(words, words, []);
+                await RunAsync(outcome.Stage, outcome.Check, Earlier(Elapsed + _mostAgain, end), words, words, []);
             }
+        }
 
-            if (outcome.Status == "wrong" || emulated)
+        // Slow, and so last: a kernel's wrong numbers may come of a race in shared memory.
+        foreach (Outcome outcome in failed.Where(outcome => !emulated && (outcome.Status != "wrong" || outcome.Stage <= 1)))
+        {
+            string tool = outcome.Status == "wrong" ? "racecheck" : "memcheck";
+            if (Checker is { } program)
             {
-                continue;
-            }
-
-            const string Checker = "compute-sanitizer";
-            if (MemoryChecker is { } program)
-            {
-                await Again(Checker, "no-overlap,no-graphs", [program, "--tool", "memcheck", "--error-exitcode", "9"]);
+                string[] before = [program, "--tool", tool, "--error-exitcode", "9"];
+                await RunAsync(outcome.Stage, outcome.Check, Earlier(Elapsed + _mostAgain, end), tool, "no-overlap,no-graphs", before);
             }
             else
             {
-                Add(new Outcome(outcome.Stage, outcome.Check, Checker, "skipped", 0, "it is not on this machine", null), null);
+                string absent = "compute-sanitizer is not on this machine";
+                Add(new Outcome(outcome.Stage, outcome.Check, tool, "skipped", 0, absent, null), null);
             }
-
-            Task<int> Again(string name, string words, string[] before) =>
-                RunAsync(outcome.Stage, outcome.Check, Earlier(Elapsed + _mostAgain, end), name, words, before);
         }
     }
 
@@ -185,8 +183,9 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         error = status switch
         {
             "too slow" => $"stopped after {seconds:F0} s{(error is null ? "" : $": {error}")}",
-            "crashed" => $"ended by signal {code - 128}{(LastLine(text) is { } last ? $": {last}" : "")}",
-            "failed" => CheckersWords(text) ?? error ?? LastLine(text) ?? $"ended with {code}",
+            "crashed" => $"ended by signal {code - 128}{(TellingLine(text) is { } telling ? $": {telling}" : "")}",
+            "failed" => CheckersWords(text) ?? error ?? TellingLine(text) ?? $"ended with {code}",
+            "fault" when found?["last_launches"] is JsonArray { Count: > 0 } launches => $"{error}, behind {launches[^1]}",
             _ => error,
         };
         if (status == "no device" && _outcomes.Count == 0)
@@ -247,18 +246,22 @@ internal sealed class Supervisor(Func<Check, string, string[]> command, string f
         }
     }
 
-    /// <summary>The first error that the memory checker tells of, with the lines that say where.</summary>
+    /// <summary>The first error that compute-sanitizer tells of, with the lines that say where.</summary>
     private static string? CheckersWords(string text)
     {
         const string Mark = "========= ";
         static bool Starts(string line, string words) => line.StartsWith(words, StringComparison.Ordinal);
         string[] lines = [.. text.Split('\n').Where(line => Starts(line, Mark)).Select(line => line[Mark.Length..].Trim())];
-        int first = Array.FindIndex(lines, line => Starts(line, "Invalid") || Starts(line, "Program hit"));
+        int first = Array.FindIndex(lines, line => Starts(line, "Invalid") || Starts(line, "Program hit") || Starts(line, "Error: "));
         return first < 0 ? null : string.Join("; ", lines.Skip(first).Take(4));
     }
 
-    private static string? LastLine(string text) =>
-        text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault();
+    /// <summary>The exception that ended a process, or the last thing that it said.</summary>
+    private static string? TellingLine(string text)
+    {
+        string[] lines = text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return lines.FirstOrDefault(line => line.Contains("Exception", StringComparison.Ordinal)) ?? lines.LastOrDefault();
+    }
 
     private void Log(string text)
     {

@@ -24,7 +24,8 @@ public partial class PtxTests
             foreach (string file in kept)
             {
                 string name = Path.GetFileName(file);
-                Assert.True(File.ReadAllText(file) == File.ReadAllText(Path.Combine(folder, name)), $"{name} is out of date: run Source/build.sh");
+                bool same = File.ReadAllText(file) == File.ReadAllText(Path.Combine(folder, name));
+                Assert.True(same, $"{name} is out of date: run Source/build.sh");
             }
         }
         finally
