@@ -39,7 +39,7 @@ fi
 # xz halves what gzip makes of it, but is not on every machine; a static busybox of 2 MB is the last of three ways to unpack.
 cp "$here/run.sh" "$outer/"
 tar -C "$payload" --sort=name --owner=0 --group=0 -cf - . | xz -9e -T0 > "$outer/payload.tar.xz"
-if busybox=$("$here/debian.sh" busybox-static busybox) && ldd "$busybox" 2>&1 | grep -q 'not a dynamic executable'; then
+if busybox=$("$here/debian.sh" busybox-static busybox) && { ldd "$busybox" 2>&1 || true; } | grep -q 'not a dynamic executable'; then
   cp -L "$busybox" "$outer/busybox"
 else
   echo "publish.sh: without busybox in the archive, xz or python3 is needed to unpack it" >&2
