@@ -13,38 +13,40 @@ internal static class Bench
     /// <summary>The paper's draft ranks the right token within its first 1, 2, 3, 4 candidates in so many percent of positions.</summary>
     private const string Acceptance = "60,79,82,85";
 
-    public static string? Executable
-    {
-        get
-        {
-            string path = Path.Combine(AppContext.BaseDirectory, "..", "server", "understory");
-            return File.Exists(path) ? path : null;
-        }
-    }
-
     /// <summary>Its JSON for a target with random weights and an oracle at the paper's acceptance and the demo draft's cost.</summary>
-    public static JsonObject Run(string executable, string models, int temperature, int prompts)
+    public static void Run(CheckRun run, int temperature, int prompts, int repeats)
     {
+        string executable = Path.Combine(AppContext.BaseDirectory, "understory");
+        if (!File.Exists(executable))
+        {
+            throw new SkippedException("the product is not beside the checks");
+        }
+
         string json = Path.GetTempFileName();
         try
         {
             string[] arguments =
             [
-                "bench", "--device", "cuda", "--model", Path.Combine(models, "target"), "--draft", Path.Combine(models, "draft"), "--random", Target, "--oracle", Acceptance,
-                "--temperature", temperature.ToString(CultureInfo.InvariantCulture), "--limit", prompts.ToString(CultureInfo.InvariantCulture), "--json", json,
+                "bench", "--device", "cuda", "--model", Path.Combine(run.Models, "target"), "--draft", Path.Combine(run.Models, "draft"),
+                "--random", Target, "--oracle", Acceptance, "--temperature", Text(temperature), "--limit", Text(prompts),
+                "--repeat", Text(repeats), "--json", json,
             ];
-            using Process process = Process.Start(new ProcessStartInfo(executable, arguments))!;
+            using Process process = Process.Start(new ProcessStartInfo(executable, arguments) { RedirectStandardError = true })!;
+            string said = process.StandardError.ReadToEnd().Trim();
             process.WaitForExit();
-            var found = new JsonObject
+            run.Report("acceptance", $"an oracle's: {Acceptance} % within the first 1, 2, 3, 4 candidates; no model attained it here");
+            if (new FileInfo(json).Length > 0)
             {
-                ["acceptance"] = $"an oracle in the draft's place: {Acceptance} % within the first 1, 2, 3, 4 candidates; no model attained it here",
-                ["bench"] = new FileInfo(json).Length > 0 ? JsonNode.Parse(File.ReadAllText(json)) : null,
-            };
-            return process.ExitCode == 0 ? found : throw new CheckFailedException($"understory bench ended with {process.ExitCode}: {found.ToJsonString()}");
+                run.Report("bench", JsonNode.Parse(File.ReadAllText(json))!);
+            }
+
+            run.Expect(process.ExitCode == 0, $"understory bench ended with {process.ExitCode}: {said}");
         }
         finally
         {
             File.Delete(json);
         }
     }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

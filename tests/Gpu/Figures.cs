@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using Understory.Models.Architecture;
 using Understory.Models.Architecture.Families;
@@ -28,19 +30,20 @@ internal static class Figures
         TiedHead = false,
     };
 
-    /// <summary>Single products, launched one by one over several matrices so that the L2 does not hold them: seconds on the device.</summary>
-    public static JsonObject Products(CudaKernels kernels)
+    /// <summary>Single products, launched one by one over so many matrices that the L2 does not hold them: seconds on the device.</summary>
+    public static void Products(CheckRun run)
     {
-        var found = new JsonObject();
-        foreach ((int outputs, int inputs) in (ReadOnlySpan<(int, int)>)[(3840, 1280), (1280, 1280), (5120, 1280), (1280, 5120), (50257, 1280), (6144, 4096), (4096, 14336)])
+        CudaKernels kernels = run.Open();
+        foreach ((int outputs, int inputs) in (ReadOnlySpan<(int, int)>)
+            [(3840, 1280), (1280, 1280), (5120, 1280), (1280, 5120), (50257, 1280), (6144, 4096), (4096, 14336)])
         {
             long bytes = (kernels.Describe(DenseFormat.BF16, outputs, inputs).Bytes + 63) / 64 * 64;
             int copies = (int)Math.Clamp((256L << 20) / bytes, 2, 40);
             using var host = new NativeMemoryBlock((long)outputs * inputs * 2);
             Tensor raw = host.View(DType.BF16, outputs, inputs, inputs);
-            Checks.Fill(raw, new Random(1), 0.05f);
+            Fill(raw);
             using MemoryBlock packed = kernels.Allocate(bytes * copies, sparse: false);
-            Projection[] matrices = [.. Enumerable.Range(0, copies).Select(i => new Projection(Checks.Pack(kernels, raw, packed, i * bytes)))];
+            Projection[] matrices = [.. Enumerable.Range(0, copies).Select(i => Pack(kernels, raw, packed, i * bytes))];
             using ProductInput x = kernels.CreateInput(1024, inputs, [DenseFormat.BF16]);
             int stride = (outputs + 15) / 16 * 16;
             using MemoryBlock y = kernels.Allocate(1024L * stride * 4, sparse: false);
@@ -61,26 +64,38 @@ internal static class Figures
                     }) / copies);
                 }
 
-                times[$"{rows}"] = new JsonObject { ["us"] = seconds * 1e6, ["weight_gb_per_s"] = bytes / seconds / 1e9, ["tflops"] = 2.0 * outputs * inputs * rows / seconds / 1e12 };
+                times[$"{rows}"] = new JsonObject
+                {
+                    ["us"] = seconds * 1e6,
+                    ["weight_gb_per_s"] = bytes / seconds / 1e9,
+                    ["tflops"] = 2.0 * outputs * inputs * rows / seconds / 1e12,
+                };
             }
 
-            found[$"{outputs}x{inputs}"] = times;
+            run.Report($"{outputs}x{inputs}", times);
         }
+    }
 
-        return found;
+    private static Projection Pack(CudaKernels kernels, Tensor raw, MemoryBlock block, long offset)
+    {
+        var format = DenseFormat.Of(raw.Type);
+        WeightMatrix matrix = kernels.Describe(format, raw.Rows, raw.Columns);
+        matrix.Place(block, offset);
+        kernels.Pack(matrix, new MatrixPart(new StoredTensor(format, raw.Rows, raw.Columns, raw.Data)));
+        return new Projection(matrix);
     }
 
     /// <param name="prefill">Tokens of a prompt to time, in passes of the widest kind; 0: none.</param>
-    public static JsonObject Passes(CudaKernels kernels, ModelConfig config, double bandwidth, int[] widths, int prefill = 0)
+    public static void Passes(CheckRun run, ModelConfig config, int[] widths, int prefill = 0)
     {
+        CudaKernels kernels = run.Open();
+        double bandwidth = kernels.MeasureBandwidth(2L << 30);
+        run.Report("copy_bytes_per_second", bandwidth);
         long loading = Stopwatch.GetTimestamp();
         using Transformer model = ModelLoader.Random(config, config.Family.Name, kernels, 1);
-        var found = new JsonObject
-        {
-            ["load_seconds"] = Stopwatch.GetElapsedTime(loading).TotalSeconds,
-            ["weight_bytes_per_pass"] = model.WeightBytes,
-            ["floor_ms"] = model.WeightBytes / bandwidth * 1e3,
-        };
+        run.Report("load_seconds", Stopwatch.GetElapsedTime(loading).TotalSeconds);
+        run.Report("weight_bytes_per_pass", model.WeightBytes);
+        run.Report("floor_ms", model.WeightBytes / bandwidth * 1e3);
         using KvCache cache = model.CreateCache(Math.Min(config.ContextLength, 2304));
         const int Context = 128;
         var batch = new ForwardBatch(model.MaxRows, 1);
@@ -88,6 +103,8 @@ internal static class Figures
         model.Forward(batch, cache);
         double one = 0;
         var passes = new JsonObject();
+        var summary = new StringBuilder();
+        run.Report("passes", passes);
         foreach (int rows in widths)
         {
             Fill(batch, Context, rows, firstLogits: rows > 64 ? rows - 1 : 0);
@@ -100,7 +117,8 @@ internal static class Figures
             });
             double device = Median(() => OnDevice(kernels.Driver, () => model.Forward(batch, cache)));
             // The decision rule, on top of a pass.
-            var decision = new DecisionBatch(rows, 1, 1) { Rows = Math.Min(rows, batch.LogitsRows), Params = DecisionParams.Greedy with { Temperature = 1, Seed = 1 } };
+            DecisionParams sampled = DecisionParams.Greedy with { Temperature = 1, Seed = 1 };
+            var decision = new DecisionBatch(rows, 1, 1) { Rows = Math.Min(rows, batch.LogitsRows), Params = sampled };
             double decided = Median(() =>
             {
                 long start = Stopwatch.GetTimestamp();
@@ -116,9 +134,12 @@ internal static class Figures
                 ["of_bandwidth"] = model.WeightBytes / device / bandwidth,
                 ["of_one_row"] = device / one,
             };
+            double share = 100 * model.WeightBytes / device / bandwidth;
+            summary.Append(CultureInfo.InvariantCulture, $"{(summary.Length > 0 ? ", " : "")}{rows}: {device * 1e3:F3} ms");
+            summary.Append(CultureInfo.InvariantCulture, $" ({(rows == 1 ? $"{share:F0} % of copying" : $"{device / one:F2}x")})");
+            run.Report("summary", summary.ToString());
         }
 
-        found["passes"] = passes;
         if (prefill > 0)
         {
             double seconds = Median(
@@ -131,12 +152,21 @@ internal static class Figures
                         model.Forward(batch, cache);
                     }
                 }), repeats: 5);
-            found["prefill_tokens"] = prefill;
-            found["prefill_ms"] = seconds * 1e3;
-            found["prefill_tflops"] = model.WeightBytes * (double)prefill / seconds / 1e12;
+            run.Report("prefill_tokens", prefill);
+            run.Report("prefill_ms", seconds * 1e3);
+            run.Report("prefill_tflops", model.WeightBytes * (double)prefill / seconds / 1e12);
+            run.Report("summary", $"{summary}, prefill of {prefill}: {seconds * 1e3:F0} ms");
         }
+    }
 
-        return found;
+    /// <summary>Random weights: zeros would run faster than real ones.</summary>
+    private static unsafe void Fill(Tensor raw)
+    {
+        var random = new Random(1);
+        for (long i = 0; i < (long)raw.Rows * raw.Columns; i++)
+        {
+            Scalar.Write(raw.Type, raw.Data, i, 0.05f * ((random.NextSingle() * 2) - 1));
+        }
     }
 
     private static void Fill(ForwardBatch batch, int first, int rows, int firstLogits)

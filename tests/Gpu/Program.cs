@@ -1,95 +1,117 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Understory.Gpu;
-using Understory.Models.Kernels.Cuda;
 using Understory.Models.Kernels.Cuda.Driver;
+using Understory.PtxEmulator;
 
-// gpu-checks OUT.json [MODELS] [PROMPTS.jsonl] [quick]: checks and times the CUDA kernels on device 0 and writes what was found after each step,
-// so that a run that is cut short leaves what it has. Exit code 0: every check held; 1: one did not; 3: there is no usable GPU.
-string output = args.Length > 0 ? args[0] : "gpu.json";
-string models = args.Length > 1 ? args[1] : "models/demo";
-string? prompts = args.Length > 2 && File.Exists(args[2]) ? args[2] : null;
-bool quick = args.Contains("quick");
-var report = new JsonObject { ["time"] = DateTime.UtcNow.ToString("s"), ["failed"] = new JsonArray(), ["peers"] = new JsonObject { ["absent"] = "peers.py did not run: python3 with torch and CUDA is needed" } };
-bool sound = true;
-
-CudaKernels kernels;
-long start = Stopwatch.GetTimestamp();
-try
+// Understory.Gpu first|second FOLDER [--models FOLDER] [--emulated] [--mistake FROM=TO]
+//   runs the stages, each check in a process of its own, and writes results.jsonl, summary.txt and log.txt to FOLDER.
+//   Exit code 0: every check held; 1: one did not; 2: wrong use; 3: no usable GPU.
+// Understory.Gpu check NAME [FILE] [...]
+//   runs one check; what it finds goes to FILE. Exit code 4: the device faulted.
+// Understory.Gpu list
+//   names the checks.
+const int Held = 0;
+const int Failed = 1;
+const int WrongUse = 2;
+List<string> words = [.. args];
+bool emulated = words.Remove("--emulated");
+string models = Option("--models") ?? Path.Combine(AppContext.BaseDirectory, "models", "demo");
+string? mistake = Option("--mistake");
+switch (words)
 {
-    kernels = new CudaKernels(new NativeDriver(0), overlap: !args.Contains("no-overlap"), record: !args.Contains("no-graphs"));
+    case ["first", string folder]:
+        return await new Supervisor(Itself, folder, emulated).RunAsync(Stage.First, Stage.FirstSeconds);
+    case ["second", string folder]:
+        return await new Supervisor(Itself, folder, emulated).RunAsync(Stage.Second, Stage.SecondSeconds);
+    case ["check", string name, ..] when Stage.Find(name) is { } check:
+        return RunCheck(check, words.Count > 2 ? words[2] : null);
+    case ["list"]:
+        foreach (Stage stage in (Stage[])[.. Stage.First, .. Stage.Second])
+        {
+            string names = string.Join(" ", stage.Checks.Select(check => check.Name));
+            Console.WriteLine($"{stage.Number}, {stage.Title}, {stage.Seconds} s: {names}");
+        }
+
+        return Held;
+    default:
+        Console.Error.WriteLine("Understory.Gpu first|second FOLDER [--emulated], check NAME [FILE] [--emulated], or list");
+        return WrongUse;
 }
-catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException or CudaException)
-{
-    Console.Error.WriteLine($"No usable GPU: {e.Message.Split('\n')[0]}");
-    return 3;
-}
 
-using (kernels)
+string? Option(string name)
 {
-    CudaDeviceInfo device = kernels.Device;
-    report["device"] = new JsonObject
+    int at = words.IndexOf(name);
+    if (at < 0 || at + 1 == words.Count)
     {
-        ["name"] = device.Name,
-        ["capability"] = $"{device.Major}.{device.Minor}",
-        ["multiprocessors"] = device.Multiprocessors,
-        ["memory_bytes"] = device.MemoryBytes,
-        ["l2_bytes"] = device.L2Bytes,
-        ["driver"] = device.DriverVersion,
-        ["start_seconds"] = Stopwatch.GetElapsedTime(start).TotalSeconds,
-    };
-    Step("self_check", () => CudaSelfCheck.Run(kernels) is { } difference ? throw new CheckFailedException(difference) : new JsonObject());
-    double bandwidth = 0;
-    Step("copy_bandwidth", () =>
-    {
-        bandwidth = kernels.MeasureBandwidth(2L << 30);
-        return new JsonObject { ["bytes_per_second"] = bandwidth };
-    });
-    Step("products", () => Checks.Products(kernels));
-    Step("product_times", () => Figures.Products(kernels));
-    Step("model_logits", () => Checks.Logits(kernels, models));
-    Step("batch_invariance", () => Checks.BatchInvariance(kernels));
-    Step("pass_gpt2_large", () => Figures.Passes(kernels, Figures.Gpt2Large, bandwidth, [1, 2, 4, 8, 16, 24, 32, 48, 64, 256]));
-    Step("pass_draft_40m", () => Figures.Passes(kernels, Figures.Draft40M, bandwidth, [1, 8, 32]));
-    Step("texts", () => Texts.OffAndOn(kernels, models, prompts, quick ? 4 : int.MaxValue));
-    Step("oracle_pair", () => Texts.OraclePair(kernels, models, quick ? 1 : 3));
-    if (Bench.Executable is { } bench)
-    {
-        Step("bench_greedy", () => Bench.Run(bench, models, temperature: 0, quick ? 2 : 24));
-        Step("bench_t1", () => Bench.Run(bench, models, temperature: 1, quick ? 2 : 24));
+        return null;
     }
 
-    if (!quick)
-    {
-        Step("pass_llama_8b", () => Figures.Passes(kernels, Figures.Llama8B, bandwidth, [1, 8, 32, 64], prefill: 2048));
-    }
+    string value = words[at + 1];
+    words.RemoveRange(at, 2);
+    return value;
 }
 
-Save();
-Console.WriteLine(sound ? "Every check held." : $"Failed: {string.Join(", ", report["failed"]!.AsArray().Select(name => (string?)name))}");
-return sound ? 0 : 1;
-
-void Step(string name, Func<JsonObject> run)
+string[] Itself(Check check, string file)
 {
-    long begin = Stopwatch.GetTimestamp();
-    Console.WriteLine($"{name} ...");
-    JsonObject found;
+    string assembly = Path.Combine(AppContext.BaseDirectory, "Understory.Gpu.dll");
+    string program = Environment.ProcessPath!;
+    List<string> line = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [program, assembly] : [program];
+    line.AddRange(["check", check.Name, file, "--models", models]);
+    if (emulated)
+    {
+        line.Add("--emulated");
+    }
+
+    if (mistake is not null)
+    {
+        line.AddRange(["--mistake", mistake]);
+    }
+
+    return [.. line];
+}
+
+int RunCheck(Check check, string? file)
+{
+    using var run = new CheckRun(new CheckSettings(file, models, emulated, mistake));
     try
     {
-        found = run();
-        found["ok"] = true;
+        run.Save("stopped");
+        check.Run(run);
+        run.Report("kernels", new JsonArray([.. (run.Driver?.AllKernels ?? []).Select(name => JsonValue.Create(name))]));
+        return End(run.Differences.Count == 0 ? "held" : "wrong", null, run.Differences.Count == 0 ? Held : Failed);
     }
-    catch (Exception e) when (e is not OutOfMemoryException || e is InsufficientMemoryException)
+    catch (SkippedException e)
     {
-        sound = false;
-        report["failed"]!.AsArray().Add((JsonNode)name);
-        found = new JsonObject { ["ok"] = false, ["error"] = e is CheckFailedException ? e.Message : e.ToString() };
+        return End("skipped", e.Message, Held);
+    }
+    catch (NoDeviceException e)
+    {
+        return End("no device", e.Message, Supervisor.NoDevice);
+    }
+    catch (CudaException e) when (e.Code is 700 or 702 or (>= 714 and <= 719))
+    {
+        // An address, an instruction or a barrier that is not legal; the context is lost.
+        return End("fault", e.Message, Supervisor.Fault);
+    }
+    catch (Exception e) when (e is EmulationException or CudaException or InsufficientMemoryException)
+    {
+        return End("wrong", e.Message, Failed);
+    }
+    catch (Exception e) when (e is not OutOfMemoryException)
+    {
+        // Wrong numbers lead the code above the kernels astray: where to, the trace says.
+        return End("wrong", e.ToString(), Failed);
     }
 
-    found["seconds"] = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-    report[name] = found;
-    Console.WriteLine(found.ToJsonString());
-    Save();
-}
+    int End(string status, string? error, int code)
+    {
+        run.Save(status, error);
+        Console.WriteLine($"{check.Name}: {status}{(error is null ? "" : $": {error}")}");
+        foreach (string difference in run.Differences)
+        {
+            Console.WriteLine($"  {difference}");
+        }
 
-void Save() => File.WriteAllText(output, report.ToJsonString() + "\n");
+        return code;
+    }
+}

@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using System.Text.Json;
+using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
@@ -13,41 +14,81 @@ namespace Understory.Gpu;
 /// <summary>Whole texts with speculation off and on: equal, and how fast.</summary>
 internal static class Texts
 {
+    /// <summary>Of an answer.</summary>
     private const int Tokens = 96;
 
-    private static readonly SpeculationMode[] _modes = [SpeculationMode.Off, SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
+    private static readonly SpeculationMode[] _modes =
+        [SpeculationMode.Off, SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
+
+    /// <summary>Where there is no n-gram model.</summary>
+    private static readonly SpeculationMode[] _fewModes = [SpeculationMode.Off, SpeculationMode.Draft, SpeculationMode.Staged];
 
     private static readonly (string Name, SamplingParams Sampling)[] _samplings =
-        [("greedy", SamplingParams.Greedy), ("T = 1", new SamplingParams { Seed = 3 }), ("T = 1, top_k 50", new SamplingParams { TopK = 50, Seed = 4 })];
+    [
+        ("greedy", SamplingParams.Greedy),
+        ("T = 1", new SamplingParams { Seed = 3 }),
+        ("T = 1, top_k 50", new SamplingParams { TopK = 50, Seed = 4 }),
+    ];
 
-    /// <summary>The demo bundle on the prompts at hand.</summary>
-    public static JsonObject OffAndOn(CudaKernels kernels, string models, string? file, int limit)
+    /// <summary>The demo bundle on prompts of code.</summary>
+    public static void Demo(CheckRun run)
     {
-        using LanguageModel target = ModelLoader.Load(Path.Combine(models, "target"), kernels, new LoadOptions());
-        using LanguageModel draft = ModelLoader.Load(Path.Combine(models, "draft"), kernels, new LoadOptions());
-        using var loop = new DecodingLoop(target, draft, NgramModel.Load(Path.Combine(models, "draft.ngram")), new DecodingOptions());
-        int[][] prompts = [.. Prompts(file).Take(limit).Select(prompt => target.Tokenizer.Encode(prompt))];
-        return Compare(loop, prompts, _modes, null);
+        CudaKernels kernels = run.Open();
+        using LanguageModel target = ModelLoader.Load(Path.Combine(run.Models, "target"), kernels, new LoadOptions());
+        using LanguageModel draft = ModelLoader.Load(Path.Combine(run.Models, "draft"), kernels, new LoadOptions());
+        using var loop = new DecodingLoop(target, draft, NgramModel.Load(Path.Combine(run.Models, "draft.ngram")), new DecodingOptions());
+        string[] prompts =
+            ["def fibonacci(n):\n", "class Stack:\n    def __init__(self):\n", "import os\n\ndef walk(path):\n", "# Sort a list\n"];
+        Compare(run, loop, [.. prompts.Select(prompt => target.Tokenizer.Encode(prompt))], Tokens, _modes, null);
     }
 
-    /// <summary>GPT-2-L and 40M shapes with random weights and an oracle that ranks the right token as the paper's draft does: what an acceptance is worth here.</summary>
-    public static JsonObject OraclePair(CudaKernels kernels, string models, int prompts)
+    /// <summary>Random models of few layers: a target that is its own draft, so that all is accepted, and one of another.</summary>
+    public static void Tiny(CheckRun run, string family)
     {
-        using LanguageModel demo = ModelLoader.Load(Path.Combine(models, "target"), kernels, new LoadOptions());
+        CudaKernels kernels = run.Open();
+        string shape = run.Size($"{family}:256x4:1000:600", $"{family}:64x1:300:160");
+        using LanguageModel demo = ModelLoader.Load(Path.Combine(run.Models, "draft"), kernels, new LoadOptions());
+        using Transformer target = ModelLoader.Random(shape, kernels, 1);
+        foreach (ulong seed in (ulong[])[1, 2])
+        {
+            using Transformer draft = ModelLoader.Random(shape, kernels, seed);
+            var drafter = new ModelDrafter(draft, 3, 6);
+            var options = new DecodingOptions { MaxDepth = 6, Calibration = TimeSpan.Zero };
+            using var loop = new DecodingLoop(target, demo.Tokenizer, drafter, null, options);
+            int[][] prompts = [.. Enumerable.Range(0, run.Size(3, 1)).Select(i => Random(target.Config.VocabularySize, 21 + (40 * i)))];
+            Compare(run, loop, prompts, run.Size(Tokens, 12), run.Size(_modes, _fewModes), null);
+        }
+    }
+
+    /// <summary>
+    /// GPT-2-L and 40M shapes with random weights and an oracle that ranks the right token as the paper's draft does: what an acceptance is
+    /// worth here.
+    /// </summary>
+    public static void OraclePair(CheckRun run, int prompts)
+    {
+        CudaKernels kernels = run.Open();
+        using LanguageModel demo = ModelLoader.Load(Path.Combine(run.Models, "draft"), kernels, new LoadOptions());
         using Transformer target = ModelLoader.Random(Figures.Gpt2Large, "gpt2-l", kernels, 1);
         using Transformer draft = ModelLoader.Random(Figures.Draft40M, "40m", kernels, 2);
         var oracle = new OracleDrafter(draft, 4, 12, [60, 79, 82, 85]);
         using var loop = new DecodingLoop(target, demo.Tokenizer, oracle, null, new DecodingOptions());
+        run.Report("acceptance", "an oracle's: 60, 79, 82, 85 % within the first 1, 2, 3, 4 candidates; no model attained it here");
         // The tokenizer knows fewer tokens than the shape has; texts are only compared as tokens.
-        int[][] given = [.. Enumerable.Range(0, prompts).Select(i => Checks.Tokens(demo.Config.VocabularySize, 100 + i))];
-        JsonObject found = Compare(loop, given, [SpeculationMode.Off, SpeculationMode.Draft, SpeculationMode.Auto], oracle);
-        found["acceptance"] = "an oracle in the draft's place: 60, 79, 82, 85 % within the first 1, 2, 3, 4 candidates; no model attained it here";
-        return found;
+        int[][] given = [.. Enumerable.Range(0, prompts).Select(i => Random(demo.Config.VocabularySize, 100 + i))];
+        Compare(run, loop, given, Tokens, [.. _fewModes, SpeculationMode.Auto], oracle);
     }
 
-    private static JsonObject Compare(DecodingLoop loop, int[][] prompts, SpeculationMode[] modes, OracleDrafter? oracle)
+    private static int[] Random(int vocabulary, int count)
     {
-        var found = new JsonObject { ["prompts"] = prompts.Length };
+        var random = new Random(count);
+        return [.. Enumerable.Range(0, count).Select(_ => random.Next(vocabulary))];
+    }
+
+    /// <summary>The same tokens in every mode as in the first.</summary>
+    private static void Compare(
+        CheckRun run, DecodingLoop loop, int[][] prompts, int length, SpeculationMode[] modes, OracleDrafter? oracle)
+    {
+        var summary = new StringBuilder();
         foreach ((string name, SamplingParams sampling) in _samplings)
         {
             var seconds = new double[modes.Length];
@@ -62,7 +103,7 @@ internal static class Texts
                     {
                         Prompt = prompt.Length > 600 ? prompt[..600] : prompt,
                         Sampling = sampling,
-                        MaxTokens = Tokens,
+                        MaxTokens = length,
                         IgnoreEos = true,
                         Speculation = modes[i],
                     };
@@ -85,9 +126,12 @@ internal static class Texts
                         tokens += ids.Length - 1;
                         oracle?.Reveal([.. request.Prompt, .. plain]);
                     }
-                    else if (!plain.AsSpan().SequenceEqual(ids))
+                    else
                     {
-                        throw new CheckFailedException($"{name}, {modes[i]}: other tokens than off, from token {plain.AsSpan().CommonPrefixLength(ids)} on, prompt of {prompt.Length}");
+                        int common = plain.AsSpan().CommonPrefixLength(ids);
+                        run.Expect(
+                            common == plain.Length && common == ids.Length,
+                            $"{name}, {modes[i]}: other tokens than off, from token {common} on, prompt of {prompt.Length}");
                     }
                 }
             }
@@ -103,13 +147,15 @@ internal static class Texts
                 };
             }
 
-            found[name] = figures;
+            run.Report(name, figures);
+            summary.Append(summary.Length > 0 ? ", " : "");
+            summary.Append(CultureInfo.InvariantCulture, $"{name}: {modes[^1]} {seconds[0] / seconds[^1]:F2}");
+            summary.Append(CultureInfo.InvariantCulture, $" of off at {tokens / seconds[0]:F0} tokens/s");
         }
 
-        return found;
+        if (!run.Emulated)
+        {
+            run.Report("summary", summary.ToString());
+        }
     }
-
-    private static IEnumerable<string> Prompts(string? file) => file is null
-        ? ["def fibonacci(n):\n", "class Stack:\n    def __init__(self):\n", "import os\n\ndef walk(path):\n", "# Sort a list\n"]
-        : File.ReadLines(file).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("prompt").GetString()!);
 }

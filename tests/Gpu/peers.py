@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What PyTorch needs for a token on the same device: eager and CUDA-graph decoding of GPT-2-L's and Llama-3-8B's shapes with random weights and a
-static KV cache, and transformers' assisted generation with a random pair of GPT-2-L's and the 40M draft's shapes. Adds "peers" to the JSON at OUT.
+static KV cache, and transformers' assisted generation with a random pair of GPT-2-L's and the 40M draft's shapes. Writes peers.json to FOLDER, where
+our own figures of the same run lie in results.jsonl.
 
-peers.py OUT.json [--device cuda|cpu] [--tiny]   (needs torch; the assisted generation also transformers)
+peers.py FOLDER [--device cuda|cpu] [--tiny]   (needs torch; the assisted generation also transformers)
 """
 import argparse
 import json
@@ -154,19 +155,26 @@ def assisted(device, dtype, tokens, tiny):
     return found
 
 
+def measured(folder):
+    """What the GPU checks found, by check."""
+    path = os.path.join(folder, "results.jsonl")
+    lines = open(path).read().splitlines() if os.path.exists(path) else []
+    return {line["check"]: line.get("found", {}) for line in map(json.loads, lines)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out")
+    parser.add_argument("folder")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tiny", action="store_true", help="small shapes, to try the script")
     arguments = parser.parse_args()
-    report = json.load(open(arguments.out)) if os.path.exists(arguments.out) else {}
+    checks = measured(arguments.folder)
     dtype = torch.bfloat16 if arguments.device == "cuda" else torch.float32
     shapes = {"gpt2_large": GPT2_L, "llama_8b": LLAMA_8B}
     if arguments.tiny:
         shapes = {name: {**shape, "layers": 2, "hidden": 64, "heads": 4, "kv_heads": min(4, shape["kv_heads"] // 4), "mlp": 128, "vocabulary": 300} for name, shape in shapes.items()}
     tokens = 8 if arguments.tiny else 128
-    peers = report["peers"] = {"torch": torch.__version__, "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu", "tiny": arguments.tiny}
+    peers = {"torch": torch.__version__, "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu", "tiny": arguments.tiny}
     steps = [(name, lambda shape=shape: decoding(shape, arguments.device, dtype, tokens)) for name, shape in shapes.items()]
     steps.append(("transformers_assisted_gpt2_large_40m", lambda: assisted(arguments.device, dtype, tokens, arguments.tiny)))
     # Ours: what the GPU checks measured in the same run.
@@ -177,12 +185,12 @@ def main():
                 peers[name] = step()
             except RuntimeError as error:
                 peers[name] = {"error": str(error).splitlines()[0]}
-            found = report.get(ours.get(name), {}).get("passes", {}).get("1")
+            found = checks.get(ours.get(name), {}).get("passes", {}).get("1")
             if found:
                 peers[name]["ours_ms_per_token"] = found["with_decision_ms"]
             print(name, json.dumps(peers[name]))
-            with open(arguments.out, "w") as out:
-                json.dump(report, out, indent=1)
+            with open(os.path.join(arguments.folder, "peers.json"), "w") as out:
+                json.dump(peers, out, indent=1)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ internal abstract class CudaDriver : IDisposable
     /// <summary>Between two places on the device, on the stream.</summary>
     public abstract void Copy(nint source, nint target, long bytes);
 
-    /// <summary>Compiles PTX for the device.</summary>
+    /// <summary>Compiles PTX for the device, or takes what was assembled of it before.</summary>
     public abstract nint LoadModule(string name, ReadOnlySpan<byte> ptx);
 
     public abstract void UnloadModule(nint module);

@@ -13,12 +13,15 @@ internal sealed unsafe class NativeDriver : CudaDriver
     private nint _context;
     private readonly nint _stream;
     private readonly bool _overlaps;
+    private readonly bool _cubins;
     private long _granularity;
 
+    /// <param name="cubins">Takes what was assembled ahead of time (<see cref="Cubins"/>), where it is there.</param>
     /// <exception cref="CudaException">There is no such device, or it cannot be used.</exception>
     /// <exception cref="DllNotFoundException">There is no NVIDIA driver.</exception>
-    public NativeDriver(int ordinal)
+    public NativeDriver(int ordinal, bool cubins = true)
     {
+        _cubins = cubins;
         Check(cuInit(0), nameof(cuInit));
         int count;
         Check(cuDeviceGetCount(&count), nameof(cuDeviceGetCount));
@@ -51,6 +54,9 @@ internal sealed unsafe class NativeDriver : CudaDriver
     }
 
     public override CudaDeviceInfo Device { get; }
+
+    /// <summary>Modules that came assembled.</summary>
+    public int AssembledModules { get; private set; }
 
     public override long FreeMemory
     {
@@ -182,30 +188,22 @@ internal sealed unsafe class NativeDriver : CudaDriver
 
     public override nint LoadModule(string name, ReadOnlySpan<byte> ptx)
     {
-        const int InfoLogBuffer = 3;
-        const int InfoLogBytes = 4;
-        const int ErrorLogBuffer = 5;
-        const int ErrorLogBytes = 6;
         Use();
-        byte[] text = [.. ptx, 0];
-        byte[] errors = new byte[LogBytes];
-        byte[] infos = new byte[LogBytes];
-        fixed (byte* image = text)
-        fixed (byte* error = errors)
-        fixed (byte* info = infos)
+        if (_cubins && Cubins.Find(Cubins.Folder, ptx, Device) is { } cubin && Load(cubin, out nint assembled, out _) == 0)
         {
-            int* options = stackalloc int[] { InfoLogBuffer, InfoLogBytes, ErrorLogBuffer, ErrorLogBytes };
-            nint* values = stackalloc nint[] { (nint)info, LogBytes, (nint)error, LogBytes };
-            nint module;
-            int result = cuModuleLoadDataEx(&module, image, 4, options, values);
-            if (result != 0)
-            {
-                string log = Encoding.UTF8.GetString(errors).TrimEnd('\0', '\n', ' ').ReplaceLineEndings("; ");
-                throw new CudaException(nameof(cuModuleLoadDataEx), result, $"{nameof(cuModuleLoadDataEx)} of {name}: {Words(result)}{(log.Length > 0 ? ": " + log : "")}");
-            }
-
-            return module;
+            AssembledModules++;
+            return assembled;
         }
+
+        // The text ends with a zero.
+        int result = Load([.. ptx, 0], out nint module, out string log);
+        if (result != 0)
+        {
+            string words = $"{Words(result)}{(log.Length > 0 ? ": " + log : "")}";
+            throw new CudaException(nameof(cuModuleLoadDataEx), result, $"{nameof(cuModuleLoadDataEx)} of {name}: {words}");
+        }
+
+        return module;
     }
 
     public override void UnloadModule(nint module)
@@ -329,6 +327,28 @@ internal sealed unsafe class NativeDriver : CudaDriver
             _ = cuStreamDestroy(_stream);
             _ = cuDevicePrimaryCtxRelease(_device);
             _context = 0;
+        }
+    }
+
+    private static int Load(byte[] bytes, out nint module, out string log)
+    {
+        const int InfoLogBuffer = 3;
+        const int InfoLogBytes = 4;
+        const int ErrorLogBuffer = 5;
+        const int ErrorLogBytes = 6;
+        byte[] errors = new byte[LogBytes];
+        byte[] infos = new byte[LogBytes];
+        fixed (byte* image = bytes)
+        fixed (byte* error = errors)
+        fixed (byte* info = infos)
+        {
+            int* options = stackalloc int[] { InfoLogBuffer, InfoLogBytes, ErrorLogBuffer, ErrorLogBytes };
+            nint* values = stackalloc nint[] { (nint)info, LogBytes, (nint)error, LogBytes };
+            nint loaded = 0;
+            int result = cuModuleLoadDataEx(&loaded, image, 4, options, values);
+            module = loaded;
+            log = Encoding.UTF8.GetString(errors).TrimEnd('\0', '\n', ' ').ReplaceLineEndings("; ");
+            return result;
         }
     }
 
