@@ -14,12 +14,13 @@ internal sealed class Activations : IDisposable
         int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
         int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
         int width = config.Layers.Max(layer => layer.Mlp.Width);
-        int[] floats = [config.HiddenSize, qkv, config.VocabularySize];
+        bool behind = config.Layers.Any(layer => layer.NormBehind);
+        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, behind ? config.HiddenSize : 0];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
         int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
-        (Residual, Qkv, Logits) = (View(config.HiddenSize), View(qkv), View(config.VocabularySize));
+        (Residual, Qkv, Logits, Branch) = (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(behind ? config.HiddenSize : 0));
         Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
         Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down.Parts)));
@@ -41,6 +42,9 @@ internal sealed class Activations : IDisposable
 
     /// <summary>F32 <c>[rows, vocabulary]</c></summary>
     public Tensor Logits { get; }
+
+    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm; empty where no layer has a norm behind.</summary>
+    public Tensor Branch { get; }
 
     /// <summary><c>[rows, hidden]</c></summary>
     public ProductInput Normed { get; }

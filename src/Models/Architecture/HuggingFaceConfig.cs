@@ -16,8 +16,10 @@ public static class HuggingFaceConfig
     public static ModelConfig Read(JsonElement config, JsonElement? generation = null)
     {
         var keys = new JsonKeys(config);
+        // A model that also sees pictures keeps what it is as a language model within.
+        keys = keys.Object("text_config") is null ? keys : keys.Within("text_config");
         string type = keys.String("model_type");
-        Family family = Family.All.FirstOrDefault(family => family.Name == type) ?? throw new InvalidDataException(
+        Family family = Family.All.FirstOrDefault(family => family.Types.Contains(type)) ?? throw new InvalidDataException(
             $"Models of type \"{type}\" are not supported; {string.Join(", ", Family.All.Select(family => family.Name))} are.");
         int[] ends = keys.Integers("eos_token_id");
         if (generation is { } defaults && new JsonKeys(defaults).Integers("eos_token_id") is { Length: > 0 } wins)

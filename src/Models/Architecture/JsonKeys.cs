@@ -8,12 +8,23 @@ internal sealed class JsonKeys
     private static readonly JsonElement _nothing = JsonElement.Parse("{}");
 
     private readonly JsonElement _element;
+    private readonly JsonKeys? _beneath;
+
+    /// <param name="beneath">Where a key is looked up that the element does not have.</param>
+    private JsonKeys(JsonElement element, JsonKeys beneath)
+        : this(element) => _beneath = beneath;
 
     public JsonKeys(JsonElement element) => _element = element.ValueKind == JsonValueKind.Object
         ? element
         : throw new InvalidDataException("The config is not a JSON object.");
 
     public static JsonKeys Empty { get; } = new(_nothing);
+
+    /// <summary>These keys, and beneath them a family's defaults, as JSON.</summary>
+    public JsonKeys Over(string defaults) => new(_element, _beneath is null ? new JsonKeys(JsonElement.Parse(defaults)) : _beneath.Over(defaults));
+
+    /// <summary>The keys of an object within, and beneath them these.</summary>
+    public JsonKeys Within(string key) => new(Required(key), this);
 
     public bool Has(string key) => Find(key) is not null;
 
@@ -51,6 +62,10 @@ internal sealed class JsonKeys
         _ => [Integer(key)],
     };
 
+    public double[] Numbers(string key) => Required(key) is { ValueKind: JsonValueKind.Array } array
+        ? [.. array.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out double value) ? value : throw Wrong(key, "numbers"))]
+        : throw Wrong(key, "an array of numbers");
+
     public string[] Strings(string key) => Find(key) switch
     {
         null => [],
@@ -65,7 +80,8 @@ internal sealed class JsonKeys
 
     public InvalidDataException Unsupported(string key, string supported) => new($"\"{key}\": {Shown(key)} is not supported; {supported}.");
 
-    private JsonElement? Find(string key) => _element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private JsonElement? Find(string key) =>
+        _element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : _beneath?.Find(key);
 
     private JsonElement Required(string key) => Find(key) ?? throw new InvalidDataException($"The key \"{key}\" is missing.");
 

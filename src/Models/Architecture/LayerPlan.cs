@@ -2,8 +2,19 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>What one block of a decoder is made of: <c>x += attention(norm(x)); x += mlp(norm(x))</c>.</summary>
-public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp);
+/// <summary>
+/// What one block of a decoder is made of: <c>x += attention(norm(x)); x += mlp(norm(x))</c>, where a branch has a norm behind it
+/// <c>x += norm(attention(norm(x)))</c>, and without a norm before it <c>x += norm(attention(x))</c>.
+/// </summary>
+public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp)
+{
+    public bool NormBefore { get; init; } = true;
+
+    public bool NormBehind { get; init; }
+
+    /// <summary>Branches are scaled by it on their way back.</summary>
+    public float ResidualScale { get; init; } = 1;
+}
 
 /// <summary>Attention of one layer.</summary>
 public sealed record AttentionPlan
@@ -23,8 +34,17 @@ public sealed record AttentionPlan
     /// <summary>A row at position p sees positions greater than p - window; 0: all of them.</summary>
     public int Window { get; init; }
 
-    /// <summary>Each head's query and key pass an RMSNorm of their own before the rotation (Qwen3).</summary>
-    public bool QkNorm { get; init; }
+    /// <summary>Scores are multiplied by it; null: 1 / sqrt(HeadDim).</summary>
+    public float? Scale { get; init; }
+
+    /// <summary>Scores s become <c>SoftCap tanh(s / SoftCap)</c>; 0: they do not.</summary>
+    public float SoftCap { get; init; }
+
+    /// <summary>Queries are scaled by their position.</summary>
+    public PositionScale PositionScale { get; init; }
+
+    /// <summary>Queries and keys pass an RMSNorm before the rotation.</summary>
+    public QkNorm QkNorm { get; init; }
 
     /// <summary>Query, key and value projections have biases.</summary>
     public bool QkvBias { get; init; }
@@ -40,6 +60,18 @@ public sealed record AttentionPlan
 
     /// <summary>What the layer keeps of a token.</summary>
     public KvShape Cache => new(KvHeads, HeadDim);
+}
+
+/// <summary>How queries and keys are normed before they are turned.</summary>
+public enum QkNorm
+{
+    None,
+
+    /// <summary>Each head by itself (Qwen3).</summary>
+    Heads,
+
+    /// <summary>All heads together (OLMo 2).</summary>
+    Whole,
 }
 
 /// <summary>The MLP of one layer: <c>down(activation(gate x) * up x)</c> where gated, else <c>down(activation(up x))</c>.</summary>

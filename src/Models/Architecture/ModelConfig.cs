@@ -34,6 +34,15 @@ public sealed record ModelConfig
 
     public required IReadOnlyList<LayerPlan> Layers { get; init; }
 
+    /// <summary>Embeddings are multiplied by it.</summary>
+    public float EmbeddingScale { get; init; } = 1;
+
+    /// <summary>Logits are multiplied by it.</summary>
+    public float LogitScale { get; init; } = 1;
+
+    /// <summary>Logits l become <c>LogitCap tanh(l / LogitCap)</c>; 0: they do not.</summary>
+    public float LogitCap { get; init; }
+
     /// <summary>The embedding is also the output head.</summary>
     public required bool TiedHead { get; init; }
 
@@ -45,6 +54,35 @@ public sealed record ModelConfig
 
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
+
+    /// <summary>What the model asks of kernels beyond what every set has.</summary>
+    internal KernelFeatures Features
+    {
+        get
+        {
+            KernelFeatures features = EmbeddingScale != 1 ? KernelFeatures.Scaling : 0;
+            features |= LogitScale != 1 || LogitCap != 0 ? KernelFeatures.Capping : 0;
+            foreach (LayerPlan layer in Layers)
+            {
+                features |= layer.ResidualScale != 1 ? KernelFeatures.Scaling : 0;
+                features |= layer.NormBehind ? KernelFeatures.NormBehind : 0;
+                features |= layer.Attention.SoftCap != 0 ? KernelFeatures.Capping : 0;
+                features |= layer.Attention.QkNorm == QkNorm.Whole ? KernelFeatures.WholeQkNorm : 0;
+                features |= layer.Attention.PositionScale.Beta != 0 ? KernelFeatures.PositionScale : 0;
+            }
+
+            return features;
+        }
+    }
+
+    /// <exception cref="InvalidDataException">The kernels lack something that the model asks for; names it.</exception>
+    internal void RequireOf(IKernels kernels)
+    {
+        if ((Features & kernels.Missing) is not 0 and var missing)
+        {
+            throw new InvalidDataException($"The {kernels.Name} kernels cannot run this model yet: they lack {missing}; --device cpu runs it.");
+        }
+    }
 
     /// <summary>The same model for sequences of <paramref name="tokens"/> tokens.</summary>
     /// <exception cref="InvalidDataException">The model does not reach that far.</exception>
@@ -71,6 +109,8 @@ public sealed record ModelConfig
         Require(TrainedContext is > 0 and <= 1 << 24, "context length", TrainedContext);
         Require(HiddenSize is > 0 and <= 1 << 18, "hidden size", HiddenSize);
         Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0, "norm epsilon", NormEpsilon);
+        Require(float.IsFinite(EmbeddingScale), "embedding scale", EmbeddingScale);
+        Require(float.IsFinite(LogitScale) && float.IsFinite(LogitCap) && LogitCap >= 0, "scale or cap of logits", LogitCap);
         foreach (LayerPlan layer in Layers)
         {
             AttentionPlan attention = layer.Attention;
@@ -78,6 +118,10 @@ public sealed record ModelConfig
             Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
             Require(attention.HeadDim is > 0 and <= 1 << 12, "head dimension", attention.HeadDim);
             Require(attention.Window >= 0, "sliding window", attention.Window);
+            Require(float.IsFinite(attention.Scale ?? 1) && float.IsFinite(layer.ResidualScale), "scale of a layer", attention.Scale ?? layer.ResidualScale);
+            Require(float.IsFinite(attention.SoftCap) && attention.SoftCap >= 0, "soft cap of attention", attention.SoftCap);
+            Require(attention.PositionScale.Beta == 0 || attention.PositionScale.Every > 0, "step of the position scale", attention.PositionScale.Every);
+            Require(layer.NormBefore || layer.NormBehind, "number of norms of a layer", 0);
             Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
             if (attention.Rotary is { } turned)
             {

@@ -66,6 +66,7 @@ public static partial class ModelLoader
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
     {
         config = config.WithContext(options.Context).Validated();
+        config.RequireOf(kernels);
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
         Weights weights = Weights.Load(config, source, names, kernels, progress);
         try

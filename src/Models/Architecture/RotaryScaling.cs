@@ -108,12 +108,34 @@ public sealed record YarnScaling(double Factor, int OriginalContext, double Fast
     public override long MaxContext(int trained) => Math.Max(trained, (long)(OriginalContext * Factor));
 }
 
+/// <summary>
+/// LongRoPE (Ding et al., arXiv 2402.13753): each frequency divided by its own factor, of one list up to the original context and of another beyond. Which of them is
+/// fixed by the context size, not by the length so far, so that a key does not depend on how long the text became after it.
+/// </summary>
+/// <param name="Attention">Factor on cosines and sines.</param>
+public sealed record LongRopeScaling(float[] Short, float[] Long, int OriginalContext, double Attention) : RotaryScaling
+{
+    public override double AttentionFactor => Attention;
+
+    /// <summary><c>sqrt(1 + ln(context / original) / ln(original))</c>.</summary>
+    public static double DefaultAttention(double context, double original) =>
+        context <= original ? 1 : Math.Sqrt(1 + (Math.Log(context / original) / Math.Log(original)));
+
+    public override double[] Frequencies(int dim, double theta, int context) =>
+        new FactorsScaling(context > OriginalContext ? Long : Short).Frequencies(dim, theta, context);
+}
+
 /// <summary>Each frequency divided by its own factor: how GGUF files keep Llama 3's scaling (<c>rope_freqs.weight</c>).</summary>
 public sealed record FactorsScaling(float[] Factors) : RotaryScaling
 {
     public override double[] Frequencies(int dim, double theta, int context)
     {
         double[] frequencies = Rotary.Unscaled(dim, theta);
+        if (Factors.Length != frequencies.Length)
+        {
+            throw new InvalidDataException($"The number of rope factors is {Factors.Length} for {frequencies.Length} frequencies.");
+        }
+
         for (int i = 0; i < frequencies.Length; i++)
         {
             frequencies[i] /= Factors[i];

@@ -34,6 +34,18 @@ internal sealed record TensorNames
 
     public required string MlpNorm { get; init; }
 
+    /// <summary>The norm behind attention, where there is one.</summary>
+    public string AttentionNormBehind { get; init; } = "";
+
+    /// <summary>The norm behind the MLP.</summary>
+    public string MlpNormBehind { get; init; } = "";
+
+    /// <summary>Gate and up are one tensor, of this name: all of the gate's rows, then all of up's (Phi-3).</summary>
+    public string GateUp { get; init; } = "";
+
+    /// <summary>What is added to the weights of RMSNorms: Hugging Face's Gemmas keep them less 1.</summary>
+    public float NormOffset { get; init; }
+
     public string Gate { get; init; } = "";
 
     public required string Up { get; init; }
@@ -60,17 +72,26 @@ internal sealed record TensorNames
         KeyNorm = "attn_k_norm",
         AttentionOutput = "attn_output",
         MlpNorm = "ffn_norm",
+        AttentionNormBehind = "post_attention_norm",
+        MlpNormBehind = "post_ffw_norm",
         Gate = "ffn_gate",
         Up = "ffn_up",
         Down = "ffn_down",
     };
 
     /// <summary>These names, with the base model's prefix or without, as a checkpoint has them.</summary>
-    public TensorNames In(ITensorSource source) => Base.Length == 0 || source.Contains(Embedding + ".weight") ? this : this with
+    public TensorNames In(ITensorSource source)
     {
-        Embedding = Base + Embedding,
-        Positions = Base + Positions,
-        FinalNorm = Base + FinalNorm,
-        Layer = Base + Layer,
-    };
+        // A model that also sees pictures keeps the language model under a name of its own.
+        const string within = "language_model.";
+        string prefix = new[] { "", Base, within + Base, Base + within }.FirstOrDefault(prefix => source.Contains(prefix + Embedding + ".weight")) ?? Base;
+        return this with
+        {
+            Embedding = prefix + Embedding,
+            Positions = prefix + Positions,
+            FinalNorm = prefix + FinalNorm,
+            Layer = prefix + Layer,
+            Head = source.Contains(within + Head + ".weight") && !source.Contains(Head + ".weight") ? within + Head : Head,
+        };
+    }
 }

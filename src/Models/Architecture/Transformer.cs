@@ -20,6 +20,7 @@ public sealed class Transformer : IDisposable
     /// <param name="maxRows">Most rows of one pass; null: as many as the kernels deem worth the memory.</param>
     public Transformer(ModelConfig config, Weights weights, IKernels kernels, DType cacheType, int? maxRows = null)
     {
+        config.RequireOf(kernels);
         Config = config;
         Kernels = kernels;
         _weights = weights;
@@ -84,7 +85,7 @@ public sealed class Transformer : IDisposable
     private void RunLayers(ForwardBatch batch, KvCache cache)
     {
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
-        Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x);
+        Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x, Config.EmbeddingScale);
         int last = Config.Layers.Count - 1;
         for (int layer = 0; layer <= last; layer++)
         {
@@ -99,7 +100,12 @@ public sealed class Transformer : IDisposable
         {
             InputRows final = _activations.Final.Rows(0, x.Rows);
             Kernels.Normalize(x, _weights.FinalNorm, final);
-            Kernels.Multiply(final, _weights.Head, _activations.Logits.RowRange(0, x.Rows));
+            Tensor logits = _activations.Logits.RowRange(0, x.Rows);
+            Kernels.Multiply(final, _weights.Head, logits);
+            if (Config.LogitScale != 1 || Config.LogitCap != 0)
+            {
+                Kernels.Cap(logits, Config.LogitScale, Config.LogitCap);
+            }
         }
     }
 
@@ -107,16 +113,17 @@ public sealed class Transformer : IDisposable
     private void AddAttention(Tensor x, int layer, int first, KvLayer cache, ForwardBatch batch)
     {
         LayerWeights weights = _weights.Layers[layer];
-        AttentionPlan plan = Config.Layers[layer].Attention;
+        LayerPlan block = Config.Layers[layer];
+        AttentionPlan plan = block.Attention;
         Tensor qkv = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, plan.QkvSize);
         InputRows attended = _activations.Attended.Rows(0, x.Rows, plan.QuerySize);
         Kernels.MultiplyStore(
-            new ProductSource(x, weights.AttentionNorm, _activations.Normed), weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache, batch);
+            Source(x, block, weights.AttentionNorm), weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache, batch);
         if (first < x.Rows)
         {
             int rows = x.Rows - first;
             Kernels.Attend(qkv.ColumnRange(0, plan.QuerySize), cache, _attention[layer], batch, attended);
-            Kernels.MultiplyAdd(attended.Range(first, rows), weights.AttentionOutput, x.RowRange(first, rows));
+            AddBranch(attended.Range(first, rows), weights.AttentionOutput, block, weights.AttentionNormBehind, x.RowRange(first, rows));
         }
     }
 
@@ -129,8 +136,9 @@ public sealed class Transformer : IDisposable
         }
 
         LayerWeights weights = _weights.Layers[layer];
-        MlpPlan plan = Config.Layers[layer].Mlp;
-        var normed = new ProductSource(x, weights.MlpNorm, _activations.Normed);
+        LayerPlan block = Config.Layers[layer];
+        MlpPlan plan = block.Mlp;
+        ProductSource normed = Source(x, block, weights.MlpNorm);
         InputRows intermediate = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
         if (weights.Gate is { } gate)
         {
@@ -141,19 +149,47 @@ public sealed class Transformer : IDisposable
             Kernels.MultiplyActivate(normed, weights.Up, plan.Activation, intermediate);
         }
 
-        Kernels.MultiplyAdd(intermediate, weights.Down, x);
+        AddBranch(intermediate, weights.Down, block, weights.MlpNormBehind, x);
+    }
+
+    /// <summary>What a branch reads: the residual stream normed, or as it is.</summary>
+    private ProductSource Source(Tensor x, LayerPlan block, in Norm norm)
+    {
+        if (block.NormBefore)
+        {
+            return new ProductSource(x, norm, _activations.Normed);
+        }
+
+        InputRows rows = _activations.Normed.Rows(0, x.Rows);
+        Kernels.Take(x, rows);
+        return rows;
+    }
+
+    /// <summary>A branch goes back to the residual stream: <c>x += scale projection(y)</c>, or <c>x += norm(projection(y))</c>.</summary>
+    private void AddBranch(InputRows y, Projection projection, LayerPlan block, in Norm behind, Tensor x)
+    {
+        if (!block.NormBehind)
+        {
+            Kernels.MultiplyAdd(y, projection, x, block.ResidualScale);
+            return;
+        }
+
+        Tensor branch = _activations.Branch.RowRange(0, x.Rows);
+        Kernels.Multiply(y, projection, branch);
+        Kernels.NormalizeAdd(branch, behind, x);
     }
 
     private RotaryParams Rotation(LayerWeights weights, AttentionPlan plan)
     {
         RotaryTables? tables = plan.Rotary is { } number ? _rotaries[number] : null;
         return tables is null
-            ? new RotaryParams(default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon)
-            : new RotaryParams(tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon);
+            ? new RotaryParams(default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale)
+            : new RotaryParams(
+                tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale);
     }
 
     private static AttentionParams Describe(AttentionPlan plan) =>
-        new(plan.Heads, plan.KvHeads, plan.HeadDim, (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window);
+        new(plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap);
 
     /// <summary>Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that are written or read.</summary>
     private (int Last, int Slots) Check(ForwardBatch batch, KvCache cache)

@@ -11,7 +11,12 @@ public readonly record struct LoadProgress(long Bytes, long Total);
 
 /// <summary>A tensor that becomes a part of another.</summary>
 /// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
-internal readonly record struct TensorPart(string Name, int Rows, int InterleavedHead = 0);
+/// <param name="First">Its first row that is meant.</param>
+/// <param name="Of">Rows of the tensor; 0: <paramref name="Rows"/>.</param>
+internal readonly record struct TensorPart(string Name, int Rows, int InterleavedHead = 0, int First = 0, int Of = 0)
+{
+    public int AllRows => Of == 0 ? Rows : Of;
+}
 
 /// <summary>
 /// Brings a checkpoint's tensors into the kernels' memory. Matrices are asked for first: each is checked by name and shape and described; then <see cref="Run"/> makes one
@@ -27,6 +32,9 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
     /// <summary>The matrix <c>[outputs, inputs]</c>, which the checkpoint may hold transposed.</summary>
     public WeightMatrix Matrix(string name, int outputs, int inputs, bool transposed = false) => Ask([new TensorPart(name, outputs)], inputs, transposed);
+
+    /// <summary>The matrix that some rows of a tensor are.</summary>
+    public WeightMatrix Matrix(TensorPart part, int inputs) => Ask([part], inputs, transposed: false);
 
     /// <summary>Several matrices of equal inputs, their outputs side by side: those of one format that follow each other as one.</summary>
     public WeightMatrix[] Stacked(ReadOnlySpan<TensorPart> parts, int inputs)
@@ -46,7 +54,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     }
 
     /// <summary>Vectors one behind the other, as F32.</summary>
-    public unsafe Tensor Vector(params ReadOnlySpan<TensorPart> parts)
+    /// <param name="offset">Added to each.</param>
+    public unsafe Tensor Vector(ReadOnlySpan<TensorPart> parts, float offset = 0)
     {
         int length = 0;
         foreach (TensorPart part in parts)
@@ -68,7 +77,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
             for (int i = 0; i < part.Rows; i++)
             {
-                values[at++] = own[MatrixPart.SourceRow(i, part.InterleavedHead)];
+                values[at++] = own[MatrixPart.SourceRow(i, part.InterleavedHead)] + offset;
             }
 
             source.Release(vector);
@@ -97,7 +106,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
             matrix.Place(block, offset);
             offset += Aligned(matrix.Bytes);
             StoredTensor[] tensors = Array.ConvertAll(parts, part => Read(part, matrix.Columns, transposed));
-            Pack(matrix, parts, [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(tensor, transposed, part.InterleavedHead))]);
+            Pack(matrix, parts, [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(Rows(tensor, part), transposed, part.InterleavedHead))]);
             Array.ForEach(tensors, source.Release);
             progress?.Invoke(new LoadProgress(offset, bytes));
         }
@@ -130,10 +139,14 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
         return matrix;
     }
 
-    private WeightFormat FormatOf(TensorPart part, int inputs) => source.FormatOf(part.Name, part.Rows, inputs);
+    /// <summary>The rows of a tensor that are meant.</summary>
+    private static StoredTensor Rows(StoredTensor tensor, TensorPart part) =>
+        part.Of == 0 ? tensor : tensor with { Rows = part.Rows, Data = tensor.RowAddress(part.First) };
+
+    private WeightFormat FormatOf(TensorPart part, int inputs) => source.FormatOf(part.Name, part.AllRows, inputs);
 
     private StoredTensor Read(TensorPart part, int inputs, bool transposed) =>
-        transposed ? source.Read(part.Name, inputs, part.Rows) : source.Read(part.Name, part.Rows, inputs);
+        transposed ? source.Read(part.Name, inputs, part.Rows) : source.Read(part.Name, part.AllRows, inputs);
 
     /// <summary>Room for a vector. Vectors share blocks: on a device each allocation takes whole megabytes.</summary>
     private Tensor Room(int length)

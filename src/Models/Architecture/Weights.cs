@@ -12,16 +12,19 @@ namespace Understory.Models.Architecture;
 /// <param name="Gate"><c>[width, hidden]</c>; null in a plain MLP.</param>
 /// <param name="Up"><c>[width, hidden]</c></param>
 /// <param name="Down"><c>[hidden, width]</c></param>
+/// <param name="AttentionNorm">Weights that the plan does not have are empty. So are those of the other norms.</param>
 public sealed record LayerWeights(
     Norm AttentionNorm,
     Projection Qkv,
     Tensor QueryNorm,
     Tensor KeyNorm,
     Projection AttentionOutput,
+    Norm AttentionNormBehind,
     Norm MlpNorm,
     WeightMatrix? Gate,
     Projection Up,
-    Projection Down)
+    Projection Down,
+    Norm MlpNormBehind)
 {
     /// <summary>What normed rows are multiplied with.</summary>
     internal IEnumerable<WeightMatrix> ReadNormed => [.. Qkv.Parts, .. Gate is null ? [] : new[] { Gate }, .. Up.Parts];
@@ -96,23 +99,41 @@ public sealed class Weights : IDisposable
         {
             string prefix = names.Layer.Replace("{0}", number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
+            (WeightMatrix? gate, Projection up) = GateUp(prefix, mlp);
             return new LayerWeights(
-                Norm(prefix + names.AttentionNorm),
+                plan.NormBefore ? Norm(prefix + names.AttentionNorm) : default,
                 Qkv(prefix, attention),
-                attention.QkNorm ? HeadNorm(prefix + names.QueryNorm, attention) : default,
-                attention.QkNorm ? HeadNorm(prefix + names.KeyNorm, attention) : default,
+                QkNormOf(prefix + names.QueryNorm, attention, attention.Heads),
+                QkNormOf(prefix + names.KeyNorm, attention, attention.KvHeads),
                 Project(prefix + names.AttentionOutput, _hidden, attention.QuerySize, attention.OutputBias),
-                Norm(prefix + names.MlpNorm),
-                mlp.Gated ? loader.Matrix(prefix + names.Gate + ".weight", mlp.Width, _hidden, names.Transposed) : null,
-                Project(prefix + names.Up, mlp.Width, _hidden, mlp.Bias),
-                Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias));
+                plan.NormBehind ? Norm(prefix + names.AttentionNormBehind) : default,
+                plan.NormBefore ? Norm(prefix + names.MlpNorm) : default,
+                gate,
+                up,
+                Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias),
+                plan.NormBehind ? Norm(prefix + names.MlpNormBehind) : default);
         }
 
         public Norm Norm(string name) => new(
             config.Norm,
-            loader.Vector(new TensorPart(name + ".weight", _hidden)),
-            config.Norm == NormKind.LayerNorm ? loader.Vector(new TensorPart(name + ".bias", _hidden)) : default,
+            loader.Vector([new TensorPart(name + ".weight", _hidden)], names.NormOffset),
+            config.Norm == NormKind.LayerNorm ? loader.Vector([new TensorPart(name + ".bias", _hidden)]) : default,
             config.NormEpsilon);
+
+        private (WeightMatrix? Gate, Projection Up) GateUp(string prefix, MlpPlan mlp)
+        {
+            if (mlp.Gated && names.GateUp.Length > 0)
+            {
+                string name = prefix + names.GateUp + ".weight";
+                return (
+                    loader.Matrix(new TensorPart(name, mlp.Width, First: 0, Of: 2 * mlp.Width), _hidden),
+                    new Projection(loader.Matrix(new TensorPart(name, mlp.Width, First: mlp.Width, Of: 2 * mlp.Width), _hidden)));
+            }
+
+            return (
+                mlp.Gated ? loader.Matrix(prefix + names.Gate + ".weight", mlp.Width, _hidden, names.Transposed) : null,
+                Project(prefix + names.Up, mlp.Width, _hidden, mlp.Bias));
+        }
 
         private Projection Qkv(string prefix, AttentionPlan plan)
         {
@@ -132,10 +153,11 @@ public sealed class Weights : IDisposable
 
         private Projection Project(string name, int outputs, int inputs, bool bias) => new(
             loader.Matrix(name + ".weight", outputs, inputs, names.Transposed),
-            bias ? loader.Vector(new TensorPart(name + ".bias", outputs)) : default);
+            bias ? loader.Vector([new TensorPart(name + ".bias", outputs)]) : default);
 
-        /// <summary>The norm of a head's query or key: where heads are interleaved, so is it.</summary>
-        private Tensor HeadNorm(string name, AttentionPlan plan) =>
-            loader.Vector(new TensorPart(name + ".weight", plan.HeadDim, names.Interleaved ? plan.HeadDim : 0));
+        /// <summary>The norm of queries or keys: where heads are interleaved, so is it.</summary>
+        private Tensor QkNormOf(string name, AttentionPlan plan, int heads) => plan.QkNorm == QkNorm.None ? default : loader.Vector(
+            [new TensorPart(name + ".weight", plan.QkNorm == QkNorm.Whole ? heads * plan.HeadDim : plan.HeadDim, names.Interleaved ? plan.HeadDim : 0)],
+            names.NormOffset);
     }
 }

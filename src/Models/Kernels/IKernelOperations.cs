@@ -16,16 +16,51 @@ public enum Activation
 /// <summary>How a head's query and key are rotated.</summary>
 /// <param name="Cosine">F32 [context, RotaryDim / 2]; <c>Data</c> 0: no rotation (learned positions).</param>
 /// <param name="RotaryDim">Leading dimensions of a head that are rotated; dimension i pairs with i + RotaryDim / 2.</param>
-/// <param name="QueryNorm">F32 [1, HeadDim] weight of a per-head RMSNorm before the rotation; <c>Data</c> 0 for none (Qwen3 has it).</param>
-public readonly record struct RotaryParams(Tensor Cosine, Tensor Sine, int RotaryDim, Tensor QueryNorm, Tensor KeyNorm, float NormEpsilon)
+/// <param name="QueryNorm">
+/// Weight of an RMSNorm before the rotation: F32 [1, HeadDim], of each head by itself (Qwen3), or F32 [1, all heads' columns], of all heads together (OLMo 2);
+/// <c>Data</c> 0 for none. So has <paramref name="KeyNorm"/>.
+/// </param>
+/// <param name="Scale">Queries are scaled by their position behind the rotation.</param>
+public readonly record struct RotaryParams(
+    Tensor Cosine, Tensor Sine, int RotaryDim, Tensor QueryNorm, Tensor KeyNorm, float NormEpsilon, PositionScale Scale = default)
 {
     /// <summary>Whether queries and keys are changed at all.</summary>
-    public bool Turns => Cosine.Data != 0 || QueryNorm.Data != 0 || KeyNorm.Data != 0;
+    public bool Turns => Cosine.Data != 0 || QueryNorm.Data != 0 || KeyNorm.Data != 0 || Scale.Beta != 0;
+}
+
+/// <summary>A query at position p is multiplied by <c>1 + Beta ln(1 + floor(p / Every))</c> (Llama 4, Ministral 3).</summary>
+/// <param name="Beta">0: it is not.</param>
+public readonly record struct PositionScale(float Beta, int Every)
+{
+    public float At(int position) => Beta == 0 ? 1 : (float)(1 + (Beta * Math.Log(1 + (position / Every))));
 }
 
 /// <param name="Scale">Scores are multiplied by it: usually 1 / sqrt(HeadDim).</param>
 /// <param name="Window">A row at position p sees logical positions greater than p - Window; 0: all of them.</param>
-public readonly record struct AttentionParams(int Heads, int KvHeads, int HeadDim, float Scale, int Window);
+/// <param name="SoftCap">Scores s become <c>SoftCap tanh(s / SoftCap)</c>; 0: they do not.</param>
+public readonly record struct AttentionParams(int Heads, int KvHeads, int HeadDim, float Scale, int Window, float SoftCap = 0);
+
+/// <summary>What only some models ask of kernels, and not every set has.</summary>
+[Flags]
+public enum KernelFeatures
+{
+    None = 0,
+
+    /// <summary>Embeddings, or branches on their way back to the residual stream, are scaled.</summary>
+    Scaling = 1,
+
+    /// <summary>A branch is normed before it goes back to the residual stream.</summary>
+    NormBehind = 2,
+
+    /// <summary>Scores of attention, or logits, are capped by a tanh or scaled.</summary>
+    Capping = 4,
+
+    /// <summary>Queries and keys are normed over all heads together.</summary>
+    WholeQkNorm = 8,
+
+    /// <summary>Queries are scaled by their position.</summary>
+    PositionScale = 16,
+}
 
 /// <summary>
 /// The operations of a forward pass over F32 activations, and the decision rule. What a device does in one kernel is one operation here; sets that gain
@@ -34,17 +69,28 @@ public readonly record struct AttentionParams(int Heads, int KvHeads, int HeadDi
 /// </summary>
 public interface IKernelOperations
 {
-    /// <summary><c>output[r] = table[batch.Tokens[r]] (+ positions[batch.Positions[r]])</c>. table <c>[vocabulary, d]</c>, output <c>[batch.Count, d]</c>.</summary>
-    void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output);
+    /// <summary>What of these operations' options this set does not have; asked before a model that wants them is made.</summary>
+    KernelFeatures Missing => KernelFeatures.None;
+
+    /// <summary>
+    /// <c>output[r] = scale table[batch.Tokens[r]] (+ positions[batch.Positions[r]])</c>. table <c>[vocabulary, d]</c>, output <c>[batch.Count, d]</c>.
+    /// </summary>
+    void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale = 1);
 
     /// <summary>Each row of x normed, as an input: see <see cref="NormKind"/>.</summary>
     void Normalize(Tensor x, in Norm norm, InputRows output);
 
+    /// <summary>Rows of activations as inputs, as they are.</summary>
+    void Take(Tensor x, InputRows output);
+
     /// <summary><c>y[r] = x[r] w^T + bias</c>. x <c>[rows, inputs]</c>, w <c>[outputs, inputs]</c>, y <c>[rows, outputs]</c>.</summary>
     void Multiply(in ProductSource x, Projection weights, Tensor y);
 
-    /// <summary><c>y[r] += x[r] w^T + bias</c>: a branch goes back to the residual stream.</summary>
-    void MultiplyAdd(in ProductSource x, Projection weights, Tensor y);
+    /// <summary><c>y[r] += scale (x[r] w^T + bias)</c>: a branch goes back to the residual stream.</summary>
+    void MultiplyAdd(in ProductSource x, Projection weights, Tensor y, float scale = 1);
+
+    /// <summary><c>y[r] += norm(x[r])</c>: a branch goes back to the residual stream, normed. x and y <c>[rows, d]</c>.</summary>
+    void NormalizeAdd(Tensor x, in Norm norm, Tensor y);
 
     /// <summary><c>y[r] = activation(x[r] w^T + bias)</c></summary>
     void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y);
@@ -70,6 +116,10 @@ public interface IKernelOperations
     /// alone, wherever their slots are. queries: <c>[rows, Heads * HeadDim]</c>; output <c>[rows, Heads * HeadDim]</c>.
     /// </summary>
     void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output);
+
+    /// <summary><c>logits = cap tanh(scale logits / cap)</c>, in place; without a cap <c>scale logits</c>.</summary>
+    /// <param name="cap">0: none.</param>
+    void Cap(Tensor logits, float scale, float cap);
 
     /// <summary>The decision rule over rows of logits <c>[decision.Rows, vocabulary]</c> (see <see cref="DecisionParams"/>).</summary>
     void Decide(Tensor logits, DecisionBatch decision);

@@ -34,7 +34,7 @@ public class HuggingFaceConfigTests
         Assert.Equal((50257, 1024, 768, 12, 12, 12), (config.VocabularySize, config.ContextLength, config.HiddenSize, config.Layers.Count, plan.Attention.Heads, plan.Attention.KvHeads));
         Assert.Equal((64, 3072, Activation.GeluTanh, NormKind.LayerNorm, 1e-5f), (plan.Attention.HeadDim, plan.Mlp.Width, plan.Mlp.Activation, config.Norm, config.NormEpsilon));
         Assert.True(config is { TiedHead: true, LearnedPositions: true, Rotaries.Count: 0, BosTokenId: 50256 });
-        Assert.True(plan is { Attention: { QkvBias: true, OutputBias: true, QkNorm: false, Rotary: null }, Mlp: { Bias: true, Gated: false } });
+        Assert.True(plan is { Attention: { QkvBias: true, OutputBias: true, QkNorm: QkNorm.None, Rotary: null }, Mlp: { Bias: true, Gated: false } });
         Assert.Equal([50256], config.EosTokenIds);
     }
 
@@ -43,7 +43,7 @@ public class HuggingFaceConfigTests
     {
         ModelConfig config = Read(Llama);
         Assert.True(config is { TiedHead: true, LearnedPositions: false, BosTokenId: 128000 });
-        Assert.True(config.Layers[3] is { Mlp.Gated: true, Attention: { QkvBias: false, OutputBias: false, QkNorm: false, KvHeads: 8, HeadDim: 64, Window: 0 } });
+        Assert.True(config.Layers[3] is { Mlp.Gated: true, Attention: { QkvBias: false, OutputBias: false, QkNorm: QkNorm.None, KvHeads: 8, HeadDim: 64, Window: 0 } });
         Assert.Equal([new Rotary(64, 500000, new Llama3Scaling(32, 1, 4, 8192))], config.Rotaries);
         Assert.Equal([128001, 128008, 128009], config.EosTokenIds);
     }
@@ -98,7 +98,7 @@ public class HuggingFaceConfigTests
     [InlineData("model_type", "\"opt\"", "opt")]
     [InlineData("hidden_act", "\"gelu\"", "gelu")]
     [InlineData("mlp_bias", "true", "mlp_bias")]
-    [InlineData("rope_scaling", "{\"rope_type\": \"longrope\", \"factor\": 2}", "longrope")]
+    [InlineData("rope_scaling", "{\"rope_type\": \"longrope\", \"factor\": 2}", "short_factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\"}", "factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 0}", "rope scaling")]
     [InlineData("rope_scaling", "[]", "rope_scaling")]

@@ -16,8 +16,22 @@ public class LayerPlanTests
         [
             new(new AttentionPlan { Heads = 4, KvHeads = 2, HeadDim = 16, Rotary = 0, Window = 9 }, new MlpPlan(96, Activation.Silu, Gated: true)),
             new(new AttentionPlan { Heads = 2, KvHeads = 1, HeadDim = 40, Rotary = 1 }, new MlpPlan(48, Activation.GeluTanh, Gated: false, Bias: true)),
-            new(new AttentionPlan { Heads = 6, KvHeads = 3, HeadDim = 16, QkNorm = true, QkvBias = true }, new MlpPlan(160, Activation.GeluTanh, Gated: true)),
+            new(new AttentionPlan { Heads = 6, KvHeads = 3, HeadDim = 16, QkNorm = QkNorm.Heads, QkvBias = true }, new MlpPlan(160, Activation.GeluTanh, Gated: true)),
             new(new AttentionPlan { Heads = 1, KvHeads = 1, HeadDim = 40, Rotary = 1, OutputBias = true }, new MlpPlan(16, Activation.Silu, Gated: true)),
+        ],
+    };
+
+    /// <summary>All that only some families ask for.</summary>
+    private static readonly ModelConfig _special = _mixed with
+    {
+        EmbeddingScale = 3,
+        LogitScale = 0.5f,
+        LogitCap = 4,
+        Layers =
+        [
+            _mixed.Layers[0] with { NormBehind = true, Attention = _mixed.Layers[0].Attention with { SoftCap = 2, Scale = 0.4f } },
+            _mixed.Layers[1] with { ResidualScale = 0.3f, Attention = _mixed.Layers[1].Attention with { PositionScale = new PositionScale(0.2f, 8) } },
+            _mixed.Layers[2] with { NormBefore = false, NormBehind = true, Attention = _mixed.Layers[2].Attention with { QkNorm = QkNorm.Whole, Rotary = 0 } },
         ],
     };
 
@@ -25,12 +39,29 @@ public class LayerPlanTests
 
     public static TheoryData<string> Sets => [.. _sets];
 
+    public static TheoryData<string> ProcessorSets => [.. _sets.Where(set => set != "cuda")];
+
     [Theory]
     [MemberData(nameof(Sets))]
-    public void A_model_of_unlike_layers_gives_the_same_bits_in_chunks_in_trees_and_behind_moved_slots(string set)
+    public void A_model_of_unlike_layers_gives_the_same_bits_in_chunks_in_trees_and_behind_moved_slots(string set) => AssertInvariant(set, _mixed);
+
+    [Theory]
+    [MemberData(nameof(ProcessorSets))]
+    public void So_does_a_model_with_all_that_only_some_families_ask_for(string set) => AssertInvariant(set, _special);
+
+    [Fact]
+    public void What_the_kernels_of_a_device_lack_is_named_before_anything_is_loaded()
+    {
+        using IKernels kernels = Create("cuda");
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => ModelLoader.Random(_special, "special", kernels, 3));
+        Assert.All(Enum.GetValues<KernelFeatures>().Skip(1), feature => Assert.Contains(feature.ToString(), error.Message, StringComparison.Ordinal));
+        Assert.Contains("--device cpu", error.Message, StringComparison.Ordinal);
+    }
+
+    private static void AssertInvariant(string set, ModelConfig config)
     {
         using IKernels kernels = Create(set);
-        using Transformer model = ModelLoader.Random(_mixed, "mixed", kernels, 3);
+        using Transformer model = ModelLoader.Random(config, "mixed", kernels, 3);
         int[] tokens = [.. Enumerable.Range(0, 45).Select(i => (i * 37) % 200)];
         float[][] expected = model.Logits(tokens, 1);
         AssertSameBits(expected, model.Logits(tokens, 7));
@@ -61,16 +92,21 @@ public class LayerPlanTests
     }
 
     [Fact]
-    public void The_fast_sets_agree_with_the_reference_on_unlike_layers()
+    public void The_fast_sets_agree_with_the_reference_on_unlike_layers() => AssertNearReference(_mixed, _sets);
+
+    [Fact]
+    public void They_agree_with_it_on_all_that_only_some_families_ask_for() => AssertNearReference(_special, [.. _sets.Where(set => set != "cuda")]);
+
+    private static void AssertNearReference(ModelConfig config, string[] sets)
     {
         int[] tokens = [.. Enumerable.Range(0, 45).Select(i => (i * 53) % 200)];
         using IKernels reference = KernelCatalog.Create("reference");
-        using Transformer truth = ModelLoader.Random(_mixed, "mixed", reference, 3, new LoadOptions(CacheType: Tensors.DType.F32));
+        using Transformer truth = ModelLoader.Random(config, "mixed", reference, 3, new LoadOptions(CacheType: Tensors.DType.F32));
         float[][] expected = truth.Logits(tokens);
-        foreach (string set in _sets)
+        foreach (string set in sets)
         {
             using IKernels kernels = Create(set);
-            using Transformer model = ModelLoader.Random(_mixed, "mixed", kernels, 3, new LoadOptions(CacheType: Tensors.DType.F32));
+            using Transformer model = ModelLoader.Random(config, "mixed", kernels, 3, new LoadOptions(CacheType: Tensors.DType.F32));
             double error = Runs.RelativeError(model.Logits(tokens), expected);
             Assert.True(error < (set == "cuda" ? 2e-2 : 1e-5), $"{set}: {error:E2}");
         }

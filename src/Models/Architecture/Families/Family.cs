@@ -11,10 +11,17 @@ public abstract class Family
     }
 
     /// <summary>Every family that can be run.</summary>
-    public static IReadOnlyList<Family> All { get; } = [new Gpt2(), new Llama(), new Mistral(), new Qwen2(), new Qwen3()];
+    public static IReadOnlyList<Family> All { get; } = 
+    [
+        new Gpt2(), new Llama(), new Mistral(), new Ministral3(), new Qwen2(), new Qwen3(), new Gemma2(), new Gemma3(), new Phi3(), new SmolLm3(),
+        new Granite(), new Olmo2(),
+    ];
 
     /// <summary>As its <c>config.json</c> says: <c>model_type</c>.</summary>
     public abstract string Name { get; }
+
+    /// <summary>Every <c>model_type</c> that it reads.</summary>
+    internal virtual string[] Types => [Name];
 
     /// <summary><c>general.architecture</c> of its GGUF files; null: they are another family's.</summary>
     internal abstract string? GgufName { get; }

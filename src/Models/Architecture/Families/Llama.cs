@@ -7,15 +7,4 @@ internal sealed class Llama : LlamaLike
 
     /// <summary>GGUF keeps the rows of a query or key head for rotating neighbours (2i, 2i + 1).</summary>
     internal override TensorNames GgufNames { get; } = TensorNames.Gguf with { Interleaved = true };
-
-    protected override (bool Qkv, bool Output) Biases(JsonKeys config)
-    {
-        if (config.Flag("mlp_bias", false))
-        {
-            throw config.Unsupported("mlp_bias", "a gated MLP has no biases");
-        }
-
-        bool bias = config.Flag("attention_bias", false);
-        return (bias, bias);
-    }
 }

@@ -10,7 +10,10 @@ internal abstract class LlamaLike : Family
 {
     internal override string? GgufName => Name;
 
-    internal override TensorNames HuggingFaceNames { get; } = new()
+    internal override TensorNames HuggingFaceNames => Usual;
+
+    /// <summary>The names that most of them have.</summary>
+    private protected static TensorNames Usual { get; } = new()
     {
         Base = "model.",
         Embedding = "embed_tokens",
@@ -30,23 +33,48 @@ internal abstract class LlamaLike : Family
 
     internal override TensorNames GgufNames => TensorNames.Gguf;
 
-    /// <summary>Each head's query and key are normed.</summary>
-    protected virtual bool QkNorm => false;
+    /// <summary>How queries and keys are normed.</summary>
+    protected virtual QkNorm QkNorm => QkNorm.None;
+
+    /// <summary>What the family's configs leave out, as JSON.</summary>
+    protected virtual string Defaults => "{}";
 
     /// <summary>Which projections around attention have biases, by a Hugging Face config.</summary>
-    protected abstract (bool Qkv, bool Output) Biases(JsonKeys config);
+    protected virtual (bool Qkv, bool Output) Biases(JsonKeys config)
+    {
+        if (config.Flag("mlp_bias", false))
+        {
+            throw config.Unsupported("mlp_bias", "a gated MLP has no biases");
+        }
+
+        bool bias = config.Flag("attention_bias", false);
+        return (bias, bias);
+    }
+
+    /// <summary>The ways in which layers turn; the first one is theirs unless <see cref="Adapt(ModelConfig, JsonKeys)"/> says otherwise.</summary>
+    private protected virtual Rotary[] Rotaries(JsonKeys config, int headDim, int context) => [Rope.Read(config, headDim, context)];
+
+    /// <inheritdoc cref="Rotaries(JsonKeys, int, int)"/>
+    private protected virtual Rotary[] Rotaries(GgufKeys keys, int headDim) => [Rope.Read(keys, headDim)];
+
+    /// <summary>What the family does otherwise, by a Hugging Face config.</summary>
+    private protected virtual ModelConfig Adapt(ModelConfig model, JsonKeys config) => model;
+
+    /// <summary>What the family does otherwise, by a GGUF file.</summary>
+    private protected virtual ModelConfig Adapt(ModelConfig model, GgufKeys keys) => model;
 
     /// <summary>The window of each layer, 0 for none; empty: no layer has one.</summary>
     protected virtual int[] Windows(JsonKeys config, int layers) => [];
 
     internal override ModelConfig Read(JsonKeys config)
     {
+        config = config.Over(Defaults);
         int heads = config.Integer("num_attention_heads");
         int headDim = config.Has("head_dim") ? config.Integer("head_dim") : config.Quotient("hidden_size", "num_attention_heads");
         int context = config.Integer("max_position_embeddings");
         int layers = config.Integer("num_hidden_layers");
         (bool qkvBias, bool outputBias) = Biases(config);
-        var mlp = new MlpPlan(config.Integer("intermediate_size"), ActivationOf(config, "hidden_act"), Gated: true);
+        var mlp = new MlpPlan(config.Integer("intermediate_size"), ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true);
         int[] windows = Windows(config, layers);
         if (windows.Length > 0 && windows.Length != layers)
         {
@@ -63,7 +91,7 @@ internal abstract class LlamaLike : Family
             QkvBias = qkvBias,
             OutputBias = outputBias,
         };
-        return new ModelConfig
+        var model = new ModelConfig
         {
             Family = this,
             VocabularySize = config.Integer("vocab_size"),
@@ -72,10 +100,11 @@ internal abstract class LlamaLike : Family
             HiddenSize = config.Integer("hidden_size"),
             Norm = NormKind.RmsNorm,
             NormEpsilon = (float)config.Number("rms_norm_eps"),
-            Rotaries = [Rope.Read(config, headDim, context)],
+            Rotaries = Rotaries(config, headDim, context),
             Layers = ModelConfig.Plan(layers, layer => new LayerPlan(attention with { Window = windows.Length == 0 ? 0 : windows[layer] }, mlp)),
             TiedHead = config.Flag("tie_word_embeddings", false),
         };
+        return Adapt(model, config);
     }
 
     /// <summary>What the metadata leaves open (biases, a tied head, the norm of queries and keys) is known from the tensors that the file has.</summary>
@@ -98,12 +127,12 @@ internal abstract class LlamaLike : Family
                 HeadDim = headDim,
                 Rotary = 0,
                 Window = keys.Count("attention.sliding_window", 0),
-                QkNorm = keys.Contains("blk.0.attn_q_norm.weight"),
+                QkNorm = keys.Contains("blk.0.attn_q_norm.weight") && QkNorm == QkNorm.None ? QkNorm.Heads : QkNorm,
                 QkvBias = keys.Contains("blk.0.attn_q.bias"),
                 OutputBias = keys.Contains("blk.0.attn_output.bias"),
             },
             new MlpPlan(keys.Count("feed_forward_length"), Activation.Silu, Gated: true));
-        return new ModelConfig
+        var model = new ModelConfig
         {
             Family = this,
             VocabularySize = keys.VocabularySize,
@@ -112,11 +141,16 @@ internal abstract class LlamaLike : Family
             HiddenSize = hidden,
             Norm = NormKind.RmsNorm,
             NormEpsilon = (float)keys.Number("attention.layer_norm_rms_epsilon"),
-            Rotaries = [Rope.Read(keys, headDim)],
+            Rotaries = Rotaries(keys, headDim),
             Layers = ModelConfig.Plan(keys.Count("block_count"), _ => layer),
             TiedHead = keys.TiedHead,
         };
+        return Adapt(model, keys);
     }
+
+    /// <summary>The model with another plan for each of its layers.</summary>
+    private protected static ModelConfig Replan(ModelConfig model, Func<LayerPlan, int, LayerPlan> plan) =>
+        model with { Layers = [.. model.Layers.Select(plan)] };
 
     internal override ModelConfig OfShape(int hidden, int layers, int vocabulary, int context)
     {

@@ -5,7 +5,7 @@ internal sealed class Qwen3 : Qwen2
 {
     public override string Name => "qwen3";
 
-    protected override bool QkNorm => true;
+    protected override QkNorm QkNorm => QkNorm.Heads;
 
     protected override (bool Qkv, bool Output) Biases(JsonKeys config)
     {

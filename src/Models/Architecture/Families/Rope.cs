@@ -4,9 +4,12 @@ namespace Understory.Models.Architecture.Families;
 internal static class Rope
 {
     /// <summary>Hugging Face's, in both layouts: <c>rope_theta</c> beside <c>rope_scaling</c>, and the newer <c>rope_parameters</c> that holds all.</summary>
-    public static Rotary Read(JsonKeys keys, int headDim, int context)
+    public static Rotary Read(JsonKeys keys, int headDim, int context) =>
+        Read(keys, keys.Object("rope_parameters") ?? keys.Object("rope_scaling") ?? JsonKeys.Empty, headDim, context);
+
+    /// <param name="scaling">What <c>rope_parameters</c> or <c>rope_scaling</c> says.</param>
+    public static Rotary Read(JsonKeys keys, JsonKeys scaling, int headDim, int context)
     {
-        JsonKeys scaling = keys.Object("rope_parameters") ?? keys.Object("rope_scaling") ?? JsonKeys.Empty;
         const double llamaTheta = 10000;
         double theta = scaling.Number("rope_theta", keys.Number("rope_theta", llamaTheta));
         double part = scaling.Number("partial_rotary_factor", keys.Number("partial_rotary_factor", 1));
@@ -22,7 +25,8 @@ internal static class Rope
                 scaling.Number("high_freq_factor"),
                 scaling.Integer("original_max_position_embeddings")),
             "yarn" => Yarn(scaling, context),
-            _ => throw scaling.Unsupported(scaling.Has("rope_type") ? "rope_type" : "type", "default, linear, dynamic, llama3 and yarn are"),
+            "longrope" or "su" => LongRope(keys, scaling, context),
+            _ => throw scaling.Unsupported(scaling.Has("rope_type") ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn and longrope are"),
         });
     }
 
@@ -36,6 +40,13 @@ internal static class Rope
             return new Rotary(dim, theta, new FactorsScaling(factors));
         }
 
+        if (keys.Floats("rope_factors_long.weight", dim / 2) is { } longer && keys.Floats("rope_factors_short.weight", dim / 2) is { } shorter)
+        {
+            int original = keys.Count("rope.scaling.original_context_length");
+            double attention = LongRopeScaling.DefaultAttention(keys.Count("context_length"), original);
+            return new Rotary(dim, theta, new LongRopeScaling(shorter, longer, original, keys.Number("rope.scaling.attn_factor", attention)));
+        }
+
         double factor = keys.Number("rope.scaling.factor", 1);
         return new Rotary(dim, theta, keys.Text("rope.scaling.type", "none") switch
         {
@@ -46,10 +57,22 @@ internal static class Rope
                 keys.Count("rope.scaling.original_context_length"),
                 keys.Number("rope.scaling.yarn_beta_fast", 32),
                 keys.Number("rope.scaling.yarn_beta_slow", 1),
-                keys.Number("rope.scaling.attn_factor", 1) * YarnScaling.DefaultAttention(factor),
+                // A multiplier for all dimensions divides it out again (Hugging Face's mscale_all_dim).
+                keys.Number("rope.scaling.attn_factor", 1) * YarnScaling.DefaultAttention(factor)
+                    / YarnScaling.DefaultAttention(factor, keys.Number("rope.scaling.yarn_log_multiplier", 0)),
                 Truncate: true),
             string other => throw new InvalidDataException($"{keys.Path}: rope scaling \"{other}\" is not supported; none, linear and yarn are."),
         });
+    }
+
+    private static LongRopeScaling LongRope(JsonKeys keys, JsonKeys scaling, int context)
+    {
+        int original = scaling.Integer("original_max_position_embeddings", keys.Integer("original_max_position_embeddings", context));
+        return new LongRopeScaling(
+            Array.ConvertAll(scaling.Numbers("short_factor"), factor => (float)factor),
+            Array.ConvertAll(scaling.Numbers("long_factor"), factor => (float)factor),
+            original,
+            scaling.Number("attention_factor", LongRopeScaling.DefaultAttention(context, original)));
     }
 
     private static YarnScaling Yarn(JsonKeys scaling, int context)

@@ -47,13 +47,25 @@ internal abstract class CpuKernels : IKernels
 
     public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count) => CacheLayout.CopySlots(source, destination, count);
 
-    public abstract void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output);
+    public abstract void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale);
 
     public abstract void Normalize(Tensor x, in Norm norm, InputRows output);
 
-    public void Multiply(in ProductSource x, Projection weights, Tensor y) => Product(Ready(x), weights, y, default);
+    public void Take(Tensor x, InputRows output)
+    {
+        Tensor rows = CpuInput.Write(output);
+        for (int row = 0; row < x.Rows; row++)
+        {
+            x.Floats(row).CopyTo(rows.Floats(row));
+        }
+    }
 
-    public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y) => Product(Ready(x), weights, y, new Epilogue(Add: true));
+    public void Multiply(in ProductSource x, Projection weights, Tensor y) => Product(Ready(x), weights, y, new Epilogue());
+
+    public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y, float scale) =>
+        Product(Ready(x), weights, y, new Epilogue(Add: true, Scale: scale));
+
+    public abstract void NormalizeAdd(Tensor x, in Norm norm, Tensor y);
 
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y) =>
         Product(Ready(x), weights, CpuInput.Write(y), new Epilogue(activation));
@@ -66,11 +78,13 @@ internal abstract class CpuKernels : IKernels
     public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output) =>
         Attend(queries, layer, attention, batch, CpuInput.Write(output));
 
+    public abstract void Cap(Tensor logits, float scale, float cap);
+
     public abstract void Decide(Tensor logits, DecisionBatch decision);
 
     public virtual void Dispose() => GC.SuppressFinalize(this);
 
-    /// <summary><c>y = activation(x w^T + bias) [+ y]</c></summary>
+    /// <summary><c>y = activation(x w^T + bias)</c>, or <c>y += scale (x w^T + bias)</c></summary>
     protected abstract void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue);
 
     /// <summary><c>y = activation(x gate^T) * (x up^T)</c></summary>
@@ -90,5 +104,16 @@ internal abstract class CpuKernels : IKernels
 }
 
 /// <summary>What happens to a product on its way out.</summary>
-/// <param name="Add">Adds to what <c>y</c> holds: the residual.</param>
-internal readonly record struct Epilogue(Activation Activation = Activation.None, bool Add = false);
+/// <param name="Add">Adds to what <c>y</c> holds, the residual, so many times what came of the product.</param>
+internal readonly record struct Epilogue(Activation Activation, bool Add = false, float Scale = 1)
+{
+    public Epilogue()
+        : this(Activation.None)
+    {
+    }
+
+    public Epilogue(bool Add, float Scale)
+        : this(Activation.None, Add, Scale)
+    {
+    }
+}

@@ -18,12 +18,17 @@ internal sealed class ReferenceKernels : CpuKernels
 
     public override string Name => "reference";
 
-    public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
+    public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale)
     {
         for (int r = 0; r < batch.Count; r++)
         {
             Span<float> row = output.Floats(r);
             ((CpuMatrix)table).ReadRow(batch.Tokens[r], row);
+            for (int i = 0; i < row.Length; i++)
+            {
+                row[i] *= scale;
+            }
+
             if (positions is not null)
             {
                 ReadOnlySpan<float> position = Row(positions, batch.Positions[r], ref _row);
@@ -40,13 +45,30 @@ internal sealed class ReferenceKernels : CpuKernels
         Tensor normed = CpuInput.Write(output);
         for (int r = 0; r < x.Rows; r++)
         {
-            if (norm.Kind == NormKind.LayerNorm)
+            Normalize(x.Floats(r), norm, normed.Floats(r));
+        }
+    }
+
+    public override void NormalizeAdd(Tensor x, in Norm norm, Tensor y)
+    {
+        float[] normed = new float[x.Columns];
+        for (int r = 0; r < x.Rows; r++)
+        {
+            Normalize(x.Floats(r), norm, normed);
+            for (int i = 0; i < normed.Length; i++)
             {
-                LayerNorm(x.Floats(r), norm, normed.Floats(r));
+                y.Floats(r)[i] += normed[i];
             }
-            else
+        }
+    }
+
+    public override void Cap(Tensor logits, float scale, float cap)
+    {
+        for (int r = 0; r < logits.Rows; r++)
+        {
+            foreach (ref float logit in logits.Floats(r))
             {
-                RmsNorm(x.Floats(r), norm.Weight.Floats(0), norm.Epsilon, normed.Floats(r));
+                logit = (float)Cap(logit * (double)scale, cap);
             }
         }
     }
@@ -61,15 +83,24 @@ internal sealed class ReferenceKernels : CpuKernels
             {
                 Span<float> vector = row.Slice(head * dims, dims);
                 Tensor norm = head < heads ? rotary.QueryNorm : rotary.KeyNorm;
-                if (norm.Data != 0)
+                bool together = norm.Data != 0 && norm.Columns > dims;
+                if (together ? head == 0 || head == heads : norm.Data != 0)
                 {
-                    RmsNorm(vector, norm.Floats(0), rotary.NormEpsilon, vector);
+                    // All heads together are normed before the first of them is turned.
+                    Span<float> normed = together ? row.Slice(head * dims, norm.Columns) : vector;
+                    RmsNorm(normed, norm.Floats(0), rotary.NormEpsilon, normed);
                 }
 
                 if (rotary.Cosine.Data != 0)
                 {
                     Rotate(vector, rotary.Cosine.Floats(batch.Positions[r]), rotary.Sine.Floats(batch.Positions[r]), rotary.RotaryDim / 2);
                 }
+            }
+
+            float scale = rotary.Scale.At(batch.Positions[r]);
+            for (int i = 0; i < heads * dims; i++)
+            {
+                row[i] *= scale;
             }
 
             for (int head = 0; head < layer.KvHeads; head++)
@@ -100,7 +131,7 @@ internal sealed class ReferenceKernels : CpuKernels
                 {
                     double sum = Activate(_dots[r] + bias, epilogue.Activation);
                     ref float target = ref y.Floats(r)[column];
-                    target = (float)(epilogue.Add ? target + sum : sum);
+                    target = (float)(epilogue.Add ? target + (epilogue.Scale * sum) : sum);
                 }
             }
         }
@@ -152,7 +183,7 @@ internal sealed class ReferenceKernels : CpuKernels
                 score += (double)query[d] * Scalar.Read(layer.Type, layer.Keys, CacheLayout.KeyIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
             }
 
-            _scores[p] = score * attention.Scale;
+            _scores[p] = Cap(score * attention.Scale, attention.SoftCap);
             max = Math.Max(max, _scores[p]);
         }
 
@@ -235,6 +266,21 @@ internal sealed class ReferenceKernels : CpuKernels
         Activation.Silu => x / (1 + Math.Exp(-x)),
         _ => x,
     };
+
+    /// <summary><c>cap tanh(x / cap)</c>, or x where the cap is 0.</summary>
+    private static double Cap(double x, float cap) => cap == 0 ? x : cap * Math.Tanh(x / cap);
+
+    private static void Normalize(ReadOnlySpan<float> x, in Norm norm, Span<float> output)
+    {
+        if (norm.Kind == NormKind.LayerNorm)
+        {
+            LayerNorm(x, norm, output);
+        }
+        else
+        {
+            RmsNorm(x, norm.Weight.Floats(0), norm.Epsilon, output);
+        }
+    }
 
     private static void LayerNorm(ReadOnlySpan<float> x, in Norm norm, Span<float> output)
     {

@@ -12,8 +12,10 @@ internal sealed unsafe class NormJob<T> : Job
     private Tensor _x;
     private Tensor _output;
     private Norm _norm;
+    private bool _add;
 
-    public void Set(Tensor x, in Norm norm, Tensor output) => (_x, _norm, _output) = (x, norm, output);
+    /// <param name="add">Normed rows are added to those of the output, which is not x.</param>
+    public void Set(Tensor x, in Norm norm, Tensor output, bool add) => (_x, _norm, _output, _add) = (x, norm, output, add);
 
     public override void Run(int first, int end, int worker)
     {
@@ -21,7 +23,7 @@ internal sealed unsafe class NormJob<T> : Job
         {
             RowNorm<T>.Apply(
                 (float*)_x.Data + ((long)row * _x.Stride), (float*)_norm.Weight.Data, (float*)_norm.Bias.Data, _x.Columns, _norm.Epsilon,
-                _norm.Kind == NormKind.LayerNorm, (float*)_output.Data + ((long)row * _output.Stride));
+                _norm.Kind == NormKind.LayerNorm, (float*)_output.Data + ((long)row * _output.Stride), _add);
         }
     }
 }
@@ -32,8 +34,9 @@ internal static unsafe class RowNorm<T>
     private const int Lanes = 16;
 
     /// <summary>One vector of <paramref name="count"/> elements; output may be x itself.</summary>
+    /// <param name="add">To what the output, then another vector, holds.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Apply(float* x, float* weight, float* bias, int count, float epsilon, bool centred, float* output)
+    public static void Apply(float* x, float* weight, float* bias, int count, float epsilon, bool centred, float* output, bool add = false)
     {
         float mean = 0;
         if (centred)
@@ -59,13 +62,15 @@ internal static unsafe class RowNorm<T>
         for (; at <= count - Lanes; at += Lanes)
         {
             T value = (T.Load(x + at) - centre) * scale * T.Load(weight + at);
-            (bias == null ? value : value + T.Load(bias + at)).Store(output + at);
+            value = bias == null ? value : value + T.Load(bias + at);
+            (add ? T.Load(output + at) + value : value).Store(output + at);
         }
 
         if (at < count)
         {
             T value = (VectorMath.LoadPart<T>(x + at, count - at) - centre) * scale * VectorMath.LoadPart<T>(weight + at, count - at);
             value = bias == null ? value : value + VectorMath.LoadPart<T>(bias + at, count - at);
+            value = add ? VectorMath.LoadPart<T>(output + at, count - at) + value : value;
             VectorMath.StorePart(value, output + at, count - at);
         }
     }
@@ -98,6 +103,40 @@ internal static unsafe class RowNorm<T>
     }
 }
 
+/// <summary>Capped logits: an item is a row.</summary>
+internal sealed unsafe class CapJob<T> : Job
+    where T : unmanaged, ILanes<T>
+{
+    private const int Lanes = 16;
+
+    private Tensor _logits;
+    private float _scale;
+    private float _cap;
+
+    public void Set(Tensor logits, float scale, float cap) => (_logits, _scale, _cap) = (logits, scale, cap);
+
+    public override void Run(int first, int end, int worker)
+    {
+        for (int row = first; row < end; row++)
+        {
+            Apply((float*)_logits.Data + ((long)row * _logits.Stride), _logits.Columns, _scale, _cap);
+        }
+    }
+
+    /// <summary><c>x = cap tanh(scale x / cap)</c>, of whole vectors: the elements behind the last one may be overwritten.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Apply(float* x, int count, float scale, float cap)
+    {
+        T factor = T.Broadcast(cap == 0 ? scale : scale / cap);
+        T most = T.Broadcast(cap);
+        for (int i = 0; i < count; i += Lanes)
+        {
+            T value = T.Load(x + i) * factor;
+            (cap == 0 ? value : most * VectorMath.Tanh(value)).Store(x + i);
+        }
+    }
+}
+
 /// <summary>Embedding: an item is a row.</summary>
 internal sealed class EmbedJob : Job
 {
@@ -105,12 +144,13 @@ internal sealed class EmbedJob : Job
     private CpuMatrix? _positions;
     private ForwardBatch _batch = null!;
     private Tensor _output;
+    private float _scale;
     private float[][] _rows = [];
 
     /// <param name="threads">That may run the job.</param>
-    public void Set(CpuMatrix table, CpuMatrix? positions, ForwardBatch batch, Tensor output, int threads)
+    public void Set(CpuMatrix table, CpuMatrix? positions, ForwardBatch batch, Tensor output, float scale, int threads)
     {
-        (_table, _positions, _batch, _output) = (table, positions, batch, output);
+        (_table, _positions, _batch, _output, _scale) = (table, positions, batch, output, scale);
         if (positions is not null && (_rows.Length < threads || _rows[0].Length < positions.Columns))
         {
             _rows = new float[threads][];
@@ -127,6 +167,11 @@ internal sealed class EmbedJob : Job
         {
             Span<float> output = _output.Floats(row);
             Read(_table, _batch.Tokens[row], output);
+            for (int i = 0; _scale != 1 && i < output.Length; i++)
+            {
+                output[i] *= _scale;
+            }
+
             if (_positions is not null)
             {
                 Span<float> position = _rows[worker].AsSpan(0, output.Length);

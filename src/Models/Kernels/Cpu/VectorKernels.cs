@@ -23,6 +23,7 @@ internal sealed class VectorKernels<T> : CpuKernels
     private readonly ProductJob<T> _product = new();
     private readonly QuantiseJob _quantise = new();
     private readonly NormJob<T> _norm = new();
+    private readonly CapJob<T> _cap = new();
     private readonly EmbedJob _embed = new();
     private readonly StoreJob<T> _store = new();
     private readonly AttendJob<T> _attend;
@@ -39,16 +40,28 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     public override string Name { get; }
 
-    public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
+    public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale)
     {
-        _embed.Set((CpuMatrix)table, (CpuMatrix?)positions, batch, output, _team.Threads);
+        _embed.Set((CpuMatrix)table, (CpuMatrix?)positions, batch, output, scale, _team.Threads);
         Share(_embed, batch.Count, (long)batch.Count * table.Columns * 8);
     }
 
     public override void Normalize(Tensor x, in Norm norm, InputRows output)
     {
-        _norm.Set(x, norm, CpuInput.Write(output));
+        _norm.Set(x, norm, CpuInput.Write(output), add: false);
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
+    }
+
+    public override void NormalizeAdd(Tensor x, in Norm norm, Tensor y)
+    {
+        _norm.Set(x, norm, y, add: true);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
+    }
+
+    public override void Cap(Tensor logits, float scale, float cap)
+    {
+        _cap.Set(logits, scale, cap);
+        Share(_cap, logits.Rows, (long)logits.Rows * logits.Columns * 16);
     }
 
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)

@@ -59,6 +59,10 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public string Name => "cuda";
 
+    /// <summary>None of them has a kernel yet; a model that wants one is refused when it is loaded.</summary>
+    public KernelFeatures Missing => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
+        | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale;
+
     public CudaDeviceInfo Device => _driver.Device;
 
     internal CudaDriver Driver => _driver;
@@ -156,7 +160,7 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
-    public void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output)
+    public void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale = 1)
     {
         int rows = Begin(batch, 0, batch.Count);
         if (rows == 0)
@@ -202,13 +206,19 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
-    public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y)
+    public void MultiplyAdd(in ProductSource x, Projection weights, Tensor y, float scale = 1)
     {
         if (y.Rows > 0)
         {
             _products.Multiply(x, weights, y, Padded(y.Rows), add: true);
         }
     }
+
+    public void NormalizeAdd(Tensor x, in Norm norm, Tensor y) => throw Lacks(KernelFeatures.NormBehind);
+
+    public void Take(Tensor x, InputRows output) => throw Lacks(KernelFeatures.NormBehind);
+
+    public void Cap(Tensor logits, float scale, float cap) => throw Lacks(KernelFeatures.Capping);
 
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y)
     {
@@ -374,6 +384,8 @@ internal sealed unsafe class CudaKernels : IKernels
 
         return Padded(rows);
     }
+
+    private static NotSupportedException Lacks(KernelFeatures feature) => new($"The CUDA kernels have no {feature}.");
 
     /// <summary>The type in which the device multiplies weights of a format.</summary>
     private static DType TypeOf(WeightFormat format) => format is DenseFormat dense ? dense.Type : DType.BF16;

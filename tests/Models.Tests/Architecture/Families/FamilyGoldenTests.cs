@@ -13,7 +13,10 @@ public class FamilyGoldenTests
     private const double Tolerance = 2e-5;
 
     public static TheoryData<string> Models =>
-        ["gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "qwen2", "qwen2-window", "qwen3", "qwen3-yarn"];
+    [
+        "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window", "qwen3", "qwen3-yarn",
+        "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2",
+    ];
 
     [SharedDataTheory(Folder)]
     [MemberData(nameof(Models))]
@@ -30,7 +33,7 @@ public class FamilyGoldenTests
         string file = TestData.Shared(Path.Combine(Folder, name, "model.gguf"));
         using IKernels kernels = KernelCatalog.Create();
         // There is none where the format loses what counts.
-        Assert.Equal(name is not ("mistral-window" or "qwen2-window"), File.Exists(file));
+        Assert.Equal(name is not ("mistral-window" or "qwen2-window" or "gemma2-scale"), File.Exists(file));
         if (File.Exists(file))
         {
             AssertGolden(name, file, kernels);
@@ -64,23 +67,47 @@ public class FamilyGoldenTests
         }
     }
 
+    [SharedDataTheory(Folder)]
+    [InlineData("phi3-longrope")]
+    [InlineData("phi4-mini")]
+    public void A_context_no_longer_than_the_original_takes_the_short_factors(string name)
+    {
+        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, "golden.json"))));
+        JsonElement part = golden.RootElement.GetProperty("short");
+        int[] prompt = Integers(golden, "prompt")[..28];
+        using IKernels kernels = KernelCatalog.Create();
+        foreach (string path in (string[])[name, Path.Combine(name, "model.gguf")])
+        {
+            int context = part.GetProperty("context").GetInt32();
+            using Transformer model = ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, path)), kernels, new LoadOptions(context, DType.F32));
+            double error = Runs.RelativeError(model.Logits(prompt), Logits(name, "logits-short.f32", prompt.Length));
+            Assert.True(error < Tolerance, $"{path}: max |a - b| / max |b| is {error:E2}");
+        }
+    }
+
     private static void AssertGolden(string name, string path, IKernels kernels)
     {
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, "golden.json"))));
         int[] prompt = Integers(golden, "prompt");
         int[] greedy = Integers(golden, "greedy");
-        ReadOnlySpan<float> logits = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, "logits.f32"))));
-        int vocabulary = logits.Length / prompt.Length;
-        float[][] expected = new float[prompt.Length][];
-        for (int row = 0; row < expected.Length; row++)
-        {
-            expected[row] = logits.Slice(row * vocabulary, vocabulary).ToArray();
-        }
-
+        float[][] expected = Logits(name, "logits.f32", prompt.Length);
         using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: DType.F32));
         double error = Runs.RelativeError(model.Logits(prompt), expected);
         Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));
+    }
+
+    private static float[][] Logits(string name, string file, int rows)
+    {
+        ReadOnlySpan<float> logits = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, file))));
+        int vocabulary = logits.Length / rows;
+        float[][] all = new float[rows][];
+        for (int row = 0; row < rows; row++)
+        {
+            all[row] = logits.Slice(row * vocabulary, vocabulary).ToArray();
+        }
+
+        return all;
     }
 
     private static int[] Integers(JsonDocument golden, string key) => [.. golden.RootElement.GetProperty(key).EnumerateArray().Select(item => item.GetInt32())];

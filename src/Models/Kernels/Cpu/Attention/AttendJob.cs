@@ -140,6 +140,11 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         Fetch(keys + (long)_layer.Slots * _attention.HeadDim * _elementBytes, kvHead + 1 < _attention.KvHeads ? fetched : 0);
         for (int i = 0; i < count; i++)
         {
+            if (_attention.SoftCap != 0)
+            {
+                Cap(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
+            }
+
             queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
         }
 
@@ -225,6 +230,12 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
                 scores[position] = scratch.TailScores[(((at * TileTable<T>.MaxRows) + i) * Lanes) + (slot % Lanes)];
             }
         }
+    }
+
+    private void Cap(float* scores, in AttendQuery query)
+    {
+        int first = query.FirstBlock * Lanes;
+        CapJob<T>.Apply(scores + first, query.Length - first, 1, _attention.SoftCap);
     }
 
     /// <summary>Replaces the scores by probabilities, not yet divided by their sum, which it returns.</summary>

@@ -29,6 +29,15 @@ internal sealed unsafe class StoreJob<T> : Job
             float* qkv = (float*)_qkv.Data + ((long)row * _qkv.Stride);
             Turn(qkv, _heads, _rotary.QueryNorm, _batch.Positions[row]);
             Turn(qkv + (_heads * _layer.HeadDim), _layer.KvHeads, _rotary.KeyNorm, _batch.Positions[row]);
+            if (_rotary.Scale.Beta != 0)
+            {
+                float scale = _rotary.Scale.At(_batch.Positions[row]);
+                foreach (ref float value in new Span<float>(qkv, _heads * _layer.HeadDim))
+                {
+                    value *= scale;
+                }
+            }
+
             float* keys = qkv + (_heads * _layer.HeadDim);
             float* values = keys + (_layer.KvHeads * _layer.HeadDim);
             switch (_layer.Type)
@@ -49,9 +58,15 @@ internal sealed unsafe class StoreJob<T> : Job
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Turn(float* vectors, int count, Tensor norm, int position)
     {
+        bool together = norm.Data != 0 && norm.Columns > _layer.HeadDim;
+        if (together)
+        {
+            RowNorm<T>.Apply(vectors, (float*)norm.Data, null, norm.Columns, _rotary.NormEpsilon, centred: false, vectors);
+        }
+
         for (int i = 0; i < count; i++, vectors += _layer.HeadDim)
         {
-            if (norm.Data != 0)
+            if (norm.Data != 0 && !together)
             {
                 RowNorm<T>.Apply(vectors, (float*)norm.Data, null, _layer.HeadDim, _rotary.NormEpsilon, centred: false, vectors);
             }

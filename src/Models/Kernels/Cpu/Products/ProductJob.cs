@@ -249,7 +249,7 @@ internal sealed unsafe class ProductJob<T> : Job
                 sum = Activate(sum, _epilogue.Activation);
                 if (_epilogue.Add)
                 {
-                    sum = Load(y, lanes) + sum;
+                    sum = _epilogue.Scale == 1 ? Load(y, lanes) + sum : T.MultiplyAdd(sum, T.Broadcast(_epilogue.Scale), Load(y, lanes));
                 }
 
                 Store(sum, y, lanes);

@@ -89,6 +89,11 @@ internal static unsafe class VectorMath
         return x / (Exp(minusTwoA) + T.Broadcast(1));
     }
 
+    /// <summary><c>1 - 2 / (e^2x + 1)</c>, to some 1e-7.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Tanh<T>(T x)
+        where T : unmanaged, ILanes<T> => T.Broadcast(1) - (T.Broadcast(2) / (Exp(x + x) + T.Broadcast(1)));
+
     /// <summary>Up to 15 elements, the other lanes zero.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static T LoadPart<T>(float* source, int count)
