@@ -68,7 +68,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
             for (int i = 0; i < part.Rows; i++)
             {
-                values[at++] = own[MatrixPart.SourceRow(i, part.InterleavedHead)];
+                values[at++] = vector.Scale * own[MatrixPart.SourceRow(i, part.InterleavedHead)];
             }
 
             source.Release(vector);
@@ -125,7 +125,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     private WeightMatrix Ask(TensorPart[] parts, int inputs, bool transposed)
     {
         WeightFormat format = transposed ? source.FormatOf(parts[0].Name, inputs, parts[0].Rows) : FormatOf(parts[0], inputs);
-        WeightMatrix matrix = kernels.Describe(format, parts.Sum(part => part.Rows), inputs);
+        bool scaled = Array.Exists(parts, part => source.ScaleOf(part.Name) != 1);
+        WeightMatrix matrix = kernels.Describe(format, parts.Sum(part => part.Rows), inputs, scaled);
         _matrices.Add((matrix, parts, transposed));
         return matrix;
     }
