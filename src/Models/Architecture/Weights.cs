@@ -1,4 +1,3 @@
-using System.Globalization;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
@@ -94,7 +93,7 @@ public sealed class Weights : IDisposable
 
         public LayerWeights Layer(LayerPlan plan, int number)
         {
-            string prefix = names.Layer.Replace("{0}", number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+            string prefix = names.Prefix(number);
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
             return new LayerWeights(
                 Norm(prefix + names.AttentionNorm),
