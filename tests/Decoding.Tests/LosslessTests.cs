@@ -3,6 +3,7 @@ using Understory.Decoding.Drafters;
 using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
+using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using static Understory.Decoding.Tests.LoopRuns;
 
@@ -66,6 +67,33 @@ public class LosslessTests(DemoBundle demo)
             foreach (int rounds in new[] { 1, 2, 5 })
             {
                 Assert.Equal(plain, loop.Decode(Request(prompt, sampling) with { Speculation = SpeculationMode.Staged, DraftPasses = rounds }));
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData("Q8_0")]
+    [InlineData("Q4_K")]
+    public void Weights_quantised_while_loading_change_nothing_of_it(string name)
+    {
+        using IKernels kernels = KernelCatalog.Create(threads: 2);
+        var options = new LoadOptions(Weights: QuantisedTensors.Formats.Single(format => format.Name == name));
+        using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
+        using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, options);
+        using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions { Calibration = TimeSpan.FromMilliseconds(50) });
+        foreach (string sampling in (string[])["greedy", "T = 1, top_k 50"])
+        {
+            foreach (int[] prompt in demo.Prompts().Take(3))
+            {
+                int[] plain = loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });
+                foreach (SpeculationMode mode in Speculating)
+                {
+                    foreach (int? nodes in new int?[] { null, 5, 63 })
+                    {
+                        int[] tokens = loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = mode, SpeculationNodes = nodes });
+                        Assert.True(plain.AsSpan().SequenceEqual(tokens), $"{mode}, {nodes} nodes: {Difference(plain, tokens)}");
+                    }
+                }
             }
         }
     }

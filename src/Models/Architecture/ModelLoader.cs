@@ -11,7 +11,12 @@ namespace Understory.Models.Architecture;
 /// <param name="Context">Tokens that a sequence may hold; null: as many as the model was trained for.</param>
 /// <param name="CacheType">Type of keys and values; null: that of the weights.</param>
 /// <param name="Progress">Is told what is being loaded and how far it is.</param>
-public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, LoadProgress>? Progress = null);
+/// <param name="Weights">
+/// One of <see cref="QuantisedTensors.Formats"/>, to which matrices of plain numbers are quantised while they are loaded; null: all stay as
+/// the file has them. The embedding and the head have at least Q8_0, and norms, biases and learned positions stay as they are.
+/// </param>
+public sealed record LoadOptions(
+    int? Context = null, DType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -65,6 +70,12 @@ public static partial class ModelLoader
 
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
     {
+        if (options.Weights is { } format)
+        {
+            using var quantised = new QuantisedTensors(source, names.Quantised(format, config.Layers.Count));
+            return Build(config, quantised, names with { Transposed = false }, kernels, options with { Weights = null }, name);
+        }
+
         config = config.WithContext(options.Context).Validated();
         config.RequireOf(kernels);
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;

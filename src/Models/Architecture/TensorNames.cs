@@ -1,4 +1,7 @@
+using System.Globalization;
 using Understory.Models.Formats;
+using Understory.Models.Formats.Quantised;
+using Understory.Models.Tensors;
 
 namespace Understory.Models.Architecture;
 
@@ -78,6 +81,24 @@ internal sealed record TensorNames
         Up = "ffn_up",
         Down = "ffn_down",
     };
+
+    /// <summary>The begin of the names of layer <paramref name="number"/>.</summary>
+    public string Prefix(int number) => Layer.Replace("{0}", number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+
+    /// <summary>
+    /// What becomes of each matrix where a model is quantised to a format while it is loaded: the layers' are of this format, the embedding
+    /// and the head, which tell tokens apart, of Q8_0. Those that are transposed are turned.
+    /// </summary>
+    public Func<string, MatrixPlan> Quantised(WeightFormat format, int layers)
+    {
+        string[] matrices = [.. Qkv, AttentionOutput, Gate, Up, GateUp, Down];
+        IEnumerable<string> prefixes = Enumerable.Range(0, layers).Select(Prefix);
+        HashSet<string> inLayers = [.. prefixes.SelectMany(prefix => matrices.Select(name => $"{prefix}{name}.weight"))];
+        return name =>
+            inLayers.Contains(name) ? new MatrixPlan(format, Transposed)
+            : name == Embedding + ".weight" || name == Head + ".weight" ? new MatrixPlan(BlockFormat<Q8_0>.Instance)
+            : default;
+    }
 
     /// <summary>These names, with the base model's prefix or without, as a checkpoint has them.</summary>
     public TensorNames In(ITensorSource source)

@@ -77,7 +77,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
             for (int i = 0; i < part.Rows; i++)
             {
-                values[at++] = own[MatrixPart.SourceRow(i, part.InterleavedHead)] + offset;
+                values[at++] = (vector.Scale * own[MatrixPart.SourceRow(i, part.InterleavedHead)]) + offset;
             }
 
             source.Release(vector);
@@ -134,7 +134,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     private WeightMatrix Ask(TensorPart[] parts, int inputs, bool transposed)
     {
         WeightFormat format = transposed ? source.FormatOf(parts[0].Name, inputs, parts[0].Rows) : FormatOf(parts[0], inputs);
-        WeightMatrix matrix = kernels.Describe(format, parts.Sum(part => part.Rows), inputs);
+        bool scaled = Array.Exists(parts, part => source.ScaleOf(part.Name) != 1);
+        WeightMatrix matrix = kernels.Describe(format, parts.Sum(part => part.Rows), inputs, scaled);
         _matrices.Add((matrix, parts, transposed));
         return matrix;
     }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
@@ -97,7 +96,7 @@ public sealed class Weights : IDisposable
 
         public LayerWeights Layer(LayerPlan plan, int number)
         {
-            string prefix = names.Layer.Replace("{0}", number.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+            string prefix = names.Prefix(number);
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
             (WeightMatrix? gate, Projection up) = GateUp(prefix, mlp);
             return new LayerWeights(

@@ -7,6 +7,7 @@ namespace Understory.Models.Formats;
 /// <summary>
 /// A GGUF model (version 2 or 3, little endian): metadata and tensors in one file, or in parts named <c>NAME-00001-of-00003.gguf</c>, of
 /// which the first has the metadata. Dimensions are turned round to our order: <c>[rows, columns]</c>. (ggml, docs/gguf.md.)
+/// NAME.scale <c>[1]</c> beside NAME.weight multiplies it (NVFP4, whose blocks' own scales have eight bits).
 /// </summary>
 public sealed unsafe partial class Gguf : ITensorSource
 {
@@ -57,7 +58,24 @@ public sealed unsafe partial class Gguf : ITensorSource
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);
 
-    public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => _tensors.Read(name, shape);
+    public float ScaleOf(string name)
+    {
+        const string Weight = ".weight";
+        string beside = name.EndsWith(Weight, StringComparison.Ordinal) ? name[..^Weight.Length] + ".scale" : "";
+        if (_tensors.Find(beside) is not { } entry)
+        {
+            return 1;
+        }
+
+        StoredTensor stored = _tensors.Read(beside, [1]);
+        float scale;
+        stored.Format.Decode((byte*)stored.Data, 1, &scale);
+        return float.IsFinite(scale)
+            ? scale
+            : throw new InvalidDataException($"{entry.File.Path}: tensor \"{FileText.Shown(beside)}\" is {scale}; a scale must be finite.");
+    }
+
+    public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => _tensors.Read(name, shape) with { Scale = ScaleOf(name) };
 
     public void Release(StoredTensor tensor) => MappedFile.Forget((byte*)tensor.Data, tensor.Bytes);
 

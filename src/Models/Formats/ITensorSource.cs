@@ -16,6 +16,9 @@ public interface ITensorSource : IDisposable
     /// <summary>The format that <see cref="Read"/> gives this tensor in; checks name and shape without touching the data.</summary>
     WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape);
 
+    /// <summary>The <see cref="StoredTensor.Scale"/> that <see cref="Read"/> gives this tensor: what one beside it says, else 1.</summary>
+    float ScaleOf(string name) => 1;
+
     /// <summary>The tensor's blocks in host memory, valid until <see cref="Release"/> or the end of the source.</summary>
     StoredTensor Read(string name, params ReadOnlySpan<int> shape);
 

@@ -43,7 +43,8 @@ public interface IKernelMemory
     int WidestPass(long bytesPerRow) => 256;
 
     /// <summary>A matrix as these kernels will hold it, without memory yet.</summary>
-    WeightMatrix Describe(WeightFormat format, int outputs, int inputs);
+    /// <param name="scaled">Some of what will be packed into it has a <see cref="StoredTensor.Scale"/>.</param>
+    WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false);
 
     /// <summary>
     /// Brings weights, which lie in host memory, into a matrix that has been placed. By all threads.

@@ -20,6 +20,9 @@ public sealed unsafe class Float8Format : WeightFormat
     /// <summary>The format with a scale for every <paramref name="group"/> weights.</summary>
     public static Float8Format Of(int group) => _all.GetOrAdd(group, static group => new Float8Format(group));
 
+    /// <summary>A row of so many columns is one block: it has one scale.</summary>
+    public bool IsOfRows(int columns) => BlockElements == columns;
+
     /// <summary>What a byte stands for.</summary>
     public static float Value(byte bits) => _values[bits];
 
@@ -38,16 +41,28 @@ public sealed unsafe class Float8Format : WeightFormat
         return false;
     }
 
+    /// <summary>The scale of the block that begins at <paramref name="block"/>.</summary>
+    public static float ScaleOf(byte* block) => *(float*)block;
+
     public override void Decode(byte* blocks, int elements, float* values)
     {
         for (int block = elements / BlockElements; block > 0; block--, blocks += BlockBytes, values += BlockElements)
         {
-            float scale = *(float*)blocks;
+            float scale = ScaleOf(blocks);
             byte* codes = blocks + sizeof(float);
             for (int i = 0; i < BlockElements; i++)
             {
                 values[i] = scale * _values[codes[i]];
             }
+        }
+    }
+
+    /// <summary>The values of one block, not multiplied by its scale.</summary>
+    public void DecodeUnscaled(byte* block, float* values)
+    {
+        for (int i = 0; i < BlockElements; i++)
+        {
+            values[i] = _values[block[sizeof(float) + i]];
         }
     }
 

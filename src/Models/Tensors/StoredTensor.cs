@@ -6,7 +6,8 @@ namespace Understory.Models.Tensors;
 /// </summary>
 /// <param name="Columns">A whole number of blocks of <paramref name="Format"/>.</param>
 /// <param name="Data">First byte of the first block.</param>
-public readonly record struct StoredTensor(WeightFormat Format, int Rows, int Columns, nint Data)
+/// <param name="Scale">What all values of the blocks are to be multiplied by.</param>
+public readonly record struct StoredTensor(WeightFormat Format, int Rows, int Columns, nint Data, float Scale = 1)
 {
     public long RowBytes => Format.Bytes(Columns);
 

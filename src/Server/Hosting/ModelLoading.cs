@@ -56,6 +56,10 @@ public sealed class ModelLoading(ServerOptions options)
 
         stage("choosing kernels");
         IKernels kernels = CreateKernels();
+        if (options.Weights is { } weights)
+        {
+            Note($"Weights: {weights}, quantised while they are loaded, where they have 16 or 32 bits (--weights)");
+        }
 
         LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
         Note($"Target: {Describe(target)} from {targetPath}");
@@ -87,7 +91,7 @@ public sealed class ModelLoading(ServerOptions options)
         return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
     }
 
-    private static LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
+    private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
     {
         stage($"reading {what}");
         var progress = new LoadingProgress(what, TimeProvider.System, line =>
@@ -95,7 +99,8 @@ public sealed class ModelLoading(ServerOptions options)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        return ModelLoader.Load(path, kernels, new LoadOptions(context, Progress: (_, done) => progress.Report(done)));
+        var load = new LoadOptions(context, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
+        return ModelLoader.Load(path, kernels, load);
     }
 
     private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
@@ -110,7 +115,7 @@ public sealed class ModelLoading(ServerOptions options)
             target.Config.VocabularySize,
             loop.ContextLength,
             target.Tokenizer.BosId ?? target.Config.BosTokenId ?? target.Tokenizer.EosId,
-            Fingerprint(path, kernels),
+            Fingerprint(path, kernels, options.Weights),
             DateTimeOffset.UtcNow,
             modes.ToHashSet())
         {
@@ -218,16 +223,16 @@ public sealed class ModelLoading(ServerOptions options)
     private void Note(string line) => _report.Add(line);
 
     /// <summary>
-    /// A hash of kernel set, version and the model's files; of large ones only length and evenly spread samples, since reading gigabytes
-    /// would take longer than the start does.
+    /// A hash of kernel set, version, what weights are quantised to, and the model's files; of large ones only length and evenly spread
+    /// samples, since reading gigabytes would take longer than the start does.
     /// </summary>
-    private static string Fingerprint(string path, IKernels kernels)
+    private static string Fingerprint(string path, IKernels kernels, string? weights)
     {
         const int WholeBytes = 16 << 20;
         const int Samples = 256;
         const int SampleBytes = 4096;
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {typeof(ModelLoading).Assembly.GetName().Version}"));
+        hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {typeof(ModelLoading).Assembly.GetName().Version} {weights}"));
         IEnumerable<string> files = File.Exists(path)
             ? [path]
             : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors").Order(StringComparer.Ordinal);

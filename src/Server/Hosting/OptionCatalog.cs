@@ -25,6 +25,11 @@ public static class OptionCatalog
         new("speculation", "MODE", "auto, off, ngram, draft or staged. Default: auto."),
         new("device", "DEVICE", "auto, cpu, cuda or cuda:N. Default: auto."),
         new("threads", "N", "Threads of the CPU kernels. Default: all cores."),
+        new(
+            "weights",
+            "TYPE",
+            "q8_0 or q4_k: quantise weights of 16 or 32 bits while target and draft load. Under q4_k the embedding, the head and rows that "
+            + "are no multiple of 256 become q8_0. Default: file, as they are."),
         new("context", "N", "Most tokens of prompt and output together. Default: the model's own."),
         new("prefix-cache-mb", "N", "Memory for the keys and values of earlier prompts, in MiB. Default: 512."),
         new("alias", "NAME", "A further name that requests may use for the model."),

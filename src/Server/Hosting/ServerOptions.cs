@@ -1,5 +1,7 @@
 using System.Net;
 using Understory.Decoding;
+using Understory.Models.Formats;
+using Understory.Models.Tensors;
 using Understory.Server.Chat;
 
 namespace Understory.Server.Hosting;
@@ -20,6 +22,12 @@ public sealed record ServerOptions
 
     /// <summary>"auto", "cpu", "cuda" or "cuda:N".</summary>
     public string Device { get; init; } = "auto";
+
+    /// <summary>
+    /// What weights are quantised to while target and draft load, a name of <see cref="QuantisedTensors.Formats"/>; null: they stay as in
+    /// the file.
+    /// </summary>
+    public string? Weights { get; init; }
 
     /// <summary>Null: all cores.</summary>
     public int? Threads { get; init; }
@@ -83,6 +91,9 @@ public sealed record ServerOptions
         _ => IPAddress.Parse(Host),
     };
 
+    /// <summary>Of <see cref="Weights"/>.</summary>
+    internal WeightFormat? WeightFormat => QuantisedTensors.Formats.FirstOrDefault(format => format.Name == Weights);
+
     public bool IsLoopback => IPAddress.IsLoopback(Address);
 
     /// <exception cref="UsageException">A value that cannot be, or a combination that must not be.</exception>
@@ -96,6 +107,7 @@ public sealed record ServerOptions
             Ngram = source.Text("ngram"),
             Speculation = source.Choice("speculation", defaults.Speculation),
             Device = source.Text("device")?.ToLowerInvariant() ?? defaults.Device,
+            Weights = source.Text("weights")?.ToUpperInvariant() is { } weights && weights != "FILE" ? weights : null,
             Threads = source.Integer("threads", 1, 1024),
             Context = source.Integer("context", 1),
             PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
@@ -141,6 +153,12 @@ public sealed record ServerOptions
         if (Device is not ("auto" or "cpu" or "cuda") && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
         {
             throw new UsageException($"--device must be auto, cpu, cuda or cuda:N, not '{Device}'.");
+        }
+
+        if (Weights is not null && WeightFormat is null)
+        {
+            string known = string.Join(", ", QuantisedTensors.Formats.Select(format => format.Name.ToLowerInvariant()));
+            throw new UsageException($"--weights must be file, {known}, not '{Weights.ToLowerInvariant()}'.");
         }
 
         if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))

@@ -29,7 +29,7 @@ public class BatchInvarianceTests
 
             data.Add(KernelCatalog.Available[0].Name, "llama-bf16", DType.F16);
             // Every quantised type by the best set, and a mix of the common ones by each.
-            foreach (QuantisedFormat format in QuantisedTensors.All)
+            foreach (QuantisedFormat format in RandomQuantised.All)
             {
                 data.Add(KernelCatalog.Available[0].Name, Quantised + format.Name, DType.BF16);
             }
@@ -226,8 +226,8 @@ public class BatchInvarianceTests
     }
 
     private static Transformer Load(string name, IKernels kernels, DType cacheType) =>
-        name == Quantised + "mixed" ? QuantisedTensors.Model(kernels, cacheType, [.. QuantisedTensors.All.Where(format => format.Name is "Q4_K" or "Q6_K" or "Q8_0" or "Q4_1" or "Q5_0")])
-        : name.StartsWith(Quantised, StringComparison.Ordinal) ? QuantisedTensors.Model(kernels, cacheType, QuantisedTensors.All.Single(format => name == Quantised + format.Name))
+        name == Quantised + "mixed" ? RandomQuantised.Model(kernels, cacheType, [.. RandomQuantised.All.Where(format => format.Name is "Q4_K" or "Q6_K" or "Q8_0" or "Q4_1" or "Q5_0")])
+        : name.StartsWith(Quantised, StringComparison.Ordinal) ? RandomQuantised.Model(kernels, cacheType, RandomQuantised.All.Single(format => name == Quantised + format.Name))
         : name.Contains(':', StringComparison.Ordinal) ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
         : Golden.Read(name).Load(kernels, cacheType);
 

@@ -62,22 +62,22 @@ public class QuantisedModelTests(ITestOutputHelper output)
         Assert.InRange(kl, 0, 1e-3);
     }
 
-    public static TheoryData<string> Types => [.. QuantisedTensors.All.Select(format => format.Name)];
+    public static TheoryData<string> Types => [.. RandomQuantised.All.Select(format => format.Name)];
 
     [Theory]
     [MemberData(nameof(Types))]
     public void The_fast_sets_give_the_same_finite_bits_near_the_reference(string type)
     {
-        QuantisedFormat format = QuantisedTensors.All.Single(format => format.Name == type);
+        QuantisedFormat format = RandomQuantised.All.Single(format => format.Name == type);
         int[] tokens = [.. Enumerable.Range(0, 21).Select(i => (i * 37) % 96)];
         using IKernels reference = KernelCatalog.Create("reference");
-        using Transformer truth = QuantisedTensors.Model(reference, DType.F32, format);
+        using Transformer truth = RandomQuantised.Model(reference, DType.F32, format);
         float[][] expected = truth.Logits(tokens);
         float[][]? first = null;
         foreach (KernelSet set in KernelCatalog.Available.Where(set => set.Name != "reference"))
         {
             using IKernels kernels = KernelCatalog.Create(set.Name, 2);
-            using Transformer model = QuantisedTensors.Model(kernels, DType.F32, format);
+            using Transformer model = RandomQuantised.Model(kernels, DType.F32, format);
             float[][] logits = model.Logits(tokens);
             first ??= logits;
             Assert.All(logits.Zip(first), rows => Assert.True(Kernels.Arena.SameBits(rows.First, rows.Second), $"{set.Name} differs"));

@@ -31,6 +31,11 @@ internal sealed unsafe class WidenedTensors(ITensorSource source, bool rounded) 
             {
                 values[i] = Scalar.FromBFloat16(Scalar.ToBFloat16(values[i]));
             }
+
+            for (int i = 0; i < stored.Columns; i++)
+            {
+                values[i] *= stored.Scale;
+            }
         }
 
         source.Release(stored);

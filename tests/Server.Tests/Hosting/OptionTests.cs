@@ -47,6 +47,8 @@ public sealed class OptionTests : IDisposable
     [InlineData("speculation=fast", "--speculation", "fast")]
     [InlineData("speculation=1", "--speculation", "1")]
     [InlineData("device=tpu", "--device", "tpu")]
+    [InlineData("weights=q5_k", "--weights", "q5_k")]
+    [InlineData("weights=8", "--weights", "8")]
     [InlineData("host=example.com", "--host", "example.com")]
     [InlineData("allow-anonymous=perhaps", "--allow-anonymous", "perhaps")]
     [InlineData("allowed-hosts=http://box", "--allowed-hosts", "http://box")]
@@ -63,6 +65,14 @@ public sealed class OptionTests : IDisposable
         Assert.Contains(origin, refusal.Message);
         Assert.Contains($"'{value}'", refusal.Message);
     }
+
+    [Theory]
+    [InlineData("weights=q4_k", "Q4_K")]
+    [InlineData("weights=Q8_0", "Q8_0")]
+    [InlineData("weights=file", null)]
+    [InlineData("", null)]
+    public void Weights_are_named_like_formats_of_files(string flags, string? format) =>
+        Assert.Equal(format, ServerOptions.From(Source(flags)).Weights);
 
     [Fact]
     public void A_wrong_variable_is_named_as_the_variable() =>

@@ -185,16 +185,22 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task The_fingerprint_names_weights_and_kernels()
     {
-        async Task<string> Fingerprint(string model, string kernels)
+        async Task<string> Fingerprint(string model, string kernels, string weights = "file")
         {
-            (int code, string output, string errors) = await ServerProcess.RunAsync(["info", "--model", model], variables: ("UNDERSTORY_KERNELS", kernels));
+            (int code, string output, string errors) =
+                await ServerProcess.RunAsync(["info", "--model", model, "--weights", weights], variables: ("UNDERSTORY_KERNELS", kernels));
             Assert.True(code == 0, errors);
+            bool told = output.Contains($"weights        {weights.ToUpperInvariant()}, quantised", StringComparison.Ordinal);
+            Assert.Equal(weights != "file", told);
             return output.Split('\n').Single(line => line.StartsWith("fingerprint", StringComparison.Ordinal)).Split(' ')[^1];
         }
 
         string fingerprint = await Fingerprint(DemoBundle.Draft, "reference");
         Assert.Equal(fingerprint, await Fingerprint(DemoBundle.Draft, "reference"));
         Assert.NotEqual(fingerprint, await Fingerprint(DemoBundle.Draft, "portable"));
+        string eight = await Fingerprint(DemoBundle.Draft, "reference", "q8_0");
+        string four = await Fingerprint(DemoBundle.Draft, "reference", "q4_k");
+        Assert.Equal(3, new[] { fingerprint, eight, four }.Distinct().Count());
         string other = Copy(DemoBundle.Draft, "draft");
         string weights = Path.Combine(other, "model.safetensors");
         byte[] bytes = File.ReadAllBytes(weights);

@@ -19,6 +19,16 @@ internal unsafe interface IBlock
     static abstract void Read(byte* from, BlockParts to);
 }
 
+/// <summary>A block type that numbers can be brought into.</summary>
+internal unsafe interface IWritableBlock : IBlock
+{
+    /// <summary>
+    /// Writes the block of <see cref="IBlock.Elements"/> numbers: the same bytes on every machine. Where some number is NaN, infinite or
+    /// too large for the format, a scale is NaN or infinite.
+    /// </summary>
+    static abstract void Write(float* values, byte* to);
+}
+
 /// <summary>Where the parts of one block go, in a <see cref="QuantisedRow"/>.</summary>
 internal unsafe struct BlockParts
 {

@@ -86,7 +86,7 @@ internal readonly unsafe struct Q5_1 : IBlock
 }
 
 /// <summary>d, 32 signed bytes. <c>d (code - 128)</c></summary>
-internal readonly unsafe struct Q8_0 : IBlock
+internal readonly unsafe struct Q8_0 : IWritableBlock
 {
     public static string Name => nameof(Q8_0);
 
@@ -100,6 +100,32 @@ internal readonly unsafe struct Q8_0 : IBlock
     {
         *to.WideScales = *(ushort*)from;
         (Vector256.Load(from + 2) ^ Vector256.Create((byte)0x80)).Store(to.Codes);
+    }
+
+    /// <summary>
+    /// <c>d = max|x| / 127, byte = x / d</c> to the nearest, ties to even; d is rounded to F16 only where it is stored, as by ggml.
+    /// </summary>
+    public static void Write(float* values, byte* to)
+    {
+        Vector256<uint> largest = default;
+        for (int i = 0; i < 32; i += 8)
+        {
+            largest = Vector256.Max(largest, Vector256.Load((uint*)values + i) & Vector256.Create(0x7FFFFFFFu));
+        }
+
+        Vector128<uint> half = Vector128.Max(largest.GetLower(), largest.GetUpper());
+        uint bits = Math.Max(Math.Max(half[0], half[1]), Math.Max(half[2], half[3]));
+        float scale = BitConverter.UInt32BitsToSingle(bits) / 127;
+        *(ushort*)to = Scalar.ToFloat16(scale);
+        // Of scales that F16 has no number for, codes do not matter.
+        Vector256<float> inverse = Vector256.Create(*(ushort*)to is 0 or >= 0x7C00 ? 0 : 1 / scale);
+        Vector256.Narrow(Words(values, inverse), Words(values + 16, inverse)).Store((sbyte*)to + 2);
+
+        static Vector256<short> Words(float* values, Vector256<float> inverse) =>
+            Vector256.Narrow(Codes(values, inverse), Codes(values + 8, inverse));
+
+        static Vector256<int> Codes(float* values, Vector256<float> inverse) =>
+            Vector256.ConvertToInt32(Vector256.Round(Vector256.Load(values) * inverse));
     }
 }
 

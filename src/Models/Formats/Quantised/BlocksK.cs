@@ -86,7 +86,7 @@ internal readonly unsafe struct Q3_K : IBlock
 /// d, dmin, 12 bytes of sub-scales and sub-mins, 128 bytes of codes: 32 bytes have sub-block 2i in their low halves and 2i + 1 in the high
 /// ones.
 /// </summary>
-internal readonly unsafe struct Q4_K : IBlock
+internal readonly unsafe struct Q4_K : IWritableBlock
 {
     public static string Name => nameof(Q4_K);
 
@@ -107,6 +107,8 @@ internal readonly unsafe struct Q4_K : IBlock
             Unpack.ShiftRight(codes, 4, 15).Store(to.Codes + (64 * pair) + 32);
         }
     }
+
+    public static void Write(float* values, byte* to) => Q4KSearch.Write(values, to);
 
     /// <summary>
     /// d, dmin, and eight scales and mins of six bits in 12 bytes: the low six bits of bytes 0 to 3 are scales 0 to 3, those of 4 to 7 mins

@@ -10,11 +10,12 @@ internal abstract class CpuKernels : IKernels
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new NativeMemoryBlock(bytes, sparse);
 
-    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs) => format switch
+    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false) => format switch
     {
-        QuantisedFormat quantised => new QuantisedMatrix(quantised, outputs, inputs),
-        DenseFormat dense => new DenseMatrix(dense, dense.Type, outputs, inputs),
-        _ => new DenseMatrix(format, DType.BF16, outputs, inputs),
+        QuantisedFormat quantised => new QuantisedMatrix(quantised, outputs, inputs, scaled),
+        DenseFormat dense => new DenseMatrix(dense, dense.Type, outputs, inputs, scaled),
+        // E4M3 is exact in BF16: where a row has one scale, the scale need not be rounded into the weights.
+        _ => new DenseMatrix(format, DType.BF16, outputs, inputs, scaled || (format as Float8Format)?.IsOfRows(inputs) == true),
     };
 
     public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
@@ -24,14 +25,9 @@ internal abstract class CpuKernels : IKernels
         // A range takes some hundred kilobytes: enough to be worth a thread's while, and whole pages of a source whose rows are inputs.
         const long RangeBytes = 512 << 10;
         int together = (int)Math.Clamp(RangeBytes * target.Blocks / Math.Max(1, matrix.Bytes), 1, target.Blocks);
-        try
-        {
-            Parallel.For(0, (target.Blocks + together - 1) / together, range => target.Pack(rows, range * together, Math.Min(target.Blocks, (range + 1) * together)));
-        }
-        catch (AggregateException errors) when (errors.InnerExceptions.OfType<InvalidDataException>().FirstOrDefault() is { } error)
-        {
-            throw new InvalidDataException(error.Message, error);
-        }
+        MatrixRows.InParallel(
+            (target.Blocks + together - 1) / together,
+            range => target.Pack(rows, range * together, Math.Min(target.Blocks, (range + 1) * together)));
     }
 
     public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers) => new CpuInput(maxRows, columns, readers);

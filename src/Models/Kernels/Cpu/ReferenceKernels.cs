@@ -226,6 +226,12 @@ internal sealed class ReferenceKernels : CpuKernels
             }
 
             ReferenceSums.Sum(quantised.Layout, quantised.Data, output, integers, dots.AsSpan(0, x.Count));
+            for (int r = 0; r < x.Count; r++)
+            {
+                // As the sum itself, in F32.
+                dots[r] = (float)dots[r] * quantised.Factor(output);
+            }
+
             return;
         }
 

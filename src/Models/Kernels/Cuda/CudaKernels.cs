@@ -113,7 +113,8 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public void Finish() => _driver.Synchronize();
 
-    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs) => new TiledMatrix(format, TypeOf(format), outputs, inputs);
+    public WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false) =>
+        new TiledMatrix(format, TypeOf(format), outputs, inputs);
 
     public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
     {

@@ -53,7 +53,7 @@ internal static unsafe class WeightTiles
             {
                 int start = first;
                 int count = Math.Min(together, matrix.Bands - first);
-                Parallel.For(0, count, band => PackBand(matrix, rows, start + band, (byte*)slab + (band * bandBytes)));
+                MatrixRows.InParallel(count, band => PackBand(matrix, rows, start + band, (byte*)slab + (band * bandBytes)));
                 // The last band of an F32 matrix is shorter.
                 driver.Upload(slab, matrix.Data + (nint)(first * bandBytes), Math.Min(count * bandBytes, matrix.Bytes - (first * bandBytes)));
                 driver.Synchronize();
@@ -70,14 +70,15 @@ internal static unsafe class WeightTiles
     private static void PackBand(TiledMatrix matrix, MatrixRows rows, int band, byte* target)
     {
         DType type = matrix.Type;
-        float[] room = matrix.Format == DenseFormat.Of(type) ? [] : GC.AllocateUninitializedArray<float>(2 * matrix.Columns, pinned: true);
+        bool asTheyLie = matrix.Format == DenseFormat.Of(type) && !rows.Scaled;
+        float[] room = asTheyLie ? [] : GC.AllocateUninitializedArray<float>(2 * matrix.Columns, pinned: true);
         int first = band * TileRows;
         for (int row = 0; row < TileRows; row++)
         {
             bool there = first + row < matrix.Rows;
             byte* source = !there ? null
                 : rows.Transposed is { } turned ? (byte*)turned.Data + ((long)(first + row) * type.Size())
-                : (byte*)rows.Row(first + row, type, room);
+                : (byte*)rows.Values(first + row, type, room);
             long stride = rows.Transposed is null ? 1 : matrix.Rows;
             if (type != DType.F32)
             {

@@ -9,11 +9,16 @@ internal static unsafe class QuantisedModel
     private const int Alignment = 32;
 
     /// <summary>A Llama of one block, 256 wide, with another type for every matrix.</summary>
-    public static byte[] Llama()
+    /// <param name="type">Of all matrices, instead.</param>
+    /// <param name="scales">NAME.scale of a matrix NAME, and its value.</param>
+    /// <param name="change">Is given each matrix' name and blocks before they are written.</param>
+    public static byte[] Llama(
+        uint? type = null, IReadOnlyDictionary<string, float[]>? scales = null, Action<string, byte[]>? change = null)
     {
+        scales ??= new Dictionary<string, float[]>();
         const int hidden = 256;
         string[] tokens = [.. Enumerable.Range(256, 33).Concat(Enumerable.Range(33, 33)).Select(code => ((char)code).ToString()), "end"];
-        var writer = new GgufTests.Builder(tensors: 12, pairs: 12);
+        var writer = new GgufTests.Builder(tensors: 12 + (ulong)scales.Count, pairs: 12);
         writer.Key("general.architecture", 8).String("llama");
         writer.Key("llama.attention.layer_norm_rms_epsilon", 6).UInt32(BitConverter.SingleToUInt32Bits(1e-5f));
         writer.Key("tokenizer.ggml.model", 8).String("gpt2");
@@ -39,21 +44,34 @@ internal static unsafe class QuantisedModel
         ];
         ulong offset = 0;
         var data = new List<byte>();
-        foreach ((string name, int rows, uint type) in tensors)
+        foreach ((string name, int rows, uint own) in tensors)
         {
+            uint number = rows == 1 ? own : type ?? own;
             writer.String(name + ".weight").UInt32(rows == 1 ? 1u : 2u).UInt64(hidden);
             if (rows > 1)
             {
                 writer.UInt64((ulong)rows);
             }
 
-            writer.UInt32(type).UInt64(offset);
-            byte[] blocks = Blocks(GgufTypes.Find(type)!, rows * hidden, name.Length);
-            data.AddRange([.. blocks, .. new byte[(Alignment - (blocks.Length % Alignment)) % Alignment]]);
-            offset = (ulong)data.Count;
+            writer.UInt32(number).UInt64(offset);
+            byte[] blocks = Blocks(GgufTypes.Find(number)!, rows * hidden, name.Length);
+            change?.Invoke(name, blocks);
+            Put(blocks);
+        }
+
+        foreach ((string name, float[] values) in scales)
+        {
+            writer.String(name + ".scale").UInt32(1).UInt64((ulong)values.Length).UInt32(0).UInt64(offset);
+            Put([.. values.SelectMany(BitConverter.GetBytes)]);
         }
 
         return writer.Align().Bytes([.. data]).ToArray();
+
+        void Put(byte[] bytes)
+        {
+            data.AddRange([.. bytes, .. new byte[(Alignment - (bytes.Length % Alignment)) % Alignment]]);
+            offset = (ulong)data.Count;
+        }
     }
 
     /// <summary>Random blocks whose values are neither NaN nor beyond 4 in size; of plain formats ones.</summary>

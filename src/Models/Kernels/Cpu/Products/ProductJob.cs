@@ -164,7 +164,7 @@ internal sealed unsafe class ProductJob<T> : Job
             Tile(matrix.Type, rows, gated ? 2 : blocks)(panel, x, _x.Stride, matrix.Columns, sums);
             if (gated)
             {
-                FinishGated(sums, sums + CpuMatrix.BlockRows, 2 * CpuMatrix.BlockRows, block, row, rows);
+                FinishGated(part, sums, sums + CpuMatrix.BlockRows, 2 * CpuMatrix.BlockRows, block, row, rows);
             }
             else
             {
@@ -193,7 +193,7 @@ internal sealed unsafe class ProductJob<T> : Job
             else
             {
                 Sums(part.Up, part.UpSum, block, row, rows, upSums);
-                FinishGated(sums, upSums, CpuMatrix.BlockRows, block, row, rows);
+                FinishGated(part, sums, upSums, CpuMatrix.BlockRows, block, row, rows);
             }
         }
     }
@@ -231,6 +231,7 @@ internal sealed unsafe class ProductJob<T> : Job
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Finish(in MatrixItems part, float* sums, int blocks, int firstBlock, int firstRow, int rows)
     {
+        float* factors = part.Weights.Factors;
         for (int row = firstRow; row < firstRow + rows; row++)
         {
             for (int block = firstBlock; block < firstBlock + blocks; block++)
@@ -241,6 +242,11 @@ internal sealed unsafe class ProductJob<T> : Job
                 float* y = (float*)_y.Data + ((long)row * _y.Stride) + output;
                 T sum = T.Load(sums);
                 sums += CpuMatrix.BlockRows;
+                if (factors != null)
+                {
+                    sum *= T.Load(factors + (block * CpuMatrix.BlockRows));
+                }
+
                 if (_bias.Data != 0)
                 {
                     sum += Load((float*)_bias.Data + output, lanes);
@@ -258,12 +264,16 @@ internal sealed unsafe class ProductJob<T> : Job
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void FinishGated(float* gate, float* up, int stride, int block, int firstRow, int rows)
+    private void FinishGated(in MatrixItems part, float* gate, float* up, int stride, int block, int firstRow, int rows)
     {
         int output = block * CpuMatrix.BlockRows;
+        float* gateFactors = part.Weights.Factors;
+        float* upFactors = part.Up!.Factors;
         for (int row = firstRow; row < firstRow + rows; row++)
         {
-            T value = Activate(T.Load(gate), _epilogue.Activation) * T.Load(up);
+            T gateSum = gateFactors == null ? T.Load(gate) : T.Load(gate) * T.Load(gateFactors + output);
+            T upSum = upFactors == null ? T.Load(up) : T.Load(up) * T.Load(upFactors + output);
+            T value = Activate(gateSum, _epilogue.Activation) * upSum;
             Store(value, (float*)_y.Data + ((long)row * _y.Stride) + output, Math.Min(CpuMatrix.BlockRows, _y.Columns - output));
             gate += stride;
             up += stride;

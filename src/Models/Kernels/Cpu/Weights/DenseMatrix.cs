@@ -9,8 +9,8 @@ namespace Understory.Models.Kernels.Cpu.Weights;
 /// last input is padded with zero.
 /// </summary>
 /// <param name="type">In which they are held: the format's own, or the type that its values are rounded to.</param>
-internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int rows, int columns)
-    : CpuMatrix(format, rows, columns, (long)((rows + BlockRows - 1) / BlockRows) * BlockRows * ((columns + 1) & ~1) * type.Size())
+internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int rows, int columns, bool scaled = false)
+    : CpuMatrix(format, rows, columns, (long)((rows + BlockRows - 1) / BlockRows) * BlockRows * ((columns + 1) & ~1) * type.Size(), scaled)
 {
     public DType Type => type;
 
@@ -24,7 +24,7 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
     public float Read(int row, int column) => Scalar.Read(Type, Data, Index(row, column));
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public override void ReadRow(int row, Span<float> values)
+    protected override void Decode(int row, Span<float> values)
     {
         if (Type == DType.F32)
         {
@@ -46,7 +46,7 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
         }
     }
 
-    public override void Pack(MatrixRows rows, int first, int end)
+    protected override void PackBlocks(MatrixRows rows, int first, int end)
     {
         if (rows.Transposed is { } turned)
         {
@@ -65,7 +65,8 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
             for (int lane = 0; lane < lanes; lane++)
             {
                 Span<float> own = room.Length == 0 ? [] : room.AsSpan(lane * roomPerRow, roomPerRow);
-                sources[lane] = (uint*)rows.Row((block * BlockRows) + lane, Type, own);
+                int row = (block * BlockRows) + lane;
+                sources[lane] = (uint*)(Factors == null ? rows.Values(row, Type, own) : rows.Unscaled(row, Type, own));
             }
 
             uint* target = (uint*)(Data + (nint)(block * BlockBytes));

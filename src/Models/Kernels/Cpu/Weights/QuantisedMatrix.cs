@@ -8,17 +8,17 @@ internal sealed unsafe class QuantisedMatrix : CpuMatrix
 {
     private readonly QuantisedFormat _format;
 
-    public QuantisedMatrix(QuantisedFormat format, int rows, int columns)
-        : this(format, new QuantisedLayout(format.Form, rows, columns))
+    public QuantisedMatrix(QuantisedFormat format, int rows, int columns, bool scaled = false)
+        : this(format, new QuantisedLayout(format.Form, rows, columns), scaled)
     {
     }
 
-    private QuantisedMatrix(QuantisedFormat format, QuantisedLayout layout)
-        : base(format, layout.Rows, layout.Columns, layout.Bytes) => (_format, Layout) = (format, layout);
+    private QuantisedMatrix(QuantisedFormat format, QuantisedLayout layout, bool scaled)
+        : base(format, layout.Rows, layout.Columns, layout.Bytes, scaled) => (_format, Layout) = (format, layout);
 
     public QuantisedLayout Layout { get; }
 
-    public override void ReadRow(int row, Span<float> values)
+    protected override void Decode(int row, Span<float> values)
     {
         fixed (float* target = values)
         {
@@ -26,7 +26,7 @@ internal sealed unsafe class QuantisedMatrix : CpuMatrix
         }
     }
 
-    public override void Pack(MatrixRows rows, int first, int end)
+    protected override void PackBlocks(MatrixRows rows, int first, int end)
     {
         QuantisedRow[] parts = [.. Enumerable.Range(0, BlockRows).Select(_ => new QuantisedRow(_format.Form, Columns))];
         for (int block = first; block < end; block++)

@@ -10,7 +10,7 @@ namespace Understory.Models.Tests.Architecture;
 
 /// <summary>A model that exists nowhere, whose matrices are random blocks of quantised types; vectors are those of <see cref="RandomTensors"/>.</summary>
 /// <param name="types">Each matrix has the next one of these.</param>
-internal sealed unsafe class QuantisedTensors(params QuantisedFormat[] types) : ITensorSource
+internal sealed unsafe class RandomQuantised(params QuantisedFormat[] types) : ITensorSource
 {
     private readonly RandomTensors _vectors = new(5);
     private readonly Dictionary<string, QuantisedFormat> _formats = [];
@@ -34,7 +34,7 @@ internal sealed unsafe class QuantisedTensors(params QuantisedFormat[] types) : 
                 Mlp = layer.Mlp with { Width = 512 },
             })],
         };
-        using var source = new QuantisedTensors(types);
+        using var source = new RandomQuantised(types);
         return new Transformer(config, Weights.Load(config, source, config.Family.HuggingFaceNames, kernels), kernels, cacheType);
     }
 
