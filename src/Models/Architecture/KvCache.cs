@@ -16,7 +16,7 @@ public sealed class KvCache : IDisposable
 
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
-    public KvCache(ModelConfig config, IKernels kernels, DType type, int tokens, int spare)
+    public KvCache(ModelConfig config, IKernels kernels, CacheType type, int tokens, int spare)
     {
         _kernels = kernels;
         Tokens = tokens;
@@ -50,9 +50,10 @@ public sealed class KvCache : IDisposable
         }
 
         long pages = 0;
+        long slots = ((long)tokens + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
         foreach (ref readonly KvLayer layer in Layers.AsSpan())
         {
-            long region = (long)tokens * layer.HeadDim * layer.Type.Size();
+            long region = slots * layer.Type.Bytes(layer.HeadDim);
             pages += 2L * layer.KvHeads * ((region + (2 * Page) - 1) / Page);
         }
 

@@ -11,7 +11,7 @@ namespace Understory.Models.Architecture;
 /// <param name="Context">Tokens that a sequence may hold; null: as many as the model was trained for.</param>
 /// <param name="CacheType">Type of keys and values; null: that of the weights.</param>
 /// <param name="Progress">Is told what is being loaded and how far it is.</param>
-public sealed record LoadOptions(int? Context = null, DType? CacheType = null, Action<string, LoadProgress>? Progress = null);
+public sealed record LoadOptions(int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -66,11 +66,18 @@ public static partial class ModelLoader
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
     {
         config = config.WithContext(options.Context).Validated();
+        if (options.CacheType is { } asked && !kernels.CacheTypes.Contains(asked))
+        {
+            throw new InvalidDataException(
+                $"--kv {asked.Name()}: the {kernels.Name} kernels cannot keep keys and values so; --kv "
+                + $"{string.Join(" or ", kernels.CacheTypes.Where(type => type != CacheType.F32).Select(type => type.Name()))} they can, or --device cpu takes {asked.Name()}.");
+        }
+
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
         Weights weights = Weights.Load(config, source, names, kernels, progress);
         try
         {
-            DType cacheType = options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? dense.Type : DType.BF16);
+            CacheType cacheType = options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16);
             return new Transformer(config, weights, kernels, cacheType);
         }
         catch

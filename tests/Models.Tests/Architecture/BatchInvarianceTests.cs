@@ -11,28 +11,29 @@ public class BatchInvarianceTests
     private static readonly string[] _models = ["gpt2", "llama-bf16", "llama-dynamic", "mistral-window", "qwen2-bias", "qwen2-f16", "qwen3-norm", "gpt2:64x2:300:200", "llama:128x2:300:200"];
 
     /// <summary>Kernel set, model (a fixture or a random one) and type of keys and values.</summary>
-    public static TheoryData<string, string, DType> Cases
+    public static TheoryData<string, string, CacheType> Cases
     {
         get
         {
-            var data = new TheoryData<string, string, DType>();
+            var data = new TheoryData<string, string, CacheType>();
             foreach (KernelSet set in KernelCatalog.Available)
             {
                 foreach (string model in _models)
                 {
-                    data.Add(set.Name, model, DType.F32);
-                    data.Add(set.Name, model, DType.BF16);
+                    data.Add(set.Name, model, CacheType.F32);
+                    data.Add(set.Name, model, CacheType.BF16);
+                    data.Add(set.Name, model, CacheType.Q8);
                 }
             }
 
-            data.Add(KernelCatalog.Available[0].Name, "llama-bf16", DType.F16);
+            data.Add(KernelCatalog.Available[0].Name, "llama-bf16", CacheType.F16);
             return data;
         }
     }
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Decoding_one_by_one_and_prefill_in_chunks_of_any_size_give_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void Decoding_one_by_one_and_prefill_in_chunks_of_any_size_give_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -46,7 +47,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Any_number_of_threads_gives_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void Any_number_of_threads_gives_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         float[][]? expected = null;
         foreach (int threads in (int[])[1, 2, 3])
@@ -61,7 +62,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Rows_before_the_first_wanted_one_fill_the_cache_and_nothing_else(string kernelSet, string name, DType cacheType)
+    public void Rows_before_the_first_wanted_one_fill_the_cache_and_nothing_else(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -86,7 +87,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Garbage_in_unused_slots_is_never_read(string kernelSet, string name, DType cacheType)
+    public void Garbage_in_unused_slots_is_never_read(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -101,7 +102,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void A_copied_prefix_goes_on_with_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void A_copied_prefix_goes_on_with_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -120,7 +121,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void A_node_of_a_tree_gets_the_bits_of_its_path_as_a_plain_sequence(string kernelSet, string name, DType cacheType)
+    public void A_node_of_a_tree_gets_the_bits_of_its_path_as_a_plain_sequence(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -142,7 +143,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void An_accepted_path_moved_into_place_goes_on_like_plain_text(string kernelSet, string name, DType cacheType)
+    public void An_accepted_path_moved_into_place_goes_on_like_plain_text(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -167,7 +168,7 @@ public class BatchInvarianceTests
     /// <summary>Text grows in chunks and by accepted paths, is cut back, and moves to another cache: nothing of that shows.</summary>
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Whatever_became_of_a_cache_its_text_goes_on_with_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void Whatever_became_of_a_cache_its_text_goes_on_with_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -212,7 +213,7 @@ public class BatchInvarianceTests
         }
     }
 
-    private static Transformer Load(string name, IKernels kernels, DType cacheType) => name.Contains(':', StringComparison.Ordinal)
+    private static Transformer Load(string name, IKernels kernels, CacheType cacheType) => name.Contains(':', StringComparison.Ordinal)
         ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
         : Golden.Read(name).Load(kernels, cacheType);
 

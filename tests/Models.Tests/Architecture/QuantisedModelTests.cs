@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 using Xunit.Abstractions;
 
 namespace Understory.Models.Tests.Architecture;
@@ -32,7 +31,7 @@ public class QuantisedModelTests(ITestOutputHelper output)
     {
         (int[] prompt, float[][] expected, double peer) = Golden(mix);
         using IKernels kernels = KernelCatalog.Create();
-        using Transformer model = ModelLoader.LoadTransformer(TestData.Shared($"{Folder}/{mix}.gguf"), kernels, new LoadOptions(CacheType: DType.F32));
+        using Transformer model = ModelLoader.LoadTransformer(TestData.Shared($"{Folder}/{mix}.gguf"), kernels, new LoadOptions(CacheType: CacheType.F32));
         double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
         output.WriteLine($"{mix}: KL {kl:F6}, llama.cpp {peer:F6}, ratio {kl / peer:F2}");
         // llama.cpp quantises inputs by 256 for K and IQ types, by 32 for the others; here it is 32 for all.
@@ -56,7 +55,7 @@ public class QuantisedModelTests(ITestOutputHelper output)
         int[] prompt = [.. golden.RootElement.GetProperty("prompt").EnumerateArray().Select(id => id.GetInt32())];
         float[][] expected = Rows($"{folder}/logits.f32", prompt.Length);
         using IKernels kernels = KernelCatalog.Create();
-        using Transformer model = ModelLoader.LoadTransformer(folder, kernels, new LoadOptions(CacheType: DType.F32));
+        using Transformer model = ModelLoader.LoadTransformer(folder, kernels, new LoadOptions(CacheType: CacheType.F32));
         double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
         output.WriteLine($"{name}: KL {kl:F6}");
         Assert.InRange(kl, 0, 1e-3);

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 
 namespace Understory.Models.Tests.Architecture.Families;
 
@@ -77,7 +76,7 @@ public class FamilyGoldenTests
             expected[row] = logits.Slice(row * vocabulary, vocabulary).ToArray();
         }
 
-        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: DType.F32));
+        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double error = Runs.RelativeError(model.Logits(prompt), expected);
         Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));

@@ -36,11 +36,26 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     private ForwardBatch _batch = null!;
     private int _group;
     private int _tilesPerHead;
-    private int _elementBytes;
+
+    /// <summary>Bytes of one head's keys of 16 slots, and as many of its values.</summary>
+    private nint _blockBytes;
+
+    /// <summary>Bytes of 16 elements.</summary>
+    private nint _laneBytes;
+
+    /// <summary>Bytes of one block's scales of the same dimensions; 0: there are none.</summary>
+    private nint _scaleBytes;
+
+    /// <summary>Bytes of a block of values' scales.</summary>
+    private nint _valueScaleBytes;
     private delegate*<int, int, delegate*<in PanelSource, float*, nint, int, float*, void>> _scoreTiles;
-    private delegate*<int, int, delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void>> _valueTiles;
+    private delegate*<int, int, delegate*<in ValueSource, float*, nint, int, float*, nint, void>> _valueTiles;
+    private delegate*<byte*, int, float*, void> _decode;
 
     public int Items => _attention.KvHeads * _tilesPerHead;
+
+    /// <summary>Bytes of a pair of dimensions of a block of keys, with their share of its scales.</summary>
+    private int PairBytes => (int)(_blockBytes / Math.Max(1, _attention.HeadDim / 2));
 
     /// <summary>Multiply-adds of the attention at hand, roughly.</summary>
     public long Work { get; private set; }
@@ -50,13 +65,19 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         (_queries, _layer, _attention, _batch, _output) = (queries, layer, attention, batch, output);
         _group = attention.Heads / attention.KvHeads;
         _tilesPerHead = ((batch.Count * _group) + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
-        _elementBytes = layer.Type.Size();
+        _blockBytes = CacheLayout.BlockBytes(layer);
+        _laneBytes = Lanes * CacheLayout.ElementBytes(layer.Type);
+        _scaleBytes = CacheLayout.ScaleBytes(layer.Type);
+        _valueScaleBytes = layer.Type.Scales(layer.HeadDim) * _scaleBytes;
         switch (layer.Type)
         {
-            case DType.BF16:
+            case CacheType.Q8:
+                UseTiles<ByteCache>();
+                break;
+            case CacheType.BF16:
                 UseTiles<BFloat16Cache>();
                 break;
-            case DType.F16:
+            case CacheType.F16:
                 UseTiles<Float16Cache>();
                 break;
             default:
@@ -105,6 +126,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     {
         _scoreTiles = &TileTable<T>.Sum<Keys<TCache>>;
         _valueTiles = &TileTable<T>.Continue<Values<TCache>>;
+        _decode = &Decode<TCache>;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -125,10 +147,10 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             }
         }
 
-        byte* keys = (byte*)_layer.Keys + (CacheLayout.KeyIndex(_layer, kvHead, 0, 0) * _elementBytes);
-        byte* values = (byte*)_layer.Values + (CacheLayout.ValueIndex(_layer, kvHead, 0, 0) * _elementBytes);
+        byte* keys = CacheLayout.KeyBlock(_layer, kvHead, 0);
+        byte* values = CacheLayout.ValueBlock(_layer, kvHead, 0);
         nint fetched = 0;
-        long headBytes = (long)queries[0].WholeEnd * Lanes * _attention.HeadDim * _elementBytes;
+        long headBytes = (long)queries[0].WholeEnd * _blockBytes;
         if (headBytes * _attention.KvHeads > LikelyCached)
         {
             fetched = (nint)Math.Min(headBytes, MostFetched);
@@ -137,7 +159,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         Fetch(values, fetched);
         ScorePrefix(scratch, queries, keys);
         ScoreTails(scratch, queries, keys);
-        Fetch(keys + (long)_layer.Slots * _attention.HeadDim * _elementBytes, kvHead + 1 < _attention.KvHeads ? fetched : 0);
+        Fetch(keys + (_layer.Slots / Lanes * _blockBytes), kvHead + 1 < _attention.KvHeads ? fetched : 0);
         for (int i = 0; i < count; i++)
         {
             queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
@@ -174,14 +196,13 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
 
         scratch.ScoreBase = first * Lanes;
-        nint blockBytes = _attention.HeadDim * Lanes * _elementBytes;
         int most = TileTable<T>.PanelBlocks(queries.Length, fromMemory: false);
         int blocks;
         for (int block = first; block < end; block += blocks)
         {
             blocks = TileTable<T>.NextPanel(end - block, most);
             float* sums = scratch.Sums;
-            PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, blocks, 2 * Lanes * _elementBytes);
+            PanelSource panel = PanelSource.Adjacent(keys + (block * _blockBytes), _blockBytes, blocks, PairBytes);
             _scoreTiles(queries.Length, blocks)(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
             float* scores = scratch.Scores + ((block - first) * Lanes);
             for (int i = 0; i < queries.Length; i++, scores += scratch.ScoreStride)
@@ -198,7 +219,6 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ScoreTails(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* keys)
     {
-        nint blockBytes = _attention.HeadDim * Lanes * _elementBytes;
         var tile = _scoreTiles(queries.Length, 1);
         int known = 0;
         for (int i = 0; i < queries.Length; i++)
@@ -217,7 +237,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
                         at = known++;
                         scratch.TailBlocks[at] = block;
                         float* sums = scratch.TailScores + (at * TileTable<T>.MaxRows * Lanes);
-                        PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, 1, 2 * Lanes * _elementBytes);
+                        PanelSource panel = PanelSource.Adjacent(keys + (block * _blockBytes), _blockBytes, 1, PairBytes);
                         tile(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
                     }
                 }
@@ -227,7 +247,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
     }
 
-    /// <summary>Replaces the scores by probabilities, not yet divided by their sum, which it returns.</summary>
+    /// <summary>Replaces the scores by probabilities, not yet divided by their sum, which it returns: NaN where a score is.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Softmax(float* scores, in AttendQuery query)
     {
@@ -243,10 +263,14 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             scores[position] = float.NegativeInfinity;
         }
 
-        T largest = T.Load(scores + first);
-        for (int position = first + Lanes; position < end; position += Lanes)
+        // Neither a maximum nor an exponential hands NaN on.
+        T largest = T.Broadcast(float.NegativeInfinity);
+        T numbers = T.BroadcastBits(uint.MaxValue);
+        for (int position = first; position < end; position += Lanes)
         {
-            largest = T.Max(largest, T.Load(scores + position));
+            T score = T.Load(scores + position);
+            largest = T.Max(largest, score);
+            numbers &= T.GreaterOrEqual(score, score);
         }
 
         T max = T.Broadcast(largest.Largest());
@@ -258,7 +282,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             total += probability;
         }
 
-        return total.Sum();
+        return numbers.TopBits() == ushort.MaxValue ? total.Sum() : float.NaN;
     }
 
     private void SumValues(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* values)
@@ -299,25 +323,17 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     }
 
     /// <summary>Adds the values of blocks <c>first .. end</c> to some queries' chains.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddInPlace(AttendScratch scratch, int query, int count, byte* values, int first, int end)
     {
-        if (end <= first)
-        {
-            return;
-        }
-
-        int dims = _attention.HeadDim / Lanes;
-        nint rowBytes = _attention.HeadDim * _elementBytes;
-        float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + (first * Lanes);
-        int most = TileTable<T>.PanelBlocks(count, fromMemory: false);
+        float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase;
+        int together = _scaleBytes == 0 ? int.MaxValue : AttendScratch.WeighedSlots / Lanes;
         int blocks;
-        for (int d = 0; d < dims; d += blocks)
+        for (int block = first; block < end; block += blocks)
         {
-            blocks = TileTable<T>.NextPanel(dims - d, most);
-            _valueTiles(count, blocks)(
-                values + (first * Lanes * rowBytes) + (d * Lanes * _elementBytes), rowBytes, Lanes * _elementBytes, probabilities, scratch.ScoreStride,
-                (end - first) * Lanes, scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes), scratch.ChainStride);
+            blocks = Math.Min(end - block, together);
+            byte* scales = values + (block * _blockBytes);
+            var source = new ValueSource(scales + _valueScaleBytes, _attention.HeadDim / Lanes * _laneBytes, _laneBytes, _valueScaleBytes);
+            AddValues(scratch, query, count, _valueTiles, source, scales, _blockBytes, probabilities + (block * Lanes), blocks * Lanes);
         }
     }
 
@@ -334,48 +350,98 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             for (int i = 0; i < padded; i++)
             {
                 float* row = scratch.Gathered + (i * stride);
+                ushort* scales = (ushort*)(scratch.GatheredScales + (i / Lanes * _valueScaleBytes)) + (i % Lanes);
                 int position = begin + i;
-                if (position >= sequence.Start && position < sequence.Length)
+                bool seen = position >= sequence.Start && position < sequence.Length;
+                int slot = seen ? Slot(sequence, position) : 0;
+                byte* block = values + (slot / Lanes * _blockBytes);
+                if (seen)
                 {
-                    Decode(values + ((long)Slot(sequence, position) * _attention.HeadDim * _elementBytes), row);
+                    _decode(block + _valueScaleBytes + (slot % Lanes * _attention.HeadDim * (_laneBytes / Lanes)), _attention.HeadDim, row);
                 }
                 else
                 {
                     new Span<float>(row, stride).Clear();
                 }
+
+                for (nint at = 0; at < _valueScaleBytes; at += _scaleBytes)
+                {
+                    scales[at / sizeof(ushort)] = seen ? ((ushort*)(block + at))[slot % Lanes] : (ushort)0;
+                }
             }
 
             float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + begin;
-            int dims = stride / Lanes;
-            int most = TileTable<T>.PanelBlocks(1, fromMemory: false);
-            int blocks;
-            for (int d = 0; d < dims; d += blocks)
+            var source = new ValueSource((byte*)scratch.Gathered, stride * sizeof(float), Lanes * sizeof(float));
+            AddValues(scratch, query, 1, &TileTable<T>.Continue<Values<Float32Cache>>, source, scratch.GatheredScales, _valueScaleBytes, probabilities, padded);
+        }
+    }
+
+    /// <summary>Goes on with some queries' chains over some more values, in all dimensions: <c>chain += p v</c>, or with scales <c>chain += (p d) q</c>.</summary>
+    /// <param name="scales">Those of 16 slots, <paramref name="scaleStride"/> bytes to the next ones'.</param>
+    /// <param name="probabilities">The first query's.</param>
+    /// <param name="slots">An even number.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void AddValues(
+        AttendScratch scratch, int query, int count, delegate*<int, int, delegate*<in ValueSource, float*, nint, int, float*, nint, void>> tiles,
+        in ValueSource values, byte* scales, nint scaleStride, float* probabilities, int slots)
+    {
+        float* weights = probabilities;
+        int stride = scratch.ScoreStride;
+        int dims = scratch.PaddedDim / Lanes;
+        int most = TileTable<T>.PanelBlocks(count, fromMemory: false);
+        if (_scaleBytes > 0)
+        {
+            // A panel of 32 dimensions at most has one scale for each slot.
+            most = Math.Min(most, CacheTypes.ScaledDims / Lanes);
+            weights = scratch.Weighed;
+            stride = AttendScratch.WeighedSlots;
+        }
+
+        int blocks;
+        for (int d = 0; d < dims; d += blocks)
+        {
+            blocks = TileTable<T>.NextPanel(dims - d, most);
+            if (_scaleBytes > 0)
             {
-                blocks = TileTable<T>.NextPanel(dims - d, most);
-                TileTable<T>.Continue<Values<Float32Cache>>(1, blocks)(
-                    (byte*)(scratch.Gathered + (d * Lanes)), stride * sizeof(float), Lanes * sizeof(float), probabilities, 0,
-                    padded, scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes), 0);
+                Weigh(probabilities, scratch.ScoreStride, count, scales + (d * Lanes / CacheTypes.ScaledDims * _scaleBytes), scaleStride, slots, weights);
+            }
+
+            var panel = new ValueSource(values.First + (d * values.BlockStride), values.RowBytes, values.BlockStride, values.Gap);
+            float* chains = scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes);
+            tiles(count, blocks)(panel, weights, stride, slots, chains, scratch.ChainStride);
+        }
+    }
+
+    /// <summary>Some queries' probabilities times the slots' scales.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Weigh(float* probabilities, nint stride, int count, byte* scales, nint scaleStride, int slots, float* weighed)
+    {
+        for (int slot = 0; slot < slots; slot += Lanes, scales += scaleStride)
+        {
+            T d = ByteScales.Load<T>(scales);
+            for (int i = 0; i < count; i++)
+            {
+                (T.Load(probabilities + (i * stride) + slot) * d).Store(weighed + (i * AttendScratch.WeighedSlots) + slot);
             }
         }
     }
 
+    /// <summary>A value's elements as floats.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Decode(byte* value, float* row)
+    private static void Decode<TCache>(byte* value, int dims, float* row)
+        where TCache : struct, ICacheType
     {
         int d = 0;
-        for (; d <= _attention.HeadDim - Lanes; d += Lanes)
+        for (; d <= dims - Lanes; d += Lanes)
         {
-            (_layer.Type switch
-            {
-                DType.BF16 => BFloat16Cache.Load<T>(value + (d * 2)),
-                DType.F16 => Float16Cache.Load<T>(value + (d * 2)),
-                _ => Float32Cache.Load<T>(value + (d * 4)),
-            }).Store(row + d);
+            TCache.Load<T>(value + (d * TCache.Bytes)).Store(row + d);
         }
 
-        for (; d < _attention.HeadDim; d++)
+        if (d < dims)
         {
-            row[d] = Scalar.Read(_layer.Type, (nint)value, d);
+            byte* part = stackalloc byte[Lanes * sizeof(float)];
+            new ReadOnlySpan<byte>(value + (d * TCache.Bytes), (dims - d) * TCache.Bytes).CopyTo(new Span<byte>(part, Lanes * sizeof(float)));
+            TCache.Load<T>(part).Store(row + d);
         }
     }
 
