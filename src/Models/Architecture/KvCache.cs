@@ -24,7 +24,7 @@ public sealed class KvCache : IDisposable
         KvShape[] shapes = [.. config.Layers.Select(layer => layer.Attention.Cache)];
         Layers = new KvLayer[shapes.Length];
         _block = kernels.AllocateCache(Layers, shapes, type, Slots);
-        BytesPerSlot = shapes.Sum(shape => 2 * shape.Bytes(type, 1));
+        BytesPerSlot = SlotBytes(config, type);
     }
 
     /// <summary>Committed tokens that fit.</summary>
@@ -77,6 +77,9 @@ public sealed class KvCache : IDisposable
     /// <summary>Sees to it that the first <paramref name="slots"/> slots have memory.</summary>
     internal void Reach(int slots) =>
         _block.Reach((slots + KvLayer.BlockSlots - 1L) / KvLayer.BlockSlots * KvLayer.BlockSlots * BytesPerSlot);
+
+    /// <summary>What <see cref="BytesPerSlot"/> of such a cache would be.</summary>
+    internal static long SlotBytes(ModelConfig config, CacheType type) => config.Layers.Sum(layer => 2 * layer.Attention.Cache.Bytes(type, 1));
 
     public void Dispose() => _block.Dispose();
 }

@@ -41,6 +41,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Bytes of weights that a pass reads, whatever its rows.</summary>
     public long WeightBytes => _weights.BytesPerPass;
 
+    /// <summary>Bytes of keys and values of a token, all layers.</summary>
+    public long CacheBytesPerToken => KvCache.SlotBytes(Config, CacheType);
+
     /// <summary>An empty cache for this model.</summary>
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>

@@ -87,7 +87,7 @@ public sealed class ModelLoading(ServerOptions options)
         return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
     }
 
-    private static LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
+    private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
     {
         stage($"reading {what}");
         var progress = new LoadingProgress(what, TimeProvider.System, line =>
@@ -95,7 +95,7 @@ public sealed class ModelLoading(ServerOptions options)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        return ModelLoader.Load(path, kernels, new LoadOptions(context, Progress: (_, done) => progress.Report(done)));
+        return ModelLoader.Load(path, kernels, new LoadOptions(context, options.Kv, (_, done) => progress.Report(done)));
     }
 
     private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
@@ -110,7 +110,7 @@ public sealed class ModelLoading(ServerOptions options)
             target.Config.VocabularySize,
             loop.ContextLength,
             target.Tokenizer.BosId ?? target.Config.BosTokenId ?? target.Tokenizer.EosId,
-            Fingerprint(path, kernels),
+            Fingerprint(path, kernels, target.Transformer.CacheType),
             DateTimeOffset.UtcNow,
             modes.ToHashSet())
         {
@@ -213,21 +213,22 @@ public sealed class ModelLoading(ServerOptions options)
     }
 
     private static string Describe(LanguageModel model) =>
-        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}";
+        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}, "
+        + $"keys and values in {model.Transformer.CacheType.Name()}, {model.Transformer.CacheBytesPerToken / 1e3:F1} kB a token";
 
     private void Note(string line) => _report.Add(line);
 
     /// <summary>
-    /// A hash of kernel set, version and the model's files; of large ones only length and evenly spread samples, since reading gigabytes
+    /// A hash of kernel set, type of keys and values, version and the model's files; of large ones only length and evenly spread samples, since reading gigabytes
     /// would take longer than the start does.
     /// </summary>
-    private static string Fingerprint(string path, IKernels kernels)
+    private static string Fingerprint(string path, IKernels kernels, CacheType cacheType)
     {
         const int WholeBytes = 16 << 20;
         const int Samples = 256;
         const int SampleBytes = 4096;
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {typeof(ModelLoading).Assembly.GetName().Version}"));
+        hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {cacheType.Name()} {typeof(ModelLoading).Assembly.GetName().Version}"));
         IEnumerable<string> files = File.Exists(path)
             ? [path]
             : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors").Order(StringComparer.Ordinal);

@@ -1,5 +1,6 @@
 using System.Net;
 using Understory.Decoding;
+using Understory.Models.Kernels;
 using Understory.Server.Chat;
 
 namespace Understory.Server.Hosting;
@@ -26,6 +27,9 @@ public sealed record ServerOptions
 
     /// <summary>Tokens; null: what the model was made for.</summary>
     public int? Context { get; init; }
+
+    /// <summary>Type of keys and values, target's and draft's; null: that of the weights.</summary>
+    public CacheType? Kv { get; init; }
 
     public int PrefixCacheMegabytes { get; init; } = 512;
 
@@ -75,6 +79,9 @@ public sealed record ServerOptions
 
     public ConnectionLimits Connections { get; init; } = new();
 
+    /// <summary>What <c>--kv</c> offers; floats would take twice the memory for nothing.</summary>
+    private static readonly CacheType[] _kvTypes = [CacheType.BF16, CacheType.F16, CacheType.Q8];
+
     /// <summary>The address that <see cref="Host"/> stands for.</summary>
     public IPAddress Address => Host switch
     {
@@ -98,6 +105,7 @@ public sealed record ServerOptions
             Device = source.Text("device")?.ToLowerInvariant() ?? defaults.Device,
             Threads = source.Integer("threads", 1, 1024),
             Context = source.Integer("context", 1),
+            Kv = source.Choice("kv", _kvTypes, type => type.Name()),
             PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
             Aliases = source.List("alias"),
             ToolFormat = source.Text("tool-format")?.ToLowerInvariant() is { } format && format != "auto" ? format : null,
