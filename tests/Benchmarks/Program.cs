@@ -27,6 +27,7 @@ switch (args)
         return 0;
     default:
         Console.Error.WriteLine(
-            "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], attention [set|best] [threads|0], load MODEL, or masks TOKENIZER.json");
+            "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], attention [set|best] [threads|0], "
+            + "load MODEL, or masks TOKENIZER.json");
         return 2;
 }

@@ -79,7 +79,8 @@ public sealed class KvCache : IDisposable
         _block.Reach((slots + KvLayer.BlockSlots - 1L) / KvLayer.BlockSlots * KvLayer.BlockSlots * BytesPerSlot);
 
     /// <summary>What <see cref="BytesPerSlot"/> of such a cache would be.</summary>
-    internal static long SlotBytes(ModelConfig config, CacheType type) => config.Layers.Sum(layer => 2 * layer.Attention.Cache.Bytes(type, 1));
+    internal static long SlotBytes(ModelConfig config, CacheType type) =>
+        config.Layers.Sum(layer => 2 * layer.Attention.Cache.Bytes(type, 1));
 
     public void Dispose() => _block.Dispose();
 }

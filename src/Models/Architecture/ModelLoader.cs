@@ -68,17 +68,18 @@ public static partial class ModelLoader
         config = config.WithContext(options.Context).Validated();
         if (options.CacheType is { } asked && !kernels.CacheTypes.Contains(asked))
         {
+            string others = string.Join(" or ", kernels.CacheTypes.Where(type => type != CacheType.F32).Select(type => type.Name()));
             throw new InvalidDataException(
-                $"--kv {asked.Name()}: the {kernels.Name} kernels cannot keep keys and values so; --kv "
-                + $"{string.Join(" or ", kernels.CacheTypes.Where(type => type != CacheType.F32).Select(type => type.Name()))} they can, or --device cpu takes {asked.Name()}.");
+                $"--kv {asked.Name()}: the {kernels.Name} kernels cannot keep keys and values so; --kv {others} they can, "
+                + $"or --device cpu takes {asked.Name()}.");
         }
 
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
         Weights weights = Weights.Load(config, source, names, kernels, progress);
         try
         {
-            CacheType cacheType = options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16);
-            return new Transformer(config, weights, kernels, cacheType);
+            CacheType own = weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16;
+            return new Transformer(config, weights, kernels, options.CacheType ?? own);
         }
         catch
         {

@@ -10,9 +10,10 @@ public enum CacheType
     BF16,
 
     /// <summary>
-    /// q8_0: signed bytes <c>q</c> and an F16 scale <c>d</c> for each slot, head and block of 32 dimensions (the head's last block may be shorter); <c>x = q d</c>, roughly.
-    /// Of a block, <c>a = max |x|</c>: <c>d = a / 127</c>, rounded to F16, and <c>q = x / d</c>, ties to even, at most 127 either way; 0 where <c>d</c> is 0.
-    /// Where a number, or <c>d</c>, is not finite, <c>d</c> is NaN, and so is all that is read.
+    /// q8_0: signed bytes <c>q</c> and an F16 scale <c>d</c> for each slot, head and block of 32 dimensions (the last may be shorter).
+    /// <c>a = max |x|</c> of a block; <c>d = a / 127</c>, rounded to F16; <c>q = x / d</c>, ties to even, at most 127 either way, 0 where
+    /// <c>d</c> is. Read back is <c>q d</c>, exact in F32. Where a number, or <c>d</c>, is not finite, <c>d</c> is NaN, and so is
+    /// what is read.
     /// </summary>
     Q8,
 }

@@ -213,14 +213,15 @@ public sealed class ModelLoading(ServerOptions options)
     }
 
     private static string Describe(LanguageModel model) =>
-        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}, "
+        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, "
+        + $"{model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}, "
         + $"keys and values in {model.Transformer.CacheType.Name()}, {model.Transformer.CacheBytesPerToken / 1e3:F1} kB a token";
 
     private void Note(string line) => _report.Add(line);
 
     /// <summary>
-    /// A hash of kernel set, type of keys and values, version and the model's files; of large ones only length and evenly spread samples, since reading gigabytes
-    /// would take longer than the start does.
+    /// A hash of kernel set, type of keys and values, version and the model's files; of large ones only length and evenly spread samples,
+    /// since reading gigabytes would take longer than the start does.
     /// </summary>
     private static string Fingerprint(string path, IKernels kernels, CacheType cacheType)
     {

@@ -46,7 +46,9 @@ public class GoldenTests
     {
         var golden = Golden.Read(checkpoint);
         using IKernels kernels = KernelCatalog.Create(kernelSet);
-        using Transformer model = golden.IsQuantised ? Fidelity.Widened(golden.Path, kernels, golden.Context, rounded: true) : golden.Load(kernels, CacheType.F32);
+        using Transformer model = golden.IsQuantised
+            ? Fidelity.Widened(golden.Path, kernels, golden.Context, rounded: true)
+            : golden.Load(kernels, CacheType.F32);
         double error = Runs.RelativeError(model.Logits(golden.Ids), golden.Logits);
         Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(golden.Greedy, model.Greedy(golden.Ids, golden.Greedy.Length));
@@ -89,7 +91,8 @@ internal sealed record Golden(string Path, int Context, int[] Ids, int[] Greedy,
             [.. root.GetProperty("logits").EnumerateArray().Select(row => row.EnumerateArray().Select(logit => logit.GetSingle()).ToArray())]);
     }
 
-    public Transformer Load(IKernels kernels, CacheType cacheType) => ModelLoader.LoadTransformer(Path, kernels, new LoadOptions(Context, cacheType));
+    public Transformer Load(IKernels kernels, CacheType cacheType) =>
+        ModelLoader.LoadTransformer(Path, kernels, new LoadOptions(Context, cacheType));
 
     private static int[] Integers(JsonElement array) => [.. array.EnumerateArray().Select(item => item.GetInt32())];
 }

@@ -147,7 +147,8 @@ public sealed class ModelLoaderTests : IDisposable
     public void Kernels_that_cannot_keep_keys_and_values_so_are_named_with_what_they_can()
     {
         using var cuda = new CudaKernels(new EmulatedDriver());
-        var refusal = Assert.Throws<ModelLoadException>(() => ModelLoader.Random("gpt2:64x1:96:32", cuda, 1, new LoadOptions(CacheType: CacheType.Q8)));
+        var options = new LoadOptions(CacheType: CacheType.Q8);
+        var refusal = Assert.Throws<ModelLoadException>(() => ModelLoader.Random("gpt2:64x1:96:32", cuda, 1, options));
         Assert.Contains("--kv q8_0: the cuda kernels", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("--kv bf16 or f16", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("--device cpu", refusal.Message, StringComparison.Ordinal);

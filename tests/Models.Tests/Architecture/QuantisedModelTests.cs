@@ -31,7 +31,8 @@ public class QuantisedModelTests(ITestOutputHelper output)
     {
         (int[] prompt, float[][] expected, double peer) = Golden(mix);
         using IKernels kernels = KernelCatalog.Create();
-        using Transformer model = ModelLoader.LoadTransformer(TestData.Shared($"{Folder}/{mix}.gguf"), kernels, new LoadOptions(CacheType: CacheType.F32));
+        string path = TestData.Shared($"{Folder}/{mix}.gguf");
+        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
         output.WriteLine($"{mix}: KL {kl:F6}, llama.cpp {peer:F6}, ratio {kl / peer:F2}");
         // llama.cpp quantises inputs by 256 for K and IQ types, by 32 for the others; here it is 32 for all.

@@ -24,7 +24,10 @@ public class AttentionTests
 
     /// <summary>Heads, key-value heads, head size, window.</summary>
     private static readonly (int Heads, int KvHeads, int HeadDim, int Window)[] Shapes =
-        [(2, 2, 64, 0), (4, 2, 32, 0), (3, 1, 20, 0), (2, 1, 48, 21), (6, 2, 17, 5), (2, 2, 16, 1), (5, 1, 8, 0), (2, 1, 40, 0), (9, 3, 80, 30), (7, 1, 128, 0)];
+    [
+        (2, 2, 64, 0), (4, 2, 32, 0), (3, 1, 20, 0), (2, 1, 48, 21), (6, 2, 17, 5), (2, 2, 16, 1),
+        (5, 1, 8, 0), (2, 1, 40, 0), (9, 3, 80, 30), (7, 1, 128, 0),
+    ];
 
     [Theory]
     [MemberData(nameof(SetsAndTypes))]

@@ -42,16 +42,17 @@ public unsafe class ByteCacheTests
             Store(kernels, layer, arena.Copy(rows));
             Store(reference, expected, rows);
             int bytes = (int)new KvShape(Heads, headDim).Bytes(CacheType.Q8, 80);
-            Assert.True(new Span<byte>((void*)layer.Keys, bytes).SequenceEqual(new Span<byte>((void*)expected.Keys, bytes)), $"keys of {headDim}");
-            Assert.True(new Span<byte>((void*)layer.Values, bytes).SequenceEqual(new Span<byte>((void*)expected.Values, bytes)), $"values of {headDim}");
-
-            // Rows fill slots 0 .. 33: the first three blocks of each head.
-            int headBytes = bytes / Heads;
-            for (int head = 0; head < Heads; head++)
+            foreach ((nint kept, nint wanted) in ((nint, nint)[])[(layer.Keys, expected.Keys), (layer.Values, expected.Values)])
             {
+                var all = new Span<byte>((void*)kept, bytes);
+                Assert.True(all.SequenceEqual(new Span<byte>((void*)wanted, bytes)), $"heads of {headDim}");
+
+                // Rows fill slots 0 .. 33: the first three blocks of each head.
                 int used = 3 * CacheLayout.BlockBytes(layer);
-                Assert.False(new Span<byte>((byte*)layer.Keys + (head * headBytes) + used, headBytes - used).ContainsAnyExcept((byte)0xFF));
-                Assert.False(new Span<byte>((byte*)layer.Values + (head * headBytes) + used, headBytes - used).ContainsAnyExcept((byte)0xFF));
+                for (int head = 0; head < Heads; head++)
+                {
+                    Assert.False(all[((head * bytes / Heads) + used)..((head + 1) * bytes / Heads)].ContainsAnyExcept((byte)0xFF));
+                }
             }
         }
     }
@@ -120,12 +121,13 @@ public unsafe class ByteCacheTests
                         KvLayer layer = arena.Cache(CacheType.Q8, Heads, headDim, 32);
                         ForwardBatch batch = Store(kernels, layer, rows);
                         Tensor output = arena.Zeros(20, Heads * headDim);
-                        kernels.Attend(rows.ColumnRange(0, Heads * headDim), layer, new AttentionParams(Heads, Heads, headDim, 0.1f, 0), batch, output);
+                        AttentionParams attention = new(Heads, Heads, headDim, 0.1f, 0);
+                        kernels.Attend(rows.ColumnRange(0, Heads * headDim), layer, attention, batch, output);
                         for (int row = 0; row < 20; row++)
                         {
-                            Span<float> harmed = output.Floats(row)[..headDim];
-                            Assert.Equal(row >= 5, float.IsNaN(harmed[^1]));
-                            Assert.False(output.Floats(row)[headDim..].ContainsAnyExceptInRange(float.MinValue, float.MaxValue), $"row {row} of the other head");
+                            Assert.Equal(row >= 5, float.IsNaN(output.Floats(row)[headDim - 1]));
+                            Span<float> other = output.Floats(row)[headDim..];
+                            Assert.False(other.ContainsAnyExceptInRange(float.MinValue, float.MaxValue), $"row {row} of the other head");
                         }
                     }
                 }
@@ -159,7 +161,7 @@ public unsafe class ByteCacheTests
         }
     }
 
-    /// <summary>34 rows of queries, keys and values: normal numbers, zeros, subnormal and vanishing scales, very large ones, ties, one large number among small ones.</summary>
+    /// <summary>34 rows: scales normal, subnormal, vanishing, zero or large; ties; one large number among small ones.</summary>
     private static Tensor Nasty(Arena arena, int headDim)
     {
         Tensor rows = arena.Normal(34, 3 * Heads * headDim);

@@ -182,7 +182,8 @@ public sealed class ProcessTests : IDisposable
             string? plain = null;
             foreach (string mode in (string[])["off", "staged", "draft", "ngram", "auto"])
             {
-                string body = $"{{\"prompt\": \"def add(a, b):\", \"max_tokens\": 48, \"ignore_eos\": true, {sampling}, \"speculation\": \"{mode}\"}}";
+                string body = "{\"prompt\": \"def add(a, b):\", \"max_tokens\": 48, \"ignore_eos\": true, "
+                    + $"{sampling}, \"speculation\": \"{mode}\"}}";
                 JsonNode answer = await (await server.Client.PostAsync("/v1/completions", Json(body))).JsonAsync();
                 string text = (string)answer["choices"]![0]!["text"]!;
                 Assert.Equal(plain ??= text, text);
@@ -217,7 +218,8 @@ public sealed class ProcessTests : IDisposable
     {
         async Task<string> Fingerprint(string model, string kernels, params string[] more)
         {
-            (int code, string output, string errors) = await ServerProcess.RunAsync(["info", "--model", model, .. more], variables: ("UNDERSTORY_KERNELS", kernels));
+            string[] arguments = ["info", "--model", model, .. more];
+            (int code, string output, string errors) = await ServerProcess.RunAsync(arguments, variables: ("UNDERSTORY_KERNELS", kernels));
             Assert.True(code == 0, errors);
             return output.Split('\n').Single(line => line.StartsWith("fingerprint", StringComparison.Ordinal)).Split(' ')[^1];
         }

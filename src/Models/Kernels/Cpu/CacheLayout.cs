@@ -5,8 +5,8 @@ namespace Understory.Models.Kernels.Cpu;
 /// <summary>
 /// Where the CPU sets keep keys and values: of each head block after block of 16 slots, so that memory grows as slots are written.
 /// <list type="bullet">
-/// <item>A block of keys: for each 32 dimensions their scales <c>[16]</c>, if the type has any, and then the keys <c>[32 dimensions, 16]</c> (16 slots side by side: one
-/// vector of scores per dimension); without scales that is <c>[HeadDim, 16]</c>.</item>
+/// <item>A block of keys: for each 32 dimensions their scales <c>[16]</c>, if the type has any, and then the keys <c>[32, 16]</c> (16 slots
+/// side by side: one vector of scores per dimension); without scales that is <c>[HeadDim, 16]</c>.</item>
 /// <item>A block of values: all scales <c>[HeadDim / 32, 16]</c>, and then the values <c>[16, HeadDim]</c>.</item>
 /// </list>
 /// </summary>
@@ -57,7 +57,8 @@ internal static unsafe class CacheLayout
 
     /// <summary>Its scale.</summary>
     public static ushort* KeyScale(in KvLayer layer, int kvHead, int slot, int dim) =>
-        (ushort*)Key(layer, kvHead, slot & ~(KvLayer.BlockSlots - 1), dim & ~(CacheTypes.ScaledDims - 1)) - KvLayer.BlockSlots + (slot % KvLayer.BlockSlots);
+        (ushort*)Key(layer, kvHead, slot / KvLayer.BlockSlots * KvLayer.BlockSlots, dim / CacheTypes.ScaledDims * CacheTypes.ScaledDims)
+        - KvLayer.BlockSlots + (slot % KvLayer.BlockSlots);
 
     /// <summary>One element of a value.</summary>
     public static byte* Value(in KvLayer layer, int kvHead, int slot, int dim) =>
@@ -66,7 +67,8 @@ internal static unsafe class CacheLayout
 
     /// <summary>Its scale.</summary>
     public static ushort* ValueScale(in KvLayer layer, int kvHead, int slot, int dim) =>
-        (ushort*)ValueBlock(layer, kvHead, slot / KvLayer.BlockSlots) + (dim / CacheTypes.ScaledDims * KvLayer.BlockSlots) + (slot % KvLayer.BlockSlots);
+        (ushort*)ValueBlock(layer, kvHead, slot / KvLayer.BlockSlots)
+        + (dim / CacheTypes.ScaledDims * KvLayer.BlockSlots) + (slot % KvLayer.BlockSlots);
 
     public static void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to)
     {
@@ -151,5 +153,6 @@ internal static unsafe class CacheLayout
     private static long BlockOffset(in KvLayer layer, int kvHead, int block) =>
         (((long)kvHead * (layer.Slots / KvLayer.BlockSlots)) + block) * BlockBytes(layer);
 
-    private static long Aligned(KvShape shape, CacheType type, int slots) => (shape.Bytes(type, slots) + Alignment - 1) / Alignment * Alignment;
+    private static long Aligned(KvShape shape, CacheType type, int slots) =>
+        (shape.Bytes(type, slots) + Alignment - 1) / Alignment * Alignment;
 }

@@ -14,8 +14,8 @@ namespace Understory.Models.Kernels.Cpu.Attention;
 /// <item>Softmax over logical positions. Positions that a query does not see have probability 0.</item>
 /// <item>Sums of values in logical order: whole blocks of the prefix in place, the others gathered, unseen ones as zeros.</item>
 /// </list>
-/// Every score is one dot product of two chains and every output two chains over even and odd positions, so a query's result depends on nothing but
-/// its own logical sequence.
+/// Every score is one dot product of two chains (where keys have scales: two for each 32 dimensions) and every output two chains over even
+/// and odd positions, so a query's result depends on nothing but its own logical sequence.
 /// </summary>
 internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     where T : unmanaged, ILanes<T>
@@ -28,6 +28,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     /// <summary>Bytes of one layer's keys that probably stay in a cache from pass to pass.</summary>
     private const int LikelyCached = 128 << 10;
 
+    private readonly ValueSums<T> _values = new();
     private readonly AttendScratch[] _scratch = [.. Enumerable.Range(0, workers).Select(_ => new AttendScratch())];
     private Tensor _queries;
     private Tensor _output;
@@ -40,17 +41,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     /// <summary>Bytes of one head's keys of 16 slots, and as many of its values.</summary>
     private nint _blockBytes;
 
-    /// <summary>Bytes of 16 elements.</summary>
-    private nint _laneBytes;
-
-    /// <summary>Bytes of one block's scales of the same dimensions; 0: there are none.</summary>
-    private nint _scaleBytes;
-
-    /// <summary>Bytes of a block of values' scales.</summary>
-    private nint _valueScaleBytes;
     private delegate*<int, int, delegate*<in PanelSource, float*, nint, int, float*, void>> _scoreTiles;
-    private delegate*<int, int, delegate*<in ValueSource, float*, nint, int, float*, nint, void>> _valueTiles;
-    private delegate*<byte*, int, float*, void> _decode;
 
     public int Items => _attention.KvHeads * _tilesPerHead;
 
@@ -66,9 +57,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         _group = attention.Heads / attention.KvHeads;
         _tilesPerHead = ((batch.Count * _group) + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
         _blockBytes = CacheLayout.BlockBytes(layer);
-        _laneBytes = Lanes * CacheLayout.ElementBytes(layer.Type);
-        _scaleBytes = CacheLayout.ScaleBytes(layer.Type);
-        _valueScaleBytes = layer.Type.Scales(layer.HeadDim) * _scaleBytes;
+        _values.Set(layer, batch);
         switch (layer.Type)
         {
             case CacheType.Q8:
@@ -125,8 +114,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         where TCache : struct, ICacheType
     {
         _scoreTiles = &TileTable<T>.Sum<Keys<TCache>>;
-        _valueTiles = &TileTable<T>.Continue<Values<TCache>>;
-        _decode = &Decode<TCache>;
+        _values.UseTiles<TCache>();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -165,7 +153,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
         }
 
-        SumValues(scratch, queries, values);
+        _values.Sum(scratch, queries, values);
         for (int i = 0; i < count; i++)
         {
             Finish(scratch.Chains + (i * scratch.ChainStride), queries[i]);
@@ -227,7 +215,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             int at = 0;
             for (int position = queries[i].WholeEnd * Lanes; position < queries[i].Length; position++)
             {
-                int slot = Slot(queries[i], position);
+                int slot = queries[i].Slot(_batch, position);
                 int block = slot / Lanes;
                 if (at >= known || scratch.TailBlocks[at] != block)
                 {
@@ -285,166 +273,6 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         return numbers.TopBits() == ushort.MaxValue ? total.Sum() : float.NaN;
     }
 
-    private void SumValues(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* values)
-    {
-        new Span<float>(scratch.Chains, queries.Length * scratch.ChainStride).Clear();
-        bool inPlace = _attention.HeadDim % Lanes == 0;
-        int first = 0;
-        int end = inPlace ? int.MaxValue : 0;
-        foreach (ref readonly AttendQuery query in queries)
-        {
-            first = Math.Max(first, query.FirstWhole);
-            end = Math.Min(end, query.WholeEnd);
-        }
-
-        end = Math.Max(first, end);
-        for (int i = 0; i < queries.Length; i++)
-        {
-            if (inPlace)
-            {
-                AddGathered(scratch, i, values, queries[i].FirstBlock * Lanes, queries[i].FirstWhole * Lanes);
-                AddInPlace(scratch, i, 1, values, queries[i].FirstWhole, Math.Min(first, queries[i].WholeEnd));
-            }
-        }
-
-        AddInPlace(scratch, 0, queries.Length, values, first, end);
-        for (int i = 0; i < queries.Length; i++)
-        {
-            if (inPlace)
-            {
-                AddInPlace(scratch, i, 1, values, end, queries[i].WholeEnd);
-                AddGathered(scratch, i, values, queries[i].WholeEnd * Lanes, queries[i].Length);
-            }
-            else
-            {
-                AddGathered(scratch, i, values, queries[i].FirstBlock * Lanes, queries[i].Length);
-            }
-        }
-    }
-
-    /// <summary>Adds the values of blocks <c>first .. end</c> to some queries' chains.</summary>
-    private void AddInPlace(AttendScratch scratch, int query, int count, byte* values, int first, int end)
-    {
-        float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase;
-        int together = _scaleBytes == 0 ? int.MaxValue : AttendScratch.WeighedSlots / Lanes;
-        int blocks;
-        for (int block = first; block < end; block += blocks)
-        {
-            blocks = Math.Min(end - block, together);
-            byte* scales = values + (block * _blockBytes);
-            var source = new ValueSource(scales + _valueScaleBytes, _attention.HeadDim / Lanes * _laneBytes, _laneBytes, _valueScaleBytes);
-            AddValues(scratch, query, count, _valueTiles, source, scales, _blockBytes, probabilities + (block * Lanes), blocks * Lanes);
-        }
-    }
-
-    /// <summary>Adds the values of positions <c>first .. end</c>, wherever they are, to one query's chains.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void AddGathered(AttendScratch scratch, int query, byte* values, int first, int end)
-    {
-        ref AttendQuery sequence = ref scratch.Queries[query];
-        int stride = scratch.PaddedDim;
-        for (int begin = first; begin < end; begin += AttendScratch.GatheredRows)
-        {
-            int count = Math.Min(AttendScratch.GatheredRows, end - begin);
-            int padded = (count + 1) & ~1;
-            for (int i = 0; i < padded; i++)
-            {
-                float* row = scratch.Gathered + (i * stride);
-                ushort* scales = (ushort*)(scratch.GatheredScales + (i / Lanes * _valueScaleBytes)) + (i % Lanes);
-                int position = begin + i;
-                bool seen = position >= sequence.Start && position < sequence.Length;
-                int slot = seen ? Slot(sequence, position) : 0;
-                byte* block = values + (slot / Lanes * _blockBytes);
-                if (seen)
-                {
-                    _decode(block + _valueScaleBytes + (slot % Lanes * _attention.HeadDim * (_laneBytes / Lanes)), _attention.HeadDim, row);
-                }
-                else
-                {
-                    new Span<float>(row, stride).Clear();
-                }
-
-                for (nint at = 0; at < _valueScaleBytes; at += _scaleBytes)
-                {
-                    scales[at / sizeof(ushort)] = seen ? ((ushort*)(block + at))[slot % Lanes] : (ushort)0;
-                }
-            }
-
-            float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + begin;
-            var source = new ValueSource((byte*)scratch.Gathered, stride * sizeof(float), Lanes * sizeof(float));
-            AddValues(scratch, query, 1, &TileTable<T>.Continue<Values<Float32Cache>>, source, scratch.GatheredScales, _valueScaleBytes, probabilities, padded);
-        }
-    }
-
-    /// <summary>Goes on with some queries' chains over some more values, in all dimensions: <c>chain += p v</c>, or with scales <c>chain += (p d) q</c>.</summary>
-    /// <param name="scales">Those of 16 slots, <paramref name="scaleStride"/> bytes to the next ones'.</param>
-    /// <param name="probabilities">The first query's.</param>
-    /// <param name="slots">An even number.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void AddValues(
-        AttendScratch scratch, int query, int count, delegate*<int, int, delegate*<in ValueSource, float*, nint, int, float*, nint, void>> tiles,
-        in ValueSource values, byte* scales, nint scaleStride, float* probabilities, int slots)
-    {
-        float* weights = probabilities;
-        int stride = scratch.ScoreStride;
-        int dims = scratch.PaddedDim / Lanes;
-        int most = TileTable<T>.PanelBlocks(count, fromMemory: false);
-        if (_scaleBytes > 0)
-        {
-            // A panel of 32 dimensions at most has one scale for each slot.
-            most = Math.Min(most, CacheTypes.ScaledDims / Lanes);
-            weights = scratch.Weighed;
-            stride = AttendScratch.WeighedSlots;
-        }
-
-        int blocks;
-        for (int d = 0; d < dims; d += blocks)
-        {
-            blocks = TileTable<T>.NextPanel(dims - d, most);
-            if (_scaleBytes > 0)
-            {
-                Weigh(probabilities, scratch.ScoreStride, count, scales + (d * Lanes / CacheTypes.ScaledDims * _scaleBytes), scaleStride, slots, weights);
-            }
-
-            var panel = new ValueSource(values.First + (d * values.BlockStride), values.RowBytes, values.BlockStride, values.Gap);
-            float* chains = scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes);
-            tiles(count, blocks)(panel, weights, stride, slots, chains, scratch.ChainStride);
-        }
-    }
-
-    /// <summary>Some queries' probabilities times the slots' scales.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Weigh(float* probabilities, nint stride, int count, byte* scales, nint scaleStride, int slots, float* weighed)
-    {
-        for (int slot = 0; slot < slots; slot += Lanes, scales += scaleStride)
-        {
-            T d = ByteScales.Load<T>(scales);
-            for (int i = 0; i < count; i++)
-            {
-                (T.Load(probabilities + (i * stride) + slot) * d).Store(weighed + (i * AttendScratch.WeighedSlots) + slot);
-            }
-        }
-    }
-
-    /// <summary>A value's elements as floats.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Decode<TCache>(byte* value, int dims, float* row)
-        where TCache : struct, ICacheType
-    {
-        int d = 0;
-        for (; d <= dims - Lanes; d += Lanes)
-        {
-            TCache.Load<T>(value + (d * TCache.Bytes)).Store(row + d);
-        }
-
-        if (d < dims)
-        {
-            byte* part = stackalloc byte[Lanes * sizeof(float)];
-            new ReadOnlySpan<byte>(value + (d * TCache.Bytes), (dims - d) * TCache.Bytes).CopyTo(new Span<byte>(part, Lanes * sizeof(float)));
-            TCache.Load<T>(part).Store(row + d);
-        }
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Finish(float* chains, in AttendQuery query)
     {
@@ -463,8 +291,4 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             }
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private int Slot(in AttendQuery query, int position) =>
-        position < query.Prefix ? position : _batch.Ancestors[(query.Row * _batch.MaxDepth) + position - query.Prefix];
 }

@@ -39,6 +39,10 @@ internal struct AttendQuery
 
     /// <summary>Sum of the probabilities before they are divided by it.</summary>
     public float Total { get; set; }
+
+    /// <summary>Where a position's key and value are.</summary>
+    public readonly int Slot(ForwardBatch batch, int position) =>
+        position < Prefix ? position : batch.Ancestors[(Row * batch.MaxDepth) + position - Prefix];
 }
 
 /// <summary>Working memory of one thread; grows, never shrinks.</summary>
@@ -47,7 +51,7 @@ internal sealed unsafe class AttendScratch : IDisposable
     /// <summary>Values gathered at once.</summary>
     public const int GatheredRows = 64;
 
-    /// <summary>Slots whose probabilities are multiplied by their scales at once: with their values they fit into the nearest cache.</summary>
+    /// <summary>Slots whose probabilities are multiplied by their scales at once: with their values they fit into the L1.</summary>
     public const int WeighedSlots = 256;
 
     private float* _memory;
@@ -100,7 +104,8 @@ internal sealed unsafe class AttendScratch : IDisposable
         long gathered = (long)GatheredRows * PaddedDim;
         // A 16-bit scale for 32 dimensions, or fewer.
         long scales = gathered / 16;
-        long floats = ((long)queries * (PaddedDim + 32 + ScoreStride + ChainStride + WeighedSlots)) + ((long)TailBlocks.Length * queries * 16) + gathered + scales;
+        long perQuery = PaddedDim + 32 + ScoreStride + ChainStride + WeighedSlots + (TailBlocks.Length * 16L);
+        long floats = (queries * perQuery) + gathered + scales;
         if (floats > _floats)
         {
             NativeMemory.AlignedFree(_memory);

@@ -95,7 +95,8 @@ internal static unsafe class Tile
     }
 
     /// <summary>
-    /// As <see cref="Sum"/>, where every 32 inputs have a scale: <c>y = sum over blocks of d (sum of q x)</c>. Each block's sum is two chains; blocks are added in their order.
+    /// As <see cref="Sum"/>, where every 32 inputs have a scale: <c>y = sum over blocks of d (sum of q x)</c>. A block's sum is two chains;
+    /// blocks are added in their order.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void SumScaled<TTile, TPanel, TWeights, T>(in PanelSource panel, float* x, nint stride, int inputs, float* sums)
@@ -184,7 +185,8 @@ internal static unsafe class Tile
 
     /// <inheritdoc cref="AddLast"/>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void AddLastScaled<TWeights, T>(byte* weights, byte* scales, nint blockStride, int blocks, float* x, nint stride, int rows, float* sums)
+    private static void AddLastScaled<TWeights, T>(
+        byte* weights, byte* scales, nint blockStride, int blocks, float* x, nint stride, int rows, float* sums)
         where TWeights : struct, IWeightType
         where T : unmanaged, ILanes<T>
     {

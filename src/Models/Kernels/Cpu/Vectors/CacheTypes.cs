@@ -9,7 +9,7 @@ internal unsafe interface ICacheType
     /// <summary>Bytes of one element.</summary>
     static abstract int Bytes { get; }
 
-    /// <summary>Elements are to be multiplied by the scale of their slot and dimensions (see <see cref="ByteScales"/>), and divided by it before they are stored.</summary>
+    /// <summary>Elements stand for multiples of the scale of their slot and dimensions: see <see cref="ByteScales"/>.</summary>
     static virtual bool Scaled => false;
 
     static abstract T Load<T>(byte* source)
@@ -112,7 +112,8 @@ internal readonly unsafe struct ByteCache : ICacheType
         where T : unmanaged, ILanes<T>
     {
         ushort* words = stackalloc ushort[KvLayer.BlockSlots];
-        (T.Max(T.Min(value, T.Broadcast(sbyte.MaxValue)), T.Broadcast(-sbyte.MaxValue)) + T.Broadcast(VectorMath.RoundToInteger)).StoreNarrowed(words);
+        T clamped = T.Max(T.Min(value, T.Broadcast(sbyte.MaxValue)), T.Broadcast(-sbyte.MaxValue));
+        (clamped + T.Broadcast(VectorMath.RoundToInteger)).StoreNarrowed(words);
         for (int i = 0; i < KvLayer.BlockSlots; i++)
         {
             target[i] = (byte)words[i];
@@ -150,8 +151,8 @@ internal static unsafe class ByteScales
     public static float Divisor(ushort scale) => scale is 0 or NaN ? float.PositiveInfinity : Scalar.FromFloat16(scale);
 
     /// <summary>
-    /// Sixteen scales. Exponent and mantissa are moved to their places and the exponent's bias is made up for by a multiplication, exact for subnormals too; the sign of
-    /// NaN fills the bits above and makes it a NaN again. (A scale has no sign.)
+    /// Sixteen scales. Exponent and mantissa are moved to their places and the exponent's bias is made up for by a multiplication, exact
+    /// for subnormals too; the sign of NaN fills the bits above and makes it a NaN again. (No other scale has a sign.)
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Load<T>(byte* source)
