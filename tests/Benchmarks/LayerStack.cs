@@ -44,7 +44,7 @@ internal sealed unsafe class LayerStack : IDisposable
         _zeros = Activation(1, 4 * width);
         _cache = new KvLayer[layers];
         KvShape[] shapes = [.. Enumerable.Repeat(new KvShape(_heads, width / _heads), layers)];
-        _blocks.Add(kernels.AllocateCache(_cache, shapes, DType.BF16, context));
+        _blocks.Add(kernels.AllocateCache(_cache, shapes, CacheType.BF16, context));
         _layers = [.. Enumerable.Range(0, layers).Select(_ => new Layer(
             Biased(3 * width, width), Biased(width, width), Biased(4 * width, width), Biased(width, 4 * width)))];
         _embedding = Matrix(vocabulary, width);

@@ -99,6 +99,33 @@ public class LosslessTests(DemoBundle demo)
     }
 
     [Theory]
+    [InlineData("greedy")]
+    [InlineData("T = 1, top_k 50")]
+    public void Keys_and_values_in_8_bits_give_the_same_tokens_in_every_mode_and_behind_a_cached_prefix(string sampling)
+    {
+        using IKernels kernels = KernelCatalog.Create(threads: 2);
+        var options = new LoadOptions { CacheType = CacheType.Q8 };
+        using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
+        using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, options);
+        using var warm = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions());
+        foreach (int[] prompt in demo.Prompts().Take(4))
+        {
+            using var cold = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions());
+            int[] plain = cold.Decode(Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });
+            foreach (SpeculationMode mode in Speculating)
+            {
+                Assert.Equal(plain, warm.Decode(Request(prompt, Cases[sampling]) with { Speculation = mode }));
+            }
+
+            // What was generated is a cached prefix now.
+            int[] longer = [.. prompt, .. plain, .. prompt.Take(9)];
+            Assert.Equal(
+                cold.Decode(Request(longer, Cases[sampling]) with { Speculation = SpeculationMode.Off }),
+                warm.Decode(Request(longer, Cases[sampling]) with { Speculation = SpeculationMode.Staged }));
+        }
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void A_cached_prefix_does_not_change_the_tokens(bool greedy)

@@ -118,7 +118,7 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
         KvLayer Layer(IKernels kernels)
         {
             var layers = new KvLayer[1];
-            MemoryBlock memory = kernels.AllocateCache(layers, [new KvShape(kvHeads, headDim)], type, slots);
+            MemoryBlock memory = kernels.AllocateCache(layers, [new KvShape(kvHeads, headDim)], CacheTypes.Of(type), slots);
             _blocks.Add(memory);
             memory.Reach(memory.Bytes);
             return layers[0];

@@ -16,7 +16,7 @@ public sealed class KvCache : IDisposable
 
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
-    public KvCache(ModelConfig config, IKernels kernels, DType type, int tokens, int spare)
+    public KvCache(ModelConfig config, IKernels kernels, CacheType type, int tokens, int spare)
     {
         _kernels = kernels;
         Tokens = tokens;
@@ -24,7 +24,7 @@ public sealed class KvCache : IDisposable
         KvShape[] shapes = [.. config.Layers.Select(layer => layer.Attention.Cache)];
         Layers = new KvLayer[shapes.Length];
         _block = kernels.AllocateCache(Layers, shapes, type, Slots);
-        BytesPerSlot = shapes.Sum(shape => 2 * shape.Bytes(type, 1));
+        BytesPerSlot = SlotBytes(config, type);
     }
 
     /// <summary>Committed tokens that fit.</summary>
@@ -50,9 +50,10 @@ public sealed class KvCache : IDisposable
         }
 
         long pages = 0;
+        long slots = ((long)tokens + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
         foreach (ref readonly KvLayer layer in Layers.AsSpan())
         {
-            long region = (long)tokens * layer.HeadDim * layer.Type.Size();
+            long region = slots * layer.Type.Bytes(layer.HeadDim);
             pages += 2L * layer.KvHeads * ((region + (2 * Page) - 1) / Page);
         }
 
@@ -76,6 +77,10 @@ public sealed class KvCache : IDisposable
     /// <summary>Sees to it that the first <paramref name="slots"/> slots have memory.</summary>
     internal void Reach(int slots) =>
         _block.Reach((slots + KvLayer.BlockSlots - 1L) / KvLayer.BlockSlots * KvLayer.BlockSlots * BytesPerSlot);
+
+    /// <summary>What <see cref="BytesPerSlot"/> of such a cache would be.</summary>
+    internal static long SlotBytes(ModelConfig config, CacheType type) =>
+        config.Layers.Sum(layer => 2 * layer.Attention.Cache.Bytes(type, 1));
 
     public void Dispose() => _block.Dispose();
 }

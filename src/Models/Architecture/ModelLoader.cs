@@ -16,7 +16,7 @@ namespace Understory.Models.Architecture;
 /// the file has them. The embedding and the head have at least Q8_0, and norms, biases and learned positions stay as they are.
 /// </param>
 public sealed record LoadOptions(
-    int? Context = null, DType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null);
+    int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -78,12 +78,20 @@ public static partial class ModelLoader
 
         config = config.WithContext(options.Context).Validated();
         config.RequireOf(kernels);
+        if (options.CacheType is { } asked && !kernels.CacheTypes.Contains(asked))
+        {
+            string others = string.Join(" or ", kernels.CacheTypes.Where(type => type != CacheType.F32).Select(type => type.Name()));
+            throw new InvalidDataException(
+                $"--kv {asked.Name()}: the {kernels.Name} kernels cannot keep keys and values so; --kv {others} they can, "
+                + $"or --device cpu takes {asked.Name()}.");
+        }
+
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
         Weights weights = Weights.Load(config, source, names, kernels, progress);
         try
         {
-            DType cacheType = options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? dense.Type : DType.BF16);
-            return new Transformer(config, weights, kernels, cacheType);
+            CacheType own = weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16;
+            return new Transformer(config, weights, kernels, options.CacheType ?? own);
         }
         catch
         {

@@ -13,18 +13,17 @@ public sealed class Transformer : IDisposable
     private readonly Activations _activations;
     private readonly RotaryTables[] _rotaries;
     private readonly AttentionParams[] _attention;
-    private readonly DType _cacheType;
 
     /// <param name="weights">Owned from here on.</param>
     /// <param name="cacheType">Type that keys and values are rounded to.</param>
     /// <param name="maxRows">Most rows of one pass; null: as many as the kernels deem worth the memory.</param>
-    public Transformer(ModelConfig config, Weights weights, IKernels kernels, DType cacheType, int? maxRows = null)
+    public Transformer(ModelConfig config, Weights weights, IKernels kernels, CacheType cacheType, int? maxRows = null)
     {
         config.RequireOf(kernels);
         Config = config;
         Kernels = kernels;
         _weights = weights;
-        _cacheType = cacheType;
+        CacheType = cacheType;
         _activations = new Activations(config, weights, kernels, maxRows);
         MaxRows = _activations.Logits.Rows;
         _rotaries = [.. config.Rotaries.Select(rotary => new RotaryTables(rotary, config.ContextLength, kernels))];
@@ -37,13 +36,19 @@ public sealed class Transformer : IDisposable
 
     public int MaxRows { get; }
 
+    /// <summary>Type that keys and values are rounded to.</summary>
+    public CacheType CacheType { get; }
+
     /// <summary>Bytes of weights that a pass reads, whatever its rows.</summary>
     public long WeightBytes => _weights.BytesPerPass;
+
+    /// <summary>Bytes of keys and values of a token, all layers.</summary>
+    public long CacheBytesPerToken => KvCache.SlotBytes(Config, CacheType);
 
     /// <summary>An empty cache for this model.</summary>
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
-    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, _cacheType, tokens, spare);
+    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, CacheType, tokens, spare);
 
     /// <summary>
     /// One pass over the rows of <paramref name="batch"/>; their keys and values go to <paramref name="cache"/>.

@@ -56,11 +56,14 @@ public interface IKernelMemory
     /// <param name="readers">The formats of all weights that will read them.</param>
     ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers);
 
+    /// <summary>The types in which keys and values can be kept.</summary>
+    IReadOnlyList<CacheType> CacheTypes { get; }
+
     /// <summary>
     /// Memory for the keys and values of <paramref name="slots"/> slots (a multiple of 16), in the layout of these kernels, which
     /// <paramref name="layers"/> then describe. It is taken as slots are first written: see <see cref="MemoryBlock.Reach"/>.
     /// </summary>
-    MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots);
+    MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, CacheType type, int slots);
 
     /// <summary>Moves keys and values of slots <c>from[0..]</c> (ascending, each at or above its destination) to slots <c>to, to + 1, ...</c>, in all layers of a cache.</summary>
     void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to);

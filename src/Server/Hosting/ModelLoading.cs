@@ -99,7 +99,7 @@ public sealed class ModelLoading(ServerOptions options)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
+        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
         return ModelLoader.Load(path, kernels, load);
     }
 
@@ -115,7 +115,7 @@ public sealed class ModelLoading(ServerOptions options)
             target.Config.VocabularySize,
             loop.ContextLength,
             target.Tokenizer.BosId ?? target.Config.BosTokenId ?? target.Tokenizer.EosId,
-            Fingerprint(path, kernels, options.Weights),
+            Fingerprint(path, kernels, target.Transformer.CacheType, options.Weights),
             DateTimeOffset.UtcNow,
             modes.ToHashSet())
         {
@@ -218,21 +218,24 @@ public sealed class ModelLoading(ServerOptions options)
     }
 
     private static string Describe(LanguageModel model) =>
-        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, {model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}";
+        $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, "
+        + $"{model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}, "
+        + $"keys and values in {model.Transformer.CacheType.Name()}, {model.Transformer.CacheBytesPerToken / 1e3:F1} kB a token";
 
     private void Note(string line) => _report.Add(line);
 
     /// <summary>
-    /// A hash of kernel set, version, what weights are quantised to, and the model's files; of large ones only length and evenly spread
-    /// samples, since reading gigabytes would take longer than the start does.
+    /// A hash of kernel set, version, type of keys and values, what weights are quantised to, and the model's files; of large ones only length
+    /// and evenly spread samples, since reading gigabytes would take longer than the start does.
     /// </summary>
-    private static string Fingerprint(string path, IKernels kernels, string? weights)
+    private static string Fingerprint(string path, IKernels kernels, CacheType cacheType, string? weights)
     {
         const int WholeBytes = 16 << 20;
         const int Samples = 256;
         const int SampleBytes = 4096;
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(Encoding.UTF8.GetBytes($"{kernels.Name} {typeof(ModelLoading).Assembly.GetName().Version} {weights}"));
+        string made = $"{kernels.Name} {cacheType.Name()} {typeof(ModelLoading).Assembly.GetName().Version} {weights}";
+        hash.AppendData(Encoding.UTF8.GetBytes(made));
         IEnumerable<string> files = File.Exists(path)
             ? [path]
             : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors").Order(StringComparer.Ordinal);

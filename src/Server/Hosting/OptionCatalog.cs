@@ -31,6 +31,7 @@ public static class OptionCatalog
             "q8_0 or q4_k: quantise weights of 16 or 32 bits while target and draft load. Under q4_k the embedding, the head and rows that "
             + "are no multiple of 256 become q8_0. Default: file, as they are."),
         new("context", "N", "Most tokens of prompt and output together. Default: the model's own."),
+        new("kv", "TYPE", "Type of keys and values: bf16, f16 or q8_0 (8 bits and a scale: half the memory). Default: the weights' type."),
         new("prefix-cache-mb", "N", "Memory for the keys and values of earlier prompts, in MiB. Default: 512."),
         new("alias", "NAME", "A further name that requests may use for the model."),
         new("tool-format", "FORMAT", "How the model writes calls of tools: hermes, llama, mistral or mistral-args. Default: auto, as its chat template shows."),

@@ -84,6 +84,27 @@ public sealed class OptionSource
             : throw new UsageException($"{origin} must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}, not '{values[^1]}'.");
     }
 
+    /// <param name="spell">How a choice is spelled.</param>
+    /// <returns>Null: nothing was said.</returns>
+    public T? Choice<T>(string name, IReadOnlyList<T> choices, Func<T, string> spell)
+        where T : struct
+    {
+        if (Find(name) is not (var values, var origin))
+        {
+            return null;
+        }
+
+        foreach (T choice in choices)
+        {
+            if (spell(choice).Equals(values[^1], StringComparison.OrdinalIgnoreCase))
+            {
+                return choice;
+            }
+        }
+
+        throw new UsageException($"{origin} must be one of {string.Join(", ", choices.Select(spell))}, not '{values[^1]}'.");
+    }
+
     private (IReadOnlyList<string> Values, string Origin)? Find(string name) => _said.TryGetValue(name, out var said) ? said : null;
 
     private static Dictionary<string, (IReadOnlyList<string>, string)> ReadSettings(string? path)

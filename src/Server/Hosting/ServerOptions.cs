@@ -1,6 +1,7 @@
 using System.Net;
 using Understory.Decoding;
 using Understory.Models.Formats;
+using Understory.Models.Kernels;
 using Understory.Models.Tensors;
 using Understory.Server.Chat;
 
@@ -34,6 +35,9 @@ public sealed record ServerOptions
 
     /// <summary>Tokens; null: what the model was made for.</summary>
     public int? Context { get; init; }
+
+    /// <summary>Type of keys and values, target's and draft's; null: that of the weights.</summary>
+    public CacheType? Kv { get; init; }
 
     public int PrefixCacheMegabytes { get; init; } = 512;
 
@@ -83,6 +87,9 @@ public sealed record ServerOptions
 
     public ConnectionLimits Connections { get; init; } = new();
 
+    /// <summary>What <c>--kv</c> offers; floats would take twice the memory for nothing.</summary>
+    private static readonly CacheType[] _kvTypes = [CacheType.BF16, CacheType.F16, CacheType.Q8];
+
     /// <summary>The address that <see cref="Host"/> stands for.</summary>
     public IPAddress Address => Host switch
     {
@@ -110,6 +117,7 @@ public sealed record ServerOptions
             Weights = source.Text("weights")?.ToUpperInvariant() is { } weights && weights != "FILE" ? weights : null,
             Threads = source.Integer("threads", 1, 1024),
             Context = source.Integer("context", 1),
+            Kv = source.Choice("kv", _kvTypes, type => type.Name()),
             PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
             Aliases = source.List("alias"),
             ToolFormat = source.Text("tool-format")?.ToLowerInvariant() is { } format && format != "auto" ? format : null,

@@ -3,7 +3,6 @@ using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 using static Understory.Decoding.Tests.LoopRuns;
 
 namespace Understory.Decoding.Tests.Sequences;
@@ -28,7 +27,7 @@ public class HiddenMeanTests(DemoBundle demo)
         foreach (KernelSet set in KernelCatalog.Available)
         {
             using IKernels kernels = KernelCatalog.Create(set.Name);
-            var options = new LoadOptions(known.GetProperty("context").GetInt32(), DType.F32);
+            var options = new LoadOptions(known.GetProperty("context").GetInt32(), CacheType.F32);
             using Transformer model = ModelLoader.LoadTransformer(Golden(name), kernels, options);
             using var loop = new DecodingLoop(model, demo.Target.Tokenizer, null, null, new DecodingOptions { Calibration = TimeSpan.Zero });
             float[] actual = Embed(loop, ids);

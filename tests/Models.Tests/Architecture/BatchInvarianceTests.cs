@@ -13,30 +13,31 @@ public class BatchInvarianceTests
     private static readonly string[] _models = ["gpt2", "llama-bf16", "llama-dynamic", "mistral-window", "qwen2-bias", "qwen2-f16", "qwen3-norm", "gpt2:64x2:300:200", "llama:128x2:300:200"];
 
     /// <summary>Kernel set, model (a fixture or a random one) and type of keys and values.</summary>
-    public static TheoryData<string, string, DType> Cases
+    public static TheoryData<string, string, CacheType> Cases
     {
         get
         {
-            var data = new TheoryData<string, string, DType>();
+            var data = new TheoryData<string, string, CacheType>();
             foreach (KernelSet set in KernelCatalog.Available)
             {
                 foreach (string model in _models)
                 {
-                    data.Add(set.Name, model, DType.F32);
-                    data.Add(set.Name, model, DType.BF16);
+                    data.Add(set.Name, model, CacheType.F32);
+                    data.Add(set.Name, model, CacheType.BF16);
+                    data.Add(set.Name, model, CacheType.Q8);
                 }
             }
 
-            data.Add(KernelCatalog.Available[0].Name, "llama-bf16", DType.F16);
+            data.Add(KernelCatalog.Available[0].Name, "llama-bf16", CacheType.F16);
             // Every quantised type by the best set, and a mix of the common ones by each.
             foreach (QuantisedFormat format in RandomQuantised.All)
             {
-                data.Add(KernelCatalog.Available[0].Name, Quantised + format.Name, DType.BF16);
+                data.Add(KernelCatalog.Available[0].Name, Quantised + format.Name, CacheType.BF16);
             }
 
             foreach (KernelSet set in KernelCatalog.Available.Where(set => set.Name != "reference"))
             {
-                data.Add(set.Name, Quantised + "mixed", DType.F32);
+                data.Add(set.Name, Quantised + "mixed", CacheType.F32);
             }
 
             return data;
@@ -45,7 +46,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Decoding_one_by_one_and_prefill_in_chunks_of_any_size_give_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void Decoding_one_by_one_and_prefill_in_chunks_of_any_size_give_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -59,7 +60,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Any_number_of_threads_gives_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void Any_number_of_threads_gives_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         float[][]? expected = null;
         foreach (int threads in (int[])[1, 2, 3])
@@ -74,7 +75,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Rows_before_the_first_wanted_one_fill_the_cache_and_nothing_else(string kernelSet, string name, DType cacheType)
+    public void Rows_before_the_first_wanted_one_fill_the_cache_and_nothing_else(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -99,7 +100,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Garbage_in_unused_slots_is_never_read(string kernelSet, string name, DType cacheType)
+    public void Garbage_in_unused_slots_is_never_read(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -114,7 +115,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void A_copied_prefix_goes_on_with_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void A_copied_prefix_goes_on_with_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -133,7 +134,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void A_node_of_a_tree_gets_the_bits_of_its_path_as_a_plain_sequence(string kernelSet, string name, DType cacheType)
+    public void A_node_of_a_tree_gets_the_bits_of_its_path_as_a_plain_sequence(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -155,7 +156,7 @@ public class BatchInvarianceTests
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void An_accepted_path_moved_into_place_goes_on_like_plain_text(string kernelSet, string name, DType cacheType)
+    public void An_accepted_path_moved_into_place_goes_on_like_plain_text(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -180,7 +181,7 @@ public class BatchInvarianceTests
     /// <summary>Text grows in chunks and by accepted paths, is cut back, and moves to another cache: nothing of that shows.</summary>
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Whatever_became_of_a_cache_its_text_goes_on_with_the_same_bits(string kernelSet, string name, DType cacheType)
+    public void Whatever_became_of_a_cache_its_text_goes_on_with_the_same_bits(string kernelSet, string name, CacheType cacheType)
     {
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         using Transformer model = Load(name, kernels, cacheType);
@@ -225,7 +226,7 @@ public class BatchInvarianceTests
         }
     }
 
-    private static Transformer Load(string name, IKernels kernels, DType cacheType) =>
+    private static Transformer Load(string name, IKernels kernels, CacheType cacheType) =>
         name == Quantised + "mixed" ? RandomQuantised.Model(kernels, cacheType, [.. RandomQuantised.All.Where(format => format.Name is "Q4_K" or "Q6_K" or "Q8_0" or "Q4_1" or "Q5_0")])
         : name.StartsWith(Quantised, StringComparison.Ordinal) ? RandomQuantised.Model(kernels, cacheType, RandomQuantised.All.Single(format => name == Quantised + format.Name))
         : name.Contains(':', StringComparison.Ordinal) ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 
 namespace Understory.Models.Tests.Architecture;
 
@@ -18,7 +17,8 @@ public class DemoModelTests
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         foreach (IGrouping<string, JsonElement> cases in golden.RootElement.EnumerateArray().GroupBy(item => item.GetProperty("model").GetString()!))
         {
-            using Transformer model = ModelLoader.LoadTransformer(Repository.PathOf("models", "demo", cases.Key), kernels, new LoadOptions(CacheType: DType.F32));
+            string path = Repository.PathOf("models", "demo", cases.Key);
+            using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
             foreach (JsonElement item in cases)
             {
                 Check(model, item);

@@ -1,6 +1,5 @@
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 
 namespace Understory.Models.Tests.Architecture;
 
@@ -14,7 +13,7 @@ internal static class Fidelity
         using Checkpoint checkpoint = Checkpoint.Open(path);
         using var tensors = new WidenedTensors(checkpoint.Tensors, rounded);
         ModelConfig config = checkpoint.Config.WithContext(context).Validated();
-        return new Transformer(config, Weights.Load(config, tensors, checkpoint.Names, kernels), kernels, DType.F32);
+        return new Transformer(config, Weights.Load(config, tensors, checkpoint.Names, kernels), kernels, CacheType.F32);
     }
 
     /// <summary>Mean of KL(expected, actual) over the positions, in nats.</summary>

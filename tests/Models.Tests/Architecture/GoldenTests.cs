@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 
 namespace Understory.Models.Tests.Architecture;
 
@@ -47,7 +46,9 @@ public class GoldenTests
     {
         var golden = Golden.Read(checkpoint);
         using IKernels kernels = KernelCatalog.Create(kernelSet);
-        using Transformer model = golden.IsQuantised ? Fidelity.Widened(golden.Path, kernels, golden.Context, rounded: true) : golden.Load(kernels, DType.F32);
+        using Transformer model = golden.IsQuantised
+            ? Fidelity.Widened(golden.Path, kernels, golden.Context, rounded: true)
+            : golden.Load(kernels, CacheType.F32);
         double error = Runs.RelativeError(model.Logits(golden.Ids), golden.Logits);
         Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(golden.Greedy, model.Greedy(golden.Ids, golden.Greedy.Length));
@@ -59,7 +60,7 @@ public class GoldenTests
     {
         var golden = Golden.Read(checkpoint);
         using IKernels kernels = KernelCatalog.Create(kernelSet);
-        foreach (DType type in (DType[])[DType.BF16, DType.F16])
+        foreach (CacheType type in (CacheType[])[CacheType.BF16, CacheType.F16])
         {
             using Transformer model = golden.Load(kernels, type);
             double error = Runs.RelativeError(model.Logits(golden.Ids), golden.Logits);
@@ -90,7 +91,8 @@ internal sealed record Golden(string Path, int Context, int[] Ids, int[] Greedy,
             [.. root.GetProperty("logits").EnumerateArray().Select(row => row.EnumerateArray().Select(logit => logit.GetSingle()).ToArray())]);
     }
 
-    public Transformer Load(IKernels kernels, DType cacheType) => ModelLoader.LoadTransformer(Path, kernels, new LoadOptions(Context, cacheType));
+    public Transformer Load(IKernels kernels, CacheType cacheType) =>
+        ModelLoader.LoadTransformer(Path, kernels, new LoadOptions(Context, cacheType));
 
     private static int[] Integers(JsonElement array) => [.. array.EnumerateArray().Select(item => item.GetInt32())];
 }

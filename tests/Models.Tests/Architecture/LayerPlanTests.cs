@@ -101,12 +101,12 @@ public class LayerPlanTests
     {
         int[] tokens = [.. Enumerable.Range(0, 45).Select(i => (i * 53) % 200)];
         using IKernels reference = KernelCatalog.Create("reference");
-        using Transformer truth = ModelLoader.Random(config, "mixed", reference, 3, new LoadOptions(CacheType: Tensors.DType.F32));
+        using Transformer truth = ModelLoader.Random(config, "mixed", reference, 3, new LoadOptions(CacheType: CacheType.F32));
         float[][] expected = truth.Logits(tokens);
         foreach (string set in sets)
         {
             using IKernels kernels = Create(set);
-            using Transformer model = ModelLoader.Random(config, "mixed", kernels, 3, new LoadOptions(CacheType: Tensors.DType.F32));
+            using Transformer model = ModelLoader.Random(config, "mixed", kernels, 3, new LoadOptions(CacheType: CacheType.F32));
             double error = Runs.RelativeError(model.Logits(tokens), expected);
             Assert.True(error < (set == "cuda" ? 2e-2 : 1e-5), $"{set}: {error:E2}");
         }

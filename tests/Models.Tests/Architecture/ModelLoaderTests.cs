@@ -1,6 +1,8 @@
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
+using Understory.Models.Kernels.Cuda;
 using Understory.Models.Tensors;
+using Understory.PtxEmulator;
 
 namespace Understory.Models.Tests.Architecture;
 
@@ -119,5 +121,36 @@ public sealed class ModelLoaderTests : IDisposable
         Assert.Equal(48, cache.Slots);
         Assert.Equal(30, cache.Tokens);
         Assert.Equal(2 * 2 * 64 * DType.BF16.Size(), cache.BytesPerSlot);
+    }
+
+    [Theory]
+    [InlineData(CacheType.F32, 256)]
+    [InlineData(CacheType.F16, 128)]
+    [InlineData(CacheType.BF16, 128)]
+    [InlineData(CacheType.Q8, 68)]
+    public void A_cache_says_what_its_slots_and_the_pages_of_its_tokens_take(CacheType type, int headBytes)
+    {
+        const int Layers = 3;
+        const int Page = 4096;
+        using Transformer model = ModelLoader.Random("gpt2:64x3:96:2048", _kernels, 1, new LoadOptions(CacheType: type));
+        using KvCache cache = model.CreateCache(2000);
+        Assert.Equal(2 * Layers * headBytes, cache.BytesPerSlot);
+        Assert.Equal(0, cache.BytesFor(0));
+
+        // A head's keys, or values, of 1,000 tokens take 1,008 slots, and begin anywhere in a page.
+        int pages = ((1008 * headBytes) + (2 * Page) - 1) / Page;
+        Assert.Equal(2L * Layers * pages * Page, cache.BytesFor(1000));
+        Assert.InRange(cache.BytesFor(2000), 2000 * cache.BytesPerSlot, cache.Slots * cache.BytesPerSlot);
+    }
+
+    [Fact]
+    public void Kernels_that_cannot_keep_keys_and_values_so_are_named_with_what_they_can()
+    {
+        using var cuda = new CudaKernels(new EmulatedDriver());
+        var options = new LoadOptions(CacheType: CacheType.Q8);
+        var refusal = Assert.Throws<ModelLoadException>(() => ModelLoader.Random("gpt2:64x1:96:32", cuda, 1, options));
+        Assert.Contains("--kv q8_0: the cuda kernels", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("--kv bf16 or f16", refusal.Message, StringComparison.Ordinal);
+        Assert.Contains("--device cpu", refusal.Message, StringComparison.Ordinal);
     }
 }

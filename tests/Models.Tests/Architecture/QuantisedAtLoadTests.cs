@@ -25,8 +25,8 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
             .GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
         using IKernels kernels = KernelCatalog.Create();
         string path = Repository.PathOf("models", "demo", "target");
-        using Transformer plain = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: DType.F32));
-        using Transformer quantised = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: DType.F32, Weights: format));
+        using Transformer plain = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
+        using Transformer quantised = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32, Weights: format));
         double kl = Fidelity.MeanKl(plain.Logits(ids), quantised.Logits(ids));
         output.WriteLine($"{name}: KL {kl:F6}, {plain.WeightBytes / 1e6:F2} to {quantised.WeightBytes / 1e6:F2} MB");
         Assert.InRange(kl, 1e-9, bound);
@@ -48,7 +48,7 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
         foreach (WeightFormat format in QuantisedTensors.Formats)
         {
             double weights = Runs.RelativeError(Widened(golden, format, kernels), golden.Logits);
-            var options = new LoadOptions(golden.Context, DType.F32, Weights: format);
+            var options = new LoadOptions(golden.Context, CacheType.F32, Weights: format);
             using Transformer model = ModelLoader.LoadTransformer(golden.Path, kernels, options);
             double error = Runs.RelativeError(model.Logits(golden.Ids), golden.Logits);
             output.WriteLine($"{format}: weights alone {weights:E2}, inputs too {error:E2}");
@@ -66,11 +66,11 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
         foreach (KernelSet set in KernelCatalog.Available)
         {
             using IKernels kernels = KernelCatalog.Create(set.Name);
-            using Transformer plain = ModelLoader.Random(specification, kernels, 1, new LoadOptions(CacheType: DType.F32));
+            using Transformer plain = ModelLoader.Random(specification, kernels, 1, new LoadOptions(CacheType: CacheType.F32));
             float[][] expected = plain.Logits(ids);
             foreach ((WeightFormat format, double bound) in ((WeightFormat, double)[])[(Eight, 0.035), (Four, 0.25)])
             {
-                var options = new LoadOptions(CacheType: DType.F32, Weights: format);
+                var options = new LoadOptions(CacheType: CacheType.F32, Weights: format);
                 using Transformer model = ModelLoader.Random(specification, kernels, 1, options);
                 double error = Runs.RelativeError(model.Logits(ids), expected);
                 output.WriteLine($"{set.Name}, {format}: {error:E2}");
@@ -111,7 +111,7 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
         using var quantised = new QuantisedTensors(checkpoint.Tensors, checkpoint.Names.Quantised(format, config.Layers.Count));
         using var widened = new WidenedTensors(quantised, rounded: false);
         Weights weights = Weights.Load(config, widened, checkpoint.Names with { Transposed = false }, kernels);
-        using var model = new Transformer(config, weights, kernels, DType.F32);
+        using var model = new Transformer(config, weights, kernels, CacheType.F32);
         return model.Logits(golden.Ids);
     }
 }

@@ -32,7 +32,8 @@ public class QuantisedModelTests(ITestOutputHelper output)
     {
         (int[] prompt, float[][] expected, double peer) = Golden(mix);
         using IKernels kernels = KernelCatalog.Create();
-        using Transformer model = ModelLoader.LoadTransformer(TestData.Shared($"{Folder}/{mix}.gguf"), kernels, new LoadOptions(CacheType: DType.F32));
+        string path = TestData.Shared($"{Folder}/{mix}.gguf");
+        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
         output.WriteLine($"{mix}: KL {kl:F6}, llama.cpp {peer:F6}, ratio {kl / peer:F2}");
         // llama.cpp quantises inputs by 256 for K and IQ types, by 32 for the others; here it is 32 for all.
@@ -56,7 +57,7 @@ public class QuantisedModelTests(ITestOutputHelper output)
         int[] prompt = [.. golden.RootElement.GetProperty("prompt").EnumerateArray().Select(id => id.GetInt32())];
         float[][] expected = Rows($"{folder}/logits.f32", prompt.Length);
         using IKernels kernels = KernelCatalog.Create();
-        using Transformer model = ModelLoader.LoadTransformer(folder, kernels, new LoadOptions(CacheType: DType.F32));
+        using Transformer model = ModelLoader.LoadTransformer(folder, kernels, new LoadOptions(CacheType: CacheType.F32));
         double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
         output.WriteLine($"{name}: KL {kl:F6}");
         Assert.InRange(kl, 0, 1e-3);
@@ -71,13 +72,13 @@ public class QuantisedModelTests(ITestOutputHelper output)
         QuantisedFormat format = RandomQuantised.All.Single(format => format.Name == type);
         int[] tokens = [.. Enumerable.Range(0, 21).Select(i => (i * 37) % 96)];
         using IKernels reference = KernelCatalog.Create("reference");
-        using Transformer truth = RandomQuantised.Model(reference, DType.F32, format);
+        using Transformer truth = RandomQuantised.Model(reference, CacheType.F32, format);
         float[][] expected = truth.Logits(tokens);
         float[][]? first = null;
         foreach (KernelSet set in KernelCatalog.Available.Where(set => set.Name != "reference"))
         {
             using IKernels kernels = KernelCatalog.Create(set.Name, 2);
-            using Transformer model = RandomQuantised.Model(kernels, DType.F32, format);
+            using Transformer model = RandomQuantised.Model(kernels, CacheType.F32, format);
             float[][] logits = model.Logits(tokens);
             first ??= logits;
             Assert.All(logits.Zip(first), rows => Assert.True(Kernels.Arena.SameBits(rows.First, rows.Second), $"{set.Name} differs"));

@@ -22,7 +22,7 @@ internal sealed unsafe class RandomQuantised(params QuantisedFormat[] types) : I
     public static QuantisedFormat[] All { get; } = [.. GgufTypes.All.Values.OfType<QuantisedFormat>()];
 
     /// <summary>A Llama of two layers, 256 wide.</summary>
-    public static Transformer Model(IKernels kernels, DType cacheType, params QuantisedFormat[] types)
+    public static Transformer Model(IKernels kernels, CacheType cacheType, params QuantisedFormat[] types)
     {
         ModelConfig config = new Models.Architecture.Families.Llama().OfShape(256, 2, 96, 80);
         config = config with

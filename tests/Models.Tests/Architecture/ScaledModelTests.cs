@@ -49,7 +49,7 @@ public sealed class ScaledModelTests : IDisposable
         }
 
         int[] ids = [5, 1, 40, 7, 7, 22, 60, 3];
-        var options = new LoadOptions(CacheType: DType.F32);
+        var options = new LoadOptions(CacheType: CacheType.F32);
         using Transformer model = ModelLoader.LoadTransformer(path, _kernels, options);
         using Transformer widened = Fidelity.Widened(path, _kernels);
         float[][] expected = widened.Logits(ids);

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 using Xunit.Abstractions;
 
 namespace Understory.Models.Tests.Architecture;
@@ -29,7 +28,7 @@ public class SmolLmTests(ITestOutputHelper output)
         }
 
         Assert.Equal(expected.GetProperty("mean_nll_f32").GetDouble(), Fidelity.MeanNll(truth, ids), 1e-4);
-        using Transformer model = ModelLoader.LoadTransformer(Model, kernels, new LoadOptions(CacheType: DType.BF16));
+        using Transformer model = ModelLoader.LoadTransformer(Model, kernels, new LoadOptions(CacheType: CacheType.BF16));
         float[][] logits = model.Logits(ids, 128);
         double nll = Fidelity.MeanNll(logits, ids);
         double kl = Fidelity.MeanKl(truth, logits);
@@ -40,6 +39,26 @@ public class SmolLmTests(ITestOutputHelper output)
         Assert.InRange(nll / expected.GetProperty("mean_nll_f32").GetDouble(), 0.995, 1.005);
         Assert.True(kl <= 1.05 * peerKl, $"KL {kl:F5}, llama.cpp {peerKl:F5}");
         Assert.True(agreement >= peerAgreement - 0.005, $"top-1 agreement {agreement:F4}, llama.cpp {peerAgreement:F4}");
+    }
+
+    [SharedDataTheory(Golden)]
+    [InlineData("prose")]
+    [InlineData("code")]
+    public void A_page_is_as_likely_by_keys_and_values_in_q8_0_as_in_bf16(string page)
+    {
+        using JsonDocument golden = Read();
+        int[] ids = Integers(golden.RootElement.GetProperty(page), "ids");
+        using IKernels kernels = KernelCatalog.Create();
+        double bytes = Nll(CacheType.Q8);
+        double plain = Nll(CacheType.BF16);
+        output.WriteLine($"{page}: NLL {bytes:F5} in q8_0, {plain:F5} in bf16 ({bytes / plain:F5})");
+        Assert.InRange(bytes / plain, 0.995, 1.005);
+
+        double Nll(CacheType type)
+        {
+            using Transformer model = ModelLoader.LoadTransformer(Model, kernels, new LoadOptions(CacheType: type));
+            return Fidelity.MeanNll(model.Logits(ids, 128), ids);
+        }
     }
 
     [SharedDataFact(Golden)]

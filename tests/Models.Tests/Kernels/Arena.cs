@@ -120,17 +120,13 @@ internal sealed unsafe class Arena(int seed = 1) : IDisposable
         return matrix;
     }
 
-    /// <summary>A cache layer, every element NaN.</summary>
-    public KvLayer Cache(DType type, int kvHeads, int headDim, int slots)
+    /// <summary>A cache layer, every number NaN: all bits set is NaN in every type.</summary>
+    public KvLayer Cache(CacheType type, int kvHeads, int headDim, int slots)
     {
         long bytes = new KvShape(kvHeads, headDim).Bytes(type, slots);
         KvLayer layer = new(type, kvHeads, headDim, slots, Allocate(bytes), Allocate(bytes));
-        for (long i = 0; i < bytes / type.Size(); i++)
-        {
-            Write(type, layer.Keys, i, float.NaN);
-            Write(type, layer.Values, i, float.NaN);
-        }
-
+        new Span<byte>((void*)layer.Keys, (int)bytes).Fill(0xFF);
+        new Span<byte>((void*)layer.Values, (int)bytes).Fill(0xFF);
         return layer;
     }
 

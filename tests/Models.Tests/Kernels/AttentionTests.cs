@@ -5,16 +5,17 @@ namespace Understory.Models.Tests.Kernels;
 
 public class AttentionTests
 {
-    public static TheoryData<string, DType> SetsAndTypes
+    public static TheoryData<string, CacheType> SetsAndTypes
     {
         get
         {
-            TheoryData<string, DType> data = [];
+            TheoryData<string, CacheType> data = [];
             foreach (string set in Arena.FastNames)
             {
-                data.Add(set, DType.BF16);
-                data.Add(set, DType.F16);
-                data.Add(set, DType.F32);
+                data.Add(set, CacheType.BF16);
+                data.Add(set, CacheType.F16);
+                data.Add(set, CacheType.F32);
+                data.Add(set, CacheType.Q8);
             }
 
             return data;
@@ -23,11 +24,14 @@ public class AttentionTests
 
     /// <summary>Heads, key-value heads, head size, window.</summary>
     private static readonly (int Heads, int KvHeads, int HeadDim, int Window)[] Shapes =
-        [(2, 2, 64, 0), (4, 2, 32, 0), (3, 1, 20, 0), (2, 1, 48, 21), (6, 2, 17, 5), (2, 2, 16, 1)];
+    [
+        (2, 2, 64, 0), (4, 2, 32, 0), (3, 1, 20, 0), (2, 1, 48, 21), (6, 2, 17, 5), (2, 2, 16, 1),
+        (5, 1, 8, 0), (2, 1, 40, 0), (9, 3, 80, 30), (7, 1, 128, 0),
+    ];
 
     [Theory]
     [MemberData(nameof(SetsAndTypes))]
-    public void Attention_is_the_reference_s_for_sequences_and_trees(string set, DType type)
+    public void Attention_is_the_reference_s_for_sequences_and_trees(string set, CacheType type)
     {
         using IKernels kernels = KernelCatalog.Create(set, 2);
         using IKernels reference = KernelCatalog.Create("reference");
@@ -51,7 +55,7 @@ public class AttentionTests
 
     [Theory]
     [MemberData(nameof(SetsAndTypes))]
-    public void A_path_gives_the_same_bits_as_tree_and_as_sequence_alone_and_together_on_any_threads(string set, DType type)
+    public void A_path_gives_the_same_bits_as_tree_and_as_sequence_alone_and_together_on_any_threads(string set, CacheType type)
     {
         foreach ((int heads, int kvHeads, int headDim, int window) in Shapes)
         {
@@ -109,11 +113,11 @@ public class AttentionTests
 
     [Theory]
     [MemberData(nameof(SetsAndTypes))]
-    public void Stored_keys_and_values_are_the_reference_s(string set, DType type)
+    public void Stored_keys_and_values_are_the_reference_s(string set, CacheType type)
     {
         using IKernels kernels = KernelCatalog.Create(set, 2);
         using IKernels reference = KernelCatalog.Create("reference");
-        foreach (int headDim in (int[])[8, 20, 64])
+        foreach (int headDim in (int[])[8, 20, 40, 64, 80, 128])
         {
             using Arena arena = new();
             Tensor qkv = arena.Normal(20, 8 * headDim);
@@ -145,28 +149,29 @@ public class AttentionTests
 
     [Theory]
     [MemberData(nameof(SetsAndTypes))]
-    public void Moved_and_copied_slots_read_like_the_originals(string set, DType type)
+    public void Moved_and_copied_slots_read_like_the_originals(string set, CacheType type)
     {
         using IKernels kernels = KernelCatalog.Create(set, 2);
         using Arena arena = new();
-        KvLayer layer = arena.Cache(type, 2, 24, 64);
-        Tensor qkv = arena.Normal(50, 6 * 24);
+        const int Dims = 40;
+        KvLayer layer = arena.Cache(type, 2, Dims, 64);
+        Tensor qkv = arena.Normal(50, 6 * Dims);
         Store(kernels, layer, 2, qkv, 0, 0);
-        AttentionParams attention = new(2, 2, 24, 0.2f, 0);
+        AttentionParams attention = new(2, 2, Dims, 0.2f, 0);
         ForwardBatch scattered = new(1, 60);
         scattered.Add(0, 45, 20, [21, 30, 33]);
-        Tensor expected = arena.Zeros(1, 48);
-        kernels.Attend(qkv.RowRange(0, 1).ColumnRange(0, 48), layer, attention, scattered, expected);
+        Tensor expected = arena.Zeros(1, 2 * Dims);
+        kernels.Attend(qkv.RowRange(0, 1).ColumnRange(0, 2 * Dims), layer, attention, scattered, expected);
 
         kernels.MoveSlots([layer], [21, 30, 33, 45], 20);
-        KvLayer copy = arena.Cache(type, 2, 24, 48);
+        KvLayer copy = arena.Cache(type, 2, Dims, 48);
         kernels.CopySlots([layer], [copy], 24);
         foreach (KvLayer moved in (KvLayer[])[layer, copy])
         {
             ForwardBatch plain = new(1, 1);
             plain.Add(0, 23);
-            Tensor output = arena.Zeros(1, 48);
-            kernels.Attend(qkv.RowRange(0, 1).ColumnRange(0, 48), moved, attention, plain, output);
+            Tensor output = arena.Zeros(1, 2 * Dims);
+            kernels.Attend(qkv.RowRange(0, 1).ColumnRange(0, 2 * Dims), moved, attention, plain, output);
             Assert.True(Arena.SameBits(expected.Floats(0), output.Floats(0)));
         }
     }

@@ -50,7 +50,7 @@ public class RowTests
         using Arena arena = new();
         WeightMatrix weights = arena.Weights(kernels, DType.BF16, 300, 300);
         WeightMatrix up = arena.Weights(kernels, DType.BF16, 300, 300);
-        KvLayer layer = arena.Cache(DType.BF16, 5, 20, 64);
+        KvLayer layer = arena.Cache(CacheType.BF16, 5, 20, 64);
         Tensor x = arena.Normal(30, 300);
         Tensor y = arena.Normal(30, 300);
         Tensor ones = arena.Normal(1, 300);

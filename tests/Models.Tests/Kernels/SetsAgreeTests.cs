@@ -46,7 +46,7 @@ public class SetsAgreeTests
         Tensor qkv = arena.Zeros(41, 3 * Width);
         Tensor hidden = arena.Zeros(41, 100);
         Tensor logits = arena.Zeros(41, 500);
-        KvLayer layer = arena.Cache(DType.BF16, Heads, HeadDim, 64);
+        KvLayer layer = arena.Cache(CacheType.BF16, Heads, HeadDim, 64);
         ForwardBatch batch = new(41, 1);
         for (int i = 0; i < 41; i++)
         {

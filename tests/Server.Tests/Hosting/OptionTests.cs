@@ -1,4 +1,5 @@
 using Understory.Decoding;
+using Understory.Models.Kernels;
 using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Hosting;
@@ -44,6 +45,8 @@ public sealed class OptionTests : IDisposable
     [InlineData("port=x", "--port", "x")]
     [InlineData("port=65536", "--port", "65536")]
     [InlineData("threads=0", "--threads", "0")]
+    [InlineData("kv=q4_0", "--kv", "q4_0")]
+    [InlineData("kv=f32", "--kv", "f32")]
     [InlineData("speculation=fast", "--speculation", "fast")]
     [InlineData("speculation=1", "--speculation", "1")]
     [InlineData("device=tpu", "--device", "tpu")]
@@ -73,6 +76,17 @@ public sealed class OptionTests : IDisposable
     [InlineData("", null)]
     public void Weights_are_named_like_formats_of_files(string flags, string? format) =>
         Assert.Equal(format, ServerOptions.From(Source(flags)).Weights);
+
+    [Theory]
+    [InlineData("bf16", CacheType.BF16)]
+    [InlineData("f16", CacheType.F16)]
+    [InlineData("Q8_0", CacheType.Q8)]
+    public void Keys_and_values_are_kept_in_what_was_said(string said, CacheType type)
+    {
+        Assert.Equal(type, ServerOptions.From(Source($"kv={said}")).Kv);
+        Assert.Equal(type, ServerOptions.From(Source(environment: $"UNDERSTORY_KV={said}")).Kv);
+        Assert.Null(ServerOptions.From(Source()).Kv);
+    }
 
     [Fact]
     public void A_wrong_variable_is_named_as_the_variable() =>

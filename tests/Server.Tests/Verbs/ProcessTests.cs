@@ -174,6 +174,37 @@ public sealed class ProcessTests : IDisposable
     }
 
     [ProcessFact]
+    public async Task Keys_and_values_in_8_bits_give_one_text_with_speculation_off_and_on_and_the_log_says_what_they_take()
+    {
+        using ServerProcess server = await ServerProcess.StartAsync("--kv", "q8_0");
+        foreach (string sampling in (string[])["\"temperature\": 0", "\"temperature\": 0.8, \"seed\": 5"])
+        {
+            string? plain = null;
+            foreach (string mode in (string[])["off", "staged", "draft", "ngram", "auto"])
+            {
+                string body = "{\"prompt\": \"def add(a, b):\", \"max_tokens\": 48, \"ignore_eos\": true, "
+                    + $"{sampling}, \"speculation\": \"{mode}\"}}";
+                JsonNode answer = await (await server.Client.PostAsync("/v1/completions", Json(body))).JsonAsync();
+                string text = (string)answer["choices"]![0]!["text"]!;
+                Assert.Equal(plain ??= text, text);
+            }
+        }
+
+        server.Signal("TERM");
+        Assert.Equal(0, await server.ExitAsync());
+        Assert.Matches("Target: .* keys and values in q8_0, [0-9.]+ kB a token", server.Errors);
+        Assert.Matches("Draft: .* keys and values in q8_0, [0-9.]+ kB a token", server.Errors);
+    }
+
+    [ProcessFact]
+    public async Task A_type_of_keys_and_values_that_there_is_not_is_refused_by_name()
+    {
+        (int code, _, string errors) = await ServerProcess.RunAsync(["serve", "--kv", "q4_0"]);
+        Assert.Equal(2, code);
+        IsOneLine(errors, "--kv", "bf16, f16, q8_0", "'q4_0'");
+    }
+
+    [ProcessFact]
     public async Task Paths_are_relative_to_the_caller()
     {
         Copy(DemoBundle.Target, "here");
@@ -183,24 +214,26 @@ public sealed class ProcessTests : IDisposable
     }
 
     [ProcessFact]
-    public async Task The_fingerprint_names_weights_and_kernels()
+    public async Task The_fingerprint_names_weights_kernels_and_the_type_of_keys_and_values()
     {
-        async Task<string> Fingerprint(string model, string kernels, string weights = "file")
+        async Task<string> Fingerprint(string model, string kernels, params string[] more)
         {
-            (int code, string output, string errors) =
-                await ServerProcess.RunAsync(["info", "--model", model, "--weights", weights], variables: ("UNDERSTORY_KERNELS", kernels));
+            string[] arguments = ["info", "--model", model, .. more];
+            (int code, string output, string errors) = await ServerProcess.RunAsync(arguments, variables: ("UNDERSTORY_KERNELS", kernels));
             Assert.True(code == 0, errors);
-            bool told = output.Contains($"weights        {weights.ToUpperInvariant()}, quantised", StringComparison.Ordinal);
-            Assert.Equal(weights != "file", told);
+            string quantised = more.FirstOrDefault() == "--weights" ? more[1].ToUpperInvariant() : "";
+            bool told = output.Contains($"weights        {quantised}, quantised", StringComparison.Ordinal);
+            Assert.Equal(quantised.Length > 0, told);
             return output.Split('\n').Single(line => line.StartsWith("fingerprint", StringComparison.Ordinal)).Split(' ')[^1];
         }
 
         string fingerprint = await Fingerprint(DemoBundle.Draft, "reference");
         Assert.Equal(fingerprint, await Fingerprint(DemoBundle.Draft, "reference"));
         Assert.NotEqual(fingerprint, await Fingerprint(DemoBundle.Draft, "portable"));
-        string eight = await Fingerprint(DemoBundle.Draft, "reference", "q8_0");
-        string four = await Fingerprint(DemoBundle.Draft, "reference", "q4_k");
+        string eight = await Fingerprint(DemoBundle.Draft, "reference", "--weights", "q8_0");
+        string four = await Fingerprint(DemoBundle.Draft, "reference", "--weights", "q4_k");
         Assert.Equal(3, new[] { fingerprint, eight, four }.Distinct().Count());
+        Assert.NotEqual(fingerprint, await Fingerprint(DemoBundle.Draft, "reference", "--kv", "q8_0"));
         string other = Copy(DemoBundle.Draft, "draft");
         string weights = Path.Combine(other, "model.safetensors");
         byte[] bytes = File.ReadAllBytes(weights);

@@ -36,7 +36,9 @@ internal abstract class CpuKernels : IKernels
 
     public void Read(InputRows row, Span<float> values) => CpuInput.Read(row).Floats(0)[..values.Length].CopyTo(values);
 
-    public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots) =>
+    public IReadOnlyList<CacheType> CacheTypes { get; } = Enum.GetValues<CacheType>();
+
+    public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, CacheType type, int slots) =>
         CacheLayout.Allocate(layers, shapes, type, slots);
 
     public void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to) => CacheLayout.MoveSlots(layers, from, to);

@@ -107,11 +107,7 @@ internal sealed class ReferenceKernels : CpuKernels
             {
                 Span<float> key = row.Slice((heads + head) * dims, dims);
                 Span<float> value = row.Slice((heads + layer.KvHeads + head) * dims, dims);
-                for (int d = 0; d < dims; d++)
-                {
-                    Scalar.Write(layer.Type, layer.Keys, CacheLayout.KeyIndex(layer, head, batch.Slots[r], d), key[d]);
-                    Scalar.Write(layer.Type, layer.Values, CacheLayout.ValueIndex(layer, head, batch.Slots[r], d), value[d]);
-                }
+                ReferenceCache.Write(layer, head, batch.Slots[r], key, value);
             }
         }
     }
@@ -180,7 +176,7 @@ internal sealed class ReferenceKernels : CpuKernels
             double score = 0;
             for (int d = 0; d < query.Length; d++)
             {
-                score += (double)query[d] * Scalar.Read(layer.Type, layer.Keys, CacheLayout.KeyIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
+                score += (double)query[d] * ReferenceCache.ReadKey(layer, kvHead, Slot(p, prefix, ancestors), d);
             }
 
             _scores[p] = Cap(score * attention.Scale, attention.SoftCap);
@@ -199,7 +195,7 @@ internal sealed class ReferenceKernels : CpuKernels
             double sum = 0;
             for (int p = first; p < length; p++)
             {
-                sum += _scores[p] * Scalar.Read(layer.Type, layer.Values, CacheLayout.ValueIndex(layer, kvHead, Slot(p, prefix, ancestors), d));
+                sum += _scores[p] * ReferenceCache.ReadValue(layer, kvHead, Slot(p, prefix, ancestors), d);
             }
 
             output[d] = (float)(sum / total);

@@ -9,8 +9,10 @@ namespace Understory.Models.Kernels.Cuda;
 /// </summary>
 internal static class CudaCache
 {
-    public static MemoryBlock Allocate(CudaDriver driver, Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots)
+    public static MemoryBlock Allocate(CudaDriver driver, Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, CacheType type, int slots)
     {
+        // Its kernels read plain numbers.
+        _ = type.Elements();
         long block = 0;
         foreach (KvShape shape in shapes)
         {

@@ -69,7 +69,10 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new DeviceMemory(_driver, bytes, zeroed: true);
 
-    public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, DType type, int slots) =>
+    public IReadOnlyList<CacheType> CacheTypes { get; } = [CacheType.BF16, CacheType.F16, CacheType.F32];
+
+    /// <exception cref="ArgumentException">The type has scales.</exception>
+    public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, CacheType type, int slots) =>
         CudaCache.Allocate(_driver, layers, shapes, type, slots);
 
     /// <summary>1024 rows read the weights a quarter as often as 256; but on a small device they would take the room of keys and values.</summary>
@@ -251,7 +254,7 @@ internal sealed unsafe class CudaKernels : IKernels
         {
             LayerArguments keys = CudaCache.Describe(layer, layer.Keys, _cache);
             LayerArguments values = CudaCache.Describe(layer, layer.Values, _cache);
-            _products.MultiplyStore(x, weights, qkv, rows, _pass.Address, keys, values, heads * layer.HeadDim, layer.Type);
+            _products.MultiplyStore(x, weights, qkv, rows, _pass.Address, keys, values, heads * layer.HeadDim, layer.Type.Elements());
         }
     }
 
@@ -278,7 +281,7 @@ internal sealed unsafe class CudaKernels : IKernels
             Stride = qkv.Stride,
             Half = rotary.Cosine.Data == 0 ? 0 : rotary.RotaryDim / 2,
             TableStride = rotary.Cosine.Stride,
-            Type = (int)layer.Type,
+            Type = (int)layer.Type.Elements(),
             Epsilon = rotary.NormEpsilon,
         });
     }
@@ -311,14 +314,14 @@ internal sealed unsafe class CudaKernels : IKernels
             Scale = attention.Scale,
         };
         bool whole = attention.HeadDim % Eight == 0;
-        nint together = _pass.Plain && rows > Buckets[^1] ? _modules.AttendRows(layer.Type, whole) : 0;
+        nint together = _pass.Plain && rows > Buckets[^1] ? _modules.AttendRows(layer.Type.Elements(), whole) : 0;
         if (together != 0)
         {
             Launch(together, (rows + KernelModules.RowsTogether - 1) / KernelModules.RowsTogether, attention.Heads, 256, arguments);
         }
         else
         {
-            Launch(_modules.Attend(layer.Type, whole), rows, attention.Heads, 256, arguments);
+            Launch(_modules.Attend(layer.Type.Elements(), whole), rows, attention.Heads, 256, arguments);
         }
     }
 
@@ -428,7 +431,7 @@ internal sealed unsafe class CudaKernels : IKernels
                 Block = layer.BlockStride,
                 Parts = parts,
                 Dims = layer.HeadDim,
-                Size = layer.Type.Size(),
+                Size = layer.Type.Elements().Size(),
                 Count = count,
                 To = to,
             };

@@ -82,8 +82,8 @@ internal static class CudaSelfCheck
         using MemoryBlock device = kernels.Allocate(1 << 20, sparse: false);
         var hostLayers = new KvLayer[1];
         var deviceLayers = new KvLayer[1];
-        using MemoryBlock hostCache = reference.AllocateCache(hostLayers, [new KvShape(KvHeads, HeadDim)], DType.BF16, Slots);
-        using MemoryBlock deviceCache = kernels.AllocateCache(deviceLayers, [new KvShape(KvHeads, HeadDim)], DType.BF16, Slots);
+        using MemoryBlock hostCache = reference.AllocateCache(hostLayers, [new KvShape(KvHeads, HeadDim)], CacheType.BF16, Slots);
+        using MemoryBlock deviceCache = kernels.AllocateCache(deviceLayers, [new KvShape(KvHeads, HeadDim)], CacheType.BF16, Slots);
         deviceCache.Reach(deviceCache.Bytes);
         var batch = new ForwardBatch(Prefix, 4);
         for (int i = 0; i < Prefix; i++)

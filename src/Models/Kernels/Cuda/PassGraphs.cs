@@ -1,12 +1,11 @@
 using Understory.Models.Kernels.Cuda.Driver;
-using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cuda;
 
 /// <summary>What makes two passes the same launches on other data.</summary>
 /// <param name="Rows">Padded.</param>
 /// <param name="First">First row whose logits are wanted; -1: none is.</param>
-internal readonly record struct PassShape(object Model, int Rows, int First, long CacheBlock, DType CacheType);
+internal readonly record struct PassShape(object Model, int Rows, int First, long CacheBlock, CacheType CacheType);
 
 /// <summary>
 /// Recorded passes. A shape is recorded when it comes for the second time: by then the driver has loaded all its kernels, which it must not do

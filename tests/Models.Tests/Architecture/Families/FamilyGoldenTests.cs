@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 
 namespace Understory.Models.Tests.Architecture.Families;
 
@@ -79,7 +78,7 @@ public class FamilyGoldenTests
         foreach (string path in (string[])[name, Path.Combine(name, "model.gguf")])
         {
             int context = part.GetProperty("context").GetInt32();
-            using Transformer model = ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, path)), kernels, new LoadOptions(context, DType.F32));
+            using Transformer model = ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
             double error = Runs.RelativeError(model.Logits(prompt), Logits(name, "logits-short.f32", prompt.Length));
             Assert.True(error < Tolerance, $"{path}: max |a - b| / max |b| is {error:E2}");
         }
@@ -91,7 +90,7 @@ public class FamilyGoldenTests
         int[] prompt = Integers(golden, "prompt");
         int[] greedy = Integers(golden, "greedy");
         float[][] expected = Logits(name, "logits.f32", prompt.Length);
-        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: DType.F32));
+        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double error = Runs.RelativeError(model.Logits(prompt), expected);
         Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));

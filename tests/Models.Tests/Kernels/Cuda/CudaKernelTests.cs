@@ -127,7 +127,7 @@ public sealed unsafe class CudaKernelTests : IDisposable
         const int HeadDim = 40;
         using Arena arena = new(window);
         var layers = new KvLayer[1];
-        MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(KvHeads, HeadDim)], type, 192);
+        MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(KvHeads, HeadDim)], CacheTypes.Of(type), 192);
         _blocks.Add(cache);
         cache.Reach(cache.Bytes);
         Tensor qkv = Upload(arena.Normal(prefix + Rows, (Heads + (2 * KvHeads)) * HeadDim));
@@ -289,9 +289,9 @@ public sealed unsafe class CudaKernelTests : IDisposable
             {
                 using Arena arena = new(prefix + headDim);
                 int columns = (heads + (2 * kvHeads)) * headDim;
-                KvLayer host = arena.Cache(type, kvHeads, headDim, 208);
+                KvLayer host = arena.Cache(CacheTypes.Of(type), kvHeads, headDim, 208);
                 var layers = new KvLayer[1];
-                MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(kvHeads, headDim)], type, 208);
+                MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(kvHeads, headDim)], CacheTypes.Of(type), 208);
                 _blocks.Add(cache);
                 cache.Reach(cache.Bytes);
                 RotaryParams rotary = headDim % 4 != 0 ? default : new(arena.Normal(256, headDim / 4), arena.Normal(256, headDim / 4), headDim / 4 * 2, arena.Normal(1, headDim), arena.Normal(1, headDim), 1e-6f);

@@ -38,25 +38,25 @@ public class CudaModelTests
     {
         var golden = Golden.Read(checkpoint);
         using IKernels kernels = EmulatedCuda.Create(major);
-        using Transformer model = golden.Load(kernels, DType.F32);
+        using Transformer model = golden.Load(kernels, CacheType.F32);
         double error = Runs.RelativeError(model.Logits(golden.Ids), golden.Logits);
         bool rounded = checkpoint is "llama-bf16" or "qwen2-f16" or "llama-q8" or "llama-q8/model.gguf";
         Assert.True(error < (rounded ? RoundedTolerance : Tolerance), $"max |a - b| / max |b| is {error:E2}");
     }
 
-    public static TheoryData<string, DType> Models => new()
+    public static TheoryData<string, CacheType> Models => new()
     {
-        { "gpt2", DType.F32 },
-        { "llama-bf16", DType.BF16 },
-        { "mistral-window", DType.F16 },
-        { "qwen2-f16", DType.F16 },
-        { "qwen3-norm", DType.BF16 },
-        { "gpt2:64x1:130:200", DType.BF16 },
+        { "gpt2", CacheType.F32 },
+        { "llama-bf16", CacheType.BF16 },
+        { "mistral-window", CacheType.F16 },
+        { "qwen2-f16", CacheType.F16 },
+        { "qwen3-norm", CacheType.BF16 },
+        { "gpt2:64x1:130:200", CacheType.BF16 },
     };
 
     [Theory]
     [MemberData(nameof(Models))]
-    public void Every_width_of_a_pass_gives_the_same_bits_recorded_or_not(string name, DType cacheType)
+    public void Every_width_of_a_pass_gives_the_same_bits_recorded_or_not(string name, CacheType cacheType)
     {
         float[][]? expected = null;
         foreach (bool record in (bool[])[false, true])
@@ -77,7 +77,7 @@ public class CudaModelTests
 
     [Theory]
     [MemberData(nameof(Models))]
-    public void A_node_of_a_tree_gets_the_bits_of_its_path_and_goes_on_when_moved_into_place(string name, DType cacheType)
+    public void A_node_of_a_tree_gets_the_bits_of_its_path_and_goes_on_when_moved_into_place(string name, CacheType cacheType)
     {
         using CudaKernels kernels = new(new EmulatedDriver());
         using Transformer model = Load(name, kernels, cacheType);
@@ -123,7 +123,7 @@ public class CudaModelTests
     public void Rows_before_the_first_wanted_one_only_fill_the_cache()
     {
         using CudaKernels kernels = new(new EmulatedDriver());
-        using Transformer model = Load("llama-bf16", kernels, DType.BF16);
+        using Transformer model = Load("llama-bf16", kernels, CacheType.BF16);
         int[] tokens = Tokens(model, 12, 3);
         float[][] expected = model.Logits(tokens);
         foreach (int first in (int[])[11, 12, 3, 10])
@@ -154,7 +154,7 @@ public class CudaModelTests
     {
         var driver = new EmulatedDriver(9);
         using CudaKernels kernels = new(driver);
-        using Transformer model = Load("gpt2:64x2:130:200", kernels, DType.BF16);
+        using Transformer model = Load("gpt2:64x2:130:200", kernels, CacheType.BF16);
         using KvCache cache = model.CreateCache(20);
         var batch = new ForwardBatch(1, 1);
         batch.Add(3, 0);
@@ -175,7 +175,7 @@ public class CudaModelTests
     public void Hidden_states_can_be_read_behind_a_pass_of_any_width()
     {
         using CudaKernels kernels = new(new EmulatedDriver());
-        using Transformer model = Load("gpt2:64x1:130:200", kernels, DType.BF16);
+        using Transformer model = Load("gpt2:64x1:130:200", kernels, CacheType.BF16);
         float[][] expected = [.. Hidden(10)];
         Assert.All(expected, state => Assert.Contains(state, value => value != 0));
         AssertSameBits(expected[..3], [.. Hidden(3)], "three rows");
@@ -203,7 +203,7 @@ public class CudaModelTests
         var driver = new EmulatedDriver();
         using (CudaKernels kernels = new(driver))
         {
-            using Transformer model = Load("qwen3-norm", kernels, DType.BF16);
+            using Transformer model = Load("qwen3-norm", kernels, CacheType.BF16);
             using KvCache cache = model.CreateCache(20);
             model.Logits(cache, Tokens(model, 9, 1), 4);
         }
@@ -215,7 +215,7 @@ public class CudaModelTests
     public void A_model_or_cache_that_does_not_fit_is_refused_with_numbers_and_the_rest_goes_on()
     {
         using CudaKernels kernels = new(new EmulatedDriver(memoryBytes: 6 << 20));
-        using Transformer model = Load("llama-bf16", kernels, DType.BF16);
+        using Transformer model = Load("llama-bf16", kernels, CacheType.BF16);
         var error = Assert.Throws<ModelLoadException>(() => ModelLoader.Random("gpt2:256x4:3000", kernels, 1));
         Assert.Matches("[0-9,]+ of its [0-9,]+ bytes free, and [0-9,]+ are needed", error.Message);
         Assert.Equal(3, model.Logits([1, 2, 3]).Length);
@@ -230,7 +230,7 @@ public class CudaModelTests
         }
     }
 
-    private static Transformer Load(string name, IKernels kernels, DType cacheType) => name.Contains(':', StringComparison.Ordinal)
+    private static Transformer Load(string name, IKernels kernels, CacheType cacheType) => name.Contains(':', StringComparison.Ordinal)
         ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
         : Golden.Read(name).Load(kernels, cacheType);
 

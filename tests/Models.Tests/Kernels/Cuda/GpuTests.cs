@@ -1,6 +1,5 @@
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 using Understory.Models.Tests.Architecture;
 
 namespace Understory.Models.Tests.Kernels.Cuda;
@@ -15,7 +14,7 @@ public class GpuTests
         foreach (string checkpoint in (string[])["gpt2", "llama-bf16", "qwen2-f16", "mistral-window", "qwen3-norm"])
         {
             var golden = Golden.Read(checkpoint);
-            using Transformer model = golden.Load(kernels, DType.F32);
+            using Transformer model = golden.Load(kernels, CacheType.F32);
             double error = Runs.RelativeError(model.Logits(golden.Ids), golden.Logits);
             Assert.True(error < (checkpoint is "llama-bf16" or "qwen2-f16" ? 2e-2 : 1e-4), $"{checkpoint}: {error:E2}");
         }

@@ -14,8 +14,8 @@ namespace Understory.Models.Kernels.Cpu.Attention;
 /// <item>Softmax over logical positions. Positions that a query does not see have probability 0.</item>
 /// <item>Sums of values in logical order: whole blocks of the prefix in place, the others gathered, unseen ones as zeros.</item>
 /// </list>
-/// Every score is one dot product of two chains and every output two chains over even and odd positions, so a query's result depends on nothing but
-/// its own logical sequence.
+/// Every score is one dot product of two chains (where keys have scales: two for each 32 dimensions) and every output two chains over even
+/// and odd positions, so a query's result depends on nothing but its own logical sequence.
 /// </summary>
 internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     where T : unmanaged, ILanes<T>
@@ -28,6 +28,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     /// <summary>Bytes of one layer's keys that probably stay in a cache from pass to pass.</summary>
     private const int LikelyCached = 128 << 10;
 
+    private readonly ValueSums<T> _values = new();
     private readonly AttendScratch[] _scratch = [.. Enumerable.Range(0, workers).Select(_ => new AttendScratch())];
     private Tensor _queries;
     private Tensor _output;
@@ -36,11 +37,16 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     private ForwardBatch _batch = null!;
     private int _group;
     private int _tilesPerHead;
-    private int _elementBytes;
+
+    /// <summary>Bytes of one head's keys of 16 slots, and as many of its values.</summary>
+    private nint _blockBytes;
+
     private delegate*<int, int, delegate*<in PanelSource, float*, nint, int, float*, void>> _scoreTiles;
-    private delegate*<int, int, delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void>> _valueTiles;
 
     public int Items => _attention.KvHeads * _tilesPerHead;
+
+    /// <summary>Bytes of a pair of dimensions of a block of keys, with their share of its scales.</summary>
+    private int PairBytes => (int)(_blockBytes / Math.Max(1, _attention.HeadDim / 2));
 
     /// <summary>Multiply-adds of the attention at hand, roughly.</summary>
     public long Work { get; private set; }
@@ -50,13 +56,17 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         (_queries, _layer, _attention, _batch, _output) = (queries, layer, attention, batch, output);
         _group = attention.Heads / attention.KvHeads;
         _tilesPerHead = ((batch.Count * _group) + TileTable<T>.MaxRows - 1) / TileTable<T>.MaxRows;
-        _elementBytes = layer.Type.Size();
+        _blockBytes = CacheLayout.BlockBytes(layer);
+        _values.Set(layer, batch);
         switch (layer.Type)
         {
-            case DType.BF16:
+            case CacheType.Q8:
+                UseTiles<ByteCache>();
+                break;
+            case CacheType.BF16:
                 UseTiles<BFloat16Cache>();
                 break;
-            case DType.F16:
+            case CacheType.F16:
                 UseTiles<Float16Cache>();
                 break;
             default:
@@ -104,7 +114,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         where TCache : struct, ICacheType
     {
         _scoreTiles = &TileTable<T>.Sum<Keys<TCache>>;
-        _valueTiles = &TileTable<T>.Continue<Values<TCache>>;
+        _values.UseTiles<TCache>();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -125,10 +135,10 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             }
         }
 
-        byte* keys = (byte*)_layer.Keys + (CacheLayout.KeyIndex(_layer, kvHead, 0, 0) * _elementBytes);
-        byte* values = (byte*)_layer.Values + (CacheLayout.ValueIndex(_layer, kvHead, 0, 0) * _elementBytes);
+        byte* keys = CacheLayout.KeyBlock(_layer, kvHead, 0);
+        byte* values = CacheLayout.ValueBlock(_layer, kvHead, 0);
         nint fetched = 0;
-        long headBytes = (long)queries[0].WholeEnd * Lanes * _attention.HeadDim * _elementBytes;
+        long headBytes = (long)queries[0].WholeEnd * _blockBytes;
         if (headBytes * _attention.KvHeads > LikelyCached)
         {
             fetched = (nint)Math.Min(headBytes, MostFetched);
@@ -137,7 +147,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         Fetch(values, fetched);
         ScorePrefix(scratch, queries, keys);
         ScoreTails(scratch, queries, keys);
-        Fetch(keys + (long)_layer.Slots * _attention.HeadDim * _elementBytes, kvHead + 1 < _attention.KvHeads ? fetched : 0);
+        Fetch(keys + (_layer.Slots / Lanes * _blockBytes), kvHead + 1 < _attention.KvHeads ? fetched : 0);
         for (int i = 0; i < count; i++)
         {
             if (_attention.SoftCap != 0)
@@ -148,7 +158,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
         }
 
-        SumValues(scratch, queries, values);
+        _values.Sum(scratch, queries, values);
         for (int i = 0; i < count; i++)
         {
             Finish(scratch.Chains + (i * scratch.ChainStride), queries[i]);
@@ -179,14 +189,13 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
 
         scratch.ScoreBase = first * Lanes;
-        nint blockBytes = _attention.HeadDim * Lanes * _elementBytes;
         int most = TileTable<T>.PanelBlocks(queries.Length, fromMemory: false);
         int blocks;
         for (int block = first; block < end; block += blocks)
         {
             blocks = TileTable<T>.NextPanel(end - block, most);
             float* sums = scratch.Sums;
-            PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, blocks, 2 * Lanes * _elementBytes);
+            PanelSource panel = PanelSource.Adjacent(keys + (block * _blockBytes), _blockBytes, blocks, PairBytes);
             _scoreTiles(queries.Length, blocks)(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
             float* scores = scratch.Scores + ((block - first) * Lanes);
             for (int i = 0; i < queries.Length; i++, scores += scratch.ScoreStride)
@@ -203,7 +212,6 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ScoreTails(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* keys)
     {
-        nint blockBytes = _attention.HeadDim * Lanes * _elementBytes;
         var tile = _scoreTiles(queries.Length, 1);
         int known = 0;
         for (int i = 0; i < queries.Length; i++)
@@ -212,7 +220,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             int at = 0;
             for (int position = queries[i].WholeEnd * Lanes; position < queries[i].Length; position++)
             {
-                int slot = Slot(queries[i], position);
+                int slot = queries[i].Slot(_batch, position);
                 int block = slot / Lanes;
                 if (at >= known || scratch.TailBlocks[at] != block)
                 {
@@ -222,7 +230,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
                         at = known++;
                         scratch.TailBlocks[at] = block;
                         float* sums = scratch.TailScores + (at * TileTable<T>.MaxRows * Lanes);
-                        PanelSource panel = PanelSource.Adjacent(keys + (block * blockBytes), blockBytes, 1, 2 * Lanes * _elementBytes);
+                        PanelSource panel = PanelSource.Adjacent(keys + (block * _blockBytes), _blockBytes, 1, PairBytes);
                         tile(panel, scratch.Scaled, _attention.HeadDim, _attention.HeadDim, sums);
                     }
                 }
@@ -238,7 +246,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         CapJob<T>.Apply(scores + first, query.Length - first, 1, _attention.SoftCap);
     }
 
-    /// <summary>Replaces the scores by probabilities, not yet divided by their sum, which it returns.</summary>
+    /// <summary>Replaces the scores by probabilities, not yet divided by their sum, which it returns: NaN where a score is.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float Softmax(float* scores, in AttendQuery query)
     {
@@ -254,10 +262,14 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             scores[position] = float.NegativeInfinity;
         }
 
-        T largest = T.Load(scores + first);
-        for (int position = first + Lanes; position < end; position += Lanes)
+        // Neither a maximum nor an exponential hands NaN on.
+        T largest = T.Broadcast(float.NegativeInfinity);
+        T numbers = T.BroadcastBits(uint.MaxValue);
+        for (int position = first; position < end; position += Lanes)
         {
-            largest = T.Max(largest, T.Load(scores + position));
+            T score = T.Load(scores + position);
+            largest = T.Max(largest, score);
+            numbers &= T.GreaterOrEqual(score, score);
         }
 
         T max = T.Broadcast(largest.Largest());
@@ -269,125 +281,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             total += probability;
         }
 
-        return total.Sum();
-    }
-
-    private void SumValues(AttendScratch scratch, ReadOnlySpan<AttendQuery> queries, byte* values)
-    {
-        new Span<float>(scratch.Chains, queries.Length * scratch.ChainStride).Clear();
-        bool inPlace = _attention.HeadDim % Lanes == 0;
-        int first = 0;
-        int end = inPlace ? int.MaxValue : 0;
-        foreach (ref readonly AttendQuery query in queries)
-        {
-            first = Math.Max(first, query.FirstWhole);
-            end = Math.Min(end, query.WholeEnd);
-        }
-
-        end = Math.Max(first, end);
-        for (int i = 0; i < queries.Length; i++)
-        {
-            if (inPlace)
-            {
-                AddGathered(scratch, i, values, queries[i].FirstBlock * Lanes, queries[i].FirstWhole * Lanes);
-                AddInPlace(scratch, i, 1, values, queries[i].FirstWhole, Math.Min(first, queries[i].WholeEnd));
-            }
-        }
-
-        AddInPlace(scratch, 0, queries.Length, values, first, end);
-        for (int i = 0; i < queries.Length; i++)
-        {
-            if (inPlace)
-            {
-                AddInPlace(scratch, i, 1, values, end, queries[i].WholeEnd);
-                AddGathered(scratch, i, values, queries[i].WholeEnd * Lanes, queries[i].Length);
-            }
-            else
-            {
-                AddGathered(scratch, i, values, queries[i].FirstBlock * Lanes, queries[i].Length);
-            }
-        }
-    }
-
-    /// <summary>Adds the values of blocks <c>first .. end</c> to some queries' chains.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void AddInPlace(AttendScratch scratch, int query, int count, byte* values, int first, int end)
-    {
-        if (end <= first)
-        {
-            return;
-        }
-
-        int dims = _attention.HeadDim / Lanes;
-        nint rowBytes = _attention.HeadDim * _elementBytes;
-        float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + (first * Lanes);
-        int most = TileTable<T>.PanelBlocks(count, fromMemory: false);
-        int blocks;
-        for (int d = 0; d < dims; d += blocks)
-        {
-            blocks = TileTable<T>.NextPanel(dims - d, most);
-            _valueTiles(count, blocks)(
-                values + (first * Lanes * rowBytes) + (d * Lanes * _elementBytes), rowBytes, Lanes * _elementBytes, probabilities, scratch.ScoreStride,
-                (end - first) * Lanes, scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes), scratch.ChainStride);
-        }
-    }
-
-    /// <summary>Adds the values of positions <c>first .. end</c>, wherever they are, to one query's chains.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void AddGathered(AttendScratch scratch, int query, byte* values, int first, int end)
-    {
-        ref AttendQuery sequence = ref scratch.Queries[query];
-        int stride = scratch.PaddedDim;
-        for (int begin = first; begin < end; begin += AttendScratch.GatheredRows)
-        {
-            int count = Math.Min(AttendScratch.GatheredRows, end - begin);
-            int padded = (count + 1) & ~1;
-            for (int i = 0; i < padded; i++)
-            {
-                float* row = scratch.Gathered + (i * stride);
-                int position = begin + i;
-                if (position >= sequence.Start && position < sequence.Length)
-                {
-                    Decode(values + ((long)Slot(sequence, position) * _attention.HeadDim * _elementBytes), row);
-                }
-                else
-                {
-                    new Span<float>(row, stride).Clear();
-                }
-            }
-
-            float* probabilities = scratch.Scores + (query * scratch.ScoreStride) - scratch.ScoreBase + begin;
-            int dims = stride / Lanes;
-            int most = TileTable<T>.PanelBlocks(1, fromMemory: false);
-            int blocks;
-            for (int d = 0; d < dims; d += blocks)
-            {
-                blocks = TileTable<T>.NextPanel(dims - d, most);
-                TileTable<T>.Continue<Values<Float32Cache>>(1, blocks)(
-                    (byte*)(scratch.Gathered + (d * Lanes)), stride * sizeof(float), Lanes * sizeof(float), probabilities, 0,
-                    padded, scratch.Chains + (query * scratch.ChainStride) + (d * 2 * Lanes), 0);
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Decode(byte* value, float* row)
-    {
-        int d = 0;
-        for (; d <= _attention.HeadDim - Lanes; d += Lanes)
-        {
-            (_layer.Type switch
-            {
-                DType.BF16 => BFloat16Cache.Load<T>(value + (d * 2)),
-                DType.F16 => Float16Cache.Load<T>(value + (d * 2)),
-                _ => Float32Cache.Load<T>(value + (d * 4)),
-            }).Store(row + d);
-        }
-
-        for (; d < _attention.HeadDim; d++)
-        {
-            row[d] = Scalar.Read(_layer.Type, (nint)value, d);
-        }
+        return numbers.TopBits() == ushort.MaxValue ? total.Sum() : float.NaN;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -408,8 +302,4 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             }
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private int Slot(in AttendQuery query, int position) =>
-        position < query.Prefix ? position : _batch.Ancestors[(query.Row * _batch.MaxDepth) + position - query.Prefix];
 }

@@ -39,6 +39,10 @@ internal struct AttendQuery
 
     /// <summary>Sum of the probabilities before they are divided by it.</summary>
     public float Total { get; set; }
+
+    /// <summary>Where a position's key and value are.</summary>
+    public readonly int Slot(ForwardBatch batch, int position) =>
+        position < Prefix ? position : batch.Ancestors[(Row * batch.MaxDepth) + position - Prefix];
 }
 
 /// <summary>Working memory of one thread; grows, never shrinks.</summary>
@@ -46,6 +50,9 @@ internal sealed unsafe class AttendScratch : IDisposable
 {
     /// <summary>Values gathered at once.</summary>
     public const int GatheredRows = 64;
+
+    /// <summary>Slots whose probabilities are multiplied by their scales at once: with their values they fit into the L1.</summary>
+    public const int WeighedSlots = 256;
 
     private float* _memory;
     private long _floats;
@@ -66,6 +73,12 @@ internal sealed unsafe class AttendScratch : IDisposable
     public float* TailScores { get; private set; }
 
     public float* Gathered { get; private set; }
+
+    /// <summary>The scales of <see cref="Gathered"/>, as a block of values has them, for each 16 values.</summary>
+    public byte* GatheredScales { get; private set; }
+
+    /// <summary>Probabilities times scales, <see cref="WeighedSlots"/> floats for each query.</summary>
+    public float* Weighed { get; private set; }
 
     public int ScoreStride { get; private set; }
 
@@ -88,7 +101,11 @@ internal sealed unsafe class AttendScratch : IDisposable
         PaddedDim = (headDim + 15) & ~15;
         ScoreStride = (longest + 31) & ~15;
         ChainStride = 2 * PaddedDim;
-        long floats = ((long)queries * (PaddedDim + 32 + ScoreStride + ChainStride)) + ((long)TailBlocks.Length * queries * 16) + ((long)GatheredRows * PaddedDim);
+        long gathered = (long)GatheredRows * PaddedDim;
+        // A 16-bit scale for 32 dimensions, or fewer.
+        long scales = gathered / 16;
+        long perQuery = PaddedDim + 32 + ScoreStride + ChainStride + WeighedSlots + (TailBlocks.Length * 16L);
+        long floats = (queries * perQuery) + gathered + scales;
         if (floats > _floats)
         {
             NativeMemory.AlignedFree(_memory);
@@ -100,7 +117,9 @@ internal sealed unsafe class AttendScratch : IDisposable
         Sums = Scaled + (queries * PaddedDim);
         Chains = Sums + (queries * 32);
         Gathered = Chains + ((long)queries * ChainStride);
-        TailScores = Gathered + ((long)GatheredRows * PaddedDim);
+        GatheredScales = (byte*)(Gathered + gathered);
+        Weighed = Gathered + gathered + scales;
+        TailScores = Weighed + (queries * WeighedSlots);
         Scores = TailScores + ((long)TailBlocks.Length * queries * 16);
     }
 

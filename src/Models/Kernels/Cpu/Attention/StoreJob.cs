@@ -42,10 +42,13 @@ internal sealed unsafe class StoreJob<T> : Job
             float* values = keys + (_layer.KvHeads * _layer.HeadDim);
             switch (_layer.Type)
             {
-                case DType.BF16:
+                case CacheType.Q8:
+                    Store<ByteCache>(keys, values, _batch.Slots[row]);
+                    break;
+                case CacheType.BF16:
                     Store<BFloat16Cache>(keys, values, _batch.Slots[row]);
                     break;
-                case DType.F16:
+                case CacheType.F16:
                     Store<Float16Cache>(keys, values, _batch.Slots[row]);
                     break;
                 default:
@@ -86,10 +89,10 @@ internal sealed unsafe class StoreJob<T> : Job
         for (int i = 0; i < half; i += Lanes)
         {
             int count = Math.Min(Lanes, half - i);
-            T low = Load(vector + i, count);
-            T high = Load(vector + half + i, count);
-            T c = Load(cosine + i, count);
-            T s = Load(sine + i, count);
+            T low = VectorMath.Load<T>(vector + i, count);
+            T high = VectorMath.Load<T>(vector + half + i, count);
+            T c = VectorMath.Load<T>(cosine + i, count);
+            T s = VectorMath.Load<T>(sine + i, count);
             Put((low * c) - (high * s), vector + i, count);
             Put((high * c) + (low * s), vector + half + i, count);
         }
@@ -99,32 +102,64 @@ internal sealed unsafe class StoreJob<T> : Job
     private void Store<TCache>(float* keys, float* values, int slot)
         where TCache : struct, ICacheType
     {
-        int dims = _layer.HeadDim;
-        byte* rounded = stackalloc byte[Lanes * sizeof(float)];
         for (int head = 0; head < _layer.KvHeads; head++)
         {
-            byte* key = (byte*)_layer.Keys + (CacheLayout.KeyIndex(_layer, head, slot, 0) * TCache.Bytes);
-            byte* value = (byte*)_layer.Values + (CacheLayout.ValueIndex(_layer, head, slot, 0) * TCache.Bytes);
-            for (int d = 0; d < dims; d += Lanes)
+            for (int dim = 0; dim < _layer.HeadDim; dim += CacheTypes.ScaledDims)
             {
-                int count = Math.Min(Lanes, dims - d);
-                TCache.Store(Load(keys + (head * dims) + d, count), rounded);
-                for (int i = 0; i < count; i++)
+                int count = Math.Min(CacheTypes.ScaledDims, _layer.HeadDim - dim);
+                byte* key = CacheLayout.Key(_layer, head, slot, dim);
+                byte* value = CacheLayout.Value(_layer, head, slot, dim);
+                if (TCache.Scaled)
                 {
-                    // 16 slots of a dimension stand side by side.
-                    Copy<TCache>(rounded + (i * TCache.Bytes), key + ((d + i) * KvLayer.BlockSlots * TCache.Bytes));
-                }
-
-                T v = Load(values + (head * dims) + d, count);
-                if (count == Lanes)
-                {
-                    TCache.Store(v, value + (d * TCache.Bytes));
+                    ushort* keyScale = CacheLayout.KeyScale(_layer, head, slot, dim);
+                    ushort* valueScale = CacheLayout.ValueScale(_layer, head, slot, dim);
+                    *keyScale = ByteScales.Of<T>(keys, count);
+                    *valueScale = ByteScales.Of<T>(values, count);
+                    Store<TCache>(keys, values, count, ByteScales.Divisor(*keyScale), ByteScales.Divisor(*valueScale), key, value);
                 }
                 else
                 {
-                    TCache.Store(v, rounded);
-                    Buffer.MemoryCopy(rounded, value + (d * TCache.Bytes), count * TCache.Bytes, count * TCache.Bytes);
+                    Store<TCache>(keys, values, count, 1, 1, key, value);
                 }
+
+                keys += count;
+                values += count;
+            }
+        }
+    }
+
+    /// <summary>Up to 32 dimensions of a key and a value, divided and rounded.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Store<TCache>(float* keys, float* values, int dims, float keyDivisor, float valueDivisor, byte* key, byte* value)
+        where TCache : struct, ICacheType
+    {
+        byte* rounded = stackalloc byte[Lanes * sizeof(float)];
+        for (int d = 0; d < dims; d += Lanes)
+        {
+            int count = Math.Min(Lanes, dims - d);
+            T k = VectorMath.Load<T>(keys + d, count);
+            T v = VectorMath.Load<T>(values + d, count);
+            if (TCache.Scaled)
+            {
+                k /= T.Broadcast(keyDivisor);
+                v /= T.Broadcast(valueDivisor);
+            }
+
+            TCache.Store(k, rounded);
+            for (int i = 0; i < count; i++)
+            {
+                // 16 slots of a dimension stand side by side.
+                Copy<TCache>(rounded + (i * TCache.Bytes), key + ((d + i) * KvLayer.BlockSlots * TCache.Bytes));
+            }
+
+            if (count == Lanes)
+            {
+                TCache.Store(v, value + (d * TCache.Bytes));
+            }
+            else
+            {
+                TCache.Store(v, rounded);
+                Buffer.MemoryCopy(rounded, value + (d * TCache.Bytes), count * TCache.Bytes, count * TCache.Bytes);
             }
         }
     }
@@ -133,7 +168,11 @@ internal sealed unsafe class StoreJob<T> : Job
     private static void Copy<TCache>(byte* from, byte* to)
         where TCache : struct, ICacheType
     {
-        if (TCache.Bytes == 2)
+        if (TCache.Bytes == 1)
+        {
+            *to = *from;
+        }
+        else if (TCache.Bytes == 2)
         {
             *(ushort*)to = *(ushort*)from;
         }
@@ -142,9 +181,6 @@ internal sealed unsafe class StoreJob<T> : Job
             *(uint*)to = *(uint*)from;
         }
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static T Load(float* source, int count) => count == Lanes ? T.Load(source) : VectorMath.LoadPart<T>(source, count);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Put(T value, float* target, int count)

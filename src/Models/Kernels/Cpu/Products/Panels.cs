@@ -30,6 +30,12 @@ internal unsafe interface IPanel<TSelf, T>
     /// <summary>Writes the sums, 16 floats per block.</summary>
     void Store(float* sums);
 
+    /// <summary>The scales of 32 inputs (see <see cref="ByteScales"/>).</summary>
+    static abstract TSelf LoadScales(byte* scales, nint blockStride);
+
+    /// <summary>Adds the sums times the scales to what stands in memory, 16 floats per block.</summary>
+    void AddScaled(in TSelf scales, float* sums);
+
     /// <summary>Takes up the chains that <see cref="StoreChains"/> left.</summary>
     static abstract TSelf LoadChains(float* chains);
 
@@ -82,6 +88,17 @@ internal unsafe struct Block<T> : IPanel<Block<T>, T>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Store(float* sums) => (_even + _odd).Store(sums);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Block<T> LoadScales(byte* scales, nint blockStride)
+    {
+        Block<T> block;
+        block._even = block._odd = ByteScales.Load<T>(scales);
+        return block;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void AddScaled(in Block<T> scales, float* sums) => T.MultiplyAdd(_even + _odd, scales._even, T.Load(sums)).Store(sums);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Block<T> LoadChains(float* chains)
@@ -144,6 +161,22 @@ internal unsafe struct Wide<TPanel, T> : IPanel<Wide<TPanel, T>, T>
     {
         _first.Store(sums);
         _second.Store(sums + (TPanel.Blocks * CpuMatrix.BlockRows));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Wide<TPanel, T> LoadScales(byte* scales, nint blockStride)
+    {
+        Wide<TPanel, T> panel;
+        panel._first = TPanel.LoadScales(scales, blockStride);
+        panel._second = TPanel.LoadScales(scales + (TPanel.Blocks * blockStride), blockStride);
+        return panel;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddScaled(in Wide<TPanel, T> scales, float* sums)
+    {
+        _first.AddScaled(scales._first, sums);
+        _second.AddScaled(scales._second, sums + (TPanel.Blocks * CpuMatrix.BlockRows));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -39,7 +39,7 @@ internal static unsafe class TileTable<T>
         };
 
     /// <summary><see cref="Tile.Continue"/> for so many rows and blocks.</summary>
-    public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue<TWeights>(int rows, int blocks)
+    public static delegate*<in ValueSource, float*, nint, int, float*, nint, void> Continue<TWeights>(int rows, int blocks)
         where TWeights : struct, IWeightType => blocks switch
         {
             1 => Panel<Block<T>, TWeights>.Continue(rows),
@@ -61,7 +61,7 @@ internal static unsafe class TileTable<T>
             _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum,
         };
 
-        public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue(int rows) => rows switch
+        public static delegate*<in ValueSource, float*, nint, int, float*, nint, void> Continue(int rows) => rows switch
         {
             1 => Of<OneRow<TPanel, T>>.Continue,
             2 => Of<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
@@ -74,9 +74,10 @@ internal static unsafe class TileTable<T>
         private static class Of<TTile>
             where TTile : struct, ITile<TPanel, T>
         {
-            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum => &Tile.Sum<TTile, TPanel, TWeights, T>;
+            public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum =>
+                TWeights.Scaled ? &Tile.SumScaled<TTile, TPanel, TWeights, T> : &Tile.Sum<TTile, TPanel, TWeights, T>;
 
-            public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue =>
+            public static delegate*<in ValueSource, float*, nint, int, float*, nint, void> Continue =>
                 &Tile.Continue<TTile, TPanel, TWeights, T>;
         }
 
@@ -86,7 +87,7 @@ internal static unsafe class TileTable<T>
             public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum =>
                 Of<Both<TTile, OneRow<TPanel, T>, TPanel, T>>.Sum;
 
-            public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue =>
+            public static delegate*<in ValueSource, float*, nint, int, float*, nint, void> Continue =>
                 Of<Both<TTile, OneRow<TPanel, T>, TPanel, T>>.Continue;
         }
 
@@ -96,7 +97,7 @@ internal static unsafe class TileTable<T>
             public static delegate*<in PanelSource, float*, nint, int, float*, void> Sum =>
                 Of<Both<TTile, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum;
 
-            public static delegate*<byte*, nint, nint, float*, nint, int, float*, nint, void> Continue =>
+            public static delegate*<in ValueSource, float*, nint, int, float*, nint, void> Continue =>
                 Of<Both<TTile, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Continue;
         }
     }

@@ -18,6 +18,9 @@ internal unsafe interface ITile<TPanel, T>
     /// <summary>Writes the sums: rows one after the other.</summary>
     void Store(float* sums);
 
+    /// <summary>Adds the sums times the scales to what stands in memory: rows one after the other.</summary>
+    void AddScaled(in TPanel scales, float* sums);
+
     /// <summary>Takes up the chains that <see cref="StoreChains"/> left.</summary>
     /// <param name="stride">Floats from one row's chains to the next.</param>
     void LoadChains(float* chains, nint stride);
@@ -42,6 +45,9 @@ internal unsafe struct OneRow<TPanel, T> : ITile<TPanel, T>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* sums) => _sums.Store(sums);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddScaled(in TPanel scales, float* sums) => _sums.AddScaled(scales, sums);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void LoadChains(float* chains, nint stride) => _sums = TPanel.LoadChains(chains);
@@ -78,6 +84,13 @@ internal unsafe struct Both<TFirst, TSecond, TPanel, T> : ITile<TPanel, T>
     {
         _first.Store(sums);
         _second.Store(sums + (TFirst.Rows * TPanel.Blocks * CpuMatrix.BlockRows));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddScaled(in TPanel scales, float* sums)
+    {
+        _first.AddScaled(scales, sums);
+        _second.AddScaled(scales, sums + (TFirst.Rows * TPanel.Blocks * CpuMatrix.BlockRows));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

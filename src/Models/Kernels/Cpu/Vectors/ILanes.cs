@@ -26,6 +26,12 @@ internal unsafe interface ILanes<T>
     /// <summary>16-bit integers, zero-extended to the bits of each lane.</summary>
     static abstract T LoadWidened(ushort* source);
 
+    /// <summary>Signed bytes, sign-extended to the bits of each lane.</summary>
+    static abstract T LoadSigned(sbyte* source);
+
+    /// <summary>Signed 16-bit integers, sign-extended to the bits of each lane.</summary>
+    static abstract T LoadSigned(short* source);
+
     void Store(float* target);
 
     /// <summary>Stores the low 16 bits of each lane.</summary>

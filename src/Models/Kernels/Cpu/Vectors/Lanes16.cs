@@ -39,6 +39,12 @@ internal readonly unsafe struct Lanes16(Vector512<float> value) : ILanes<Lanes16
     public static Lanes16 LoadWidened(ushort* source) => From(Avx512F.ConvertToVector512UInt32(Vector256.Load(source)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes16 LoadSigned(sbyte* source) => From(Avx512F.ConvertToVector512Int32(Vector128.Load(source)).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes16 LoadSigned(short* source) => From(Avx512F.ConvertToVector512Int32(Vector256.Load(source)).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* target) => _value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -39,6 +39,12 @@ internal readonly unsafe struct Lanes8(Vector256<float> value) : ILanes<Lanes8>
     public static Lanes8 LoadWidened(ushort* source) => From(Avx2.ConvertToVector256Int32(source).AsUInt32());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes8 LoadSigned(sbyte* source) => From(Avx2.ConvertToVector256Int32(source).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes8 LoadSigned(short* source) => From(Avx2.ConvertToVector256Int32(source).AsUInt32());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* target) => _value.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

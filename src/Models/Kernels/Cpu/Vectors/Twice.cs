@@ -37,6 +37,12 @@ internal readonly unsafe struct Twice<T>(T lower, T upper) : ILanes<Twice<T>>
     public static Twice<T> LoadWidened(ushort* source) => new(T.LoadWidened(source), T.LoadWidened(source + T.Width));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Twice<T> LoadSigned(sbyte* source) => new(T.LoadSigned(source), T.LoadSigned(source + T.Width));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Twice<T> LoadSigned(short* source) => new(T.LoadSigned(source), T.LoadSigned(source + T.Width));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Store(float* target)
     {
         _lower.Store(target);

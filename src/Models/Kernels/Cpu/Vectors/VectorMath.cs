@@ -16,7 +16,7 @@ internal static unsafe class VectorMath
     private const float Ln2Low = -2.12194440e-4f;
 
     /// <summary>Adding it leaves the nearest integer in the low bits.</summary>
-    private const float RoundToInteger = 12582912;
+    public const float RoundToInteger = 12582912;
 
     private const uint SqrtHalf = 0x3F3504F3;
 
@@ -93,6 +93,11 @@ internal static unsafe class VectorMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Tanh<T>(T x)
         where T : unmanaged, ILanes<T> => T.Broadcast(1) - (T.Broadcast(2) / (Exp(x + x) + T.Broadcast(1)));
+
+    /// <summary>Up to 16 elements, the other lanes zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Load<T>(float* source, int count)
+        where T : unmanaged, ILanes<T> => count == 16 ? T.Load(source) : LoadPart<T>(source, count);
 
     /// <summary>Up to 15 elements, the other lanes zero.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -11,6 +11,9 @@ internal unsafe interface IWeightType
     /// <summary>Bytes of one pair of inputs.</summary>
     static abstract int PairBytes { get; }
 
+    /// <summary>In front of every 32 inputs stand 16 scales, one for each output (see <see cref="ByteScales"/>).</summary>
+    static virtual bool Scaled => false;
+
     /// <param name="oddStride">Bytes from the even to the odd input, for values only.</param>
     static abstract void Decode<T>(byte* pair, nint oddStride, out T even, out T odd)
         where T : unmanaged, ILanes<T>;
