@@ -18,7 +18,7 @@ public sealed class ServerApp : IAsyncDisposable
     private readonly ServerOptions _options;
     private readonly ServerMetrics _metrics;
     private readonly ProcessMetrics _process;
-    private readonly MetricsExposition _exposition;
+    private readonly PrometheusBridge _exposition;
     private readonly ApiKeys _keys;
 
     /// <param name="load">Loads the model, on the decoding thread; tells its stages.</param>
@@ -48,7 +48,7 @@ public sealed class ServerApp : IAsyncDisposable
         Queue = new RequestQueue(options.MaxQueue);
         _app = builder.Build();
         Decoding = new DecodingService(Queue, load, _app.Services.GetRequiredService<ILogger<DecodingService>>());
-        _exposition = new MetricsExposition(meter => ReferenceEquals(meter.Scope, this));
+        _exposition = new PrometheusBridge(meter => ReferenceEquals(meter.Scope, this));
         _metrics = new ServerMetrics(
             this, () => Queue.Depth, () => Queue.Running ? 1 : 0, options.MaxQueue, () => Decoding.KeptTokens,
             () => Decoding.Ready.IsCompletedSuccessfully ? (Decoding.Model.Id, Decoding.Model.Kernels) : null);
