@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Serilog.Extensions.Logging;
+using Serilog;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
 
@@ -20,6 +20,7 @@ public sealed class ServerApp : IAsyncDisposable
     private readonly ProcessMetrics _process;
     private readonly PrometheusBridge _exposition;
     private readonly ApiKeys _keys;
+    private readonly RequestPipeline _pipeline;
 
     /// <param name="load">Loads the model, on the decoding thread; tells its stages.</param>
     /// <param name="logger">Null: no log.</param>
@@ -39,7 +40,7 @@ public sealed class ServerApp : IAsyncDisposable
         builder.Services.AddLogging();
         if (logger is not null)
         {
-            builder.Logging.AddProvider(new SerilogLoggerProvider(logger));
+            builder.Services.AddSerilog(logger);
         }
 
         // The process decides when to stop (see DrainAsync), not the host.
@@ -55,7 +56,9 @@ public sealed class ServerApp : IAsyncDisposable
         _process = new ProcessMetrics(this);
         _metrics.Zero();
         _keys = new ApiKeys(options, _app.Services.GetRequiredService<ILogger<ApiKeys>>());
-        Map();
+        var routes = new ApiRoutes(_app);
+        _pipeline = new RequestPipeline(routes, _metrics, new GenerationSpans(Decoding), _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
+        Map(routes);
     }
 
     public RequestQueue Queue { get; }
@@ -112,17 +115,16 @@ public sealed class ServerApp : IAsyncDisposable
         Queue.Interrupt();
         await _app.DisposeAsync();
         Decoding.Join(TimeSpan.FromSeconds(5));
+        await Task.WhenAny(_pipeline.Told, Task.Delay(TimeSpan.FromSeconds(1)));
         _keys.Dispose();
         _exposition.Dispose();
         _metrics.Dispose();
         _process.Dispose();
     }
 
-    private void Map()
+    private void Map(ApiRoutes routes)
     {
-        var routes = new ApiRoutes(_app);
-        var pipeline = new RequestPipeline(routes, _metrics, new GenerationSpans(Decoding), _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
-        _app.Use(pipeline.InvokeAsync);
+        _app.Use(_pipeline.InvokeAsync);
         _app.Use(_options.Connections.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
 
