@@ -10,7 +10,7 @@ namespace Understory.Server.Endpoints;
 /// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one count
 /// in the metrics.
 /// </summary>
-public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, GenerationSpans spans, ILogger<RequestPipeline> log)
+public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILogger<RequestPipeline> log)
 {
     private const int ClientWentAway = 499;
     private const string Head = "{Id} {Endpoint} {Status}";
@@ -110,7 +110,6 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, Gen
         string endpoint = (http.Features.Get<IEndpointFeature>()?.Endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "other";
         int status = record.Outcome ?? http.Response.StatusCode;
         metrics.Answered(endpoint, status);
-        spans.Emit(http, record, endpoint, status);
         if (record.Settled.IsCompleted)
         {
             Log(record, endpoint, status);

@@ -21,6 +21,7 @@ public sealed class ServerApp : IAsyncDisposable
     private readonly PrometheusBridge _exposition;
     private readonly ApiKeys _keys;
     private readonly RequestPipeline _pipeline;
+    private readonly GenerationSpans _spans;
 
     /// <param name="load">Loads the model, on the decoding thread; tells its stages.</param>
     /// <param name="logger">Null: no log.</param>
@@ -46,9 +47,11 @@ public sealed class ServerApp : IAsyncDisposable
         // The process decides when to stop (see DrainAsync), not the host.
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
+        Telemetry.Add(builder, options.OtlpEndpoint, (span, http) => _spans!.Complete(span, RequestRecord.Of(http)));
         Queue = new RequestQueue(options.MaxQueue);
         _app = builder.Build();
         Decoding = new DecodingService(Queue, load, _app.Services.GetRequiredService<ILogger<DecodingService>>());
+        _spans = new GenerationSpans(Decoding);
         _exposition = new PrometheusBridge(meter => ReferenceEquals(meter.Scope, this));
         _metrics = new ServerMetrics(
             this, () => Queue.Depth, () => Queue.Running ? 1 : 0, options.MaxQueue, () => Decoding.KeptTokens,
@@ -57,7 +60,7 @@ public sealed class ServerApp : IAsyncDisposable
         _metrics.Zero();
         _keys = new ApiKeys(options, _app.Services.GetRequiredService<ILogger<ApiKeys>>());
         var routes = new ApiRoutes(_app);
-        _pipeline = new RequestPipeline(routes, _metrics, new GenerationSpans(Decoding), _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
+        _pipeline = new RequestPipeline(routes, _metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
         Map(routes);
     }
 

@@ -38,8 +38,6 @@ public static class ServeVerb
         using Logger logger = OpenLog(options.LogFile);
         var loading = new ModelLoading(options);
         await using var server = new ServerApp(options, loading.Load, logger);
-        // Ends before the server does: gauges are read a last time.
-        using Telemetry? telemetry = Telemetry.Start(options.OtlpEndpoint);
         await server.StartAsync();
         if (await Task.WhenAny(server.Decoding.Ready, stop.Task) != stop.Task)
         {
