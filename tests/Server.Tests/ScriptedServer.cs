@@ -24,9 +24,9 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<ScriptedServer> StartAsync(ServerOptions? options = null, bool ready = true, ServedModel? model = null)
+    public static async Task<ScriptedServer> StartAsync(ServerOptions? options = null, bool ready = true, ServedModel? model = null, Serilog.ILogger? logger = null)
     {
-        var app = new ServerApp((options ?? new ServerOptions()) with { Port = 0 }, _ => throw new InvalidOperationException("The test decodes."));
+        var app = new ServerApp((options ?? new ServerOptions()) with { Port = 0 }, _ => throw new InvalidOperationException("The test decodes."), logger);
         await app.ListenAsync();
         if (ready)
         {

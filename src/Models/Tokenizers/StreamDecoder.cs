@@ -2,7 +2,7 @@ namespace Understory.Models.Tokenizers;
 
 /// <summary>
 /// Decodes tokens as they come: text is given out once it is certain, never half a character. All that it gives together is
-/// <see cref="Tokenizer.Decode"/> of all tokens. Holds back at most 3 bytes. Not for several threads at once.
+/// <see cref="Tokenizer.Decode(ReadOnlySpan{int}, bool)"/> of all tokens. Holds back at most 3 bytes. Not for several threads at once.
 /// </summary>
 /// <param name="skipSpecial">Special tokens are left out of the text.</param>
 /// <param name="kept">Special tokens that stay in the text all the same; null: none.</param>

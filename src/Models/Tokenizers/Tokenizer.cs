@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
+using Microsoft.ML.Tokenizers;
 using Understory.Models.Tokenizers.Normalization;
 using Understory.Models.Tokenizers.PreTokenization;
 
@@ -7,9 +9,10 @@ namespace Understory.Models.Tokenizers;
 
 /// <summary>
 /// Text to token ids and back, as Hugging Face's tokenizers library does for byte-pair encodings: byte-level ones (GPT-2,
-/// Llama 3, Qwen) and SentencePiece's (Llama 2, Mistral, Phi-3). May be used by several threads at once.
+/// Llama 3, Qwen) and SentencePiece's (Llama 2, Mistral, Phi-3). May be used by several threads at once. What the base class offers (counts,
+/// offsets, where to cut a text that must fit) goes by the same engine; see docs/tokenizer.md.
 /// </summary>
-public sealed class Tokenizer
+public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
 {
     private readonly TokenizerParts _parts;
     private readonly BytePairEncoding _encoding;
@@ -17,6 +20,7 @@ public sealed class Tokenizer
     private readonly AddedTokenMatcher? _normalizedTokens;
     private readonly HashSet<int> _special;
     private readonly Lazy<string> _fingerprint;
+    private readonly Lazy<Tokenizer> _bare;
     private EncodingScratch? _spareScratch;
 
     internal Tokenizer(TokenizerParts parts)
@@ -29,7 +33,19 @@ public sealed class Tokenizer
         _normalizedTokens = Matcher(parts.AddedTokens.Where(token => token.Normalized)
             .Select(token => (parts.Normalizer?.Normalize(token.Content) ?? token.Content, token)));
         _fingerprint = new Lazy<string>(parts.Vocabulary.Fingerprint);
+        _bare = new Lazy<Tokenizer>(() => new Tokenizer(this));
     }
+
+    private Tokenizer(Tokenizer whole)
+    {
+        _parts = whole._parts with { Prefix = [], Suffix = [] };
+        (_encoding, Decoder, _special, _fingerprint) = (whole._encoding, whole.Decoder, whole._special, whole._fingerprint);
+        (_rawTokens, _normalizedTokens) = (whole._rawTokens, whole._normalizedTokens);
+        _bare = new Lazy<Tokenizer>(this);
+    }
+
+    /// <summary>This tokenizer without the tokens that the file's post-processor puts around a text.</summary>
+    public Tokenizer Bare => _bare.Value;
 
     /// <summary>Highest token id + 1. A model's logits may have more columns: its padding.</summary>
     public int VocabularySize => _parts.Vocabulary.Size;
@@ -76,29 +92,7 @@ public sealed class Tokenizer
     /// The ids of <paramref name="text"/>. Added tokens written in it are recognised. Lone surrogates count as U+FFFD.
     /// </summary>
     /// <param name="addSpecialTokens">Put the tokens around it that the file's post-processor adds (a beginning of text, say).</param>
-    public int[] Encode(string text, bool addSpecialTokens = true)
-    {
-        EncodingScratch scratch = Interlocked.Exchange(ref _spareScratch, null) ?? _encoding.NewScratch();
-        var ids = new List<int>((text.Length / 4) + 16);
-        if (addSpecialTokens)
-        {
-            ids.AddRange(_parts.Prefix);
-        }
-
-        SplitAt(_rawTokens, text.AsMemory(), ids, (piece, start) =>
-        {
-            ReadOnlyMemory<char> normalized = _parts.Normalizer is null ? piece : _parts.Normalizer.Normalize(piece.ToString()).AsMemory();
-            SplitAt(_normalizedTokens, normalized, ids, (words, at) => EncodeWords(words, start + at == 0, scratch, ids));
-        });
-
-        if (addSpecialTokens)
-        {
-            ids.AddRange(_parts.Suffix);
-        }
-
-        _spareScratch = scratch;
-        return [.. ids];
-    }
+    public int[] Encode(string text, bool addSpecialTokens = true) => [.. Encode(text.AsMemory(), addSpecialTokens, null)];
 
     /// <summary>
     /// The text of <paramref name="ids"/>; ids that the vocabulary lacks are left out. Bytes that are not UTF-8 become U+FFFD.
@@ -126,6 +120,29 @@ public sealed class Tokenizer
         }
 
         return text[strip..];
+    }
+
+    /// <inheritdoc/>
+    public override string Decode(IEnumerable<int> ids) => Decode([.. ids], skipSpecial: false);
+
+    /// <inheritdoc/>
+    public override OperationStatus Decode(IEnumerable<int> ids, Span<char> destination, out int idsConsumed, out int charsWritten)
+    {
+        int[] all = [.. ids];
+        string text = Decode(all, skipSpecial: false);
+        // The most tokens whose text fits, found by halving: a further token makes no text shorter.
+        (int fits, int tooLong) = (0, all.Length + 1);
+        for (int most = all.Length; tooLong - fits > 1; most = (fits + tooLong) / 2)
+        {
+            string start = most == all.Length ? text : Decode(all.AsSpan(0, most));
+            bool whole = start.Length <= destination.Length && text.StartsWith(start, StringComparison.Ordinal);
+            (fits, tooLong) = whole ? (most, tooLong) : (fits, most);
+        }
+
+        string written = Decode(all.AsSpan(0, fits));
+        written.CopyTo(destination);
+        (idsConsumed, charsWritten) = (fits, written.Length);
+        return fits == all.Length ? OperationStatus.Done : OperationStatus.DestinationTooSmall;
     }
 
     /// <summary>The bytes that a token stands for within a text: perhaps part of a character. None for an id that the vocabulary lacks.</summary>
@@ -156,7 +173,79 @@ public sealed class Tokenizer
     /// <summary>Finds a token as the vocabulary writes it.</summary>
     public bool TryGetId(string token, out int id) => _parts.Vocabulary.TryFind(token, out id);
 
+    /// <inheritdoc/>
+    protected override EncodeResults<EncodedToken> EncodeToTokens(string? text, ReadOnlySpan<char> textSpan, EncodeSettings settings)
+    {
+        EncodingTrace trace = Traced(text ?? textSpan.ToString(), settings.MaxTokenCount, fromEnd: false);
+        return new EncodeResults<EncodedToken>
+        {
+            Tokens = [.. trace.Kept.Select(token => new EncodedToken(token.Id, TokenText(token.Id), token.Offset))],
+            NormalizedText = trace.Normalized,
+            CharsConsumed = trace.End,
+        };
+    }
+
+    /// <inheritdoc/>
+    protected override EncodeResults<int> EncodeToIds(string? text, ReadOnlySpan<char> textSpan, EncodeSettings settings)
+    {
+        text ??= textSpan.ToString();
+        if (settings.MaxTokenCount == int.MaxValue)
+        {
+            return new EncodeResults<int> { Tokens = Encode(text), CharsConsumed = text.Length };
+        }
+
+        EncodingTrace trace = Traced(text, settings.MaxTokenCount, fromEnd: false);
+        return new EncodeResults<int> { Tokens = [.. trace.Kept.Select(token => token.Id)], NormalizedText = trace.Normalized, CharsConsumed = trace.End };
+    }
+
+    /// <inheritdoc/>
+    protected override int CountTokens(string? text, ReadOnlySpan<char> textSpan, EncodeSettings settings) =>
+        Math.Min(settings.MaxTokenCount, Encode((text ?? textSpan.ToString()).AsMemory(), true, null).Count);
+
+    /// <inheritdoc/>
+    protected override int GetIndexByTokenCount(
+        string? text, ReadOnlySpan<char> textSpan, EncodeSettings settings, bool fromEnd, out string? normalizedText, out int tokenCount)
+    {
+        EncodingTrace trace = Traced(text ?? textSpan.ToString(), settings.MaxTokenCount, fromEnd);
+        (normalizedText, tokenCount) = (trace.Normalized, trace.Kept.Count);
+        return fromEnd ? trace.Start : trace.End;
+    }
+
     internal bool Contains(int id) => _parts.Vocabulary.Contains(id);
+
+    /// <param name="trace">Is told what each token came of; null: nobody asks.</param>
+    private List<int> Encode(ReadOnlyMemory<char> text, bool addSpecialTokens, EncodingTrace? trace)
+    {
+        EncodingScratch scratch = Interlocked.Exchange(ref _spareScratch, null) ?? _encoding.NewScratch();
+        var ids = new List<int>((text.Length / 4) + 16);
+        if (addSpecialTokens)
+        {
+            ids.AddRange(_parts.Prefix);
+            trace?.Add("", ids.Count);
+        }
+
+        SplitAt(_rawTokens, text, ids, trace, (piece, start) =>
+        {
+            ReadOnlyMemory<char> normalized = _parts.Normalizer is null ? piece : _parts.Normalizer.Normalize(piece.ToString()).AsMemory();
+            SplitAt(_normalizedTokens, normalized, ids, trace, (words, at) => EncodeWords(words, start + at == 0, scratch, ids, trace));
+        });
+
+        if (addSpecialTokens)
+        {
+            ids.AddRange(_parts.Suffix);
+            trace?.Add("", ids.Count);
+        }
+
+        _spareScratch = scratch;
+        return ids;
+    }
+
+    private EncodingTrace Traced(string text, int most, bool fromEnd)
+    {
+        var trace = new EncodingTrace(_parts.Vocabulary, _parts.Encoding);
+        trace.Close(text, Encode(text.AsMemory(), true, trace), most, fromEnd);
+        return trace;
+    }
 
     private static AddedTokenMatcher? Matcher(IEnumerable<(string Text, AddedToken Token)> tokens)
     {
@@ -166,7 +255,7 @@ public sealed class Tokenizer
 
     /// <summary>Adds the ids of added tokens; hands what lies between them, with its place, to <paramref name="encode"/>.</summary>
     private static void SplitAt(
-        AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, List<int> ids, Action<ReadOnlyMemory<char>, int> encode)
+        AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, List<int> ids, EncodingTrace? trace, Action<ReadOnlyMemory<char>, int> encode)
     {
         int done = 0;
         int resume = 0;
@@ -178,6 +267,7 @@ public sealed class Tokenizer
             }
 
             ids.Add(token.Id);
+            trace?.Add(text.Span[start..end], ids.Count);
             done = end;
         }
 
@@ -187,11 +277,12 @@ public sealed class Tokenizer
         }
     }
 
-    private void EncodeWords(ReadOnlyMemory<char> text, bool isStart, EncodingScratch scratch, List<int> ids)
+    private void EncodeWords(ReadOnlyMemory<char> text, bool isStart, EncodingScratch scratch, List<int> ids, EncodingTrace? trace)
     {
         if (_parts.PreTokenizer is null)
         {
             _encoding.Encode(text.Span, scratch, ids);
+            trace?.Add(text.Span, ids.Count);
             return;
         }
 
@@ -200,6 +291,7 @@ public sealed class Tokenizer
         foreach (Piece piece in pieces.All)
         {
             _encoding.Encode(pieces[piece], scratch, ids);
+            trace?.Add(pieces[piece], ids.Count);
         }
     }
 }

@@ -74,7 +74,7 @@ public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, Prepare
         Close(events);
         Usage used = totals!.Usage;
         int cached = used.PromptTokensDetails.CachedTokens;
-        int? thought = answer.Reasoning is { Length: > 0 } text ? tokenizer.Encode(text, addSpecialTokens: false).Length : null;
+        int? thought = answer.Reasoning is { Length: > 0 } text ? tokenizer.Bare.CountTokens(text) : null;
         var usage = new MessageUsage(used.PromptTokens - cached, cached, used.CompletionTokens, thought is { } tokens ? new(tokens) : null);
         string reason = end switch
         {

@@ -40,15 +40,15 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
             record.Generation = progress.Figures;
             record.Ended = Telemetry.Source.HasListeners() ? progress.Outcome : null;
             metrics.Finished(Stopwatch.GetElapsedTime(job.EnqueuedAt));
-            if (job.Started)
+            if (job.Started && !progress.Finished)
             {
-                _ = SettleAsync(job, progress);
+                record.Settled = SettleAsync(job, progress, record);
             }
         }
     }
 
     /// <summary>What the decoding thread still tells of a job that nobody waits for: the step it was in has cost its time and is counted.</summary>
-    private static async Task SettleAsync(GenerationJob job, GenerationProgress progress)
+    private static async Task SettleAsync(GenerationJob job, GenerationProgress progress, RequestRecord record)
     {
         try
         {
@@ -61,6 +61,14 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         {
             // Why it ended early has been told to whom it concerns.
         }
+
+        await job.Released;
+        foreach (GenerationEvent item in job.Late)
+        {
+            progress.Follow(item);
+        }
+
+        record.Generation = progress.Figures;
     }
 
     private static async Task WholeAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire)
@@ -131,7 +139,8 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
                 log.LogError(error, "{Id} failed", RequestRecord.Of(http).Id);
             }
 
-            RequestRecord.Of(http).Outcome = told.Status;
+            RequestRecord record = RequestRecord.Of(http);
+            (record.Outcome, record.Error) = (told.Status, told);
             await stream.FailAsync(wire.Failed(told));
         }
     }

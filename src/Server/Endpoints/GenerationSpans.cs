@@ -12,66 +12,39 @@ namespace Understory.Server.Endpoints;
 public sealed record GenerationOutcome(GenerationJob Job, IReadOnlyList<ChoiceFinished> Finished, int Tokens);
 
 /// <summary>
-/// A request as spans: itself, its wait in the queue, and for each choice prompt and decode. They are made once the request is over, from times
-/// that were taken anyway, so tracing touches neither the decoding thread nor a running answer. Attributes follow OpenTelemetry's conventions for
-/// generative AI (gen_ai.*) and HTTP; texts are never among them.
+/// What a generation adds to its request's span, and beneath that its wait in the queue and for each choice prompt and decode. They are made once
+/// the request is over, from times that were taken anyway, so tracing touches neither the decoding thread nor a running answer. Attributes follow
+/// OpenTelemetry's conventions for generative AI (gen_ai.*) and HTTP; texts are never among them.
 /// </summary>
 public sealed class GenerationSpans(DecodingService decoding)
 {
-    /// <param name="endpoint">The route.</param>
-    public void Emit(HttpContext http, RequestRecord record, string endpoint, int status)
+    /// <param name="span">The request's.</param>
+    public void Complete(Activity span, RequestRecord record)
     {
-        if (record.Ended is not { } outcome || !Telemetry.Source.HasListeners())
+        span.SetTag("understory.request.id", record.Id);
+        Fail(span, record);
+        if (record.Ended is not { } outcome)
         {
             return;
         }
 
-        // The web server has made an activity of its own, which is not exported: a span under it would have no parent.
-        Activity? current = Activity.Current;
-        Activity.Current = null;
-        try
+        string operation = outcome.Job.Endpoint switch
         {
-            var clock = new Clock(Stopwatch.GetTimestamp(), DateTime.UtcNow);
-            using Activity? span = Begin(http.Request, endpoint, clock.At(outcome.Job.EnqueuedAt));
-            if (span is not null)
-            {
-                Describe(span, outcome);
-                span.SetTag("http.request.method", http.Request.Method);
-                span.SetTag("http.route", endpoint);
-                span.SetTag("http.response.status_code", status);
-                span.SetTag("understory.request.id", record.Id);
-                Fail(span, status);
-                EmitPhases(outcome, clock);
-                span.SetEndTime(clock.Now);
-            }
-        }
-        finally
-        {
-            Activity.Current = current;
-        }
-    }
-
-    private Activity? Begin(HttpRequest request, string endpoint, DateTime start)
-    {
-        // Where the caller sent no context, or a broken one, a trace begins here.
-        ActivityContext.TryParse(request.Headers.TraceParent, request.Headers.TraceState, isRemote: true, out ActivityContext parent);
-        string operation = endpoint.EndsWith("/completions", StringComparison.Ordinal) && !endpoint.Contains("chat", StringComparison.Ordinal) ? "text_completion" : "chat";
-        string model = decoding.Model.Id;
-        return Telemetry.Source.StartActivity(
-            ActivityKind.Server,
-            parent,
-            [
-                new("gen_ai.operation.name", operation),
-                new("gen_ai.provider.name", "understory"),
-                new("gen_ai.request.model", model),
-            ],
-            startTime: start,
-            name: $"{operation} {model}");
+            "/v1/completions" => "text_completion",
+            "/v1/embeddings" => "embeddings",
+            _ => "chat",
+        };
+        span.DisplayName = $"{operation} {decoding.Model.Id}";
+        span.SetTag("gen_ai.operation.name", operation);
+        Describe(span, outcome);
+        EmitPhases(outcome, span.Context, new Clock(Stopwatch.GetTimestamp(), DateTime.UtcNow));
     }
 
     private void Describe(Activity span, GenerationOutcome outcome)
     {
         GenerationRequest request = outcome.Job.Choices[0];
+        span.SetTag("gen_ai.provider.name", "understory");
+        span.SetTag("gen_ai.request.model", decoding.Model.Id);
         span.SetTag("gen_ai.response.model", decoding.Model.Id);
         span.SetTag("gen_ai.request.max_tokens", request.MaxTokens);
         span.SetTag("gen_ai.request.temperature", (double)request.Sampling.Temperature);
@@ -88,20 +61,25 @@ public sealed class GenerationSpans(DecodingService decoding)
         }
     }
 
-    private static void Fail(Activity span, int status)
+    /// <summary>What went wrong after the answer had begun, and what a client did wrong, which is no fault of the server's.</summary>
+    private static void Fail(Activity span, RequestRecord record)
     {
-        if (status >= 400)
+        if (record.Outcome is { } status)
         {
-            span.SetTag("error.type", status.ToString());
-            // What a client did wrong is no fault of the server's.
+            span.SetTag("http.response.status_code", status);
             span.SetStatus(status >= 500 ? ActivityStatusCode.Error : ActivityStatusCode.Unset);
+        }
+
+        if ((record.Outcome ?? record.Error?.Status) is { } failed and >= 400)
+        {
+            span.SetTag("error.type", record.Error?.Reason ?? failed.ToString());
         }
     }
 
-    private static void EmitPhases(GenerationOutcome outcome, Clock clock)
+    private static void EmitPhases(GenerationOutcome outcome, ActivityContext request, Clock clock)
     {
         DateTime time = clock.At(outcome.Job.EnqueuedAt) + outcome.Job.QueueTime;
-        Phase("queue", clock.At(outcome.Job.EnqueuedAt), time)?.Dispose();
+        Phase(request, "queue", clock.At(outcome.Job.EnqueuedAt), time)?.Dispose();
         if (!outcome.Job.Started)
         {
             return;
@@ -111,7 +89,7 @@ public sealed class GenerationSpans(DecodingService decoding)
         {
             SequenceStatistics figures = choice.Statistics;
             DateTime read = time + TimeSpan.FromMilliseconds(figures.PromptMilliseconds);
-            using (Activity? prompt = Phase("prompt", time, read))
+            using (Activity? prompt = Phase(request, "prompt", time, read))
             {
                 prompt?.SetTag("understory.choice", choice.Choice);
                 prompt?.SetTag("gen_ai.usage.input_tokens", choice.PromptTokens);
@@ -119,7 +97,7 @@ public sealed class GenerationSpans(DecodingService decoding)
             }
 
             time = read + TimeSpan.FromMilliseconds(figures.PredictedMilliseconds);
-            using Activity? decode = Phase("decode", read, time);
+            using Activity? decode = Phase(request, "decode", read, time);
             decode?.SetTag("understory.choice", choice.Choice);
             decode?.SetTag("gen_ai.usage.output_tokens", choice.GeneratedTokens);
             decode?.SetTag("understory.target_passes", figures.TargetPasses);
@@ -135,15 +113,15 @@ public sealed class GenerationSpans(DecodingService decoding)
         {
             // Its client went away, or its time was up.
             bool decoding = outcome.Tokens > outcome.Finished.Sum(choice => choice.GeneratedTokens);
-            using Activity? rest = Phase(decoding ? "decode" : "prompt", time, clock.Now);
+            using Activity? rest = Phase(request, decoding ? "decode" : "prompt", time, clock.Now);
             rest?.SetTag("understory.choice", outcome.Finished.Count);
             rest?.SetStatus(ActivityStatusCode.Error, "ended before it was finished");
         }
     }
 
-    private static Activity? Phase(string name, DateTime start, DateTime end)
+    private static Activity? Phase(ActivityContext request, string name, DateTime start, DateTime end)
     {
-        Activity? phase = Telemetry.Source.StartActivity(ActivityKind.Internal, startTime: start, name: name);
+        Activity? phase = Telemetry.Source.StartActivity(ActivityKind.Internal, request, startTime: start, name: name);
         phase?.SetEndTime(end > start ? end : start.AddTicks(1));
         return phase;
     }

@@ -1,5 +1,4 @@
 using Understory.Server.Contract;
-using Understory.Server.Observability;
 using Understory.Server.OpenAi;
 
 namespace Understory.Server.Endpoints;
@@ -75,9 +74,9 @@ public static class Operations
         Open = true,
     };
 
-    public static ApiOperation Metrics { get; } = new("GET", "/metrics", "metrics", "Counters and histograms in Prometheus' text format.")
+    public static ApiOperation Metrics { get; } = new("GET", "/metrics", "metrics", "Counters and histograms in Prometheus' text format, or in OpenMetrics where Accept prefers it.")
     {
-        MediaType = MetricsExposition.ContentType.Split(';')[0],
+        MediaType = "text/plain",
     };
 
     public static ApiOperation OpenApi { get; } = new("GET", "/openapi/v1.json", "openapi", "This document.");

@@ -10,9 +10,28 @@ namespace Understory.Server.Endpoints;
 /// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one count
 /// in the metrics.
 /// </summary>
-public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, GenerationSpans spans, ILogger<RequestPipeline> log)
+public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILogger<RequestPipeline> log)
 {
     private const int ClientWentAway = 499;
+    private const string Head = "{Id} {Endpoint} {Status}";
+    private const string Refused = Head + " {Code} {Field}";
+    private const string Figures =
+        ": prompt {PromptTokens} ({CachedTokens} cached), {GeneratedTokens} tokens at {TokensPerSecond:F1} tok/s, {TokensPerBatch:F2} a batch, queued {QueueMs:F0} ms";
+
+    private readonly Lock _lock = new();
+    private Task _told = Task.CompletedTask;
+
+    /// <summary>Completes when every request that has been answered has its line in the log.</summary>
+    public Task Told
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _told;
+            }
+        }
+    }
 
     public async Task InvokeAsync(HttpContext http, RequestDelegate next)
     {
@@ -68,6 +87,7 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, Gen
 
     public static Task WriteErrorAsync(HttpContext http, ApiException error)
     {
+        RequestRecord.Of(http).Error = error;
         http.Response.StatusCode = error.Status;
         if (error.RetryAfter is { } seconds)
         {
@@ -90,17 +110,50 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, Gen
         string endpoint = (http.Features.Get<IEndpointFeature>()?.Endpoint as RouteEndpoint)?.RoutePattern.RawText ?? "other";
         int status = record.Outcome ?? http.Response.StatusCode;
         metrics.Answered(endpoint, status);
-        spans.Emit(http, record, endpoint, status);
-        if (record.Generation is { } figures)
+        if (record.Settled.IsCompleted)
         {
-            log.LogInformation(
-                "{Id} {Endpoint} {Status}: prompt {PromptTokens} ({CachedTokens} cached), {GeneratedTokens} tokens at {TokensPerSecond:F1} tok/s, {TokensPerBatch:F2} a batch, queued {QueueMs:F0} ms",
-                record.Id, endpoint, status, figures.PromptTokens, figures.CachedTokens, figures.GeneratedTokens, figures.TokensPerSecond, figures.TokensPerBatch, figures.QueueMs);
+            Log(record, endpoint, status);
+            return;
         }
-        else
+
+        lock (_lock)
         {
-            LogLevel level = status >= 500 ? LogLevel.Warning : endpoint is "/health" or "/metrics" or "/slots" or "/props" or "/page/{file}" ? LogLevel.Debug : LogLevel.Information;
-            log.Log(level, "{Id} {Endpoint} {Status}", record.Id, endpoint, status);
+            _told = Task.WhenAll(_told, LogSettledAsync(record, endpoint, status));
         }
     }
+
+    /// <summary>The line of an answer that was cut off waits for the decoding thread to end the step that it is in.</summary>
+    private async Task LogSettledAsync(RequestRecord record, string endpoint, int status)
+    {
+        await record.Settled;
+        Log(record, endpoint, status);
+    }
+
+    private void Log(RequestRecord record, string endpoint, int status)
+    {
+        switch (record)
+        {
+            case { Generation: { } done, Error: { } error }:
+                log.LogInformation(
+                    Refused + Figures, record.Id, endpoint, status, error.Reason, error.Parameter ?? "-",
+                    done.PromptTokens, done.CachedTokens, done.GeneratedTokens, done.TokensPerSecond, done.TokensPerBatch, done.QueueMs);
+                break;
+            case { Generation: { } done }:
+                log.LogInformation(
+                    Head + Figures, record.Id, endpoint, status,
+                    done.PromptTokens, done.CachedTokens, done.GeneratedTokens, done.TokensPerSecond, done.TokensPerBatch, done.QueueMs);
+                break;
+            case { Error: { } error }:
+                log.Log(Level(endpoint, status), Refused, record.Id, endpoint, status, error.Reason, error.Parameter ?? "-");
+                break;
+            default:
+                log.Log(Level(endpoint, status), Head, record.Id, endpoint, status);
+                break;
+        }
+    }
+
+    private static LogLevel Level(string endpoint, int status) =>
+        status >= 500 ? LogLevel.Warning
+        : endpoint is "/health" or "/metrics" or "/slots" or "/props" or "/page/{file}" ? LogLevel.Debug
+        : LogLevel.Information;
 }

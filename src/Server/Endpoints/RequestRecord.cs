@@ -1,3 +1,5 @@
+using Understory.Server.OpenAi;
+
 namespace Understory.Server.Endpoints;
 
 /// <summary>What is told of one HTTP request in the log and the metrics: figures, never text of prompts or answers.</summary>
@@ -8,7 +10,13 @@ public sealed class RequestRecord(string id)
     /// <summary>Set where it differs from the response's status: an error in mid-stream, a client that went away (499).</summary>
     public int? Outcome { get; set; }
 
+    /// <summary>Why the request was refused or ended early; null: neither, or the client went away.</summary>
+    public ApiException? Error { get; set; }
+
     public GenerationFigures? Generation { get; set; }
+
+    /// <summary>Until it completes, <see cref="Generation"/> lacks what the decoding thread still does.</summary>
+    public Task Settled { get; set; } = Task.CompletedTask;
 
     /// <summary>Set where spans are wanted.</summary>
     public GenerationOutcome? Ended { get; set; }

@@ -2,7 +2,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Serilog.Extensions.Logging;
+using Serilog;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
 
@@ -18,8 +18,10 @@ public sealed class ServerApp : IAsyncDisposable
     private readonly ServerOptions _options;
     private readonly ServerMetrics _metrics;
     private readonly ProcessMetrics _process;
-    private readonly MetricsExposition _exposition;
+    private readonly PrometheusBridge _exposition;
     private readonly ApiKeys _keys;
+    private readonly RequestPipeline _pipeline;
+    private readonly GenerationSpans _spans;
 
     /// <param name="load">Loads the model, on the decoding thread; tells its stages.</param>
     /// <param name="logger">Null: no log.</param>
@@ -39,23 +41,27 @@ public sealed class ServerApp : IAsyncDisposable
         builder.Services.AddLogging();
         if (logger is not null)
         {
-            builder.Logging.AddProvider(new SerilogLoggerProvider(logger));
+            builder.Services.AddSerilog(logger);
         }
 
         // The process decides when to stop (see DrainAsync), not the host.
         builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
+        Telemetry.Add(builder, options.OtlpEndpoint, (span, http) => _spans!.Complete(span, RequestRecord.Of(http)));
         Queue = new RequestQueue(options.MaxQueue);
         _app = builder.Build();
         Decoding = new DecodingService(Queue, load, _app.Services.GetRequiredService<ILogger<DecodingService>>());
-        _exposition = new MetricsExposition(meter => ReferenceEquals(meter.Scope, this));
+        _spans = new GenerationSpans(Decoding);
+        _exposition = new PrometheusBridge(meter => ReferenceEquals(meter.Scope, this));
         _metrics = new ServerMetrics(
             this, () => Queue.Depth, () => Queue.Running ? 1 : 0, options.MaxQueue, () => Decoding.KeptTokens,
             () => Decoding.Ready.IsCompletedSuccessfully ? (Decoding.Model.Id, Decoding.Model.Kernels) : null);
         _process = new ProcessMetrics(this);
         _metrics.Zero();
         _keys = new ApiKeys(options, _app.Services.GetRequiredService<ILogger<ApiKeys>>());
-        Map();
+        var routes = new ApiRoutes(_app);
+        _pipeline = new RequestPipeline(routes, _metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
+        Map(routes);
     }
 
     public RequestQueue Queue { get; }
@@ -112,17 +118,16 @@ public sealed class ServerApp : IAsyncDisposable
         Queue.Interrupt();
         await _app.DisposeAsync();
         Decoding.Join(TimeSpan.FromSeconds(5));
+        await Task.WhenAny(_pipeline.Told, Task.Delay(TimeSpan.FromSeconds(1)));
         _keys.Dispose();
         _exposition.Dispose();
         _metrics.Dispose();
         _process.Dispose();
     }
 
-    private void Map()
+    private void Map(ApiRoutes routes)
     {
-        var routes = new ApiRoutes(_app);
-        var pipeline = new RequestPipeline(routes, _metrics, new GenerationSpans(Decoding), _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
-        _app.Use(pipeline.InvokeAsync);
+        _app.Use(_pipeline.InvokeAsync);
         _app.Use(_options.Connections.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
 

@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
@@ -7,7 +6,7 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Endpoints;
 
 /// <summary>Everything that answers at once, without the decoding thread.</summary>
-public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue, MetricsExposition metrics, ServerOptions options)
+public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue, PrometheusBridge metrics, ServerOptions options)
 {
     /// <summary><c>GET /v1/models</c>: the model under its id and under each alias.</summary>
     public Task ListModelsAsync(HttpContext http)
@@ -37,7 +36,7 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
                     ?? throw ApiException.Invalid("text", "text is missing; send {\"text\": \"…\"}."),
                 fields.Flag("with_pieces") ?? false);
         });
-        int[] tokens = model.Tokenizer.Encode(text);
+        int[] tokens = [.. model.Tokenizer.EncodeToIds(text)];
         var texts = new TokenTexts(model.Tokenizer);
         await Answer.JsonAsync(http, new TokenizeBody(tokens, tokens.Length, model.Context, pieces ? [.. tokens.Select(texts.Name)] : null));
     }
@@ -71,11 +70,8 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
     }
 
     /// <summary><c>GET /metrics</c></summary>
-    public Task MetricsAsync(HttpContext http)
-    {
-        http.Response.ContentType = MetricsExposition.ContentType;
-        return http.Response.WriteAsync(metrics.Render(), Encoding.UTF8);
-    }
+    public Task MetricsAsync(HttpContext http) =>
+        metrics.WriteAsync(http.Response.Body, http.Request.Headers.Accept, type => http.Response.ContentType = type);
 
     private static ModelBody Describe(ServedModel model, string name) =>
         new(name, "model", model.Created.ToUnixTimeSeconds(), "understory", model.Context);

@@ -132,11 +132,8 @@ public sealed class DecodingService
                 progress.Tell(loop);
             }
 
-            if (sequence.Finished)
-            {
-                job.Send(new ChoiceFinished(
-                    choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics, sequence.StopString));
-            }
+            job.Send(new ChoiceFinished(
+                choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics, sequence.StopString));
         }
         finally
         {

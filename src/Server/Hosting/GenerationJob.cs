@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Threading.Channels;
 using Understory.Decoding;
@@ -36,6 +37,8 @@ public sealed record StepDone(int Choice, string Text, int Tokens, IReadOnlyList
 /// <param name="Pieces">The tokens that the step's text is made of.</param>
 public sealed record StepSpeculation(int Number, IReadOnlyList<TokenPiece> Pieces, StepTree Tree);
 
+/// <summary>A choice is over.</summary>
+/// <param name="Reason">None: the job ended before the choice did.</param>
 /// <param name="StopString">The stop string that ended the text; null: something else did.</param>
 public sealed record ChoiceFinished(
     int Choice, FinishReason Reason, int PromptTokens, int CachedTokens, int GeneratedTokens, SequenceStatistics Statistics, string? StopString = null)
@@ -52,6 +55,8 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
 {
     // Of the kind that can be counted.
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
+    private readonly ConcurrentQueue<GenerationEvent> _late = [];
+    private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Action? _giveUp;
     private int _mostUnread = int.MaxValue;
     private long _startedAt;
@@ -83,6 +88,12 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
     /// <summary>Completes after the last choice, or with the exception that ended the job early.</summary>
     public ChannelReader<GenerationEvent> Events => _events.Reader;
 
+    /// <summary>Completes when the decoding thread has let the job go: from then on nothing comes.</summary>
+    public Task Released => _released.Task;
+
+    /// <summary>What the decoding thread told after <see cref="End"/>: the step that it was in then, and its choice's end.</summary>
+    public IReadOnlyCollection<GenerationEvent> Late => _late;
+
     /// <summary>Nobody waits for more: finished, failed or given up.</summary>
     public bool Ended => Volatile.Read(ref _ended);
 
@@ -92,7 +103,11 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
     public void Send(GenerationEvent item)
     {
         Progress.Follow(item);
-        _events.Writer.TryWrite(item);
+        if (!_events.Writer.TryWrite(item))
+        {
+            _late.Enqueue(item);
+        }
+
         if (_events.Reader.Count > Volatile.Read(ref _mostUnread) && Interlocked.Exchange(ref _giveUp, null) is { } giveUp)
         {
             End(new OperationCanceledException("The client does not read."));
@@ -115,11 +130,15 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
     /// </summary>
     public void Abandon() => Volatile.Write(ref _ended, true);
 
+    /// <summary>The decoding thread, which had taken it up, is done with it.</summary>
+    public void Release() => _released.TrySetResult();
+
     /// <summary>Ends the job; events already sent can still be read.</summary>
     /// <param name="error">Why, if it did not finish: an <see cref="ApiException"/> is told to the client.</param>
     public void End(Exception? error = null)
     {
-        Volatile.Write(ref _ended, true);
+        // In this order, so that a choice's end that comes of the second is not read before the reason.
         _events.Writer.TryComplete(error);
+        Volatile.Write(ref _ended, true);
     }
 }

@@ -38,7 +38,7 @@ public sealed class JobProgress(IReadOnlyList<GenerationRequest> choices)
                 Volatile.Write(ref _generated, _generated + step.Tokens);
                 Volatile.Write(ref _passes, _passes + 1);
                 break;
-            case ChoiceFinished:
+            case ChoiceFinished { Reason: not FinishReason.None }:
                 Volatile.Write(ref _done, _done + 1);
                 break;
         }

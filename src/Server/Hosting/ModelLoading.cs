@@ -100,12 +100,13 @@ public sealed class ModelLoading(ServerOptions options)
             Console.Error.WriteLine(line);
         });
         var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
-        return ModelLoader.Load(path, kernels, load);
+        LanguageModel model = ModelLoader.Load(path, kernels, load);
+        return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
     }
 
     private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
     {
-        string id = demo ? DemoBundle.Name : NameOf(options.Model!, target);
+        string id = demo ? DemoBundle.Name : target.Name;
         return new ServedModel(
             id,
             [.. options.Aliases.Where(alias => alias != id).Distinct()],
@@ -123,10 +124,6 @@ public sealed class ModelLoading(ServerOptions options)
             HiddenSize = target.Config.HiddenSize,
         };
     }
-
-    /// <summary>A model of the hub goes by its name there: its folder's is a commit.</summary>
-    private static string NameOf(string said, LanguageModel target) =>
-        !Path.Exists(said) && HubReference.TryParse(said, out HubReference reference) ? reference.Repository : target.Name;
 
     /// <summary>A template beyond our Jinja must not keep the model from completing texts: chats are refused with the reason.</summary>
     private ChatFormat ReadChat(LanguageModel model)

@@ -45,6 +45,7 @@ public static class OptionCatalog
         new("cors-origins", "ORIGINS", "Origins whose web pages may use the server, separated by commas: https://app.example; '*' for all. Default: none.", ServerOnly: true),
         new("open-paths", "PATHS", "Paths answered without a key besides /health: /metrics, / (the page) or both, separated by commas, or none; / unless said.", ServerOnly: true),
         new("max-queue", "N", "Requests that may wait beside the running one. Default: 64.", ServerOnly: true),
+        new("log-file", "PATH", "A file to log to besides stderr: PATH with the date in its name, a new one each day and 64 MiB, the last 14 kept.", ServerOnly: true),
         new("otlp-endpoint", "URL", "Collector to send spans and metrics to by OTLP. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none.", ServerOnly: true),
         new("drain-seconds", "N", "How long a running request may take to finish after SIGTERM. Default: 30.", ServerOnly: true),
         new("request-seconds", "N", "Longest time of one request, waiting included. Default: no limit.", ServerOnly: true),

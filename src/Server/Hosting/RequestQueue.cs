@@ -116,6 +116,7 @@ public sealed class RequestQueue(int places)
     {
         lock (_lock)
         {
+            _running?.Release();
             _running = null;
             SecondsPerJob += 0.2 * (duration.TotalSeconds - SecondsPerJob);
             SettleIdle();

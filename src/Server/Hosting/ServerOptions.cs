@@ -76,6 +76,9 @@ public sealed record ServerOptions
     /// <summary>From arrival on; null: no limit.</summary>
     public TimeSpan? RequestLimit { get; init; }
 
+    /// <summary>Null: the log goes to stderr alone.</summary>
+    public string? LogFile { get; init; }
+
     /// <summary>Base address of an OTLP collector; null: what OpenTelemetry's own variables say.</summary>
     public Uri? OtlpEndpoint { get; init; }
 
@@ -132,6 +135,7 @@ public sealed record ServerOptions
             OpenPaths = Paths(source.List("open-paths")) ?? defaults.OpenPaths,
             MaxQueue = source.Integer("max-queue", 0, 100_000) ?? defaults.MaxQueue,
             Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
+            LogFile = source.Text("log-file"),
             OtlpEndpoint = source.Text("otlp-endpoint") is { } otlp ? Collector(otlp) : null,
             RequestLimit = source.Integer("request-seconds", 1, 86_400) is { } limit ? TimeSpan.FromSeconds(limit) : null,
         };

@@ -104,6 +104,16 @@ public sealed class HubCache(string folder)
         };
     }
 
+    /// <summary>The repository, OWNER/NAME, that a path inside such a folder belongs to: its own name there is a commit's. Null: it is elsewhere.</summary>
+    public static string? RepositoryOf(string path)
+    {
+        string[] parts = Path.GetFullPath(path).Split(Path.DirectorySeparatorChar);
+        int snapshots = Array.LastIndexOf(parts, "snapshots");
+        return snapshots > 0 && snapshots < parts.Length - 1 && parts[snapshots - 1].Split("--", 3) is ["models", var owner, var name]
+            ? $"{owner}/{name}"
+            : null;
+    }
+
     private string Repository(string repository) => Path.Combine(Folder, FolderName(repository));
 
     private static string FolderName(string repository) => "models--" + repository.Replace("/", "--");

@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Diagnostics;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;
@@ -10,11 +11,12 @@ namespace Understory.Server.Observability;
 /// <summary>
 /// Spans and metrics, sent by OTLP to a collector where one is configured: by <c>--otlp-endpoint</c>, or by the variables that OpenTelemetry
 /// defines (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c> and its kin; headers, sampling, resource attributes and intervals are theirs in any case).
-/// Without one nothing listens, and nothing is made that somebody could listen to.
+/// Without one nothing listens, and nothing is made that somebody could listen to. A request to the API is a span of ASP.NET Core's, under its
+/// caller's where the request names one.
 /// </summary>
-public sealed class Telemetry : IDisposable
+public static class Telemetry
 {
-    /// <summary>Of all spans. Costs a comparison where nobody listens.</summary>
+    /// <summary>Of the spans beneath a request's. Costs a comparison where nobody listens.</summary>
     public static readonly ActivitySource Source = new("Understory.Server");
 
     private const string Prefix = "OTEL_EXPORTER_OTLP_";
@@ -22,46 +24,47 @@ public sealed class Telemetry : IDisposable
 
     private static readonly string[] _addresses = ["ENDPOINT", "TRACES_ENDPOINT", "METRICS_ENDPOINT"];
 
-    private readonly TracerProvider? _traces;
-    private readonly MeterProvider? _metrics;
-
-    private Telemetry(Uri? endpoint)
-    {
-        _traces = Exporting("TRACES") ? Sdk.CreateTracerProviderBuilder()
-            .SetResourceBuilder(Describe())
-            .AddSource(Source.Name)
-            .AddOtlpExporter(exporter => Aim(exporter, endpoint, "v1/traces"))
-            .Build() : null;
-        _metrics = Exporting("METRICS") ? Sdk.CreateMeterProviderBuilder()
-            .SetResourceBuilder(Describe())
-            .AddMeter(ServerMetrics.MeterName, ProcessMetrics.MeterName)
-            .AddOtlpExporter(exporter => Aim(exporter, endpoint, "v1/metrics"))
-            .Build() : null;
-    }
-
+    /// <summary>Adds the export to a server, which sends what has not been sent yet when it is disposed.</summary>
     /// <param name="endpoint">Base address of the collector; null: what the environment says.</param>
-    /// <returns>Null: no collector is configured, or <c>OTEL_SDK_DISABLED</c> is true.</returns>
-    public static Telemetry? Start(Uri? endpoint)
+    /// <param name="describe">Is given the span of each request to the API once it has been answered.</param>
+    public static void Add(WebApplicationBuilder server, Uri? endpoint, Action<Activity, HttpContext> describe)
     {
         bool disabled = string.Equals(Variable("OTEL_SDK_DISABLED"), "true", StringComparison.OrdinalIgnoreCase);
-        bool configured = endpoint is not null
-            || _addresses.Any(name => Variable(Prefix + name) is not null);
-        return configured && !disabled ? new Telemetry(endpoint) : null;
-    }
+        if (disabled || (endpoint is null && _addresses.All(name => Variable(Prefix + name) is null)))
+        {
+            return;
+        }
 
-    /// <summary>Sends what has not been sent yet.</summary>
-    public void Dispose()
-    {
-        _traces?.Dispose();
-        _metrics?.Dispose();
+        // The library reads its variables from the server's settings, which hold none of the environment.
+        server.Configuration.AddInMemoryCollection(
+            from DictionaryEntry variable in Environment.GetEnvironmentVariables()
+            where ((string)variable.Key).StartsWith("OTEL_", StringComparison.Ordinal)
+            select KeyValuePair.Create((string)variable.Key, (string?)variable.Value));
+        IOpenTelemetryBuilder telemetry = server.Services.AddOpenTelemetry().ConfigureResource(resource => resource.Clear()
+            .AddService("understory", serviceVersion: typeof(Telemetry).Assembly.GetName().Version?.ToString(3))
+            .AddTelemetrySdk()
+            .AddEnvironmentVariableDetector());
+        if (Exporting("TRACES"))
+        {
+            telemetry.WithTracing(traces => traces
+                .AddAspNetCoreInstrumentation(requests =>
+                {
+                    requests.Filter = http => http.Request.Path.StartsWithSegments("/v1");
+                    requests.EnrichWithHttpResponse = (span, response) => describe(span, response.HttpContext);
+                })
+                .AddSource(Source.Name)
+                .AddOtlpExporter(exporter => Aim(exporter, endpoint, "v1/traces")));
+        }
+
+        if (Exporting("METRICS"))
+        {
+            telemetry.WithMetrics(metrics => metrics
+                .AddMeter(ServerMetrics.MeterName, ProcessMetrics.MeterName)
+                .AddOtlpExporter(exporter => Aim(exporter, endpoint, "v1/metrics")));
+        }
     }
 
     private static bool Exporting(string signal) => Variable($"OTEL_{signal}_EXPORTER") is not "none";
-
-    private static ResourceBuilder Describe() => ResourceBuilder.CreateEmpty()
-        .AddService("understory", serviceVersion: typeof(Telemetry).Assembly.GetName().Version?.ToString(3))
-        .AddTelemetrySdk()
-        .AddEnvironmentVariableDetector();
 
     /// <summary>The library's default is gRPC; the specification's, and that of most collectors' addresses, is HTTP.</summary>
     private static void Aim(OtlpExporterOptions exporter, Uri? endpoint, string path)

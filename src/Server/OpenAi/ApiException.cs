@@ -9,10 +9,15 @@ public sealed class ApiException(int status, string message, string? parameter =
 {
     public int Status { get; } = status;
 
+    /// <summary>OpenAI's reason, else its type of error.</summary>
+    public string Reason { get; } = code ?? TypeOf(status);
+
+    public string? Parameter { get; } = parameter;
+
     /// <summary>Seconds after which the same request may succeed; null: it will not.</summary>
     public int? RetryAfter { get; init; }
 
-    public ApiErrorBody Body => new(new ApiError(Message, TypeOf(Status), parameter, code));
+    public ApiErrorBody Body => new(new ApiError(Message, TypeOf(Status), Parameter, code));
 
     public static ApiException Invalid(string parameter, string message, string? code = null) => new(400, message, parameter, code);
 

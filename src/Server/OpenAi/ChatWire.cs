@@ -76,7 +76,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
 
     /// <summary>Tokens of all choices' thoughts so far, without the marks around them.</summary>
     protected int ReasoningTokens(Tokenizer tokenizer) =>
-        _parsers.Sum(parser => parser.Answer.Reasoning is { Length: > 0 } text ? tokenizer.Encode(text, addSpecialTokens: false).Length : 0);
+        _parsers.Sum(parser => parser.Answer.Reasoning is { Length: > 0 } text ? tokenizer.Bare.CountTokens(text) : 0);
 
     /// <summary>Our own stop strings are nobody's business.</summary>
     private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with

@@ -35,11 +35,9 @@ public static class ServeVerb
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Signalled);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
 
-        using Logger logger = Logs.Create(CommandLine.SettingsFile);
+        using Logger logger = OpenLog(options.LogFile);
         var loading = new ModelLoading(options);
         await using var server = new ServerApp(options, loading.Load, logger);
-        // Ends before the server does: gauges are read a last time.
-        using Telemetry? telemetry = Telemetry.Start(options.OtlpEndpoint);
         await server.StartAsync();
         if (await Task.WhenAny(server.Decoding.Ready, stop.Task) != stop.Task)
         {
@@ -56,6 +54,18 @@ public static class ServeVerb
         }
 
         return CommandLine.Done;
+    }
+
+    private static Logger OpenLog(string? file)
+    {
+        try
+        {
+            return Logs.Create(CommandLine.SettingsFile, file, TimeProvider.System);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        {
+            throw new StartupException($"--log-file: {file} cannot be written: {e.Message}", e);
+        }
     }
 
     /// <summary>A full disk under stdout is no reason not to serve.</summary>

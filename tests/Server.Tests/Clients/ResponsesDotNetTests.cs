@@ -47,7 +47,7 @@ public sealed class ResponsesDotNetTests(DemoServer server)
         int tokens = 0;
         ResponseResult? last = null;
         request.StreamingEnabled = true;
-        await foreach (StreamingResponseUpdate update in Client(server.Address).CreateResponseStreamingAsync(request))
+        await foreach (StreamingResponseUpdate update in await Client(server.Address).CreateResponseStreamingAsync(request))
         {
             kinds.Add(update.GetType());
             switch (update)

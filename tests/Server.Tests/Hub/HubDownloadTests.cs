@@ -50,6 +50,14 @@ public sealed class HubDownloadTests : IAsyncLifetime
 
     private string[] Asked(string part) => [.. _hub.Requests.Where(request => request.Contains(part, StringComparison.Ordinal))];
 
+    [Theory]
+    [InlineData("/c/hub/models--someone--tiny/snapshots/0123abcd", "someone/tiny")]
+    [InlineData("/c/hub/models--someone--a--b/snapshots/0123abcd/sub/x.gguf", "someone/a--b")]
+    [InlineData("/c/hub/models--someone--tiny/snapshots", null)]
+    [InlineData("/c/models/snapshots/tiny", null)]
+    [InlineData("/c/models/tiny", null)]
+    public void A_path_in_the_cache_tells_its_repository(string path, string? repository) => Assert.Equal(repository, HubCache.RepositoryOf(path));
+
     [Fact]
     public async Task Only_the_files_that_are_needed_are_fetched_and_they_are_what_the_hub_holds()
     {

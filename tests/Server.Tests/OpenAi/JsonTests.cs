@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using Understory.Server.OpenAi;
+using ServerJson = Understory.Server.OpenAi.Json;
 
 namespace Understory.Server.Tests.OpenAi;
 
@@ -10,7 +11,7 @@ public sealed class JsonTests
     private static string Write(object body)
     {
         var bytes = new ArrayBufferWriter<byte>();
-        Json.Write(bytes, body);
+        ServerJson.Write(bytes, body);
         return Encoding.UTF8.GetString(bytes.WrittenSpan);
     }
 

@@ -62,6 +62,34 @@ public sealed class ProcessTests : IDisposable
     }
 
     [ProcessFact]
+    public async Task A_log_file_has_the_lines_that_stderr_has_and_the_day_in_its_name()
+    {
+        string folder = Path.Combine(_folder, "logs");
+        using ServerProcess server = await ServerProcess.StartAsync("--log-file", Path.Combine(folder, "understory.log"));
+        await server.Client.PostAsync("/v1/completions", Json("{\"prompt\": 1.5}"));
+        server.Signal("TERM");
+        Assert.Equal(0, await server.ExitAsync());
+        string file = Assert.Single(Directory.EnumerateFiles(folder));
+        Assert.Matches(@"^understory\d{8}\.log$", Path.GetFileName(file));
+        string[] lines = File.ReadAllLines(file);
+        Assert.Contains(lines, line => line.Contains("/v1/completions 400 invalid_request_error prompt", StringComparison.Ordinal));
+        Assert.All(lines, line => Assert.Contains(line, server.Errors));
+    }
+
+    [ProcessFact]
+    public async Task A_log_file_that_cannot_be_written_is_one_line_and_exit_code_1()
+    {
+        string file = Path.Combine(_folder, "file");
+        File.WriteAllText(file, "");
+        foreach (string path in (string[])[_folder, Path.Combine(file, "x.log"), "/proc/x/y.log"])
+        {
+            (int code, _, string errors) = await ServerProcess.RunAsync(["--port", "0", "--log-file", path]);
+            Assert.Equal(1, code);
+            IsOneLine(errors, "--log-file", path);
+        }
+    }
+
+    [ProcessFact]
     public async Task On_SIGTERM_the_running_request_finishes_and_the_waiting_one_is_refused()
     {
         using ServerProcess server = await ServerProcess.StartAsync("--drain-seconds", "300");

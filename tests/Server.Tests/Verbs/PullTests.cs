@@ -42,6 +42,7 @@ public sealed class PullTests : IAsyncLifetime
         (code, output, errors) = await RunAsync("info", "--model", FakeHub.Repository, "--draft", "none");
         Assert.True(code == 0, errors);
         Assert.Matches(@"served as +someone/tiny\n", output.ReplaceLineEndings("\n"));
+        Assert.Matches(@"(?i)target:? +someone/tiny, ", output);
     }
 
     [ProcessTheory]

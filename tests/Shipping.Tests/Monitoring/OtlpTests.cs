@@ -57,8 +57,10 @@ public sealed class OtlpTests
         using HttpResponseMessage refused = await server.PostAsync("/v1/completions", "{\"prompt\": 1.5}");
         await EndAsync(server);
 
-        OtlpSpan root = Assert.Single(collector.Spans, span => span.Kind == 2);
-        Assert.Equal("", root.Parent);
+        OtlpSpan[] requests = [.. collector.Spans.Where(span => span.Kind == 2).OrderBy(span => span.Start)];
+        Assert.Equal(["text_completion understory-demo", "POST /v1/completions"], requests.Select(span => span.Name));
+        Assert.All(requests, request => Assert.Equal("", request.Parent));
+        Assert.Equal((400L, "invalid_request_error"), (requests[1].Tags["http.response.status_code"], requests[1].Tags["error.type"]));
         Assert.Equal(8UL, collector.Metrics.Last(metric => metric.Name == "understory_generated_tokens_total").Sum);
         Assert.Equal(1UL, collector.Metrics.Last(metric => metric.Name == "understory_time_to_first_token_seconds").Histogram);
         Assert.Contains(collector.Metrics, metric => metric.Name == "process_resident_memory_bytes");
