@@ -3,15 +3,20 @@ namespace Understory.Peer;
 /// <summary>How near distributions are to the true ones, position by position.</summary>
 internal sealed class Distance
 {
-    private double _kl;
-    private int _agreed;
-    private int _positions;
+    private readonly List<double> _kl = [];
+    private readonly List<bool> _agrees = [];
 
     /// <summary>Mean of KL(truth, other), in nats.</summary>
-    public double MeanKl => _kl / _positions;
+    public double MeanKl => _kl.Average();
 
     /// <summary>Share of positions whose most probable token is the true one.</summary>
-    public double TopOne => (double)_agreed / _positions;
+    public double TopOne => _agrees.Average(agrees => agrees ? 1.0 : 0);
+
+    /// <summary>
+    /// Standard error of the difference of <see cref="TopOne"/> from that of others at the same positions, which differ where just one of
+    /// both agrees with the truth.
+    /// </summary>
+    public double TopOneError(Distance others) => Math.Sqrt(_agrees.Zip(others._agrees, (a, b) => a == b ? 0 : 1).Sum()) / _agrees.Count;
 
     public void Add(ReadOnlySpan<float> truth, ReadOnlySpan<float> other)
     {
@@ -24,9 +29,8 @@ internal sealed class Distance
             kl += Math.Exp(logit) * (logit - (other[i] - otherNorm));
         }
 
-        _kl += kl;
-        _agreed += best == otherBest ? 1 : 0;
-        _positions++;
+        _kl.Add(kl);
+        _agrees.Add(best == otherBest);
     }
 
     /// <summary>The logarithm of the sum of exponentials, and the largest logit's id, the lowest where there are two.</summary>

@@ -13,8 +13,10 @@ internal sealed record FidelityCheck(Distance Ours, Distance Peer, int Positions
 
     public double Ratio => Ours.MeanKl / Peer.MeanKl;
 
-    /// <summary>A NaN holds nothing.</summary>
-    public bool Holds => Ratio <= MostKl && Ours.TopOne >= Peer.TopOne - 0.005;
+    /// <summary>
+    /// KL is small enough, and top 1 lower by at most half a point and twice what chance makes of so few positions. Of a NaN nothing holds.
+    /// </summary>
+    public bool Holds => Ratio <= MostKl && Ours.TopOne >= Peer.TopOne - 0.005 - (2 * Ours.TopOneError(Peer));
 
     /// <param name="tokens">At least one; ids of the model's vocabulary.</param>
     public static FidelityCheck Run(string path, int[] tokens)

@@ -17,7 +17,7 @@ var shape = new Option<string>("--shape")
     DefaultValueFactory = _ => "4x1024",
 };
 var mix = new Option<string>("--type") { Description = "F16, BF16, or a mix by llama.cpp's name.", DefaultValueFactory = _ => "Q4_K_M" };
-var pure = new Option<bool>("--pure") { Description = "Every matrix is of the mix's main type." };
+var pure = new Option<bool>("--pure") { Description = "Every matrix is of one type, as Q4_K." };
 var only = new Option<string>("--only") { Description = "Some types, with commas; without it all.", DefaultValueFactory = _ => "" };
 
 var speed = new Command("speed", "Times of both engines on one file, in turn.") { model, rows, rounds };

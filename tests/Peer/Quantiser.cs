@@ -1,29 +1,24 @@
 using System.Runtime.InteropServices;
 using LLama.Native;
+using Understory.Models.Formats.Quantised;
+using Understory.Models.Tensors;
 
 namespace Understory.Peer;
 
 /// <summary>Makes quantised files of random weights by llama.cpp's own quantisation.</summary>
 internal static unsafe class Quantiser
 {
-    /// <summary>Every type of weights that it can make, with the mix whose main type it is.</summary>
-    public static IReadOnlyList<(string Type, string Mix)> Types { get; } =
-    [
-        ("Q4_0", "Q4_0"), ("Q4_1", "Q4_1"), ("Q5_0", "Q5_0"), ("Q5_1", "Q5_1"), ("Q8_0", "Q8_0"),
-        ("Q2_K", "Q2_K"), ("Q3_K", "Q3_K_S"), ("Q4_K", "Q4_K_S"), ("Q5_K", "Q5_K_S"), ("Q6_K", "Q6_K"),
-        ("IQ1_S", "IQ1_S"), ("IQ1_M", "IQ1_M"), ("IQ2_XXS", "IQ2_XXS"), ("IQ2_XS", "IQ2_XS"), ("IQ2_S", "IQ2_M"),
-        ("IQ3_XXS", "IQ3_XXS"), ("IQ3_S", "IQ3_S"),
-        ("IQ4_NL", "IQ4_NL"), ("IQ4_XS", "IQ4_XS"), ("TQ1_0", "TQ1_0"), ("TQ2_0", "TQ2_0"), ("MXFP4", "MXFP4_MOE"), ("NVFP4", "NVFP4"),
-    ];
+    /// <summary>Every type of weights in blocks, by its number in GGUF.</summary>
+    public static IReadOnlyDictionary<uint, WeightFormat> Types { get; } =
+        GgufTypes.All.Where(type => type.Value is QuantisedFormat).ToDictionary(type => type.Key, type => type.Value);
 
     /// <summary>Writes a model of random weights.</summary>
-    /// <param name="mix">"F16", "BF16", or a mix by llama.cpp's name, as "Q4_K_M".</param>
-    /// <param name="pure">Every matrix is of the mix's main type.</param>
-    public static void Make(string path, Shape shape, string mix, bool pure = false)
+    /// <inheritdoc cref="Quantise"/>
+    public static void Make(string path, Shape shape, string type, bool pure)
     {
-        if (mix is "F16" or "BF16")
+        if (type is "F16" or "BF16")
         {
-            RandomModel.Write(path, shape, mix);
+            RandomModel.Write(path, shape, type);
             return;
         }
 
@@ -31,7 +26,7 @@ internal static unsafe class Quantiser
         try
         {
             RandomModel.Write(plain, shape, "F16");
-            Quantise(plain, path, shape, mix, pure);
+            Quantise(plain, path, shape, type, pure);
         }
         finally
         {
@@ -39,27 +34,43 @@ internal static unsafe class Quantiser
         }
     }
 
-    /// <exception cref="ArgumentException">There is no such mix.</exception>
+    /// <param name="source">A file of the shape in F16.</param>
+    /// <param name="type">A mix by llama.cpp's name, as "Q4_K_M"; pure, one of <see cref="Types"/>, as "Q4_K", for every matrix.</param>
+    /// <exception cref="ArgumentException">There is no such mix or type.</exception>
     /// <exception cref="InvalidOperationException">The library refused; says why.</exception>
-    public static void Quantise(string source, string target, Shape shape, string mix, bool pure)
+    public static void Quantise(string source, string target, Shape shape, string type, bool pure)
     {
         LLamaModelQuantizeParams parameters = LLamaModelQuantizeParams.Default();
-        parameters.ftype = Find(mix);
         parameters.nthread = Environment.ProcessorCount;
-        parameters.pure = pure;
         using var importance = new FlatImportance(shape);
         // The types of fewest bits are refused without a matrix of importance; the others go without, as most files do.
-        parameters.imatrix = mix is "IQ3_XXS" || mix[..3] is "IQ1" or "IQ2" ? importance.Address : 0;
-        if (NativeApi.llama_model_quantize(source, target, ref parameters) != 0)
+        parameters.imatrix = type is "IQ3_XXS" || type[..3] is "IQ1" or "IQ2" ? importance.Address : 0;
+        // llama.h, llama_model_tensor_override: a pattern of names, a type; a pattern of null ends the list. It outdoes the mix.
+        Override* overrides = stackalloc Override[2];
+        fixed (byte* all = ".*\0"u8)
         {
-            throw new InvalidOperationException($"llama.cpp did not quantise to {mix}: {LlamaCppEngine.LastErrors()}");
+            if (pure)
+            {
+                overrides[0] = new Override { Pattern = all, Type = Number(type) };
+                parameters.tensor_types = (nint)overrides;
+            }
+
+            parameters.ftype = pure ? LLamaFtype.MOSTLY_Q8_0 : Mix(type);
+            if (NativeApi.llama_model_quantize(source, target, ref parameters) != 0)
+            {
+                throw new InvalidOperationException($"llama.cpp did not quantise to {type}: {LlamaCppEngine.LastErrors()}");
+            }
         }
     }
 
-    private static LLamaFtype Find(string mix) =>
-        Enum.TryParse($"MOSTLY_{mix}", out LLamaFtype type) || Enum.TryParse($"LLAMA_FTYPE_MOSTLY_{mix}", out type)
-        ? type
-        : throw new ArgumentException($"llama.cpp has no mix \"{mix}\".");
+    private static uint Number(string type) => Types.FirstOrDefault(entry => entry.Value.Name == type) is { Value: not null } found
+        ? found.Key
+        : throw new ArgumentException($"No type \"{type}\"; there are {string.Join(", ", Types.Values)}.");
+
+    private static LLamaFtype Mix(string name) =>
+        Enum.TryParse($"MOSTLY_{name}", out LLamaFtype mix) || Enum.TryParse($"LLAMA_FTYPE_MOSTLY_{name}", out mix)
+        ? mix
+        : throw new ArgumentException($"llama.cpp has no mix \"{name}\".");
 
     /// <summary>
     /// A matrix of importance that says the same of every input (llama.h, llama_model_imatrix_data: name, values, count; a name of null
@@ -93,6 +104,13 @@ internal static unsafe class Quantiser
             _blocks.Add((nint)block);
             return (nint)block;
         }
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Override
+    {
+        public byte* Pattern;
+        public uint Type;
     }
 
     [StructLayout(LayoutKind.Sequential)]

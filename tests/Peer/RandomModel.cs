@@ -77,7 +77,7 @@ internal static class RandomModel
             ("llama.vocab_size", shape.Vocabulary), ("tokenizer.ggml.eos_token_id", shape.Vocabulary - 1),
             ("general.file_type", type == BF16 ? 32 : 1),
         ];
-        writer.Write((ulong)(numbers.Length + 7));
+        writer.Write((ulong)(numbers.Length + 8));
         Pair("general.architecture", "llama");
         Pair("general.name", $"random {shape.Name}");
         Pair("tokenizer.ggml.model", "gpt2");
@@ -93,6 +93,11 @@ internal static class RandomModel
         (string[] tokens, string[] merges) = Vocabulary(shape.Vocabulary);
         List("tokenizer.ggml.tokens", tokens);
         List("tokenizer.ggml.merges", merges);
+        // Every token is an ordinary one (1) but the last, which is for control (3).
+        Key("tokenizer.ggml.token_type", 9);
+        writer.Write(5u);
+        writer.Write((ulong)tokens.Length);
+        Array.ForEach(tokens, token => writer.Write(token == tokens[^1] ? 3 : 1));
 
         void Key(string key, uint kind)
         {

@@ -1,4 +1,3 @@
-using Understory.Models.Formats.Quantised;
 using Understory.Models.Tensors;
 
 namespace Understory.Peer;
@@ -29,9 +28,10 @@ internal static class TypesReport
         try
         {
             RandomModel.Write(plain, shape, "F16");
-            foreach ((string type, string mix) in Quantiser.Types.Where(entry => types.Length == 0 || types.Contains(entry.Type)))
+            foreach (WeightFormat type in Quantiser.Types.Values.Where(type => types.Length == 0 || types.Contains(type.Name)))
             {
-                holds &= Line(type, mix, shape, plain, path, tokens, rounds);
+                Quantiser.Quantise(plain, path, shape, type.Name, pure: true);
+                holds &= Line(type, shape, path, tokens, rounds);
             }
         }
         finally
@@ -43,26 +43,15 @@ internal static class TypesReport
         return holds;
     }
 
-    private static bool Line(string type, string mix, Shape shape, string plain, string path, int tokens, int rounds)
+    private static bool Line(WeightFormat type, Shape shape, string path, int tokens, int rounds)
     {
-        try
-        {
-            Quantiser.Quantise(plain, path, shape, mix, pure: true);
-        }
-        catch (InvalidOperationException error)
-        {
-            Console.WriteLine($"| {type} | | {error.Message} |");
-            return true;
-        }
-
         FidelityCheck check = FidelityCheck.Run(path, FidelityCheck.RandomTokens(tokens, shape.Vocabulary));
         using LlamaCppEngine peer = LlamaCppEngine.Load(path, 512);
         using UnderstoryEngine ours = UnderstoryEngine.Load(path, 512);
         SpeedFigures figures = SpeedFigures.Run(peer, ours, _rows, rounds);
         Figure[] passes = [.. _rows.Select((_, i) => figures.OfRows(i))];
-        WeightFormat format = GgufTypes.All.Values.First(format => format.Name == type);
         Console.WriteLine(
-            $"| {type} | {8.0 * format.BlockBytes / format.BlockElements:F2} "
+            $"| {type} | {8.0 * type.BlockBytes / type.BlockElements:F2} "
             + $"| {check.Ours.MeanKl:E2} | {check.Peer.MeanKl:E2} | {check.Ratio:F2}{(check.Holds ? "" : " (!)")} "
             + $"| {100 * check.Ours.TopOne:F1} | {100 * check.Peer.TopOne:F1} "
             + $"| {Join(passes, pass => pass.Ours.Median * 1e3)} | {Join(passes, pass => pass.Peer.Median * 1e3)} "
