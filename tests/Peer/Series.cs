@@ -5,6 +5,8 @@ internal sealed class Series(params IEnumerable<double> values)
 {
     private readonly List<double> _values = [.. values];
 
+    public int Count => _values.Count;
+
     public double Median => At(0.5);
 
     /// <summary>The ends of the middle four fifths of the measurements.</summary>

@@ -5,7 +5,8 @@ namespace Understory.Peer;
 
 /// <summary>
 /// The times of both engines' passes over the same tokens. Each round takes every figure in turn A B A B, so that both see the same minute
-/// of the machine and each is also held against itself: the spread of that is what a ratio must exceed to mean anything.
+/// of the machine and each is also held against itself: the spread of that is what a ratio must exceed to mean anything. Passes during
+/// which another process took a core count only where there are no others.
 /// </summary>
 internal sealed class SpeedFigures
 {
@@ -16,7 +17,12 @@ internal sealed class SpeedFigures
 
     private const double TurnSeconds = 0.1;
 
+    /// <summary>Where other processes disturb passes, so many times as many are tried.</summary>
+    private const int MostTries = 4;
+
     private readonly Series[][] _seconds;
+    private int _turns;
+    private int _disturbedTurns;
 
     private SpeedFigures(int[] rows)
     {
@@ -29,6 +35,9 @@ internal sealed class SpeedFigures
 
     /// <summary>Bytes per second of a bare read of as many bytes as a pass of ours reads, taken in every round.</summary>
     public Series ReadRates { get; } = new();
+
+    /// <summary>Share of turns in which other processes took a core in the midst of every pass.</summary>
+    public double Disturbed => (double)_disturbedTurns / _turns;
 
     public Figure OfRows(int index) => new(_seconds[index]);
 
@@ -52,8 +61,8 @@ internal sealed class SpeedFigures
                 for (int turn = 0; turn < turns.Length; turn++)
                 {
                     double seconds = figure == rows.Length
-                        ? Prefill(turns[turn], tokens)
-                        : Passes(turns[turn], tokens[Context..(Context + rows[figure])]);
+                        ? figures.Turn(turns[turn], tokens.AsMemory(0, Prompt), 0, allLogits: false)
+                        : figures.Turn(turns[turn], tokens.AsMemory(Context, rows[figure]), Context, allLogits: true);
                     if (round >= 0)
                     {
                         figures._seconds[figure][turn].Add(seconds);
@@ -65,35 +74,33 @@ internal sealed class SpeedFigures
         return figures;
     }
 
-    private static double Prefill(IEngine engine, int[] tokens)
-    {
-        Settle();
-        engine.Forward(tokens.AsSpan(0, 8), 0, allLogits: false);
-        return Time(() => engine.Forward(tokens.AsSpan(0, Prompt), 0, allLogits: false));
-    }
-
     /// <summary>The median of the passes of one turn, whose first one is not counted.</summary>
-    private static double Passes(IEngine engine, int[] rows)
+    private double Turn(IEngine engine, ReadOnlyMemory<int> rows, int start, bool allLogits)
     {
-        Settle();
-        double first = Time(() => engine.Forward(rows, Context, allLogits: true));
-        var seconds = new Series();
-        for (int pass = 0; pass < Math.Clamp((int)(TurnSeconds / first), 2, 20); pass++)
+        // The threads of both engines look for work for some milliseconds before they sleep.
+        Thread.Sleep(20);
+        double first = Time(() => engine.Forward(rows.Span, start, allLogits)).Seconds;
+        int wanted = Math.Clamp((int)(TurnSeconds / first), 2, 20);
+        var calm = new Series();
+        var disturbed = new Series();
+        for (int pass = 0; calm.Count < wanted && pass < MostTries * wanted; pass++)
         {
-            seconds.Add(Time(() => engine.Forward(rows, Context, allLogits: true)));
+            (double seconds, bool alone) = Time(() => engine.Forward(rows.Span, start, allLogits));
+            (alone ? calm : disturbed).Add(seconds);
         }
 
-        return seconds.Median;
+        _turns++;
+        _disturbedTurns += calm.Count == 0 ? 1 : 0;
+        return calm.Count == 0 ? disturbed.Median : calm.Median;
     }
 
-    /// <summary>The threads of both engines look for work for some milliseconds before they sleep.</summary>
-    private static void Settle() => Thread.Sleep(20);
-
-    private static double Time(Action action)
+    private static (double Seconds, bool Alone) Time(Action action)
     {
+        long before = Disturbance.Count();
         long start = Stopwatch.GetTimestamp();
         action();
-        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return (seconds, Disturbance.Count() == before);
     }
 }
 

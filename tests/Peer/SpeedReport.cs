@@ -43,6 +43,8 @@ internal static class SpeedReport
                 + $"by {ours.WeightBytes / 1e6:F0} MB as packed; llama.cpp {peerShare:P0} by {peer.WeightBytes / 1e6:F0} MB of its file.");
         }
 
+        Console.WriteLine($"Other processes disturbed {figures.Disturbed:P0} of the turns.");
+
         double Share(IEngine engine, Series seconds) => engine.WeightBytes / seconds.Median / figures.ReadRates.Median;
     }
 

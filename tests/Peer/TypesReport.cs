@@ -21,7 +21,7 @@ internal static class TypesReport
         string[] titles =
         [
             "type", "bits", "KL", "llama.cpp", "ratio", "top 1, %", "llama.cpp", "ms at 1, 4, 8 rows", "llama.cpp", "ratio",
-            "the same twice",
+            "the same twice", "disturbed",
         ];
         Console.WriteLine($"| {string.Join(" | ", titles)} |");
         Console.WriteLine($"|{string.Concat(titles.Select(_ => " --- |"))}");
@@ -56,7 +56,8 @@ internal static class TypesReport
             + $"| {100 * check.Ours.TopOne:F1} | {100 * check.Peer.TopOne:F1} "
             + $"| {Join(passes, pass => pass.Ours.Median * 1e3)} | {Join(passes, pass => pass.Peer.Median * 1e3)} "
             + $"| {Join(passes, pass => pass.Ratio.Median)} "
-            + $"| {passes.Min(pass => pass.Same.Spread.Low):F2} .. {passes.Max(pass => pass.Same.Spread.High):F2} |");
+            + $"| {passes.Min(pass => pass.Same.Spread.Low):F2} .. {passes.Max(pass => pass.Same.Spread.High):F2} "
+            + $"| {figures.Disturbed:P0} |");
         return check.Holds;
     }
 
