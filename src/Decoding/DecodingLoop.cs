@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Understory.Decoding.Constraints.Matching;
 using Understory.Decoding.Drafters;
 using Understory.Decoding.Planning;
@@ -7,15 +6,13 @@ using Understory.Decoding.Sequences;
 using Understory.Decoding.Tree;
 using Understory.Decoding.Verification;
 using Understory.Models.Architecture;
-using Understory.Models.Kernels;
-using Understory.Models.Tensors;
 using Understory.Models.Tokenizers;
 
 namespace Understory.Decoding;
 
 /// <summary>
-/// Decodes one sequence at a time. A step: grow a tree until the planner says stop, one target forward over it, walk
-/// it by the decision rule, commit the accepted path. Used from one thread.
+/// Decodes one sequence at a time. A step: grow a tree until the ledger says stop, choose how much of it to verify, verify it in one target
+/// forward, learn from what was decided, commit the accepted path. Used from one thread.
 /// </summary>
 public sealed class DecodingLoop : IDisposable
 {
@@ -24,15 +21,13 @@ public sealed class DecodingLoop : IDisposable
     private readonly Transformer _target;
     private readonly Tokenizer _tokenizer;
     private readonly TokenTree _tree = new(TreeCapacity);
-    private readonly TreePlanner _planner;
-    private readonly SpeculationGovernor _draftGovernor = new();
-    private readonly SpeculationGovernor _ngramGovernor = new();
-    private readonly DraftStages _stages;
+    private readonly Ledger _ledger;
+    private readonly TreeGrower _grower;
     private readonly TreeVerifier _verifier;
-    private readonly ForwardBatch _prefill;
-    private readonly PromptScorer _scorer;
+    private readonly Prefill _prefill;
     private readonly PrefixCache _prefixes;
-    private readonly ModelDrafter? _drafter;
+    private readonly IDraftModel? _draft;
+    private readonly StateFeed? _feed;
     private readonly MatcherCache _matchers;
 
     /// <param name="draft">Null: no draft model.</param>
@@ -42,27 +37,30 @@ public sealed class DecodingLoop : IDisposable
         : this(
             target.Transformer,
             target.Tokenizer,
-            draft is null ? null : new ModelDrafter(Compatible(target, draft).Transformer, options.Branch, options.MaxDepth),
-            Compatible(target, ngram),
+            draft is null ? null : new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth),
+            Vocabularies.Shared(target, ngram),
             options)
     {
     }
 
     /// <summary>For drafters other than a loaded model.</summary>
-    public DecodingLoop(Transformer target, Tokenizer tokenizer, ModelDrafter? drafter, NgramModel? ngram, DecodingOptions options)
+    public DecodingLoop(Transformer target, Tokenizer tokenizer, IDraftModel? drafter, NgramModel? ngram, DecodingOptions options)
     {
         _target = target;
         _tokenizer = tokenizer;
-        _drafter = drafter;
+        _draft = drafter;
         ContextLength = target.Config.ContextLength;
-        _planner = new TreePlanner(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
-        _stages = new DraftStages(_planner, _draftGovernor, _ngramGovernor, new NgramDrafter(ngram, ContextLength + 1), drafter, options.MaxDepth);
+        _ledger = new Ledger(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
+        // Who proposes, first come first kept.
+        IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1)];
+        _grower = new TreeGrower(_ledger, sources, drafter, options.MaxDepth, TreeVerifier.MaxNodes, TimeProvider.System);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, GenerationRequest.MaxAlternatives);
-        _prefill = new ForwardBatch(target.MaxRows, 1);
+        _feed = drafter is { WantsStates: true } ? new StateFeed(target, drafter) : null;
+        _prefill = new Prefill(target, _feed);
         _matchers = new MatcherCache(target.Config.VocabularySize);
-        _scorer = new PromptScorer(target.Kernels, target.MaxRows, GenerationRequest.MaxAlternatives);
-        _prefixes = new PrefixCache(CreateEntry, options.PrefixCacheBytes, BytesFor());
-        new Calibration(_planner, target, drafter).Run(options.Calibration);
+        var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
+        _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());
+        new Calibration(_ledger, target, drafter as ModelDrafter).Run(options.Calibration);
     }
 
     /// <summary>Most tokens of a sequence, prompt and output.</summary>
@@ -77,12 +75,12 @@ public sealed class DecodingLoop : IDisposable
     public int CachedTokens => _prefixes.HeldTokens;
 
     /// <summary>Expected seconds of a target pass of so many rows at so many positions.</summary>
-    public double TargetSeconds(int rows, int context) => _planner.Target.Seconds(rows, context);
+    public double TargetSeconds(int rows, int context) => _ledger.Target.Seconds(rows, context);
 
     /// <summary>Can this mode be asked for? A forced mode needs its drafter; matches in the text itself are always at hand.</summary>
     public bool Supports(SpeculationMode mode) => mode switch
     {
-        SpeculationMode.Draft or SpeculationMode.Staged => _drafter is not null,
+        SpeculationMode.Draft or SpeculationMode.Staged => _draft is not null,
         _ => true,
     };
 
@@ -104,14 +102,11 @@ public sealed class DecodingLoop : IDisposable
         int limit = request.Embed ? 0 : Math.Min(request.MaxTokens, ContextLength - prompt);
         ConstraintMatcher? matcher = request.Constraint is null ? null : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : _target.Config.EosTokenIds);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
-        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _stages.MaxDepth + 1, matcher)
+        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher)
         {
             Prediction = request.Prediction ?? [],
         };
-        _planner.BeginSequence();
-        _draftGovernor.BeginSequence();
-        _ngramGovernor.BeginSequence();
-        _stages.BeginSequence();
+        _ledger.BeginSequence();
         return new Sequence(request, context, entry, cached, limit, stops, _tokenizer, _target.Config.EosTokenIds)
         {
             Hidden = request.Embed ? new HiddenMean(_target.Config.HiddenSize) : null,
@@ -128,41 +123,27 @@ public sealed class DecodingLoop : IDisposable
 
         if (sequence.Prefilling)
         {
-            Prefill(sequence);
+            LastStep = _prefill.Run(sequence);
+            LastTree = null;
             return;
         }
 
-        long start = Stopwatch.GetTimestamp();
+        var watch = new StepWatch(sequence.Context);
         GrowthLimits limits = Limits(sequence);
-        TokenContext context = sequence.Context;
-        CacheEntry entry = sequence.Entry;
-        int length = context.Length;
-        double masked = context.Matcher?.Seconds ?? 0;
 
-        _stages.Grow(_tree, context, entry.Draft, limits);
-        int nodes = ChooseNodes(limits, length);
-        _stages.Book(context, _planner.Gain);
-        long verify = Stopwatch.GetTimestamp();
-        double maskedBefore = context.Matcher?.Seconds ?? 0;
-        _verifier.Verify(_tree, nodes, context, entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0);
-        // Finding masks is no part of what a pass costs: the next one under the same states will not pay for it.
-        double targetSeconds = Stopwatch.GetElapsedTime(verify).TotalSeconds - ((context.Matcher?.Seconds ?? 0) - maskedBefore);
-        Learn(context);
-        Commit(sequence, length);
+        GrowthReport growth = _grower.Grow(_tree, sequence.Context, sequence.Entry.Draft, limits);
+        int nodes = Choose(sequence, limits);
+        watch.Verifying();
+        Verify(sequence, nodes);
+        watch.Verified();
+        StepEntry entry = Learn(sequence, nodes, growth, watch);
+        Commit(sequence, entry.Context);
 
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        int committed = _verifier.Decided.Length;
-        bool drafted = _stages.DraftPasses > 0 && !_stages.CaughtUp;
-        // A stall of the machine would have hit plain decoding as well: it is nobody's debt.
-        double booked = Math.Min(seconds, (2 * _planner.Target.Seconds(1 + nodes, length)) + _stages.DraftSeconds);
-        _planner.Target.Observe(1 + nodes, length, targetSeconds);
-        _planner.Committed(committed, booked);
-        double plain = booked / _planner.Target.Seconds(1, length);
-        _draftGovernor.Book(drafted, committed, plain);
-        _ngramGovernor.Book(!drafted && nodes > 0, committed, plain);
-        LastStep = new StepReport(committed, nodes, 0, targetSeconds, _stages.DraftPasses, _stages.DraftSeconds, seconds);
-        sequence.Statistics.MaskMilliseconds += ((context.Matcher?.Seconds ?? 0) - masked) * 1000;
-        Count(sequence.Statistics, nodes);
+        entry = entry with { Seconds = watch.Seconds };
+        _ledger.Book(entry);
+        LastStep = new StepReport(entry.Committed, nodes, 0, entry.TargetSeconds, growth.DraftPasses, growth.DraftSeconds, entry.Seconds);
+        sequence.Statistics.Count(LastStep.Committed, entry.TargetSeconds, entry.Seconds, watch.MaskSeconds);
+        CountStages(sequence.Statistics, nodes, growth);
         // The tree is as it was verified until the next one grows.
         LastTree = sequence.Trace is null ? null : _verifier.Describe(_tree, nodes);
     }
@@ -172,36 +153,12 @@ public sealed class DecodingLoop : IDisposable
     /// </summary>
     public void WarmUp(TimeSpan allowed)
     {
-        long start = Stopwatch.GetTimestamp();
-        Freeze(true);
-        int[] prompt = [.. Enumerable.Range(0, Math.Min(4, ContextLength))];
-        foreach (SpeculationMode mode in new[] { SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Auto, SpeculationMode.Off }.Where(Supports))
-        {
-            foreach (float temperature in new[] { 0f, 1f })
-            {
-                Sequence sequence = Begin(new GenerationRequest
-                {
-                    Prompt = prompt,
-                    Sampling = new SamplingParams { Temperature = temperature },
-                    MaxTokens = 6,
-                    IgnoreEos = true,
-                    Speculation = mode,
-                });
-                while (!sequence.Finished && Stopwatch.GetElapsedTime(start) < allowed)
-                {
-                    Step(sequence);
-                }
-
-                _ = sequence.TakeText();
-                End(sequence);
-            }
-        }
-
-        // Times that compiling went into would make the planner shy for thousands of tokens.
-        Freeze(false);
-        _stages.ForgetTimes();
+        // Times that compiling went into would make the ledger shy for thousands of tokens.
+        _ledger.Freeze(true);
+        Decoding.WarmUp.Run(this, allowed);
+        _ledger.Freeze(false);
+        _ledger.Forget();
         _prefixes.Clear();
-        _planner.Acceptance.Clear();
     }
 
     /// <summary>Gives the sequence's keys and values to the prefix cache, finished or not.</summary>
@@ -214,48 +171,12 @@ public sealed class DecodingLoop : IDisposable
 
     public void Dispose() => _prefixes.Dispose();
 
-    private void Freeze(bool frozen)
-    {
-        _planner.Target.Frozen = frozen;
-        if (_planner.Draft is { } draft)
-        {
-            draft.Frozen = frozen;
-        }
-    }
-
-    private void Prefill(Sequence sequence)
-    {
-        long start = Stopwatch.GetTimestamp();
-        _prefill.Clear();
-        int from = sequence.PrefilledTokens;
-        int to = Math.Min(from + _prefill.MaxRows, sequence.PrefillEnd);
-        for (int position = from; position < to; position++)
-        {
-            _prefill.Add(sequence.Context.Tokens[position], position);
-        }
-
-        _prefill.FirstLogitsRow = sequence.Request.ReadsPrompt ? 0 : _prefill.Count;
-        Tensor logits = _target.Forward(_prefill, sequence.Entry.Target);
-        if (sequence.Request.PromptLogProbs)
-        {
-            _scorer.Score(logits, sequence, from);
-        }
-
-        sequence.Hidden?.Add(_target, logits.Rows);
-        _target.Kernels.Finish();
-        sequence.Prefilled(to);
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        sequence.Statistics.PromptMilliseconds += seconds * 1000;
-        LastStep = new StepReport(0, 0, to - from, seconds, 0, 0, seconds);
-        LastTree = null;
-    }
-
     private GrowthLimits Limits(Sequence sequence)
     {
         GenerationRequest request = sequence.Request;
         SpeculationMode mode = request.Speculation;
         // The pass itself commits one token beyond the tree: deeper nodes than this could never be kept.
-        int depth = Math.Min(_stages.MaxDepth, sequence.TokensLeft - 1);
+        int depth = Math.Min(_grower.MaxDepth, sequence.TokensLeft - 1);
         return new GrowthLimits(
             Ngram: mode is SpeculationMode.Auto or SpeculationMode.Ngram or SpeculationMode.Staged,
             Draft: mode is SpeculationMode.Auto or SpeculationMode.Draft or SpeculationMode.Staged && DraftReaches(sequence.Context, depth),
@@ -264,34 +185,37 @@ public sealed class DecodingLoop : IDisposable
             FixedRounds: request.DraftPasses ?? 0,
             MaxDepth: mode == SpeculationMode.Off ? 0 : depth,
             TokensLeft: sequence.TokensLeft,
-            Forced: mode != SpeculationMode.Off);
+            Forced: mode != SpeculationMode.Off,
+            Branch: request.Branch ?? 0);
     }
 
     private bool DraftReaches(TokenContext context, int depth) =>
-        _drafter is not null && context.Length + depth <= _drafter.ContextLength;
+        _draft is not null && context.Length + depth <= _draft.ContextLength;
 
-    private int ChooseNodes(in GrowthLimits limits, int length)
-    {
-        if (limits.FixedNodes > 0)
-        {
-            return Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount);
-        }
+    private int Choose(Sequence sequence, in GrowthLimits limits) => limits.FixedNodes > 0
+        ? Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount)
+        : _ledger.Choose(_tree, sequence.Context.Length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
 
-        return _planner.Choose(_tree, length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
-    }
+    private void Verify(Sequence sequence, int nodes) => _verifier.Verify(
+        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0);
 
     /// <summary>The target's decisions along its own path, against every candidate that was drafted under it.</summary>
-    private void Learn(TokenContext context)
+    private StepEntry Learn(Sequence sequence, int nodes, in GrowthReport growth, in StepWatch watch)
     {
         int node = 0;
         for (int i = 0; i < _verifier.Decided.Length; i++)
         {
-            _stages.Learn(_tree, context, node, _verifier.Decided[i]);
+            _grower.Learn(_tree, sequence.Context, node, _verifier.Decided[i]);
             if (i < _verifier.Accepted.Length)
             {
                 node = _verifier.Accepted[i];
             }
         }
+
+        int length = sequence.Context.Length;
+        return new StepEntry(
+            length, nodes, _ledger.Gain(_tree, nodes, length), _verifier.Decided.Length, watch.TargetSeconds, growth.DraftSeconds, 0,
+            Drafted: growth.DraftPasses > 0 && !growth.CaughtUp);
     }
 
     private void Commit(Sequence sequence, int length)
@@ -303,6 +227,12 @@ public sealed class DecodingLoop : IDisposable
         }
 
         DraftCache? draft = sequence.Entry.Draft;
+        for (int i = 0; _feed is not null && i < _verifier.Decided.Length; i++)
+        {
+            // The i-th decision was made from the state of the token before it.
+            _feed.Row(draft!, _verifier.DecidedRow(i), length - 1 + i);
+        }
+
         if (draft is not null && draft.Committed == length)
         {
             KeepDrafted(draft);
@@ -324,7 +254,7 @@ public sealed class DecodingLoop : IDisposable
             slots[count++] = _tree.DraftSlot(node);
         }
 
-        ModelDrafter.Accept(draft, slots[..count]);
+        _draft!.Accept(draft, slots[..count]);
     }
 
     private TokenLogProb? LogProbOf(GenerationRequest request, int i)
@@ -343,14 +273,14 @@ public sealed class DecodingLoop : IDisposable
         return new TokenLogProb(_verifier.Decided[i], _verifier.LogProb(i), top, 0);
     }
 
-    private void Count(SequenceStatistics statistics, int nodes)
+    private void CountStages(SequenceStatistics statistics, int nodes, in GrowthReport growth)
     {
-        statistics.TargetPasses++;
-        statistics.CommittedTokens += LastStep.Committed;
-        statistics.PredictedMilliseconds += LastStep.StepSeconds * 1000;
-        statistics.TargetMilliseconds += LastStep.TargetSeconds * 1000;
-        statistics.Draft.Passes += LastStep.DraftPasses;
-        statistics.Draft.Milliseconds += LastStep.DraftSeconds * 1000;
+        if (growth.DraftPasses > 0)
+        {
+            statistics.Of(_draft!.Stage).Passes += growth.DraftPasses;
+            statistics.Of(_draft.Stage).Milliseconds += growth.DraftSeconds * 1000;
+        }
+
         for (int place = 0; place < nodes; place++)
         {
             statistics.Of(_tree.Stage(_tree.Ordered(place))).Proposed++;
@@ -360,42 +290,5 @@ public sealed class DecodingLoop : IDisposable
         {
             statistics.Of(_tree.Stage(node)).Accepted++;
         }
-    }
-
-    private CacheEntry CreateEntry() => new()
-    {
-        Target = _target.CreateCache(ContextLength, TreeVerifier.MaxNodes + 1),
-        Draft = _drafter?.CreateCache(Math.Min(ContextLength, _drafter.ContextLength)),
-    };
-
-    /// <summary>Memory of an entry that holds so many tokens, target and draft.</summary>
-    private Func<int, long> BytesFor()
-    {
-        using CacheEntry sample = CreateEntry();
-        return tokens => sample.Target.BytesFor(tokens) + (sample.Draft?.Cache.BytesFor(tokens) ?? 0);
-    }
-
-    private static LanguageModel Compatible(LanguageModel target, LanguageModel draft)
-    {
-        if (target.Tokenizer.Fingerprint != draft.Tokenizer.Fingerprint || target.Config.VocabularySize != draft.Config.VocabularySize)
-        {
-            throw new ModelLoadException(
-                $"The draft '{draft.Name}' has another vocabulary ({draft.Config.VocabularySize} tokens) than the target '{target.Name}' "
-                + $"({target.Config.VocabularySize}); give a draft that was trained with the target's tokenizer, or --draft none.");
-        }
-
-        return draft;
-    }
-
-    private static NgramModel? Compatible(LanguageModel target, NgramModel? ngram)
-    {
-        if (ngram is not null && (ngram.Vocabulary != target.Tokenizer.Fingerprint.ToString() || ngram.VocabularySize != target.Config.VocabularySize))
-        {
-            throw new ModelLoadException(
-                $"The n-gram file has another vocabulary ({ngram.VocabularySize} tokens) than the target '{target.Name}' "
-                + $"({target.Config.VocabularySize}); build one with the ngram verb, or give --ngram none.");
-        }
-
-        return ngram;
     }
 }

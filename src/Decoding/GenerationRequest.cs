@@ -53,6 +53,9 @@ public sealed record GenerationRequest
     /// <summary>Fixes the number of draft passes per step: for comparisons.</summary>
     public int? DraftPasses { get; init; }
 
+    /// <summary>Most candidates of the draft model per node: for comparisons. With 1 its trees are chains.</summary>
+    public int? Branch { get; init; }
+
     /// <summary>-1: no log-probabilities; otherwise that many alternatives beside the chosen token's own, at most 20.</summary>
     public int TopLogProbs { get; init; } = -1;
 

@@ -1,3 +1,4 @@
+using Understory.Decoding.Drafters;
 using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
@@ -193,7 +194,7 @@ public class DecodingLoopTests(DemoBundle demo)
 
         // The same model, but one of the tokens that it says anyway ends its texts.
         using Transformer target = WithEos(whole[end]);
-        using var loop = new DecodingLoop(target, demo.Target.Tokenizer, new(demo.Draft.Transformer, 6, 20), demo.Ngram, new DecodingOptions());
+        using var loop = new DecodingLoop(target, demo.Target.Tokenizer, new ModelDrafter(demo.Draft.Transformer, 6, 20), demo.Ngram, new DecodingOptions());
         foreach (SpeculationMode mode in Enum.GetValues<SpeculationMode>())
         {
             Sequence sequence = loop.Run(request with { Speculation = mode, IgnoreEos = false, TopLogProbs = 0 });

@@ -1,25 +1,20 @@
 using System.Diagnostics;
 using Understory.Decoding.Sampling;
+using Understory.Decoding.Tree;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
 
 namespace Understory.Decoding.Drafters;
 
-/// <summary>The draft's KV cache of one sequence: positions below <c>Committed</c> hold committed tokens.</summary>
-public sealed record DraftCache(KvCache Cache)
-{
-    public int Committed { get; set; }
-}
-
 /// <summary>
-/// Stage 2: a small model that ranks candidates by the target's own decision rule, over its own logits. One call is one draft
+/// A small model that ranks candidates by the target's own decision rule, over its own logits. One call is one draft
 /// forward over the committed tokens that it has not seen yet and any number of tree rows.
 /// </summary>
-public class ModelDrafter
+public class ModelDrafter : IDraftModel
 {
-    /// <summary>Most tree rows of one round.</summary>
-    public const int MaxRows = 32;
+    /// <summary>Most tree rows of one round: a wider pass is bound by arithmetic, and its last rows are unlikely ones.</summary>
+    private const int TreeRows = 32;
 
     /// <summary>Slots of the cache beyond the context that tree rows of one step may take.</summary>
     public const int SpareSlots = 512;
@@ -27,7 +22,7 @@ public class ModelDrafter
     private readonly Transformer _transformer;
     private readonly ForwardBatch _batch;
     private readonly DecisionBatch _decision;
-    private readonly int[] _states = new int[MaxRows + 1];
+    private readonly int[] _states = new int[TreeRows + 1];
     private int _nextSlot;
 
     /// <param name="branch">Candidates per row.</param>
@@ -36,37 +31,39 @@ public class ModelDrafter
     {
         _transformer = transformer;
         _batch = new ForwardBatch(transformer.MaxRows, maxDepth + 1);
-        _decision = new DecisionBatch(MaxRows + 1, branch, maxDepth + 1);
+        _decision = new DecisionBatch(TreeRows + 1, branch, maxDepth + 1);
         Branch = branch;
-        MaxDepth = maxDepth;
     }
 
     public Transformer Transformer => _transformer;
 
     public int Branch { get; }
 
-    public int MaxDepth { get; }
+    public int MaxRows => TreeRows;
+
+    public Stage Stage => Stage.Draft;
+
+    public bool WantsStates => false;
 
     public int ContextLength => _transformer.Config.ContextLength;
 
-    /// <summary>Seconds of the last pass, decision included.</summary>
     public double Seconds { get; private set; }
 
-    /// <summary>Rows of the last pass.</summary>
     public int Rows => _batch.Count;
 
-    /// <summary>Slots left for tree rows of this step.</summary>
     public int SlotsLeft(TokenContext context) => SpareSlots - (_nextSlot - context.Length);
 
-    public DraftCache CreateCache(int context) => new(_transformer.CreateCache(context, SpareSlots));
+    public DraftCache CreateCache(KvCache target, int context) => new(_transformer.CreateCache(context, SpareSlots));
 
-    /// <summary>Starts a step: no tree rows yet.</summary>
+    /// <summary>It reads no states but its own.</summary>
+    public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
+    {
+    }
+
     public void BeginStep(TokenContext context) => _nextSlot = context.Length;
 
-    /// <summary>Committed tokens that a round can take in beside its tree rows; where more are missing, <see cref="CatchUp"/> goes first.</summary>
-    public int MaxPending => _batch.MaxRows - MaxRows;
+    public int MaxPending => _batch.MaxRows - TreeRows;
 
-    /// <summary>One pass over the oldest <see cref="MaxPending"/> committed tokens not seen yet; nothing is proposed.</summary>
     public void CatchUp(DraftCache cache, TokenContext context)
     {
         _batch.Clear();
@@ -84,11 +81,7 @@ public class ModelDrafter
         cache.Committed = end;
     }
 
-    /// <summary>
-    /// Starts a round with the committed tokens not seen yet, at most <see cref="MaxPending"/>; the last of them is the root and gets row 0 of the
-    /// answers.
-    /// </summary>
-    public void BeginRound(DraftCache cache, TokenContext context)
+    public void Begin(DraftCache cache, TokenContext context)
     {
         ReadOnlySpan<int> tokens = context.Tokens;
         _batch.Clear();
@@ -106,11 +99,7 @@ public class ModelDrafter
         }
     }
 
-    /// <summary>Adds a tree row; returns its slot. Its answers follow in the order of adding.</summary>
-    /// <param name="slots">Draft slots of its ancestors below the root, in depth order.</param>
-    /// <param name="tokens">Tokens of its path below the root, its own last.</param>
-    /// <param name="state">Where the path stands in the request's constraint.</param>
-    public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state = 0)
+    public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state)
     {
         _batch.Add(tokens[^1], _nextSlot, context.Length, slots);
         int row = _decision.Rows++;
@@ -120,7 +109,6 @@ public class ModelDrafter
         return _nextSlot++;
     }
 
-    /// <summary>One forward over what was added; then the decision rule over the root's and the tree's rows.</summary>
     public void Run(DraftCache cache, TokenContext context)
     {
         Tensor logits = Forward(cache);
@@ -140,10 +128,13 @@ public class ModelDrafter
         Seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    /// <summary>The candidates of an answer, best first: their tokens and the draft's probabilities of them.</summary>
-    /// <returns>How many there are.</returns>
-    public int Candidates(TokenContext context, int answer, Span<int> tokens, Span<float> probabilities)
+    public int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities)
     {
+        if (ahead > 0)
+        {
+            return 0;
+        }
+
         int first = answer * Branch;
         int count = 0;
         float sum = 0;
@@ -164,10 +155,9 @@ public class ModelDrafter
         return count;
     }
 
-    /// <summary>Keeps what the draft computed for the accepted path: <paramref name="slots"/> of its leading nodes that the draft has seen.</summary>
-    public static void Accept(DraftCache cache, ReadOnlySpan<int> slots)
+    public void Accept(DraftCache cache, ReadOnlySpan<int> slots)
     {
-        cache.Cache.MoveSlots(slots, cache.Committed);
+        cache.Own!.MoveSlots(slots, cache.Committed);
         cache.Committed += slots.Length;
     }
 
@@ -179,7 +169,7 @@ public class ModelDrafter
     private Tensor Forward(DraftCache cache)
     {
         long start = Stopwatch.GetTimestamp();
-        Tensor logits = _transformer.Forward(_batch, cache.Cache);
+        Tensor logits = _transformer.Forward(_batch, cache.Own!);
         Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         return logits;
     }

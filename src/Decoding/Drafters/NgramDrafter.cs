@@ -1,5 +1,6 @@
 using Understory.Decoding.Constraints.Matching;
 using Understory.Decoding.Sampling;
+using Understory.Decoding.Tree;
 using Understory.Models.Kernels;
 
 namespace Understory.Decoding.Drafters;
@@ -8,17 +9,34 @@ namespace Understory.Decoding.Drafters;
 /// Stage 1: what the longest matches in prompt and output suggest, and, for the probability that they leave over, the Katz trigram.
 /// Where the request samples, candidates are ranked with the decision rule's own noise, as the target ranks them.
 /// </summary>
-public sealed class NgramDrafter(NgramModel? model, int contextLength)
+public sealed class NgramDrafter(NgramModel? model, int contextLength) : IProposalSource
 {
     /// <summary>Candidates in play: where noise reorders them, less probable ones may win.</summary>
     private const int Pool = 16;
     private const int GreedyPool = 12;
 
+    /// <summary>Most proposals for one place: a third was never worth its row.</summary>
+    private const int MaxGuesses = 2;
+
     private readonly ContextNgrams _matches = new(contextLength);
     private readonly int[] _tokens = new int[2 * Pool];
     private readonly float[] _raw = new float[2 * Pool];
     private readonly double[] _scores = new double[2 * Pool];
+    private readonly int[] _best = new int[MaxGuesses];
+    private readonly float[] _bestRaw = new float[MaxGuesses];
     private TokenContext? _context;
+
+    public Reach Reach => Reach.LookedUp;
+
+    public void Propose(in Place place, Proposals proposals)
+    {
+        Follow(place.Context);
+        int count = Best(place.Context, place.Path, place.State, _best, _bestRaw);
+        for (int rank = 0; rank < count; rank++)
+        {
+            proposals.Add(_best[rank], Stage.Ngram, rank, _bestRaw[rank]);
+        }
+    }
 
     /// <summary>Brings the matcher up to the committed tokens of <paramref name="context"/>.</summary>
     public void Follow(TokenContext context)

@@ -1,4 +1,5 @@
 using Understory.Decoding.Sampling;
+using Understory.Decoding.Tree;
 
 namespace Understory.Decoding.Drafters;
 
@@ -6,22 +7,37 @@ namespace Understory.Decoding.Drafters;
 /// Guesses from an answer that the caller predicted: begins at its beginning, and after a divergence goes on where the latest tokens
 /// stand in it (the longest such place, of equal ones the nearest ahead).
 /// </summary>
-internal sealed class PredictedText
+internal sealed class PredictedText : IProposalSource
 {
     private const int LongestSuffix = 12;
 
     private TokenContext? _context;
     private int[] _tokens = [];
     private int _followed;
-    private Place _place;
+    private Standing _standing;
 
     /// <param name="At">The predicted token to come; -1: lost.</param>
     /// <param name="Agreed">Tokens before it that were as predicted.</param>
     /// <param name="Last">Where the prediction was last followed.</param>
-    private readonly record struct Place(int At, int Agreed, int Last);
+    private readonly record struct Standing(int At, int Agreed, int Last);
+
+    public Reach Reach => Reach.Told;
 
     /// <summary>There is a prediction, and the answer is within it.</summary>
-    public bool Active => _place.At >= 0 && _place.At < _tokens.Length;
+    public bool Guides(TokenContext context)
+    {
+        Follow(context);
+        return _standing.At >= 0 && _standing.At < _tokens.Length;
+    }
+
+    public void Propose(in Place place, Proposals proposals)
+    {
+        Follow(place.Context);
+        if (Next(place.Context, place.Path, out float probability) is var token and >= 0)
+        {
+            proposals.Add(token, Stage.Prediction, 0, probability);
+        }
+    }
 
     /// <summary>Catches up with the committed tokens.</summary>
     public void Follow(TokenContext context)
@@ -31,14 +47,14 @@ internal sealed class PredictedText
             _context = context;
             _tokens = context.Prediction;
             _followed = context.PromptLength;
-            _place = new Place(_tokens.Length > 0 ? 0 : -1, 0, 0);
+            _standing = new Standing(_tokens.Length > 0 ? 0 : -1, 0, 0);
         }
 
         for (; _followed < context.Length; _followed++)
         {
             if (_tokens.Length > 0)
             {
-                _place = After(_place, context.Tokens[context.PromptLength..(_followed + 1)], []);
+                _standing = After(_standing, context.Tokens[context.PromptLength..(_followed + 1)], []);
             }
         }
     }
@@ -52,29 +68,29 @@ internal sealed class PredictedText
             return -1;
         }
 
-        Place place = _place;
+        Standing at = _standing;
         for (int i = 0; i < path.Length; i++)
         {
-            place = After(place, context.Tokens[context.PromptLength..], path[..(i + 1)]);
+            at = After(at, context.Tokens[context.PromptLength..], path[..(i + 1)]);
         }
 
-        if (place.At < 0 || place.At >= _tokens.Length)
+        if (at.At < 0 || at.At >= _tokens.Length)
         {
             return -1;
         }
 
         // The longer it was right, the likelier it goes on being so: as if it had been tried that often, and found wrong once before.
-        probability = place.At == 0 ? 0.7f : (place.Agreed + 0.5f) / (place.Agreed + 1.5f);
-        return _tokens[place.At];
+        probability = at.At == 0 ? 0.7f : (at.Agreed + 0.5f) / (at.Agreed + 1.5f);
+        return _tokens[at.At];
     }
 
     /// <summary>Where the prediction stands after one more token, the last one of <paramref name="path"/>, or of the answer if that is empty.</summary>
-    private Place After(in Place before, ReadOnlySpan<int> answer, ReadOnlySpan<int> path)
+    private Standing After(in Standing before, ReadOnlySpan<int> answer, ReadOnlySpan<int> path)
     {
         int token = path.Length > 0 ? path[^1] : answer[^1];
         if (before.At >= 0 && before.At < _tokens.Length && _tokens[before.At] == token)
         {
-            return new Place(before.At + 1, before.Agreed + 1, before.At + 1);
+            return new Standing(before.At + 1, before.Agreed + 1, before.At + 1);
         }
 
         int best = -1;
@@ -93,7 +109,7 @@ internal sealed class PredictedText
             at = next < 0 ? -1 : at + 1 + next;
         }
 
-        return new Place(best, bestLength - 1, best < 0 ? before.Last : best);
+        return new Standing(best, bestLength - 1, best < 0 ? before.Last : best);
     }
 
     /// <summary>How many tokens up to the predicted one at <paramref name="end"/> equal the latest ones.</summary>

@@ -7,13 +7,27 @@ namespace Understory.Decoding.Planning;
 /// </summary>
 public sealed class CostModel
 {
-    private const double DriftRate = 0.08;
-    private const double KnotRate = 0.12;
+    /// <summary>Weight of a pass, as a power of its ratio to what was expected, in the speed of the machine as a whole: nearly all of a surprise is taken for that. Chosen by simulating planning.</summary>
+    private const double DriftRate = 0.15;
+
+    /// <summary>The same in what is known of its own row count, once that was seen a few times. Chosen.</summary>
+    private const double KnotRate = 0.04;
+
+    /// <summary>The same for the neighbours one and two places away, relative to the row count itself. Chosen.</summary>
+    private const double NextShare = 0.4;
+    private const double SecondShare = 0.15;
+
+    /// <summary>Most that a row count is believed cheaper than it was, so that it is tried again. Chosen.</summary>
     private const double MostHope = 0.3;
+
+    /// <summary>Passes after which it would be believed free, if <see cref="MostHope"/> were not; sooner where it was never measured. Chosen.</summary>
     private const double PassesToHope = 20_000;
     private const double PassesToHopeUnmeasured = 1000;
 
     private static readonly int[] Knots = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 192, 256];
+
+    /// <summary>By rows: the first knot of at least so many.</summary>
+    private static readonly byte[] KnotOf = [.. Enumerable.Range(0, Knots[^1] + 1).Select(rows => (byte)Array.FindIndex(Knots, knot => knot >= rows))];
 
     private readonly double[] _seconds = new double[Knots.Length];
     private readonly int[] _visits = new int[Knots.Length];
@@ -59,8 +73,7 @@ public sealed class CostModel
             return seconds;
         }
 
-        int k = Array.BinarySearch(Knots, Math.Min(rows, Knots[^1]));
-        k = k >= 0 ? k : ~k;
+        int k = KnotOf[Math.Min(rows, Knots[^1])];
         double hope = Math.Min(MostHope, (_clock - _seen[k]) / (_visits[k] == 0 ? PassesToHopeUnmeasured : PassesToHope));
         return Math.Max(seconds * (1 - hope), Seconds(1, context) * (1 + (0.01 * rows)));
     }
@@ -95,7 +108,7 @@ public sealed class CostModel
         // Neighbours cost alike; one that is measured itself is believed more.
         for (int distance = 1; distance <= 2; distance++)
         {
-            double share = Math.Pow(ratio, rate * (distance == 1 ? 0.4 : 0.15));
+            double share = Math.Pow(ratio, rate * (distance == 1 ? NextShare : SecondShare));
             Move(nearest - distance, share);
             Move(nearest + distance, share);
         }
@@ -122,16 +135,15 @@ public sealed class CostModel
 
     private double Base(int rows)
     {
-        int k = Array.BinarySearch(Knots, rows);
-        if (k >= 0)
-        {
-            return _seconds[k];
-        }
-
-        int upper = ~k;
-        if (upper == Knots.Length)
+        if (rows > Knots[^1])
         {
             return _seconds[^1] * rows / Knots[^1];
+        }
+
+        int upper = KnotOf[rows];
+        if (Knots[upper] == rows)
+        {
+            return _seconds[upper];
         }
 
         double t = (double)(rows - Knots[upper - 1]) / (Knots[upper] - Knots[upper - 1]);

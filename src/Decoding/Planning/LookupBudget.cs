@@ -6,13 +6,30 @@ namespace Understory.Decoding.Planning;
 /// </summary>
 public sealed class LookupBudget
 {
+    /// <summary>Share of the time for look-ups that gain nothing. Chosen: half of what planning that ends in <c>off</c> may cost.</summary>
     private const double Share = 0.005;
+
+    /// <summary>Most steps between two look-ups. Chosen: a repetition longer than that is worth finding at any price.</summary>
     private const int LongestWait = 64;
+
+    /// <summary>Weight of the latest look-up in the running averages. Chosen: some five steps are remembered.</summary>
     private const double Rate = 0.2;
+
+    /// <summary>Look-ups must pay so many times over: estimates flatter what was chosen by them. Chosen.</summary>
+    private const double Margin = 2;
+
+    /// <summary>One look-up that pays so many times over says that a repetition has begun. Chosen.</summary>
+    private const double Found = 4;
+
+    /// <summary>A look-up counts as at most so many times the average: a stall of the machine is none of its doing. Chosen.</summary>
+    private const double Stall = 4;
 
     private double _gain = 1;
     private double _seconds;
     private int _wait;
+
+    /// <summary>A look-up is to be made in this step.</summary>
+    public bool Due => _wait <= 0;
 
     public void BeginSequence()
     {
@@ -27,16 +44,15 @@ public sealed class LookupBudget
         _seconds = 0;
     }
 
-    /// <summary>Is a look-up to be made in this step?</summary>
-    public bool Due() => _wait-- <= 0;
+    /// <summary>A step went by without a look-up.</summary>
+    public void Waited() => _wait--;
 
-    /// <summary>A step's look-ups took so many seconds and gained so many tokens, net, by the planner's estimate.</summary>
+    /// <summary>A step's look-ups took so many seconds and gained so many tokens, net, by the ledger's estimate.</summary>
     public void Book(double seconds, double gain, double price)
     {
-        _seconds = _seconds == 0 ? seconds : _seconds + (Rate * (Math.Min(seconds, 4 * _seconds) - _seconds));
+        _seconds = _seconds == 0 ? seconds : _seconds + (Rate * (Math.Min(seconds, Stall * _seconds) - _seconds));
         _gain += Rate * (gain - _gain);
-        // They must pay twice over: estimates flatter what was chosen by them. One look-up that pays for several says that a repetition has begun.
-        bool pays = _gain > 2 * price * _seconds || gain > 4 * price * _seconds;
+        bool pays = _gain > Margin * price * _seconds || gain > Found * price * _seconds;
         _wait = pays ? 0 : (int)Math.Min(price * _seconds / Share, LongestWait);
     }
 }

@@ -21,7 +21,7 @@ public sealed class CacheEntry : IDisposable
     public void Dispose()
     {
         Target.Dispose();
-        Draft?.Cache.Dispose();
+        Draft?.Dispose();
     }
 }
 
@@ -87,8 +87,7 @@ public sealed class PrefixCache : IDisposable
             taken.Target.CopyFrom(best.Target, shared);
             if (best.Draft is not null)
             {
-                taken.Draft!.Committed = Math.Min(shared, best.Draft.Committed);
-                taken.Draft.Cache.CopyFrom(best.Draft.Cache, taken.Draft.Committed);
+                taken.Draft!.CopyFrom(best.Draft, Math.Min(shared, best.Draft.Committed));
             }
         }
         else

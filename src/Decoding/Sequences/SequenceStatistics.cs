@@ -22,6 +22,9 @@ public sealed class StageStatistics(string name)
 /// <summary>Counts and times of one sequence.</summary>
 public sealed class SequenceStatistics
 {
+    private readonly List<(Stage Stage, StageStatistics Statistics)> _stages =
+        [.. new[] { Stage.Ngram, Stage.Draft, Stage.Grammar, Stage.Prediction }.Select(stage => (stage, new StageStatistics(stage.Name)))];
+
     public double PromptMilliseconds { get; set; }
 
     /// <summary>Decode time: all steps after the prefill.</summary>
@@ -35,19 +38,20 @@ public sealed class SequenceStatistics
     /// <summary>Tokens that the target passes committed, before any cut by stop or max_tokens.</summary>
     public int CommittedTokens { get; set; }
 
-    public StageStatistics Ngram { get; } = new("ngram");
+    public StageStatistics Ngram => Of(Stage.Ngram);
 
-    public StageStatistics Draft { get; } = new("draft");
+    public StageStatistics Draft => Of(Stage.Draft);
 
-    public StageStatistics Grammar { get; } = new("grammar");
+    public StageStatistics Grammar => Of(Stage.Grammar);
 
-    public StageStatistics Prediction { get; } = new("prediction");
+    public StageStatistics Prediction => Of(Stage.Prediction);
 
-    public IReadOnlyList<StageStatistics> Stages => [Ngram, Draft, Grammar, Prediction];
+    /// <summary>Those of the house, then others in the order in which they first proposed.</summary>
+    public IReadOnlyList<StageStatistics> Stages => _stages.ConvertAll(entry => entry.Statistics);
 
-    public int DraftProposed => Ngram.Proposed + Draft.Proposed + Grammar.Proposed + Prediction.Proposed;
+    public int DraftProposed => _stages.Sum(entry => entry.Statistics.Proposed);
 
-    public int DraftAccepted => Ngram.Accepted + Draft.Accepted + Grammar.Accepted + Prediction.Accepted;
+    public int DraftAccepted => _stages.Sum(entry => entry.Statistics.Accepted);
 
     /// <summary>Tokens of the request's prediction that the target verified and did not choose.</summary>
     public int RejectedPrediction => Prediction.Proposed - Prediction.Accepted;
@@ -57,11 +61,28 @@ public sealed class SequenceStatistics
 
     public double TokensPerBatch => TargetPasses == 0 ? 0 : (double)CommittedTokens / TargetPasses;
 
-    public StageStatistics Of(Stage stage) => stage switch
+    /// <summary>A step is over.</summary>
+    public void Count(int committed, double targetSeconds, double seconds, double maskSeconds)
     {
-        Stage.Ngram => Ngram,
-        Stage.Grammar => Grammar,
-        Stage.Prediction => Prediction,
-        _ => Draft,
-    };
+        TargetPasses++;
+        CommittedTokens += committed;
+        TargetMilliseconds += targetSeconds * 1000;
+        PredictedMilliseconds += seconds * 1000;
+        MaskMilliseconds += maskSeconds * 1000;
+    }
+
+    public StageStatistics Of(Stage stage)
+    {
+        foreach (var (known, statistics) in _stages)
+        {
+            if (ReferenceEquals(known, stage))
+            {
+                return statistics;
+            }
+        }
+
+        var added = new StageStatistics(stage.Name);
+        _stages.Add((stage, added));
+        return added;
+    }
 }

@@ -1,23 +1,5 @@
 namespace Understory.Decoding.Tree;
 
-/// <summary>Who proposed a node first.</summary>
-public enum Stage : byte
-{
-    /// <summary>The root, and every token that the target added itself.</summary>
-    Target,
-    Ngram,
-    Draft,
-
-    /// <summary>As a judge only: an n-gram guess that is not among the draft's candidates.</summary>
-    Disputed,
-
-    /// <summary>The only text that a constraint leaves.</summary>
-    Grammar,
-
-    /// <summary>The answer that the request predicts.</summary>
-    Prediction,
-}
-
 /// <summary>
 /// Candidate tokens below the last committed token (the root, node 0). A node knows its parent, the stage that
 /// proposed it and <c>a</c>, the estimated probability that the target's own path passes through it: the parent's <c>a</c> times a conditional.
@@ -92,8 +74,6 @@ public sealed class TokenTree
     /// <summary>Where the path to the node stands in the request's constraint; 0 without one.</summary>
     public int State(int node) => _nodes[node].State;
 
-    public void SetState(int node, int state) => _nodes[node].State = state;
-
     /// <summary>Another stage is surer of the node than its judge: to be said before it has children.</summary>
     public void RaiseA(int node, float a) => _nodes[node].A = Math.Max(_nodes[node].A, Math.Min(a, _nodes[_nodes[node].Parent].A));
 
@@ -145,6 +125,19 @@ public sealed class TokenTree
         }
 
         return index;
+    }
+
+    /// <summary>Adds a proposal and returns its node, or -1 if the tree is full.</summary>
+    /// <param name="judge">The stage that estimated its <c>Raw</c>; who proposed it is said by <see cref="SetStage"/> where that is another.</param>
+    public int Add(int parent, in Proposal proposal, Stage judge)
+    {
+        int node = Add(parent, proposal.Token, judge, proposal.Rank, proposal.Raw, proposal.Conditional);
+        if (node >= 0)
+        {
+            _nodes[node].State = proposal.State;
+        }
+
+        return node;
     }
 
     public void MarkExpanded(int node, int draftSlot = -1)

@@ -26,6 +26,7 @@ public sealed class TreeVerifier
     private readonly int[] _decided = new int[MaxNodes + 1];
     private readonly int[] _decidedRow = new int[MaxNodes + 1];
     private int _acceptedCount;
+    private int _nodes;
 
     public TreeVerifier(Transformer target, int treeCapacity, int maxDepth, int maxAlternatives)
     {
@@ -58,9 +59,13 @@ public sealed class TreeVerifier
     /// path in the slots of their positions.
     /// </summary>
     /// <param name="alternatives">Most probable tokens wanted per decided token; 0: none.</param>
-    public void Verify(TokenTree tree, int nodes, TokenContext context, KvCache cache, int alternatives)
+    /// <param name="riders">Rows that are no nodes, behind nodes that are verified; null: none. Nodes and riders are at most <see cref="MaxNodes"/>.</param>
+    public void Verify(TokenTree tree, int nodes, TokenContext context, KvCache cache, int alternatives, Riders? riders = null)
     {
+        _nodes = nodes;
         FillRows(tree, nodes, context);
+        FillRiders(tree, context, riders);
+        EndRows();
         Tensor logits = _target.Forward(_batch, cache);
         context.Describe(_decision, 1);
         FillMasks(tree, nodes, context);
@@ -78,6 +83,12 @@ public sealed class TreeVerifier
 
         cache.MoveSlots(_acceptedSlots.AsSpan(0, _acceptedCount), context.Length);
     }
+
+    /// <summary>The token that the target's rule chooses behind a rider of the last pass, under the constraint's mask of the root.</summary>
+    public int Answer(int rider) => _decision.Tokens[1 + _nodes + rider];
+
+    /// <summary>Row of the i-th decided token in the last pass's logits.</summary>
+    public int DecidedRow(int i) => _decidedRow[i];
 
     /// <summary>What was verified last, as a record of its own: the best <paramref name="nodes"/> of the tree. Allocates.</summary>
     public StepTree Describe(TokenTree tree, int nodes)
@@ -115,7 +126,38 @@ public sealed class TreeVerifier
             _decision.PathCount[row] = depth;
             _ = tree.PathTokens(node, _decision.Path.AsSpan(row * _decision.MaxDepth, depth));
         }
+    }
 
+    private void FillRiders(TokenTree tree, TokenContext context, Riders? riders)
+    {
+        for (int i = 0; i < (riders?.Count ?? 0); i++)
+        {
+            int depth = riders!.Depth(i);
+            int row = _batch.Count;
+            Span<int> path = _decision.Path.AsSpan(row * _decision.MaxDepth, depth);
+            int at = depth - 1;
+            for (int rider = i; rider >= 0; rider = riders.Above(rider), at--)
+            {
+                path[at] = riders.Token(rider);
+                if (rider != i)
+                {
+                    _slots[at] = context.Length + _nodes + rider;
+                }
+            }
+
+            for (int node = riders.Node(i); node != 0; node = tree.Parent(node), at--)
+            {
+                path[at] = tree.Token(node);
+                _slots[at] = context.Length + _rowOfNode[node] - 1;
+            }
+
+            _ = _batch.Add(riders.Token(i), context.Length + _nodes + i, context.Length, _slots.AsSpan(0, depth - 1));
+            _decision.PathCount[row] = depth;
+        }
+    }
+
+    private void EndRows()
+    {
         _decision.Rows = _batch.Count;
         for (int row = 0; row < _batch.Count; row++)
         {
@@ -135,6 +177,12 @@ public sealed class TreeVerifier
         for (int i = 0; i < nodes; i++)
         {
             matcher.CopyMask(tree.State(tree.Ordered(i)), _decision, i + 1);
+        }
+
+        for (int row = nodes + 1; row < _decision.Rows; row++)
+        {
+            // A rider's path is no text that the constraint knows: it gets any mask that leaves a token.
+            matcher.CopyMask(context.State, _decision, row);
         }
     }
 

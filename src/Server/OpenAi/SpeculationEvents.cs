@@ -1,6 +1,5 @@
 using Understory.Decoding;
 using Understory.Decoding.Sequences;
-using Understory.Decoding.Tree;
 using Understory.Decoding.Verification;
 
 namespace Understory.Server.OpenAi;
@@ -42,8 +41,6 @@ public sealed record SpeculationNode(int Id, string Text, int Parent, string Sta
 /// <summary>Puts what decoding steps did into the chunks of a stream.</summary>
 public sealed class SpeculationEvents(IWireFormat wire, TokenTexts texts)
 {
-    private static readonly string[] StageNames = [.. Enum.GetNames<Stage>().Select(name => name.ToLowerInvariant())];
-
     /// <summary>A step's events with what it did in the first of them; a step that gave none gets one without text.</summary>
     public IEnumerable<StreamEvent> Join(int choice, IEnumerable<StreamEvent> events, SpeculationBody speculation)
     {
@@ -63,12 +60,12 @@ public sealed class SpeculationEvents(IWireFormat wire, TokenTexts texts)
     public SpeculationBody Describe(int step, IReadOnlyList<TokenPiece> pieces, StepTree tree, in StepReport report) => new(
         step,
         [.. pieces.Select(piece => new SpeculationToken(
-            piece.Token, piece.Text, StageNames[(int)piece.Stage], LogProb.Of(piece.LogProb), piece.Continued ? true : null))],
+            piece.Token, piece.Text, piece.Stage.Name, LogProb.Of(piece.LogProb), piece.Continued ? true : null))],
         new(
             new(tree.Root, texts.Text(tree.Root)),
             new(tree.Bonus, texts.Text(tree.Bonus)),
             [.. tree.Nodes.Select(node => new SpeculationNode(
-                node.Token, texts.Text(node.Token), node.Parent, StageNames[(int)node.Stage], MathF.Round(node.A, 4), node.Accepted))]),
+                node.Token, texts.Text(node.Token), node.Parent, node.Stage.Name, MathF.Round(node.A, 4), node.Accepted))]),
         tree.Nodes.Count + 1,
         report.Committed,
         Milliseconds(report.StepSeconds),

@@ -19,7 +19,7 @@ internal sealed class StageWriter : IDisposable
         !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
 
     /// <summary>Which colour is which, in those colours.</summary>
-    public static string Legend => string.Join("  ", new[] { Stage.Ngram, Stage.Draft }.Select(stage => $"{Colour(stage)}{stage.ToString().ToLowerInvariant()}{Plain}").Append("target"));
+    public static string Legend => string.Join("  ", new[] { Stage.Ngram, Stage.Draft }.Select(stage => $"{Colour(stage)}{stage.Name}{Plain}").Append("target"));
 
     public void Write(StepDone step)
     {
@@ -47,11 +47,5 @@ internal sealed class StageWriter : IDisposable
 
     private static bool Steers(char c) => char.IsControl(c) && c is not ('\n' or '\t');
 
-    private static string Colour(Stage stage) => stage switch
-    {
-        Stage.Target => "",
-        Stage.Ngram => "\e[38;5;172m",
-        Stage.Draft => "\e[38;5;69m",
-        _ => "\e[38;5;72m",
-    };
+    private static string Colour(Stage stage) => stage.Colour < 0 ? "" : $"\e[38;5;{stage.Colour}m";
 }

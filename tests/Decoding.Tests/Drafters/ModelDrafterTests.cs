@@ -1,5 +1,6 @@
 using Understory.Decoding.Drafters;
 using Understory.Decoding.Sampling;
+using Understory.Models.Architecture;
 
 namespace Understory.Decoding.Tests.Drafters;
 
@@ -12,17 +13,18 @@ public class ModelDrafterTests(DemoBundle demo)
         int[] prompt = demo.Prompts().First();
         var drafter = new ModelDrafter(demo.Draft.Transformer, 4, 8);
         using DecodingLoop loop = new(demo.Target.Transformer, demo.Target.Tokenizer, drafter, null, new DecodingOptions { MaxDepth = 8 });
-        DraftCache cache = drafter.CreateCache(128);
-        using (cache.Cache)
+        using KvCache target = demo.Target.Transformer.CreateCache(128);
+        DraftCache cache = drafter.CreateCache(target, 128);
+        using (cache)
         {
             var context = new TokenContext(prompt, SamplingParams.Greedy, demo.Target.Config.VocabularySize, prompt.Length + 16);
             drafter.BeginStep(context);
-            drafter.BeginRound(cache, context);
+            drafter.Begin(cache, context);
             Assert.Equal(0, cache.Committed);
 
             // As after an exception: the round begins again, with all tokens.
             drafter.BeginStep(context);
-            drafter.BeginRound(cache, context);
+            drafter.Begin(cache, context);
             Assert.Equal(prompt.Length, drafter.Rows);
             drafter.Run(cache, context);
             Assert.Equal(prompt.Length, cache.Committed);

@@ -57,7 +57,7 @@ public class AcceptanceModelTests
             model.Observe(Stage.Draft, true, 0, 0.7f, false);
         }
 
-        Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.7f) < before / 2.5);
+        Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.7f) < before / 1.9);
         model.BeginSequence();
         Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.7f) > before * 0.9);
     }

@@ -87,8 +87,9 @@ public class LookupBudgetTests
     private static int StepsUntilDue(LookupBudget budget, double cost, double gain)
     {
         int steps = 0;
-        while (!budget.Due())
+        while (!budget.Due)
         {
+            budget.Waited();
             steps++;
         }
 

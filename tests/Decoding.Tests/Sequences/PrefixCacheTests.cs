@@ -148,10 +148,10 @@ public class PrefixCacheTests(DemoBundle demo)
     {
         // What a text takes is whole pages of every head's keys and values, whatever its length.
         using CacheEntry sample = CreateEntry();
-        long BytesFor(int tokens) => sample.Target.BytesFor(tokens) + sample.Draft!.Cache.BytesFor(tokens);
+        long BytesFor(int tokens) => sample.Target.BytesFor(tokens) + sample.Draft!.BytesFor(tokens);
         Assert.True(BytesFor(5) > 20 * sample.Target.BytesPerSlot);
         Assert.Equal(0, BytesFor(0));
-        Assert.True(BytesFor(256) >= 256 * (sample.Target.BytesPerSlot + sample.Draft!.Cache.BytesPerSlot));
+        Assert.True(BytesFor(256) >= 256 * (sample.Target.BytesPerSlot + sample.Draft!.Own!.BytesPerSlot));
         using var cache = new PrefixCache(CreateEntry, 8 * BytesFor(5), BytesFor);
         for (int i = 0; i < 30; i++)
         {

@@ -12,6 +12,8 @@ public sealed class TokenTraceTests(DemoBundle demo)
 {
     private const int Eos = 0;
 
+    private static readonly Stage[] _stages = [Stage.Target, Stage.Ngram, Stage.Draft];
+
     private readonly Tokenizer _tokenizer = demo.Target.Tokenizer;
 
     [Theory]
@@ -29,7 +31,7 @@ public sealed class TokenTraceTests(DemoBundle demo)
             string text = "";
             for (int i = 0; i < tokens.Length && !sequence.Finished; i++)
             {
-                sequence.Trace!.Add(tokens[i], (Stage)(i % 3), -i);
+                sequence.Trace!.Add(tokens[i], _stages[i % 3], -i);
                 sequence.Commit(tokens[i], null);
                 if (i % every == 0 || sequence.Finished)
                 {

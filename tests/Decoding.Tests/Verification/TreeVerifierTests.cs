@@ -102,6 +102,30 @@ public class TreeVerifierTests(DemoBundle demo)
         }
     }
 
+    [Theory]
+    [MemberData(nameof(Samplings))]
+    public void Riders_are_answered_as_plain_decoding_goes_and_change_nothing_beside_them(string sampling)
+    {
+        using var text = new PlainText(demo, Cases[sampling]);
+        TokenContext context = text.Begin();
+        var tree = new TokenTree(8);
+        tree.Reset(context.Last);
+        int child = tree.Add(0, text.Tokens[0], Stage.Draft, 0, 1, 1);
+        tree.Sort();
+        var riders = new Riders();
+        int first = riders.Add(tree, child, text.Tokens[1]);
+        int second = riders.AddBehind(first, text.Tokens[2]);
+        int other = riders.Add(tree, 0, text.Tokens[0]);
+        text.Verifier.Verify(tree, 1, context, text.Cache, 0, riders);
+
+        // They are no nodes: what follows the only node is a bonus, although a rider stood there.
+        Assert.Equal(text.Tokens.AsSpan(0, 2).ToArray(), text.Verifier.Decided.ToArray());
+        Assert.Equal([text.LogProbs[0], text.LogProbs[1]], new[] { text.Verifier.LogProb(0), text.Verifier.LogProb(1) });
+        Assert.Equal(text.Tokens[2], text.Verifier.Answer(first));
+        Assert.Equal(text.Tokens[3], text.Verifier.Answer(second));
+        Assert.Equal(text.Tokens[1], text.Verifier.Answer(other));
+    }
+
     /// <summary>A tree whose nodes on the plain path go on along it more often than not.</summary>
     private static void Grow(TokenTree tree, int root, ReadOnlySpan<int> plain, Random random)
     {

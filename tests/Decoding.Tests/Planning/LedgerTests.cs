@@ -6,17 +6,17 @@ using Understory.Decoding.Tree;
 
 namespace Understory.Decoding.Tests.Planning;
 
-public class TreePlannerTests
+public class LedgerTests
 {
     [Fact]
     public void The_chosen_number_of_nodes_has_the_highest_value_of_all()
     {
         Prop.ForAll(TokenTreeTests.Trees(), tree =>
         {
-            TreePlanner planner = Planner(perRow: 0.2);
+            Ledger ledger = Create(perRow: 0.2);
             tree.Sort();
-            int chosen = planner.Choose(tree, 0, 0, 63);
-            double Value(int n) => Enumerable.Range(0, n).Sum(i => (double)tree.A(tree.Ordered(i))) - (planner.Price(0) * planner.Target.Hopeful(1 + n, 0));
+            int chosen = ledger.Choose(tree, 0, 0, 63);
+            double Value(int n) => Enumerable.Range(0, n).Sum(i => (double)tree.A(tree.Ordered(i))) - (ledger.Price(0) * ledger.Target.Hopeful(1 + n, 0));
             return Enumerable.Range(0, tree.OrderedCount + 1).All(n => Value(n) <= Value(chosen) + 1e-9);
         }).QuickCheckThrowOnFailure();
     }
@@ -25,30 +25,30 @@ public class TreePlannerTests
     public void Where_every_row_costs_a_whole_pass_nothing_is_verified()
     {
         TokenTree tree = Chain(0.8f, 6);
-        Assert.Equal(0, Planner(perRow: 1).Choose(tree, 0, 0, 63));
-        Assert.Equal(1, Planner(perRow: 1).Choose(tree, 0, 1, 63));
+        Assert.Equal(0, Create(perRow: 1).Choose(tree, 0, 0, 63));
+        Assert.Equal(1, Create(perRow: 1).Choose(tree, 0, 1, 63));
     }
 
     [Fact]
     public void Where_rows_are_free_everything_is_verified() =>
-        Assert.Equal(6, Planner(perRow: 0).Choose(Chain(0.5f, 6), 0, 0, 63));
+        Assert.Equal(6, Create(perRow: 0).Choose(Chain(0.5f, 6), 0, 0, 63));
 
     [Fact]
     public void Better_earnings_make_seconds_dearer_but_never_cheaper_than_plain_decoding()
     {
-        TreePlanner planner = Planner(perRow: 0.1);
-        double plain = planner.Price(0);
-        planner.Committed(1, 0.1);
-        Assert.Equal(plain, planner.Price(0), 9);
+        Ledger ledger = Create(perRow: 0.1);
+        double plain = ledger.Price(0);
+        Book(ledger, 1, 0.1);
+        Assert.Equal(plain, ledger.Price(0), 9);
         for (int i = 0; i < 50; i++)
         {
-            planner.Committed(4, 0.012);
+            Book(ledger, 4, 0.012);
         }
 
-        Assert.True(planner.Price(0) > 2 * plain);
+        Assert.True(ledger.Price(0) > 2 * plain);
     }
 
-    private static TreePlanner Planner(double perRow)
+    private static Ledger Create(double perRow)
     {
         var cost = new CostModel();
         for (int rows = 1; rows <= 64; rows++)
@@ -56,8 +56,11 @@ public class TreePlannerTests
             cost.Observe(rows, 0, 0.010 * (1 + (perRow * (rows - 1))));
         }
 
-        return new TreePlanner(cost, null, new AcceptanceModel());
+        return new Ledger(cost, null, new AcceptanceModel());
     }
+
+    private static void Book(Ledger ledger, int committed, double seconds) =>
+        ledger.Book(new StepEntry(0, 0, 0, committed, ledger.Target.Seconds(1, 0), 0, seconds, Drafted: false));
 
     private static TokenTree Chain(float conditional, int length)
     {

@@ -1,0 +1,228 @@
+using Understory.Decoding.Planning;
+using Understory.Decoding.Sampling;
+using Understory.Decoding.Tree;
+
+namespace Understory.Decoding.Drafters;
+
+/// <summary>What growing a tree took.</summary>
+/// <param name="DraftPasses">Passes of the draft model.</param>
+/// <param name="DraftSeconds">Seconds in them.</param>
+/// <param name="CaughtUp">They only took in the prompt: an investment, not a proposal.</param>
+public readonly record struct GrowthReport(int DraftPasses, double DraftSeconds, bool CaughtUp);
+
+/// <summary>
+/// Grows the tree of a step: by rounds of the draft model while the ledger expects them to pay, else by what the text itself suggests.
+/// </summary>
+public sealed class TreeGrower
+{
+    /// <summary>Nodes looked up in a step without a draft model. Chosen: with one guess each, deeper than any tree is verified.</summary>
+    private const int MostExpansions = 24;
+
+    private readonly Ledger _ledger;
+    private readonly Proposals _proposals;
+    private readonly IDraftModel? _draft;
+    private readonly DraftRound? _round;
+    private readonly Frontier _frontier;
+    private readonly TimeProvider _clock;
+    private readonly int[] _path;
+
+    /// <param name="sources">First come, first kept.</param>
+    /// <param name="draft">Null: there is no draft model.</param>
+    /// <param name="maxDepth">Deepest node of a tree.</param>
+    /// <param name="maxNodes">Most nodes that are verified.</param>
+    public TreeGrower(Ledger ledger, IReadOnlyList<IProposalSource> sources, IDraftModel? draft, int maxDepth, int maxNodes, TimeProvider clock)
+    {
+        _ledger = ledger;
+        _proposals = new Proposals(ledger.Acceptance, sources);
+        _draft = draft;
+        _frontier = new Frontier((draft?.MaxRows ?? 0) + 1, maxDepth);
+        _round = draft is null ? null : new DraftRound(ledger, _proposals, _frontier, draft, maxNodes);
+        _clock = clock;
+        _path = new int[maxDepth + 1];
+        MaxDepth = maxDepth;
+    }
+
+    public int MaxDepth { get; }
+
+    /// <param name="cache">Null: the draft model has none for this sequence.</param>
+    public GrowthReport Grow(TokenTree tree, TokenContext context, DraftCache? cache, in GrowthLimits limits)
+    {
+        tree.Reset(context.Last, context.State);
+        _frontier.Clear();
+        GrowthReport report = default;
+        if (limits.MaxDepth > 0)
+        {
+            if (limits.Draft && cache is not null && !(limits.Auto && _ledger.DraftRests))
+            {
+                _draft!.BeginStep(context);
+                report = GrowByDraft(tree, context, cache, limits);
+            }
+
+            if (report.DraftPasses == 0)
+            {
+                GrowByText(tree, context, limits);
+            }
+        }
+
+        tree.Sort();
+        return report;
+    }
+
+    /// <summary>
+    /// Teaches the acceptance model: what the target decided under <paramref name="node"/>, which its path passed through.
+    /// </summary>
+    public void Learn(TokenTree tree, TokenContext context, int node, int decided)
+    {
+        AcceptanceModel acceptance = _ledger.Acceptance;
+        for (int child = tree.FirstChild(node); child >= 0; child = tree.NextSibling(child))
+        {
+            acceptance.Observe(tree.Judge(child), context.Greedy, tree.Rank(child), tree.Raw(child), tree.Token(child) == decided);
+        }
+
+        foreach (ref readonly Guess guess in _frontier.Guesses)
+        {
+            if (guess.Node == node)
+            {
+                Proposal proposal = guess.Proposal;
+                acceptance.Observe(proposal.Stage, context.Greedy, proposal.Rank, proposal.Raw, proposal.Token == decided);
+            }
+        }
+    }
+
+    private GrowthReport GrowByDraft(TokenTree tree, TokenContext context, DraftCache cache, in GrowthLimits limits)
+    {
+        GrowthReport report = default;
+        for (int round = 0; ; round++)
+        {
+            int pending = context.Length - cache.Committed;
+            if (round == 0 && limits.Auto && !_ledger.DraftMayPay(_draft!.Stage, context.Greedy, pending, context.Length))
+            {
+                return report;
+            }
+
+            long start = _clock.GetTimestamp();
+            if (!_round!.Select(tree, context, limits, round) || (round == 0 && limits.Auto && !Pays(context, pending, limits.TokensLeft)))
+            {
+                return report;
+            }
+
+            if (pending > _draft!.MaxPending)
+            {
+                // A long prompt is caught up chunk by chunk, one a step, so that no step is long.
+                _frontier.Clear();
+                _draft.CatchUp(cache, context);
+                return new GrowthReport(1, _draft.Seconds, CaughtUp: true);
+            }
+
+            int rows = _frontier.RowCount;
+            _round.Run(tree, context, cache, limits);
+            report = new GrowthReport(report.DraftPasses + 1, report.DraftSeconds + _draft.Seconds, CaughtUp: false);
+            _ledger.Drafted(_draft.Rows, context.Length, _draft.Seconds, (_clock.GetElapsedTime(start).TotalSeconds - _draft.Seconds) / rows);
+        }
+    }
+
+    /// <summary>Auto only, before the first round of a step.</summary>
+    private bool Pays(TokenContext context, int pending, int tokensLeft)
+    {
+        switch (_ledger.DraftPays(_round!.Net, _frontier.RowCount, pending, tokensLeft, context.Length))
+        {
+            case Verdict.Pays:
+                _ledger.DraftTaken(trial: false);
+                return true;
+            case Verdict.Trial:
+                _ledger.DraftTaken(trial: true);
+                _round.KeepRootAlone();
+                return true;
+            default:
+                _frontier.Clear();
+                return false;
+        }
+    }
+
+    /// <summary>Without a draft model (or while it does not pay) what the text itself suggests is proposed to the target.</summary>
+    private void GrowByText(TokenTree tree, TokenContext context, in GrowthLimits limits)
+    {
+        bool lookUp = limits.Ngram && (!limits.Auto || _ledger.LookupDue);
+        bool rests = limits.Auto && _ledger.TextRests;
+        if (limits.Ngram && !lookUp)
+        {
+            _ledger.LookupWaited();
+        }
+
+        if (limits.Forced && _proposals.Guided(context))
+        {
+            // What is known beforehand is proposed whatever look-ups were worth; their cost is not counted then.
+            _ = Expand(tree, context, limits, limits.Reach(lookUp && !rests));
+        }
+        else if (lookUp)
+        {
+            long start = _clock.GetTimestamp();
+            int expansions = rests ? Score(tree, context) : Expand(tree, context, limits, Reach.LookedUp);
+            _ledger.LookedUp(_clock.GetElapsedTime(start).TotalSeconds, expansions);
+        }    }
+
+    /// <summary>Proposes under the likeliest nodes while that pays. Returns how many were looked up.</summary>
+    private int Expand(TokenTree tree, TokenContext context, in GrowthLimits limits, Reach reach)
+    {
+        int most = limits.FixedNodes > 0 ? limits.FixedNodes : MostExpansions;
+        double least = limits.FixedNodes > 0 ? 0 : _ledger.ExpansionPrice(context.Length);
+        float worth = Math.Max(DraftRound.Negligible, (float)least);
+        int node = 0;
+        int expansions = 0;
+        for (; expansions < most && node >= 0; expansions++)
+        {
+            tree.MarkExpanded(node);
+            Attach(tree, node, _proposals.Best(new Place(context, tree.PathTokens(node, _path), tree.State(node)), reach));
+            node = Next(tree, limits.MaxDepth, worth);
+        }
+
+        return expansions;
+    }
+
+    /// <summary>The node that is likeliest to have a child that the target chooses; -1 if none is likely enough.</summary>
+    private static int Next(TokenTree tree, int maxDepth, float worth)
+    {
+        int node = -1;
+        float best = worth;
+        for (int candidate = 1; candidate < tree.Count; candidate++)
+        {
+            // What follows a likely guess is taken to be as likely as the guess itself was: so it is within a repetition.
+            float next = tree.A(candidate) * tree.A(candidate) / tree.A(tree.Parent(candidate));
+            if (!tree.Expanded(candidate) && tree.Depth(candidate) < maxDepth && next > best)
+            {
+                best = next;
+                node = candidate;
+            }
+        }
+
+        return node;
+    }
+
+    /// <summary>Guesses are scored against what the target decides, so that the estimates stay true; they are not verified.</summary>
+    private int Score(TokenTree tree, TokenContext context)
+    {
+        tree.MarkExpanded(0);
+        foreach (ref readonly Proposal proposal in _proposals.Best(new Place(context, [], context.State), Reach.LookedUp))
+        {
+            _frontier.AddGuessAt(0, proposal);
+        }
+
+        return 1;
+    }
+
+    /// <summary>Adds what the text suggests; siblings are normalised to at most 1, and what is certain is above that.</summary>
+    private static void Attach(TokenTree tree, int node, ReadOnlySpan<Proposal> proposals)
+    {
+        float sum = 0;
+        foreach (ref readonly Proposal proposal in proposals)
+        {
+            sum += proposal.Conditional;
+        }
+
+        float scale = sum > 1 ? 1 / sum : 1;
+        foreach (ref readonly Proposal proposal in proposals)
+        {
+            _ = tree.Add(node, proposal with { Conditional = proposal.Conditional * scale }, proposal.Stage);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+using Understory.Decoding.Tree;
+
+namespace Understory.Decoding.Planning;
+
+/// <summary>What a draft pass is worth at the beginning of a step.</summary>
+public enum Verdict
+{
+    No,
+    Pays,
+
+    /// <summary>It is not expected to pay; that is found out now and then.</summary>
+    Trial,
+}
+
+/// <summary>What a step took and gave.</summary>
+/// <param name="Context">Committed tokens before it.</param>
+/// <param name="Nodes">Verified.</param>
+/// <param name="Gain">Tokens that they were expected to gain over verifying none (<see cref="Ledger.Gain"/>).</param>
+/// <param name="TargetSeconds">Of the target's pass.</param>
+/// <param name="DraftSeconds">Of the draft's passes.</param>
+/// <param name="Seconds">Of the whole step.</param>
+/// <param name="Drafted">The draft model proposed.</param>
+public readonly record struct StepEntry(
+    int Context, int Nodes, double Gain, int Committed, double TargetSeconds, double DraftSeconds, double Seconds, bool Drafted);
+
+/// <summary>
+/// Weighs tokens against seconds: whether the draft model runs, which of its rows, whether anything is looked up, how much is verified. Questions
+/// change nothing; what is learned is told by calls that say so. A second is worth <see cref="Price"/> tokens: what decoding lately earned in one,
+/// never less than plain decoding would. A tree is worth <c>max over n of (sum of its n largest a) - Price * C_target(1 + n)</c>; maximising
+/// that at the price that is attained maximises tokens per second (Dinkelbach's argument). The cost curves are those of one target and one draft, on the
+/// threads and the device that they run on.
+/// </summary>
+public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel acceptance)
+{
+    /// <summary>What a step leaves of the memory of earnings: some 30 steps are remembered. Chosen.</summary>
+    private const double Memory = 0.97;
+
+    /// <summary>A step counts as at most so many plain ones, and its draft passes: a stall would have hit plain decoding as well. Chosen.</summary>
+    private const double Stall = 2;
+
+    /// <summary>A row that is measured for a pass counts as at most so many times the average. Chosen.</summary>
+    private const double RowStall = 4;
+
+    /// <summary>Weight of the latest measurement in the averages of rows and look-ups. Chosen.</summary>
+    private const double Rate = 0.1;
+
+    /// <summary>The root alone must promise this share of its pass before rows are picked: with guesses beside it a round may pay where it does not. Chosen.</summary>
+    private const double Hope = 0.5;
+
+    /// <summary>Catching up is spread over at most so many tokens to come, of which steps are taken to commit two each. Chosen.</summary>
+    private const int Horizon = 64;
+
+    /// <summary>
+    /// Tokens that taking the draft up again may lose at worst, over all that drafting gained in the sequence: so many, and so many for each token
+    /// committed. Chosen by simulating planning: with 1 a draft that pays was given up for good after a few misses, with 2.5 losses reached 2 % of 256 tokens.
+    /// </summary>
+    private const double Allowance = 2.2;
+    private const double AllowanceShare = 0.01;
+
+    private readonly Account _drafting = new();
+    private readonly Account _text = new();
+    private readonly LookupBudget _lookups = new();
+    private double _tokens;
+    private double _seconds;
+
+    // Of the sequence: tokens committed, and what drafting gained of them over plain decoding.
+    private int _committed;
+    private double _gained;
+    private bool _drafted;
+
+    // What a row of a draft round costs beside the pass: look-ups, mostly. It matters where a pass takes microseconds.
+    private double _rowSeconds;
+
+    // What it costs to look up the children of one node, and what this step's look-ups took; below 0: none were made.
+    private double _expansionSeconds;
+    private double _lookupSeconds = -1;
+
+    public CostModel Target { get; } = target;
+
+    public CostModel? Draft { get; } = draft;
+
+    public AcceptanceModel Acceptance { get; } = acceptance;
+
+    /// <summary>The draft model has cost more than it gave, and is not asked for a while.</summary>
+    public bool DraftRests => _drafting.Resting;
+
+    /// <summary>What the text suggests has cost more than it gave: it is scored, not verified.</summary>
+    public bool TextRests => _text.Resting;
+
+    /// <summary>A look-up is worth its time in this step.</summary>
+    public bool LookupDue => _lookups.Due;
+
+    /// <summary>Tokens that a second of decoding is worth at <paramref name="context"/> positions.</summary>
+    public double Price(int context)
+    {
+        double plain = 1 / Target.Seconds(1, context);
+        return _seconds > 0 ? Math.Max(plain, _tokens / _seconds) : plain;
+    }
+
+    /// <summary>
+    /// How many nodes of the sorted tree to verify, from <paramref name="least"/> (0: plain decoding) to <paramref name="most"/>.
+    /// Every n is looked at: the cost of a pass has steps where tiles fill up.
+    /// </summary>
+    public int Choose(TokenTree tree, int context, int least, int most)
+    {
+        double price = Price(context);
+        most = Math.Min(most, tree.OrderedCount);
+        double sum = 0;
+        double best = double.NegativeInfinity;
+        int chosen = 0;
+        for (int n = 0; n <= most; n++)
+        {
+            if (n > 0)
+            {
+                sum += tree.A(tree.Ordered(n - 1));
+            }
+
+            double value = sum - (price * Target.Hopeful(1 + n, context));
+            if (n >= Math.Min(least, most) && value > best)
+            {
+                best = value;
+                chosen = n;
+            }
+        }
+
+        return chosen;
+    }
+
+    /// <summary>What the best <paramref name="nodes"/> of the sorted tree are expected to gain over verifying none, in tokens, net of their rows.</summary>
+    public double Gain(TokenTree tree, int nodes, int context)
+    {
+        double sum = 0;
+        for (int place = 0; place < nodes; place++)
+        {
+            sum += tree.A(tree.Ordered(place));
+        }
+
+        return sum - (Price(context) * (Target.Seconds(1 + nodes, context) - Target.Seconds(1, context)));
+    }
+
+    /// <summary>Tokens that one more verified row costs near <paramref name="nodes"/> nodes.</summary>
+    public double RowPrice(int nodes, int context) =>
+        Math.Max(0, Price(context) * (Target.Hopeful(nodes + 3, context) - Target.Hopeful(nodes + 1, context)) / 2);
+
+    /// <summary>Tokens that looking up the children of a node costs, and verifying one of them.</summary>
+    public double ExpansionPrice(int context) => RowPrice(0, context) + (Price(context) * _expansionSeconds);
+
+    /// <summary>Tokens that a draft pass of so many rows costs.</summary>
+    public double RoundPrice(int rows, int context) => Price(context) * (Draft!.Seconds(rows, context) + (rows * _rowSeconds));
+
+    /// <summary>
+    /// Tokens that verifying the draft's children of the root gains, net of their rows: <c>max over n of (sum of the n first averages) - Price *
+    /// (C_target(1 + n) - C_target(1))</c>.
+    /// </summary>
+    public double RootGain(Stage stage, bool greedy, int context)
+    {
+        double price = Price(context);
+        double one = Target.Seconds(1, context);
+        double best = 0;
+        double sum = 0;
+        for (int rank = 0; rank < AcceptanceModel.Ranks; rank++)
+        {
+            sum += Acceptance.Average(stage, greedy, rank);
+            best = Math.Max(best, sum - (price * (Target.Hopeful(2 + rank, context) - one)));
+        }
+
+        return best;
+    }
+
+    /// <summary>A cheap look before any row is picked: may a first round pay, or is a trial due?</summary>
+    /// <param name="pending">Committed tokens that the draft model has not seen.</param>
+    public bool DraftMayPay(Stage stage, bool greedy, int pending, int context)
+    {
+        double price = Price(context);
+        double rowPrice = RowPrice(0, context);
+        double pass = price * Draft!.Seconds(1, context);
+        return RootGain(stage, greedy, context) > Hope * pass
+            || (PerfectDraftPays(rowPrice, pass) && _drafting.TrialDue(price * Draft.Seconds(pending, context)));
+    }
+
+    /// <summary>
+    /// Is a first round worth its passes? Catching up with the committed tokens is an investment: it is spread over the tokens to come.
+    /// </summary>
+    /// <param name="net">Expected gain of its rows, in tokens, net of a pass over them alone.</param>
+    public Verdict DraftPays(double net, int rows, int pending, int tokensLeft, int context)
+    {
+        double price = Price(context);
+        double catchUp = price * (Draft!.Seconds(pending + rows - 1, context) - Draft.Seconds(rows, context));
+        double steps = Math.Min(tokensLeft, Horizon) / 2.0;
+        if (net > 0 && net * steps > catchUp && (!_drafted || MayLose(catchUp + (price * Draft.Seconds(rows, context)))))
+        {
+            return Verdict.Pays;
+        }
+
+        bool trial = PerfectDraftPays(RowPrice(0, context), price * Draft.Seconds(1, context)) && _drafting.TrialDue(price * Draft.Seconds(pending, context));
+        return trial ? Verdict.Trial : Verdict.No;
+    }
+
+    public void BeginSequence()
+    {
+        _tokens = _seconds = 0;
+        _committed = 0;
+        _gained = 0;
+        _drafted = false;
+        Acceptance.BeginSequence();
+        _drafting.BeginSequence();
+        _text.BeginSequence();
+        _lookups.BeginSequence();
+        _lookupSeconds = -1;
+    }
+
+    /// <summary>Measurements are not taken into account: while code is being compiled they say nothing of later passes.</summary>
+    public void Freeze(bool frozen)
+    {
+        Target.Frozen = frozen;
+        if (Draft is not null)
+        {
+            Draft.Frozen = frozen;
+        }
+    }
+
+    /// <summary>Forgets all but the cost curves.</summary>
+    public void Forget()
+    {
+        _rowSeconds = _expansionSeconds = 0;
+        _lookups.Clear();
+        Acceptance.Clear();
+    }
+
+    /// <summary>The verdict on a first round was acted upon.</summary>
+    public void DraftTaken(bool trial)
+    {
+        if (trial)
+        {
+            _drafting.Tried();
+        }
+        else
+        {
+            _drafting.Pays();
+        }
+    }
+
+    /// <summary>A draft pass was measured.</summary>
+    /// <param name="perRow">Seconds that each row took beside the pass.</param>
+    public void Drafted(int rows, int context, double seconds, double perRow)
+    {
+        Draft!.Observe(rows, context, seconds);
+        _rowSeconds = Average(_rowSeconds, Math.Max(0, perRow));
+    }
+
+    /// <summary>Look-ups under so many nodes took so long.</summary>
+    public void LookedUp(double seconds, int expansions)
+    {
+        _lookupSeconds = seconds;
+        _expansionSeconds = Average(_expansionSeconds, seconds / expansions);
+    }
+
+    /// <summary>A step goes by without a look-up.</summary>
+    public void LookupWaited() => _lookups.Waited();
+
+    /// <summary>A step is over.</summary>
+    public void Book(in StepEntry step)
+    {
+        if (_lookupSeconds >= 0)
+        {
+            _lookups.Book(_lookupSeconds, step.Gain, Price(step.Context));
+            _lookupSeconds = -1;
+        }
+
+        double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(1 + step.Nodes, step.Context)) + step.DraftSeconds);
+        Target.Observe(1 + step.Nodes, step.Context, step.TargetSeconds);
+        Acceptance.Committed(step.Committed);
+        _tokens = (_tokens * Memory) + step.Committed;
+        _seconds = (_seconds * Memory) + booked;
+        double plain = booked / Target.Seconds(1, step.Context);
+        _committed += step.Committed;
+        _drafted |= step.Drafted;
+        _gained += step.Drafted ? step.Committed - plain : 0;
+        _drafting.Book(step.Drafted, step.Committed, plain);
+        _text.Book(!step.Drafted && step.Nodes > 0, step.Committed, plain);
+    }
+
+    private bool MayLose(double tokens) => _gained - tokens >= -(Allowance + (AllowanceShare * _committed));
+
+    /// <summary>Would one sure token earn its row and its draft pass? If not even that, a trial has nothing to find out.</summary>
+    private static bool PerfectDraftPays(double rowPrice, double passPrice) => rowPrice + passPrice < 1;
+
+    /// <summary>A running average that a single stall of the machine moves little.</summary>
+    private static double Average(double average, double seconds) =>
+        average == 0 ? seconds : average + (Rate * (Math.Min(seconds, RowStall * average) - average));
+}

@@ -1,0 +1,48 @@
+using System.Diagnostics;
+using Understory.Decoding.Sequences;
+using Understory.Models.Architecture;
+using Understory.Models.Kernels;
+using Understory.Models.Tensors;
+
+namespace Understory.Decoding;
+
+/// <summary>Takes a prompt through the target, chunk by chunk.</summary>
+/// <param name="feed">Null: no drafter reads the target's states.</param>
+internal sealed class Prefill(Transformer target, StateFeed? feed)
+{
+    private readonly ForwardBatch _batch = new(target.MaxRows, 1);
+    private readonly PromptScorer _scorer = new(target.Kernels, target.MaxRows, GenerationRequest.MaxAlternatives);
+
+    /// <summary>The next chunk of the sequence's prompt.</summary>
+    public StepReport Run(Sequence sequence)
+    {
+        long start = Stopwatch.GetTimestamp();
+        _batch.Clear();
+        int from = sequence.PrefilledTokens;
+        int to = Math.Min(from + _batch.MaxRows, sequence.PrefillEnd);
+        for (int position = from; position < to; position++)
+        {
+            _batch.Add(sequence.Context.Tokens[position], position);
+        }
+
+        // States are those of rows whose logits are computed.
+        _batch.FirstLogitsRow = sequence.Request.ReadsPrompt || feed is not null ? 0 : _batch.Count;
+        Tensor logits = target.Forward(_batch, sequence.Entry.Target);
+        if (sequence.Request.PromptLogProbs)
+        {
+            _scorer.Score(logits, sequence, from);
+        }
+
+        sequence.Hidden?.Add(target, logits.Rows);
+        for (int row = 0; feed is not null && row < _batch.Count; row++)
+        {
+            feed.Row(sequence.Entry.Draft!, row, from + row);
+        }
+
+        target.Kernels.Finish();
+        sequence.Prefilled(to);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        sequence.Statistics.PromptMilliseconds += seconds * 1000;
+        return new StepReport(0, 0, to - from, seconds, 0, 0, seconds);
+    }
+}
