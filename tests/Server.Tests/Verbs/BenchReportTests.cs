@@ -71,6 +71,34 @@ public sealed class BenchReportTests : IDisposable
         Assert.All(chart.Descendants(Svg + "circle"), dot => Assert.InRange(double.Parse(dot.Attribute("cx")!.Value, CultureInfo.InvariantCulture), 0, 960));
     }
 
+    [Theory]
+    [InlineData(8, 2, 0.109)]
+    [InlineData(2, 8, 0.109)]
+    [InlineData(5, 5, 1)]
+    [InlineData(10, 0, 0.00195)]
+    public void The_sign_test_gives_the_binomial_probability_of_as_uneven_a_result(int wins, int losses, double p)
+    {
+        PromptResult Prompt(double staged) => new("aa", new Dictionary<string, PromptModeResult>
+        {
+            ["chain"] = new(100, 1, 1, new Dictionary<string, long>()),
+            ["staged"] = new(staged, 1, 1, new Dictionary<string, long>()),
+        });
+        PromptResult[] prompts = [.. Enumerable.Repeat(Prompt(120), wins), .. Enumerable.Repeat(Prompt(80), losses), Prompt(100)];
+        SignTest test = SignTest.Of("staged", "chain", prompts)!;
+        Assert.Equal((wins, losses), (test.Wins, test.Losses));
+        Assert.Equal(p, test.P, 0.001);
+        Assert.Null(SignTest.Of("staged", "draft", prompts));
+    }
+
+    [Fact]
+    public void The_noise_band_holds_nine_tenths_of_the_ratios()
+    {
+        NoiseBand band = NoiseBand.Of(Enumerable.Range(0, 101).Select(i => 0.5 + (i / 100.0)))!;
+        Assert.Equal((0.55, 1, 1.45), (Math.Round(band.Low, 9), Math.Round(band.Median, 9), Math.Round(band.High, 9)));
+        Assert.Null(NoiseBand.Of([]));
+        Assert.Contains("off against off: 0.550 to 1.450", BenchMarkdown.Write(Report() with { Noise = band }));
+    }
+
     [Fact]
     public void A_bars_length_is_in_proportion()
     {

@@ -17,6 +17,7 @@ internal static class BenchChart
         ["off"] = "#8a8f98",
         ["ngram"] = "#c47f17",
         ["draft"] = "#3566a8",
+        ["chain"] = "#b0568f",
         ["staged"] = "#7a4fa3",
         ["auto"] = "#2f7d4f",
     };

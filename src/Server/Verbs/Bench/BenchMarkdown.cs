@@ -19,6 +19,12 @@ internal static class BenchMarkdown
             Add(text, $"| `{name}` | {mode.TokensPerSecond:F1} | {mode.Speedup:F2} | {mode.TokensPerBatch:F2} | {mode.WeightTraffic:F2} | {paper} | {stages} |");
         }
 
+        string[] notes = [.. new object?[] { report.Noise, report.StagedAgainstChain }.Where(note => note is not null).Select(note => $"{note}")];
+        if (notes.Length > 0)
+        {
+            Add(text, $"\n{string.Join("; ", notes)}.");
+        }
+
         Add(text, $"\nOne-row pass {report.PassMilliseconds["1"]:F3} ms, {report.PassGigabytesPerSecond:F1} GB/s ({100 * report.PassGigabytesPerSecond / report.ReadGigabytesPerSecond:F0} % of a read loop); texts {(report.Equal ? "equal in all modes" : "DIFFER")}.\n");
         string[] rows = [.. report.PassMilliseconds.Keys.Where(key => key != "1")];
         Add(text, $"| rows of a pass | {string.Join(" | ", rows)} |");

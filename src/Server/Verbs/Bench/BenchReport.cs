@@ -112,6 +112,14 @@ public sealed record BenchReport
     [JsonPropertyName("modes")]
     public required IReadOnlyDictionary<string, ModeResult> Modes { get; init; }
 
+    /// <summary>Whether a tree is worth more than a chain; null without a draft model.</summary>
+    [JsonPropertyName("staged_against_chain")]
+    public SignTest? StagedAgainstChain { get; init; }
+
+    /// <summary>Null in reports of before it was measured.</summary>
+    [JsonPropertyName("noise")]
+    public NoiseBand? Noise { get; init; }
+
     /// <summary>In the order of the prompts.</summary>
     [JsonPropertyName("by_prompt")]
     public IReadOnlyList<PromptResult> ByPrompt { get; init; } = [];

@@ -27,6 +27,28 @@ public sealed record BenchSettings
     public int Nodes { get; init; }
 }
 
+/// <summary>How a bench decodes.</summary>
+/// <param name="Branch">Most candidates of the draft per node; 0: its own number.</param>
+public sealed record BenchMode(string Name, SpeculationMode Speculation, int Branch = 0)
+{
+    /// <summary>Plain decoding, that all are measured against.</summary>
+    public static BenchMode Off { get; } = new("off", SpeculationMode.Off);
+
+    /// <summary>The same again, to see what noise does.</summary>
+    public static BenchMode Control { get; } = new("off again", SpeculationMode.Off);
+
+    /// <summary>All, in the order of tables. A chain is the draft model's best path alone, as long as it is expected to pay.</summary>
+    public static IReadOnlyList<BenchMode> All { get; } =
+    [
+        Off,
+        new("ngram", SpeculationMode.Ngram),
+        new("draft", SpeculationMode.Draft),
+        new("chain", SpeculationMode.Draft, Branch: 1),
+        new("staged", SpeculationMode.Staged),
+        new("auto", SpeculationMode.Auto),
+    ];
+}
+
 /// <summary>
 /// Runs every prompt with every mode in turn, in one process, so that ratios hold on a machine whose speed drifts, and
 /// checks that all modes gave the same tokens.
@@ -54,7 +76,8 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
         public StageResult Draft { get; set; } = new("draft", 0, 0, 0, 0);
     }
 
-    private readonly SortedDictionary<SpeculationMode, Tally> _tallies = [];
+    private readonly Dictionary<BenchMode, Tally> _tallies = [];
+    private readonly List<double> _control = [];
     private readonly List<PromptResult> _prompts = [];
 
     /// <summary>All modes gave the same tokens on every prompt so far.</summary>
@@ -63,20 +86,22 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
     public IReadOnlyList<PromptResult> ByPrompt => _prompts;
 
     /// <summary>Modes that the loaded models allow, <c>off</c> first.</summary>
-    public IReadOnlyList<SpeculationMode> Modes { get; } =
-        [.. new[] { SpeculationMode.Off, SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto }.Where(loop.Supports)];
+    public IReadOnlyList<BenchMode> Modes { get; } = [.. BenchMode.All.Where(mode => loop.Supports(mode.Speculation))];
+
+    public NoiseBand? Noise => NoiseBand.Of(_control);
 
     public void Run(int[] prompt)
     {
         // The first run of all decides what the others must give; an oracle learns from it.
-        Sequence reference = Decode(prompt, SpeculationMode.Off);
+        Sequence reference = Decode(prompt, BenchMode.Off);
         int[] expected = reference.GeneratedIds.ToArray();
         oracle?.Reveal([.. prompt, .. expected]);
-        var best = new Dictionary<SpeculationMode, Sequence>();
+        var best = new Dictionary<BenchMode, Sequence>();
+        BenchMode[] turn = [.. Modes, BenchMode.Control];
         for (int repeat = 0; repeat < settings.Repeats; repeat++)
         {
             // In turn and back again: a drift of the machine's speed falls on all alike.
-            foreach (SpeculationMode mode in repeat % 2 == 0 ? Modes : Modes.Reverse())
+            foreach (BenchMode mode in repeat % 2 == 0 ? turn : turn.Reverse())
             {
                 Sequence sequence = Decode(prompt, mode);
                 Equal &= sequence.GeneratedIds.SequenceEqual(expected);
@@ -88,17 +113,19 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             }
         }
 
-        foreach (SpeculationMode mode in Modes)
+        foreach (BenchMode mode in Modes)
         {
-            Add(mode, best[mode], best[SpeculationMode.Off]);
+            Add(mode, best[mode], best[BenchMode.Off]);
         }
+
+        _control.Add(best[BenchMode.Off].Statistics.PredictedMilliseconds / best[BenchMode.Control].Statistics.PredictedMilliseconds);
 
         _prompts.Add(new PromptResult(
             Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(expected.AsSpan()))),
-            Modes.ToDictionary(ModeName, mode => OnePrompt(best[mode], best[SpeculationMode.Off]))));
+            Modes.ToDictionary(mode => mode.Name, mode => OnePrompt(best[mode], best[BenchMode.Off]))));
     }
 
-    public IReadOnlyDictionary<string, ModeResult> Results() => Modes.ToDictionary(ModeName, mode =>
+    public IReadOnlyDictionary<string, ModeResult> Results() => Modes.ToDictionary(mode => mode.Name, mode =>
     {
         Tally tally = _tallies[mode];
         double passes = Math.Max(1, tally.Passes);
@@ -115,9 +142,7 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
         };
     });
 
-    public static string ModeName(SpeculationMode mode) => mode.ToString().ToLowerInvariant();
-
-    private Sequence Decode(int[] prompt, SpeculationMode mode)
+    private Sequence Decode(int[] prompt, BenchMode mode)
     {
         Sequence sequence = loop.Begin(new GenerationRequest
         {
@@ -125,9 +150,10 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             Sampling = new SamplingParams { Temperature = settings.Temperature, TopK = settings.TopK, Seed = settings.Seed },
             MaxTokens = settings.MaxTokens,
             IgnoreEos = true,
-            Speculation = mode,
-            SpeculationNodes = mode is SpeculationMode.Auto or SpeculationMode.Off || settings.Nodes == 0 ? null : settings.Nodes,
-            DraftPasses = mode is SpeculationMode.Draft or SpeculationMode.Staged && settings.DraftPasses > 0 ? settings.DraftPasses : null,
+            Speculation = mode.Speculation,
+            Branch = mode.Branch == 0 ? null : mode.Branch,
+            SpeculationNodes = mode.Speculation is SpeculationMode.Auto or SpeculationMode.Off || settings.Nodes == 0 ? null : settings.Nodes,
+            DraftPasses = mode.Speculation is SpeculationMode.Draft or SpeculationMode.Staged && settings.DraftPasses > 0 ? settings.DraftPasses : null,
         });
         while (!sequence.Finished)
         {
@@ -148,7 +174,7 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             s.Stages.ToDictionary(stage => stage.Name, stage => (long)stage.Accepted));
     }
 
-    private void Add(SpeculationMode mode, Sequence sequence, Sequence off)
+    private void Add(BenchMode mode, Sequence sequence, Sequence off)
     {
         if (!_tallies.TryGetValue(mode, out Tally? tally))
         {

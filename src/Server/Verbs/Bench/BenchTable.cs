@@ -35,6 +35,16 @@ internal static class BenchTable
         }
 
         console.Write(table);
+        if (report.Noise is { } noise)
+        {
+            console.WriteLine(noise.ToString());
+        }
+
+        if (report.StagedAgainstChain is { } test)
+        {
+            console.WriteLine(test.ToString());
+        }
+
         console.WriteLine(report.Equal ? "All modes gave the same text on every prompt." : "THE TEXTS DIFFER.");
     }
 

@@ -125,6 +125,8 @@ public static class BenchVerb
             Equal = runner.Equal,
             Modes = runner.Results(),
             ByPrompt = runner.ByPrompt,
+            StagedAgainstChain = SignTest.Of("staged", "chain", runner.ByPrompt),
+            Noise = runner.Noise,
         };
     }
 
