@@ -65,7 +65,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// committed. Chosen by simulating planning: with 1 a draft that pays was given up for good after a few misses, with 2.5 losses
     /// reached 2 % of 256 tokens.
     /// </summary>
-    private const double Allowance = 2.2;
+    private const double Allowance = 2;
     private const double AllowanceShare = 0.01;
 
     private readonly Account _drafting = new();
