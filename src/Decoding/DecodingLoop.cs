@@ -68,7 +68,9 @@ public sealed class DecodingLoop : IDisposable
 
     public StepReport LastStep { get; private set; }
 
-    /// <summary>The tree of the last step, where its request asks for it (<see cref="GenerationRequest.ReportTree"/>); null after a prefill chunk.</summary>
+    /// <summary>
+    /// The tree of the last step, where its request asks for it (<see cref="GenerationRequest.ReportTree"/>); null after a prefill chunk.
+    /// </summary>
     public StepTree? LastTree { get; private set; }
 
     /// <summary>Tokens whose keys and values are held for later prompts.</summary>
@@ -93,14 +95,18 @@ public sealed class DecodingLoop : IDisposable
         request.Validate(_tokenizer, vocabulary, ContextLength);
         if (!Supports(request.Speculation))
         {
-            throw new InvalidRequestException("speculation", $"speculation '{request.Speculation.ToString().ToLowerInvariant()}' needs a draft model, and none is loaded; use auto, off or ngram.");
+            throw new InvalidRequestException(
+                "speculation",
+                $"speculation '{request.Speculation.ToString().ToLowerInvariant()}' needs a draft model, and none is loaded; use auto, off or ngram.");
         }
 
         var stops = new StopStrings(request.Stop);
 
         // Nothing refuses the request from here on: what is taken out of the prefix cache comes back by End.
         int limit = request.Embed ? 0 : Math.Min(request.MaxTokens, ContextLength - prompt);
-        ConstraintMatcher? matcher = request.Constraint is null ? null : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : _target.Config.EosTokenIds);
+        ConstraintMatcher? matcher = request.Constraint is null
+            ? null
+            : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : _target.Config.EosTokenIds);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
         var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher)
         {
@@ -222,7 +228,8 @@ public sealed class DecodingLoop : IDisposable
     {
         for (int i = 0; i < _verifier.Decided.Length && !sequence.Finished; i++)
         {
-            sequence.Trace?.Add(_verifier.Decided[i], i < _verifier.Accepted.Length ? _tree.Stage(_verifier.Accepted[i]) : Stage.Target, _verifier.LogProb(i));
+            Stage stage = i < _verifier.Accepted.Length ? _tree.Stage(_verifier.Accepted[i]) : Stage.Target;
+            sequence.Trace?.Add(_verifier.Decided[i], stage, _verifier.LogProb(i));
             sequence.Commit(_verifier.Decided[i], LogProbOf(sequence.Request, i));
         }
 

@@ -60,7 +60,8 @@ public sealed record GenerationRequest
     public int TopLogProbs { get; init; } = -1;
 
     /// <summary>
-    /// Scores the prompt's own tokens, with as many alternatives as <see cref="TopLogProbs"/> says (<c>Sequence.PromptLogProbs</c>). The whole
+    /// Scores the prompt's own tokens, with as many alternatives as <see cref="TopLogProbs"/> says (<c>Sequence.PromptLogProbs</c>). The
+    /// whole
     /// prompt is computed then, whatever the prefix cache holds, and the end-of-sequence token gets an entry among the answer's tokens.
     /// </summary>
     public bool PromptLogProbs { get; init; }
@@ -71,13 +72,16 @@ public sealed record GenerationRequest
     /// <summary>Every position of the prompt has to go through the target.</summary>
     internal bool ReadsPrompt => PromptLogProbs || Embed;
 
-    /// <summary>Keeps every step's tree (<c>DecodingLoop.LastTree</c>) and who proposed each token (<c>Sequence.Trace</c>), to be shown.</summary>
+    /// <summary>
+    /// Keeps every step's tree (<c>DecodingLoop.LastTree</c>) and who proposed each token (<c>Sequence.Trace</c>), to be shown.
+    /// </summary>
     public bool ReportTree { get; init; }
 
     /// <summary>Most alternatives per token that <see cref="TopLogProbs"/> may ask for.</summary>
     internal const int MaxAlternatives = 20;
 
-    /// <exception cref="InvalidRequestException">The prompt is empty or too long, or a parameter is out of range; the message names it.</exception>
+    /// <exception cref="InvalidRequestException">The prompt is empty or too long, or a parameter is out of range; the message names
+    /// it.</exception>
     internal void Validate(Tokenizer tokenizer, int vocabulary, int context)
     {
         if (Prompt.Length == 0)

@@ -4,7 +4,9 @@ using Understory.Decoding.Sampling;
 
 namespace Understory.Decoding;
 
-/// <summary>Times a step. Finding masks of a constraint is no part of what a pass costs: the next one under the same states will not pay for it.</summary>
+/// <summary>
+/// Times a step. Finding masks of a constraint is no part of what a pass costs: the next one under the same states will not pay for it.
+/// </summary>
 internal struct StepWatch(TokenContext context)
 {
     private readonly ConstraintMatcher? _matcher = context.Matcher;

@@ -22,7 +22,8 @@ internal static class Vocabularies
     /// <exception cref="ModelLoadException">The n-gram has another vocabulary than the target.</exception>
     public static NgramModel? Shared(LanguageModel target, NgramModel? ngram)
     {
-        if (ngram is not null && (ngram.Vocabulary != target.Tokenizer.Fingerprint.ToString() || ngram.VocabularySize != target.Config.VocabularySize))
+        if (ngram is not null
+            && (ngram.Vocabulary != target.Tokenizer.Fingerprint.ToString() || ngram.VocabularySize != target.Config.VocabularySize))
         {
             throw new ModelLoadException(
                 $"The n-gram file has another vocabulary ({ngram.VocabularySize} tokens) than the target '{target.Name}' "

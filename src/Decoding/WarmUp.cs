@@ -7,7 +7,8 @@ namespace Understory.Decoding;
 /// <summary>Has the code of every mode compiled before somebody waits for it.</summary>
 internal static class WarmUp
 {
-    private static readonly SpeculationMode[] Modes = [SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Auto, SpeculationMode.Off];
+    private static readonly SpeculationMode[] Modes =
+        [SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Auto, SpeculationMode.Off];
 
     /// <summary>Decodes a few tokens in every mode, greedy and sampled, while the time lasts.</summary>
     public static void Run(DecodingLoop loop, TimeSpan allowed)

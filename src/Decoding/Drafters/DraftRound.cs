@@ -6,7 +6,8 @@ using Understory.Decoding.Tree;
 namespace Understory.Decoding.Drafters;
 
 /// <summary>
-/// One round of a draft model. Rows are picked best first, by the estimated probability that the target passes through them: nodes whose children are
+/// One round of a draft model. Rows are picked best first, by the estimated probability that the target passes through them: nodes whose
+/// children are
 /// not known yet, and guesses of what the draft will say under them. One pass answers all of them. A guess that is among its parent's
 /// children is expanded at once, so one pass may give several levels; one that is not stays if it is likely enough all the same.
 /// </summary>
@@ -15,10 +16,14 @@ internal sealed class DraftRound
     /// <summary>Nodes less likely than this are not kept: even where rows are free they would be right once in 500 steps.</summary>
     public const float Negligible = 2e-3f;
 
-    /// <summary>Rows that are looked at behind the best number: they come in falling order of worth, but passes get dearer in steps. Chosen.</summary>
+    /// <summary>
+    /// Rows that are looked at behind the best number: they come in falling order of worth, but passes get dearer in steps. Chosen.
+    /// </summary>
     private const int LookAhead = 2;
 
-    /// <summary>Rows of a round that has to run whatever it costs. Chosen: the width that CPUs check at less than twice the price of one row.</summary>
+    /// <summary>
+    /// Rows of a round that has to run whatever it costs. Chosen: the width that CPUs check at less than twice the price of one row.
+    /// </summary>
     private const int ForcedRows = 8;
 
     private readonly Ledger _ledger;
@@ -150,7 +155,8 @@ internal sealed class DraftRound
     }
 
     /// <summary>
-    /// The child that a guess turned out to be. One that the draft does not confirm stays in its own right while it is likely enough: the draft has
+    /// The child that a guess turned out to be. One that the draft does not confirm stays in its own right while it is likely enough: the
+    /// draft has
     /// seen it already, and where a text repeats itself the n-gram knows better. -1: it is dropped.
     /// </summary>
     private int NodeOfGuess(TokenTree tree, TokenContext context, in Proposal guess, int parent)
@@ -169,8 +175,11 @@ internal sealed class DraftRound
             return node;
         }
 
-        float conditional = disputed is null ? guess.Conditional : _ledger.Acceptance.Calibrate(disputed, context.Greedy, guess.Rank, guess.Raw);
-        return tree.A(parent) * conditional <= Negligible ? -1 : tree.Add(parent, guess with { Conditional = conditional }, disputed ?? guess.Stage);
+        Stage judge = disputed ?? guess.Stage;
+        float conditional = disputed is null
+            ? guess.Conditional
+            : _ledger.Acceptance.Calibrate(disputed, context.Greedy, guess.Rank, guess.Raw);
+        return tree.A(parent) * conditional <= Negligible ? -1 : tree.Add(parent, guess with { Conditional = conditional }, judge);
     }
 
     /// <summary>Adds what the draft answered for a node; what it says of the tokens behind goes under its first candidate.</summary>

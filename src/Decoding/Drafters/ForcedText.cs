@@ -6,7 +6,10 @@ namespace Understory.Decoding.Drafters;
 /// <summary>The only text that the request's constraint leaves.</summary>
 internal sealed class ForcedText : IProposalSource
 {
-    /// <summary>Own estimate of a token that begins a text that must follow, cut as the tokenizer most likely cuts it. Chosen; calibration corrects it.</summary>
+    /// <summary>
+    /// Own estimate of a token that begins a text that must follow, cut as the tokenizer most likely cuts it. Chosen; calibration
+    /// corrects it.
+    /// </summary>
     private const float Sure = 0.97f;
 
     /// <summary>The same where what follows the text may be joined to its end. Chosen.</summary>

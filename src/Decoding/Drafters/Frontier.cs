@@ -2,7 +2,9 @@ using Understory.Decoding.Tree;
 
 namespace Understory.Decoding.Drafters;
 
-/// <summary>A row of a draft round: a node whose children are not known yet, or a guess of what the draft will say under another row.</summary>
+/// <summary>
+/// A row of a draft round: a node whose children are not known yet, or a guess of what the draft will say under another row.
+/// </summary>
 internal struct Row
 {
     /// <summary>-1: a guess, which has no node until the draft confirms it.</summary>
@@ -88,7 +90,9 @@ internal sealed class Frontier(int maxRows, int maxDepth)
         return ref row;
     }
 
-    /// <summary>Something is proposed under a row: it will be scored, and it waits to become a row itself unless it is negligible.</summary>
+    /// <summary>
+    /// Something is proposed under a row: it will be scored, and it waits to become a row itself unless it is negligible.
+    /// </summary>
     public void AddGuess(int parentRow, in Proposal proposal, float negligible)
     {
         if (_poolCount == MaxPool || GuessCount == MaxPool)

@@ -27,7 +27,8 @@ public sealed class DraftCache(KvCache? own) : IDisposable
 
 /// <summary>
 /// Drafts by passes of a model. A step begins with <see cref="BeginStep"/>; a round is <see cref="Begin"/>, any number of
-/// <see cref="Add"/>, <see cref="Run"/>, and <see cref="Candidates"/> for every row. What it proposes can change the time that a text takes, never
+/// <see cref="Add"/>, <see cref="Run"/>, and <see cref="Candidates"/> for every row. What it proposes can change the time that a text
+/// takes, never
 /// the text: the target decides. Nothing is allocated in a round.
 /// </summary>
 public interface IDraftModel
@@ -40,7 +41,9 @@ public interface IDraftModel
     /// <summary>Most tree rows of one round.</summary>
     int MaxRows { get; }
 
-    /// <summary>Committed tokens that a round can take in beside its tree rows; where more are missing, <see cref="CatchUp"/> goes first.</summary>
+    /// <summary>
+    /// Committed tokens that a round can take in beside its tree rows; where more are missing, <see cref="CatchUp"/> goes first.
+    /// </summary>
     int MaxPending { get; }
 
     /// <summary>Most tokens of a sequence that it can draft for.</summary>
@@ -71,7 +74,9 @@ public interface IDraftModel
     /// <summary>One pass over the oldest <see cref="MaxPending"/> committed tokens not seen yet; nothing is proposed.</summary>
     void CatchUp(DraftCache cache, TokenContext context);
 
-    /// <summary>Starts a round with the committed tokens not seen yet, at most <see cref="MaxPending"/>. The root, if among them, is answer 0.</summary>
+    /// <summary>
+    /// Starts a round with the committed tokens not seen yet, at most <see cref="MaxPending"/>. The root, if among them, is answer 0.
+    /// </summary>
     void Begin(DraftCache cache, TokenContext context);
 
     /// <summary>Adds a tree row; returns its slot. Its answers follow in the order of adding.</summary>
@@ -83,11 +88,16 @@ public interface IDraftModel
     /// <summary>One pass over what was added; afterwards the cache holds all committed tokens.</summary>
     void Run(DraftCache cache, TokenContext context);
 
-    /// <summary>The candidates of an answer, best first: their tokens, by the target's ids, and the draft's probabilities of them.</summary>
-    /// <param name="ahead">0: of the next token; 1, 2, ...: of those behind it, for drafters that answer several at once. Others have none there.</param>
+    /// <summary>
+    /// The candidates of an answer, best first: their tokens, by the target's ids, and the draft's probabilities of them.
+    /// </summary>
+    /// <param name="ahead">0: of the next token; 1, 2, ...: of those behind it, for drafters that answer several at once. Others have
+    /// none there.</param>
     /// <returns>How many there are.</returns>
     int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities);
 
-    /// <summary>Keeps what was computed for the accepted path: <paramref name="slots"/> of its leading nodes that the draft has seen.</summary>
+    /// <summary>
+    /// Keeps what was computed for the accepted path: <paramref name="slots"/> of its leading nodes that the draft has seen.
+    /// </summary>
     void Accept(DraftCache cache, ReadOnlySpan<int> slots);
 }

@@ -84,7 +84,9 @@ internal sealed class PredictedText : IProposalSource
         return _tokens[at.At];
     }
 
-    /// <summary>Where the prediction stands after one more token, the last one of <paramref name="path"/>, or of the answer if that is empty.</summary>
+    /// <summary>
+    /// Where the prediction stands after one more token, the last one of <paramref name="path"/>, or of the answer if that is empty.
+    /// </summary>
     private Standing After(in Standing before, ReadOnlySpan<int> answer, ReadOnlySpan<int> path)
     {
         int token = path.Length > 0 ? path[^1] : answer[^1];

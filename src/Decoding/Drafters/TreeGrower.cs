@@ -30,7 +30,8 @@ public sealed class TreeGrower
     /// <param name="draft">Null: there is no draft model.</param>
     /// <param name="maxDepth">Deepest node of a tree.</param>
     /// <param name="maxNodes">Most nodes that are verified.</param>
-    public TreeGrower(Ledger ledger, IReadOnlyList<IProposalSource> sources, IDraftModel? draft, int maxDepth, int maxNodes, TimeProvider clock)
+    public TreeGrower(
+        Ledger ledger, IReadOnlyList<IProposalSource> sources, IDraftModel? draft, int maxDepth, int maxNodes, TimeProvider clock)
     {
         _ledger = ledger;
         _proposals = new Proposals(ledger.Acceptance, sources);
@@ -95,13 +96,14 @@ public sealed class TreeGrower
         for (int round = 0; ; round++)
         {
             int pending = context.Length - cache.Committed;
-            if (round == 0 && limits.Auto && !_ledger.DraftMayPay(_draft!.Stage, context.Greedy, pending, context.Length))
+            bool asked = round == 0 && limits.Auto;
+            if (asked && !MayPay(context, pending))
             {
                 return report;
             }
 
             long start = _clock.GetTimestamp();
-            if (!_round!.Select(tree, context, limits, round) || (round == 0 && limits.Auto && !Pays(context, pending, limits.TokensLeft)))
+            if (!_round!.Select(tree, context, limits, round) || (asked && !Pays(context, pending, limits.TokensLeft, start)))
             {
                 return report;
             }
@@ -117,14 +119,30 @@ public sealed class TreeGrower
             int rows = _frontier.RowCount;
             _round.Run(tree, context, cache, limits);
             report = new GrowthReport(report.DraftPasses + 1, report.DraftSeconds + _draft.Seconds, CaughtUp: false);
-            _ledger.Drafted(_draft.Rows, context.Length, _draft.Seconds, (_clock.GetElapsedTime(start).TotalSeconds - _draft.Seconds) / rows);
+            double beside = _clock.GetElapsedTime(start).TotalSeconds - _draft.Seconds;
+            _ledger.Drafted(_draft.Rows, context.Length, _draft.Seconds, beside / rows);
         }
     }
 
     /// <summary>Auto only, before the first round of a step.</summary>
-    private bool Pays(TokenContext context, int pending, int tokensLeft)
+    private bool MayPay(TokenContext context, int pending)
     {
-        switch (_ledger.DraftPays(_round!.Net, _frontier.RowCount, pending, tokensLeft, context.Length))
+        if (!_ledger.WeighingDue)
+        {
+            _ledger.WeighingWaited();
+            return false;
+        }
+
+        return _ledger.DraftMayPay(_draft!.Stage, context.Greedy, pending, context.Length);
+    }
+
+    /// <summary>As above, when its rows are picked.</summary>
+    /// <param name="start">When picking them began.</param>
+    private bool Pays(TokenContext context, int pending, int tokensLeft, long start)
+    {
+        Verdict verdict = _ledger.DraftPays(_round!.Net, _frontier.RowCount, pending, tokensLeft, context.Length);
+        _ledger.Weighed(_clock.GetElapsedTime(start).TotalSeconds, verdict == Verdict.Pays ? _round.Net : 0, context.Length);
+        switch (verdict)
         {
             case Verdict.Pays:
                 _ledger.DraftTaken(trial: false);
@@ -159,7 +177,8 @@ public sealed class TreeGrower
             long start = _clock.GetTimestamp();
             int expansions = rests ? Score(tree, context) : Expand(tree, context, limits, Reach.LookedUp);
             _ledger.LookedUp(_clock.GetElapsedTime(start).TotalSeconds, expansions);
-        }    }
+        }
+    }
 
     /// <summary>Proposes under the likeliest nodes while that pays. Returns how many were looked up.</summary>
     private int Expand(TokenTree tree, TokenContext context, in GrowthLimits limits, Reach reach)

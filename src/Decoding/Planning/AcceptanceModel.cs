@@ -22,7 +22,8 @@ public sealed class AcceptanceModel
     private const float Window = 1500;
 
     /// <summary>
-    /// Candidates that "this sequence is like the others" is worth. Chosen by simulating planning: with 2.5 two misses in a row drove out a draft that paid; a
+    /// Candidates that "this sequence is like the others" is worth. Chosen by simulating planning: with 2.5 two misses in a row drove out
+    /// a draft that paid; a
     /// dozen that all fail halve an estimate.
     /// </summary>
     private const float SequencePrior = 6f;
@@ -87,7 +88,10 @@ public sealed class AcceptanceModel
         record.Sequence = ((record.Sequence.Expected * decay) + expected, (record.Sequence.Hits * decay) + (hit ? 1 : 0));
     }
 
-    /// <summary>So many tokens were committed: how the sequence went for a stage that said nothing of them is forgotten slowly, so that it is asked again.</summary>
+    /// <summary>
+    /// So many tokens were committed: how the sequence went for a stage that said nothing of them is forgotten slowly, so that it is
+    /// asked again.
+    /// </summary>
     public void Committed(int tokens)
     {
         float left = MathF.Pow(Fading, tokens);
@@ -124,7 +128,8 @@ public sealed class AcceptanceModel
         return (hits + (judge.Trust * raw * PriorWeight)) / (seen + PriorWeight);
     }
 
-    private static float SequenceFactor(Record record) => (record.Sequence.Hits + SequencePrior) / (record.Sequence.Expected + SequencePrior);
+    private static float SequenceFactor(Record record) =>
+        (record.Sequence.Hits + SequencePrior) / (record.Sequence.Expected + SequencePrior);
 
     private static void Count(ref (float Seen, float Hits) cell, bool hit)
     {

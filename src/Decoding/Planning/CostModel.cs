@@ -2,12 +2,16 @@ namespace Understory.Decoding.Planning;
 
 /// <summary>
 /// Measured seconds of one model's pass against its rows and the context they read. Between measured row counts
-/// it interpolates; rows never measured follow a prior that is corrected as soon as they are. Running averages keep it true while the machine's
+/// it interpolates; rows never measured follow a prior that is corrected as soon as they are. Running averages keep it true while the
+/// machine's
 /// speed drifts; a single outlier moves it little.
 /// </summary>
 public sealed class CostModel
 {
-    /// <summary>Weight of a pass, as a power of its ratio to what was expected, in the speed of the machine as a whole: nearly all of a surprise is taken for that. Chosen by simulating planning.</summary>
+    /// <summary>
+    /// Weight of a pass, as a power of its ratio to what was expected, in the speed of the machine as a whole: nearly all of a surprise
+    /// is taken for that. Chosen by simulating planning.
+    /// </summary>
     private const double DriftRate = 0.15;
 
     /// <summary>The same in what is known of its own row count, once that was seen a few times. Chosen.</summary>
@@ -20,14 +24,17 @@ public sealed class CostModel
     /// <summary>Most that a row count is believed cheaper than it was, so that it is tried again. Chosen.</summary>
     private const double MostHope = 0.3;
 
-    /// <summary>Passes after which it would be believed free, if <see cref="MostHope"/> were not; sooner where it was never measured. Chosen.</summary>
+    /// <summary>
+    /// Passes after which it would be believed free, if <see cref="MostHope"/> were not; sooner where it was never measured. Chosen.
+    /// </summary>
     private const double PassesToHope = 20_000;
     private const double PassesToHopeUnmeasured = 1000;
 
     private static readonly int[] Knots = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 192, 256];
 
     /// <summary>By rows: the first knot of at least so many.</summary>
-    private static readonly byte[] KnotOf = [.. Enumerable.Range(0, Knots[^1] + 1).Select(rows => (byte)Array.FindIndex(Knots, knot => knot >= rows))];
+    private static readonly byte[] KnotOf =
+        [.. Enumerable.Range(0, Knots[^1] + 1).Select(rows => (byte)Array.FindIndex(Knots, knot => knot >= rows))];
 
     private readonly double[] _seconds = new double[Knots.Length];
     private readonly int[] _visits = new int[Knots.Length];

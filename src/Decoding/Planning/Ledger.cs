@@ -24,10 +24,14 @@ public readonly record struct StepEntry(
     int Context, int Nodes, double Gain, int Committed, double TargetSeconds, double DraftSeconds, double Seconds, bool Drafted);
 
 /// <summary>
-/// Weighs tokens against seconds: whether the draft model runs, which of its rows, whether anything is looked up, how much is verified. Questions
-/// change nothing; what is learned is told by calls that say so. A second is worth <see cref="Price"/> tokens: what decoding lately earned in one,
-/// never less than plain decoding would. A tree is worth <c>max over n of (sum of its n largest a) - Price * C_target(1 + n)</c>; maximising
-/// that at the price that is attained maximises tokens per second (Dinkelbach's argument). The cost curves are those of one target and one draft, on the
+/// Weighs tokens against seconds: whether the draft model runs, which of its rows, whether anything is looked up, how much is verified.
+/// Questions
+/// change nothing; what is learned is told by calls that say so. A second is worth <see cref="Price"/> tokens: what decoding lately
+/// earned in one,
+/// never less than plain decoding would. A tree is worth <c>max over n of (sum of its n largest a) - Price * C_target(1 + n)</c>;
+/// maximising
+/// that at the price that is attained maximises tokens per second (Dinkelbach's argument). The cost curves are those of one target and
+/// one draft, on the
 /// threads and the device that they run on.
 /// </summary>
 public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel acceptance)
@@ -35,7 +39,9 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// <summary>What a step leaves of the memory of earnings: some 30 steps are remembered. Chosen.</summary>
     private const double Memory = 0.97;
 
-    /// <summary>A step counts as at most so many plain ones, and its draft passes: a stall would have hit plain decoding as well. Chosen.</summary>
+    /// <summary>
+    /// A step counts as at most so many plain ones, and its draft passes: a stall would have hit plain decoding as well. Chosen.
+    /// </summary>
     private const double Stall = 2;
 
     /// <summary>A row that is measured for a pass counts as at most so many times the average. Chosen.</summary>
@@ -44,22 +50,30 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// <summary>Weight of the latest measurement in the averages of rows and look-ups. Chosen.</summary>
     private const double Rate = 0.1;
 
-    /// <summary>The root alone must promise this share of its pass before rows are picked: with guesses beside it a round may pay where it does not. Chosen.</summary>
+    /// <summary>
+    /// The root alone must promise this share of its pass before rows are picked: with guesses beside it a round may pay where it does
+    /// not. Chosen.
+    /// </summary>
     private const double Hope = 0.5;
 
     /// <summary>Catching up is spread over at most so many tokens to come, of which steps are taken to commit two each. Chosen.</summary>
     private const int Horizon = 64;
 
     /// <summary>
-    /// Tokens that taking the draft up again may lose at worst, over all that drafting gained in the sequence: so many, and so many for each token
-    /// committed. Chosen by simulating planning: with 1 a draft that pays was given up for good after a few misses, with 2.5 losses reached 2 % of 256 tokens.
+    /// Tokens that taking the draft up again may lose at worst, over all that drafting gained in the sequence: so many, and so many for
+    /// each token
+    /// committed. Chosen by simulating planning: with 1 a draft that pays was given up for good after a few misses, with 2.5 losses
+    /// reached 2 % of 256 tokens.
     /// </summary>
-    private const double Allowance = 2.2;
+    private const double Allowance = 2;
     private const double AllowanceShare = 0.01;
 
     private readonly Account _drafting = new();
     private readonly Account _text = new();
     private readonly LookupBudget _lookups = new();
+
+    // Weighing a first round takes look-ups too: where it comes to nothing it is not done in every step.
+    private readonly LookupBudget _weighing = new();
     private double _tokens;
     private double _seconds;
 
@@ -83,6 +97,9 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
     /// <summary>The draft model has cost more than it gave, and is not asked for a while.</summary>
     public bool DraftRests => _drafting.Resting;
+
+    /// <summary>Weighing a first round is worth its time in this step.</summary>
+    public bool WeighingDue => _weighing.Due;
 
     /// <summary>What the text suggests has cost more than it gave: it is scored, not verified.</summary>
     public bool TextRests => _text.Resting;
@@ -126,7 +143,9 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         return chosen;
     }
 
-    /// <summary>What the best <paramref name="nodes"/> of the sorted tree are expected to gain over verifying none, in tokens, net of their rows.</summary>
+    /// <summary>
+    /// What the best <paramref name="nodes"/> of the sorted tree are expected to gain over verifying none, in tokens, net of their rows.
+    /// </summary>
     public double Gain(TokenTree tree, int nodes, int context)
     {
         double sum = 0;
@@ -149,7 +168,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     public double RoundPrice(int rows, int context) => Price(context) * (Draft!.Seconds(rows, context) + (rows * _rowSeconds));
 
     /// <summary>
-    /// Tokens that verifying the draft's children of the root gains, net of their rows: <c>max over n of (sum of the n first averages) - Price *
+    /// Tokens that verifying the draft's children of the root gains, net of their rows: <c>max over n of (sum of the n first averages) -
+    /// Price *
     /// (C_target(1 + n) - C_target(1))</c>.
     /// </summary>
     public double RootGain(Stage stage, bool greedy, int context)
@@ -192,8 +212,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
             return Verdict.Pays;
         }
 
-        bool trial = PerfectDraftPays(RowPrice(0, context), price * Draft.Seconds(1, context)) && _drafting.TrialDue(price * Draft.Seconds(pending, context));
-        return trial ? Verdict.Trial : Verdict.No;
+        return PerfectDraftPays(RowPrice(0, context), price * Draft.Seconds(1, context))
+            && _drafting.TrialDue(price * Draft.Seconds(pending, context)) ? Verdict.Trial : Verdict.No;
     }
 
     public void BeginSequence()
@@ -206,6 +226,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _drafting.BeginSequence();
         _text.BeginSequence();
         _lookups.BeginSequence();
+        _weighing.BeginSequence();
         _lookupSeconds = -1;
     }
 
@@ -224,8 +245,16 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     {
         _rowSeconds = _expansionSeconds = 0;
         _lookups.Clear();
+        _weighing.Clear();
         Acceptance.Clear();
     }
+
+    /// <summary>A step goes by without a first round being weighed.</summary>
+    public void WeighingWaited() => _weighing.Waited();
+
+    /// <summary>Weighing a first round took so long.</summary>
+    /// <param name="gain">Tokens that it is expected to gain; 0 if it is not run.</param>
+    public void Weighed(double seconds, double gain, int context) => _weighing.Book(seconds, gain, Price(context));
 
     /// <summary>The verdict on a first round was acted upon.</summary>
     public void DraftTaken(bool trial)

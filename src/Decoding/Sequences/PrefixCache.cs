@@ -27,7 +27,8 @@ public sealed class CacheEntry : IDisposable
 
 /// <summary>
 /// Remembers the KV caches of finished sequences. A new prompt takes up the one that shares the longest prefix with it: in
-/// place where the prompt continues it, else by a copy while the budget lasts. Cached keys and values are the bits that a prefill would compute.
+/// place where the prompt continues it, else by a copy while the budget lasts. Cached keys and values are the bits that a prefill would
+/// compute.
 /// </summary>
 public sealed class PrefixCache : IDisposable
 {

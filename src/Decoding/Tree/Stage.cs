@@ -1,7 +1,8 @@
 namespace Understory.Decoding.Tree;
 
 /// <summary>
-/// Who proposes: what an answer and the metrics call it, and what is believed of it before anything was observed. A drafter makes one of its own;
+/// Who proposes: what an answer and the metrics call it, and what is believed of it before anything was observed. A drafter makes one of
+/// its own;
 /// those of the house stand here. Compared by reference.
 /// </summary>
 public sealed class Stage
@@ -45,20 +46,26 @@ public sealed class Stage
     /// <summary>Of the 256 colours of a terminal; -1: none.</summary>
     public int Colour { get; init; } = 72;
 
-    /// <summary>How often the first, second, ... candidate is right, greedy, before any was seen. The house's are chosen, near what the demo's draft attains.</summary>
+    /// <summary>
+    /// How often the first, second, ... candidate is right, greedy, before any was seen. The house's are chosen, near what the demo's
+    /// draft attains.
+    /// </summary>
     public IReadOnlyList<float> Prior { get; init; } = [0.55f, 0.15f, 0.06f, 0.03f];
 
     /// <summary>The same where the request samples.</summary>
     public IReadOnlyList<float> PriorSampled { get; init; } = [0.45f, 0.15f, 0.07f, 0.05f];
 
-    /// <summary>What one decision leaves of the memory of how a sequence goes: 0.95 remembers some 20 tokens, 0.88 some 8. Chosen.</summary>
+    /// <summary>
+    /// What one decision leaves of the memory of how a sequence goes: 0.95 remembers some 20 tokens, 0.88 some 8. Chosen.
+    /// </summary>
     public float Decay { get; init; } = 0.88f;
 
     /// <summary>Share of its own estimate that is believed before anything was observed.</summary>
     public float Trust { get; init; } = 1;
 
     /// <summary>
-    /// How a sequence goes moves all of its estimates alike. Else those that are nearly sure are moved little: an n-gram that is sure has found a long
+    /// How a sequence goes moves all of its estimates alike. Else those that are nearly sure are moved little: an n-gram that is sure has
+    /// found a long
     /// repetition, and that it knew little before says nothing of it.
     /// </summary>
     public bool Steady { get; init; }

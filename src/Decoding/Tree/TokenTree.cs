@@ -2,7 +2,8 @@ namespace Understory.Decoding.Tree;
 
 /// <summary>
 /// Candidate tokens below the last committed token (the root, node 0). A node knows its parent, the stage that
-/// proposed it and <c>a</c>, the estimated probability that the target's own path passes through it: the parent's <c>a</c> times a conditional.
+/// proposed it and <c>a</c>, the estimated probability that the target's own path passes through it: the parent's <c>a</c> times a
+/// conditional.
 /// So the expected number of tokens that a target pass over a connected set of nodes commits is <c>1 + sum of a</c>.
 /// Reused between steps; nothing is allocated by growing it.
 /// </summary>
@@ -53,7 +54,9 @@ public sealed class TokenTree
     /// <summary>Who proposed the node first.</summary>
     public Stage Stage(int node) => _nodes[node].Stage;
 
-    /// <summary>The stage whose estimate <see cref="Raw"/> is (a guess of the n-gram that the draft confirmed carries the draft's).</summary>
+    /// <summary>
+    /// The stage whose estimate <see cref="Raw"/> is (a guess of the n-gram that the draft confirmed carries the draft's).
+    /// </summary>
     public Stage Judge(int node) => _nodes[node].Judge;
 
     /// <summary>Place among its siblings by its judge's ranking, 0 the best.</summary>
@@ -128,7 +131,8 @@ public sealed class TokenTree
     }
 
     /// <summary>Adds a proposal and returns its node, or -1 if the tree is full.</summary>
-    /// <param name="judge">The stage that estimated its <c>Raw</c>; who proposed it is said by <see cref="SetStage"/> where that is another.</param>
+    /// <param name="judge">The stage that estimated its <c>Raw</c>; who proposed it is said by <see cref="SetStage"/> where that is
+    /// another.</param>
     public int Add(int parent, in Proposal proposal, Stage judge)
     {
         int node = Add(parent, proposal.Token, judge, proposal.Rank, proposal.Raw, proposal.Conditional);
@@ -174,7 +178,8 @@ public sealed class TokenTree
     }
 
     /// <summary>
-    /// Orders the nodes below the root by <c>a</c>, the highest first. A child never comes before its parent (its <c>a</c> is no higher, and
+    /// Orders the nodes below the root by <c>a</c>, the highest first. A child never comes before its parent (its <c>a</c> is no higher,
+    /// and
     /// ties go to the older node), so every leading part is connected to the root.
     /// </summary>
     public void Sort()

@@ -3,7 +3,8 @@ using Understory.Decoding.Tree;
 namespace Understory.Decoding.Verification;
 
 /// <summary>
-/// Rows of a target pass that are no nodes: tokens that stand behind a node, or behind another rider, only to be answered. They are never accepted, and
+/// Rows of a target pass that are no nodes: tokens that stand behind a node, or behind another rider, only to be answered. They are never
+/// accepted, and
 /// what they answer is a drafter's to read after the pass; no other row's numbers depend on them. They take places of nodes.
 /// </summary>
 public sealed class Riders

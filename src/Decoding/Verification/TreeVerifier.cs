@@ -7,7 +7,8 @@ using Understory.Models.Tensors;
 namespace Understory.Decoding.Verification;
 
 /// <summary>
-/// One target pass over the root and the chosen nodes of a tree, and the walk down it by the decision rule: from the root, the token that the
+/// One target pass over the root and the chosen nodes of a tree, and the walk down it by the decision rule: from the root, the token that
+/// the
 /// target decides is looked up among the children; where it is one of them the walk goes on there, else the token is the bonus.
 /// </summary>
 public sealed class TreeVerifier
@@ -59,7 +60,8 @@ public sealed class TreeVerifier
     /// path in the slots of their positions.
     /// </summary>
     /// <param name="alternatives">Most probable tokens wanted per decided token; 0: none.</param>
-    /// <param name="riders">Rows that are no nodes, behind nodes that are verified; null: none. Nodes and riders are at most <see cref="MaxNodes"/>.</param>
+    /// <param name="riders">Rows that are no nodes, behind nodes that are verified; null: none. Nodes and riders are at most <see
+    /// cref="MaxNodes"/>.</param>
     public void Verify(TokenTree tree, int nodes, TokenContext context, KvCache cache, int alternatives, Riders? riders = null)
     {
         _nodes = nodes;
@@ -84,7 +86,9 @@ public sealed class TreeVerifier
         cache.MoveSlots(_acceptedSlots.AsSpan(0, _acceptedCount), context.Length);
     }
 
-    /// <summary>The token that the target's rule chooses behind a rider of the last pass, under the constraint's mask of the root.</summary>
+    /// <summary>
+    /// The token that the target's rule chooses behind a rider of the last pass, under the constraint's mask of the root.
+    /// </summary>
     public int Answer(int rider) => _decision.Tokens[1 + _nodes + rider];
 
     /// <summary>Row of the i-th decided token in the last pass's logits.</summary>

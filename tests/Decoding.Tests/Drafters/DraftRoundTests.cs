@@ -20,7 +20,8 @@ public class DraftRoundTests
     public void A_draft_that_costs_nothing_is_asked_until_the_depth_is_reached_and_its_seconds_are_told()
     {
         var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f);
-        GrowthReport report = Grow(drafter, [], new GrowthLimits(Ngram: false, Draft: true, Auto: true, 0, 0, Depth, 30), perRow: 0);
+        var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: true, 0, 0, Depth, 30);
+        GrowthReport report = Grow(drafter, [], limits, perRow: 0);
         Assert.Equal(Depth, report.DraftPasses);
         Assert.Equal(Depth * 1e-6, report.DraftSeconds, 12);
         Assert.Equal(Depth, Enumerable.Range(0, _tree.Count).Max(_tree.Depth));
@@ -30,7 +31,8 @@ public class DraftRoundTests
     public void A_draft_that_costs_more_than_a_sure_token_earns_is_not_asked()
     {
         var drafter = new Script(_clock, seconds: 0.02, sure: 0.9f);
-        GrowthReport report = Grow(drafter, [], new GrowthLimits(Ngram: false, Draft: true, Auto: true, 0, 0, Depth, 30), perRow: 0, draftSeconds: 0.02);
+        var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: true, 0, 0, Depth, 30);
+        GrowthReport report = Grow(drafter, [], limits, perRow: 0, draftSeconds: 0.02);
         Assert.Equal(0, report.DraftPasses);
         Assert.Equal(0, drafter.Passes);
         Assert.Equal(1, _tree.Count);
@@ -42,7 +44,8 @@ public class DraftRoundTests
     public void Fixed_rounds_run_whatever_they_cost(int rounds)
     {
         var drafter = new Script(_clock, seconds: 0.02, sure: 0.9f);
-        GrowthReport report = Grow(drafter, [], new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, rounds, Depth, 30), perRow: 1, draftSeconds: 0.02);
+        var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, rounds, Depth, 30);
+        GrowthReport report = Grow(drafter, [], limits, perRow: 1, draftSeconds: 0.02);
         Assert.Equal(rounds, report.DraftPasses);
     }
 
@@ -85,7 +88,8 @@ public class DraftRoundTests
     public void What_a_parallel_drafter_says_of_later_tokens_goes_under_its_first_candidate_without_another_pass()
     {
         var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f, ahead: 2);
-        GrowthReport report = Grow(drafter, [], new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, FixedRounds: 1, Depth, 30), perRow: 0);
+        var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, FixedRounds: 1, Depth, 30);
+        GrowthReport report = Grow(drafter, [], limits, perRow: 0);
         Assert.Equal(1, report.DraftPasses);
         int node = 0;
         for (int position = 3; position < 6; position++)
@@ -99,7 +103,8 @@ public class DraftRoundTests
     public void A_long_prompt_is_caught_up_chunk_by_chunk_and_proposes_nothing_meanwhile()
     {
         var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f, maxPending: 2);
-        GrowthReport report = Grow(drafter, [], new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, 0, Depth, 30), perRow: 0);
+        var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, 0, Depth, 30);
+        GrowthReport report = Grow(drafter, [], limits, perRow: 0);
         Assert.True(report.CaughtUp);
         Assert.Equal(1, report.DraftPasses);
         Assert.Equal(1, _tree.Count);

@@ -48,6 +48,63 @@ public class LedgerTests
         Assert.True(ledger.Price(0) > 2 * plain);
     }
 
+    [Fact]
+    public void Questions_change_nothing()
+    {
+        Ledger ledger = WithDraft(0.002);
+        TokenTree tree = Chain(0.8f, 6);
+        string Answers() => string.Join(' ',
+            ledger.Price(5), ledger.Choose(tree, 5, 0, 63), ledger.Gain(tree, 3, 5), ledger.RowPrice(2, 5), ledger.ExpansionPrice(5),
+            ledger.RoundPrice(3, 5), ledger.RootGain(Stage.Draft, true, 5), ledger.DraftMayPay(Stage.Draft, true, 4, 5),
+            ledger.DraftPays(0.1, 2, 9, 50, 5), ledger.DraftRests, ledger.TextRests, ledger.LookupDue, ledger.WeighingDue);
+        string first = Answers();
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.Equal(first, Answers());
+        }
+    }
+
+    [Fact]
+    public void A_draft_that_lost_is_taken_up_again_only_where_it_cannot_lose_much_more()
+    {
+        Ledger ledger = WithDraft(0.002);
+        Assert.Equal(Verdict.Pays, ledger.DraftPays(0.5, 1, 30, 200, 10));
+        Draft(ledger, committed: 1, seconds: 0.024);
+        Assert.Equal(Verdict.Pays, ledger.DraftPays(0.5, 1, 1, 200, 10));
+        Assert.NotEqual(Verdict.Pays, ledger.DraftPays(0.5, 1, 60, 200, 10));
+        for (int i = 0; i < 20; i++)
+        {
+            Draft(ledger, committed: 3, seconds: 0.012);
+        }
+
+        Assert.Equal(Verdict.Pays, ledger.DraftPays(0.5, 1, 60, 200, 10));
+    }
+
+    [Fact]
+    public void A_node_adds_to_a_trees_value_what_it_holds_above_the_price_of_its_row()
+    {
+        var value = new TreeValue(Create(perRow: 0.2), 63);
+        TokenTree tree = Chain(0.8f, 1);
+        value.Begin(tree, 0);
+        Assert.Equal(0.6, value.Best(), 0.02);
+        value.Add(0.1f);
+        Assert.Equal(0.6, value.Best(), 0.02);
+        value.Add(0.5f);
+        Assert.Equal(0.9, value.Best(), 0.02);
+    }
+
+    private static void Draft(Ledger ledger, int committed, double seconds) =>
+        ledger.Book(new StepEntry(10, 0, 0, committed, ledger.Target.Seconds(1, 10), seconds - 0.01, seconds, Drafted: true));
+
+    private static Ledger WithDraft(double seconds)
+    {
+        var draft = new CostModel();
+        draft.Calibrate(1, seconds);
+        draft.Calibrate(32, 2 * seconds);
+        draft.Calibrate(64, 4 * seconds);
+        return new Ledger(Create(perRow: 0.1).Target, draft, new AcceptanceModel());
+    }
+
     private static Ledger Create(double perRow)
     {
         var cost = new CostModel();

@@ -2,7 +2,9 @@ using System.Text.Json.Serialization;
 
 namespace Understory.Server.Verbs.Bench;
 
-/// <summary>Whether one mode is faster than another, prompt by prompt: how it came out, and how probable as uneven a result is if neither is.</summary>
+/// <summary>
+/// Whether one mode is faster than another, prompt by prompt: how it came out, and how probable as uneven a result is if neither is.
+/// </summary>
 /// <param name="Faster">The first mode's name.</param>
 /// <param name="Slower">The other's.</param>
 /// <param name="Wins">Prompts on which the first was faster.</param>
@@ -50,7 +52,9 @@ public sealed record SignTest(
 /// <param name="Low">The 5th percentile over the prompts of the ratio of speeds within a prompt.</param>
 /// <param name="High">The 95th.</param>
 public sealed record NoiseBand(
-    [property: JsonPropertyName("low")] double Low, [property: JsonPropertyName("median")] double Median, [property: JsonPropertyName("high")] double High)
+    [property: JsonPropertyName("low")] double Low,
+    [property: JsonPropertyName("median")] double Median,
+    [property: JsonPropertyName("high")] double High)
 {
     /// <summary>Null where there are no ratios.</summary>
     public static NoiseBand? Of(IEnumerable<double> ratios)

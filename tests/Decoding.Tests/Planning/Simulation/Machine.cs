@@ -11,7 +11,10 @@ internal sealed record Machine(string Name, int Flat, double Slope, double Draft
 
     /// <summary>As a CPU reads from memory, as one whose model lies in its L3, as a GPU; each with a draft of three sizes.</summary>
     public static IReadOnlyList<Machine> All { get; } =
-        [.. from shape in new (string Name, int Flat, double Slope)[] { ("flat to 4", 4, 0.11), ("steep from 2", 1, 0.45), ("flat to 64", 64, 0.02) }
+        [.. from shape in new (string Name, int Flat, double Slope)[]
+            {
+                ("flat to 4", 4, 0.11), ("steep from 2", 1, 0.45), ("flat to 64", 64, 0.02),
+            }
             from draft in new[] { 0.05, 0.2, 0.6 }
             select new Machine($"{shape.Name}, draft {100 * draft:F0} %", shape.Flat, shape.Slope, draft)];
 

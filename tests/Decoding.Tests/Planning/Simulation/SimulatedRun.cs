@@ -21,8 +21,10 @@ internal readonly record struct Taken(double Seconds, double First)
 }
 
 /// <summary>
-/// Decodes guessed texts on a made-up machine with the real ledger and the real growing of trees. What the ledger sees of time has 5 % of noise, a
-/// stall of three times in a pass of a hundred, and a memory that is 1.5 times as slow from the middle of every text on; what is counted is the time without
+/// Decodes guessed texts on a made-up machine with the real ledger and the real growing of trees. What the ledger sees of time has 5 % of
+/// noise, a
+/// stall of three times in a pass of a hundred, and a memory that is 1.5 times as slow from the middle of every text on; what is counted
+/// is the time without
 /// noise and stalls, which fall on all arms alike.
 /// </summary>
 internal sealed class SimulatedRun
@@ -59,7 +61,9 @@ internal sealed class SimulatedRun
     public static Taken Off(Machine machine, int tokens) => new(
         Enumerable.Range(0, tokens).Sum(i => machine.TargetSeconds(1) * Memory(i, tokens)), Taken.Beginning * machine.TargetSeconds(1));
 
-    /// <summary>Seconds in which a chain of fixed length decodes the text: so many draft passes of one row, then a target pass over all.</summary>
+    /// <summary>
+    /// Seconds in which a chain of fixed length decodes the text: so many draft passes of one row, then a target pass over all.
+    /// </summary>
     public static Taken Chain(Machine machine, GuessedText text, int length, int tokens)
     {
         double seconds = 0;
@@ -69,7 +73,8 @@ internal sealed class SimulatedRun
         while (done < tokens)
         {
             double memory = Memory(done, tokens);
-            seconds += memory * (machine.DraftSeconds(pending) + ((length - 1) * machine.DraftSeconds(1)) + machine.TargetSeconds(1 + length));
+            double drafting = machine.DraftSeconds(pending) + ((length - 1) * machine.DraftSeconds(1));
+            seconds += memory * (drafting + machine.TargetSeconds(1 + length));
             int right = 0;
             while (right < length && text.Place(GuessedText.Prompt + done + right, right) == 0)
             {
@@ -128,8 +133,9 @@ internal sealed class SimulatedRun
 
         double gain = _ledger.Gain(_tree, nodes, length);
         Commit(context, cache, drafter, accepted[..count]);
-        _ledger.Book(new StepEntry(
-            length, nodes, gain, count + 1, target, growth.DraftSeconds, _clock.GetElapsedTime(start).TotalSeconds, growth.DraftPasses > 0 && !growth.CaughtUp));
+        double step = _clock.GetElapsedTime(start).TotalSeconds;
+        bool drafted = growth.DraftPasses > 0 && !growth.CaughtUp;
+        _ledger.Book(new StepEntry(length, nodes, gain, count + 1, target, growth.DraftSeconds, step, drafted));
     }
 
     /// <summary>The verified nodes that are the text.</summary>

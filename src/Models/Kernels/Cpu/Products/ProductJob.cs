@@ -74,7 +74,9 @@ internal sealed unsafe class ProductJob<T> : Job
     public override void Run(int first, int end, int worker)
     {
         // Of a tile, or of a group of rows and two blocks, gate and up.
-        float* sums = stackalloc float[Math.Max(TileTable<T>.MaxSums, 2 * GroupRows * CpuMatrix.BlockRows)];
+        const int Line = 64;
+        byte* room = stackalloc byte[Line + (sizeof(float) * Math.Max(TileTable<T>.MaxSums, 2 * GroupRows * CpuMatrix.BlockRows))];
+        float* sums = (float*)(((nint)room + Line - 1) & ~(Line - 1));
         for (int item = first; item < end; item++)
         {
             int number = 0;
@@ -89,13 +91,20 @@ internal sealed unsafe class ProductJob<T> : Job
             int group = within - (panel * _groups);
             int firstRow = (int)((long)_x.Rows * group / _groups);
             int endRow = (int)((long)_x.Rows * (group + 1) / _groups);
-            int endBlock = Math.Min(part.Weights.Blocks, (panel + 1) * part.PanelBlocks);
+            int endBlock = Math.Min(part.Blocks, (panel + 1) * part.PanelBlocks);
             int blocks;
             for (int block = panel * part.PanelBlocks; block < endBlock; block += blocks)
             {
                 // The last panel may be smaller: 3 blocks become 2 and 1.
                 blocks = TileTable<T>.NextPanel(endBlock - block, part.PanelBlocks);
-                RunPanel(part, block, blocks, firstRow, endRow, sums);
+                if (part.Plain)
+                {
+                    RunPanel(part, block, blocks, firstRow, endRow, sums);
+                }
+                else
+                {
+                    RunBlock(part, block, firstRow, endRow, sums);
+                }
             }
         }
     }
@@ -122,7 +131,15 @@ internal sealed unsafe class ProductJob<T> : Job
     {
         int firstItem = _partCount == 0 ? 0 : _parts[_partCount - 1].EndItem;
         int items = (weights.Blocks + panelBlocks - 1) / panelBlocks * _groups;
-        _parts[_partCount++] = new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items, Sum(weights, x, set), Sum(up, x, set));
+        var dense = weights as DenseMatrix;
+        bool plain = dense is not null && (up is null || ((up as DenseMatrix)?.Type == dense.Type && TileTable<T>.Blocks > 1));
+        _parts[_partCount++] = new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items, Sum(weights, x, set), Sum(up, x, set))
+        {
+            Plain = plain,
+            Blocks = weights.Blocks,
+            BlockBytes = (nint)(dense?.BlockBytes ?? 0),
+            Type = dense?.Type ?? DType.F32,
+        };
         Work += (long)weights.Rows * weights.Columns * _x.Rows * (up is null ? 1 : 2);
     }
 
@@ -142,26 +159,19 @@ internal sealed unsafe class ProductJob<T> : Job
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void RunPanel(in MatrixItems part, int block, int blocks, int firstRow, int endRow, float* sums)
     {
-        if (part.Weights is not DenseMatrix matrix || (part.Up is not null && (part.Up as DenseMatrix)?.Type != matrix.Type)
-            || (part.Up is not null && TileTable<T>.Blocks == 1))
-        {
-            RunBlock(part, block, firstRow, endRow, sums);
-            return;
-        }
-
-        nint blockBytes = (nint)matrix.BlockBytes;
-        int pairBytes = 2 * CpuMatrix.BlockRows * matrix.Type.Size();
-        byte* weights = (byte*)matrix.Data + (block * blockBytes);
+        nint blockBytes = part.BlockBytes;
+        int pairBytes = 2 * CpuMatrix.BlockRows * part.Type.Size();
+        byte* weights = (byte*)part.Weights.Data + (block * blockBytes);
         bool gated = part.Up is not null;
         PanelSource panel = gated
-            ? PanelSource.Apart(weights, part.Up!.Data - matrix.Data, blockBytes, pairBytes)
+            ? PanelSource.Apart(weights, part.Up!.Data - part.Weights.Data, blockBytes, pairBytes)
             : PanelSource.Adjacent(weights, blockBytes, blocks, pairBytes);
         float* x = (float*)_x.Data + ((long)firstRow * _x.Stride);
         int rows;
         for (int row = firstRow; row < endRow; row += rows)
         {
             rows = NextRows(endRow - row, TileTable<T>.MaxRows);
-            Tile(matrix.Type, rows, gated ? 2 : blocks)(panel, x, _x.Stride, matrix.Columns, sums);
+            Tile(part.Type, rows, gated ? 2 : blocks)(panel, x, _x.Stride, _x.Columns, sums);
             if (gated)
             {
                 FinishGated(part, sums, sums + CpuMatrix.BlockRows, 2 * CpuMatrix.BlockRows, block, row, rows);
@@ -311,5 +321,17 @@ internal sealed unsafe class ProductJob<T> : Job
     /// <param name="PanelBlocks">Blocks of 16 outputs of an item.</param>
     /// <param name="Sum">The kernel of a quantised matrix.</param>
     private readonly record struct MatrixItems(
-        CpuMatrix Weights, CpuMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem, SumKernel Sum, SumKernel UpSum);
+        CpuMatrix Weights, CpuMatrix? Up, int Column, int PanelBlocks, int FirstItem, int EndItem, SumKernel Sum, SumKernel UpSum)
+    {
+        /// <summary>A matrix of plain numbers, or a gated pair of one type whose panels are taken together.</summary>
+        public required bool Plain { get; init; }
+
+        public required int Blocks { get; init; }
+
+        /// <summary>Of plain numbers: bytes of 16 outputs.</summary>
+        public required nint BlockBytes { get; init; }
+
+        /// <summary>Of plain numbers.</summary>
+        public required DType Type { get; init; }
+    }
 }
