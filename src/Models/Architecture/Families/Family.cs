@@ -11,7 +11,7 @@ public abstract class Family
     }
 
     /// <summary>Every family that can be run.</summary>
-    public static IReadOnlyList<Family> All { get; } = 
+    public static IReadOnlyList<Family> All { get; } =
     [
         new Gpt2(), new Llama(), new Mistral(), new Ministral3(), new Qwen2(), new Qwen3(), new Gemma2(), new Gemma3(), new Phi3(), new SmolLm3(),
         new Granite(), new Olmo2(),
