@@ -97,7 +97,8 @@ public sealed class DecodingLoop : IDisposable
         {
             throw new InvalidRequestException(
                 "speculation",
-                $"speculation '{request.Speculation.ToString().ToLowerInvariant()}' needs a draft model, and none is loaded; use auto, off or ngram.");
+                $"speculation '{request.Speculation.ToString().ToLowerInvariant()}' needs a draft model, and none is loaded; use auto, "
+                    + "off or ngram.");
         }
 
         var stops = new StopStrings(request.Stop);

@@ -17,7 +17,8 @@ public sealed record DecodingOptions
         get;
         init => field = value is >= 1 and <= TreeVerifier.MaxNodes
             ? value
-            : throw new ArgumentOutOfRangeException(nameof(value), value, $"The deepest node of a tree is from 1 to {TreeVerifier.MaxNodes} levels deep.");
+            : throw new ArgumentOutOfRangeException(nameof(value), value,
+                $"The deepest node of a tree is from 1 to {TreeVerifier.MaxNodes} levels deep.");
     } = 20;
 
     /// <summary>Time that the start-up calibration of the cost models may take.</summary>

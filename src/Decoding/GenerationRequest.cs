@@ -91,7 +91,8 @@ public sealed record GenerationRequest
 
         if (Prompt.Length > context)
         {
-            throw new InvalidRequestException("prompt", $"The prompt has {Prompt.Length} tokens; the model's context is {context}. Shorten the prompt.");
+            throw new InvalidRequestException("prompt",
+                $"The prompt has {Prompt.Length} tokens; the model's context is {context}. Shorten the prompt.");
         }
 
         if (MaxTokens < 0)

@@ -4,7 +4,9 @@ using Understory.Models.Tensors;
 
 namespace Understory.Benchmarks;
 
-/// <summary>What attention over long texts costs by the type of keys and values, in one run; with enough layers to read from memory.</summary>
+/// <summary>
+/// What attention over long texts costs by the type of keys and values, in one run; with enough layers to read from memory.
+/// </summary>
 internal static class AttentionBench
 {
     private const int Layers = 6;

@@ -64,13 +64,15 @@ internal static class KernelBench
             double best = Best(seconds[i]);
             double median = Median(seconds[i]);
             Console.WriteLine(
-                $"{RowCounts[i],4} rows {best * 1e6,9:F1} us  {best / one,6:F2}x  (median {median * 1e6,9:F1} us {median / medianOne,6:F2}x) " +
+                $"{RowCounts[i],4} rows {best * 1e6,9:F1} us  {best / one,6:F2}x  (median {median * 1e6,9:F1} us "
+                    + $"{median / medianOne,6:F2}x) " +
                 $"{stack.PassBytes * RowCounts[i] / best / 1e9,7:F1} GFLOP/s");
         }
 
         double flops = stack.LayerFlops * Prompt;
         (double prefill, double medianPrefill) = (Best(seconds[^2]), Median(seconds[^2]));
-        Console.WriteLine($"prefill of {Prompt}: {prefill * 1e3:F2} ms, {flops / prefill / 1e9:F0} GFLOP/s (median {flops / medianPrefill / 1e9:F0})");
+        Console.WriteLine($"prefill of {Prompt}: {prefill * 1e3:F2} ms, {flops / prefill / 1e9:F0} GFLOP/s (median "
+            + $"{flops / medianPrefill / 1e9:F0})");
     }
 
     private static void Operations(LayerStack stack, int rows)
@@ -85,7 +87,8 @@ internal static class KernelBench
             stack.Forward(batch, clock);
         }
 
-        Console.WriteLine($"  {rows} rows, us: {string.Join("  ", Clock.Names.Select((name, kind) => $"{name} {clock.Microseconds(kind, passes):F1}"))}");
+        Console.WriteLine($"  {rows} rows, us: "
+            + $"{string.Join("  ", Clock.Names.Select((name, kind) => $"{name} {clock.Microseconds(kind, passes):F1}"))}");
     }
 
     private static void Decisions(IKernels kernels)
@@ -104,7 +107,8 @@ internal static class KernelBench
             DecisionParams sampled = DecisionParams.Greedy with { Temperature = 1 };
             foreach ((string name, DecisionParams rule) in new[]
             {
-                ("greedy", DecisionParams.Greedy), ("T 1", sampled), ("T 1, top_k 50", sampled with { TopK = 50 }), ("T 1, top_p 0.9", sampled with { TopP = 0.9f }),
+                ("greedy", DecisionParams.Greedy), ("T 1", sampled), ("T 1, top_k 50", sampled with { TopK = 50 }),
+                ("T 1, top_p 0.9", sampled with { TopP = 0.9f }),
             })
             {
                 DecisionBatch batch = new(1, 8, 1) { Rows = 1, Params = rule };

@@ -121,7 +121,8 @@ internal sealed unsafe class LayerStack : IDisposable
     }
 
     private void Norm(Tensor x, InputRows output) =>
-        _kernels.Normalize(x, new Norm(NormKind.LayerNorm, _ones with { Columns = _width }, _zeros with { Columns = _width }, 1e-5f), output);
+        _kernels.Normalize(x, new Norm(NormKind.LayerNorm, _ones with { Columns = _width }, _zeros with { Columns = _width }, 1e-5f),
+            output);
 
     private Projection Biased(int outputs, int inputs) => new(Matrix(outputs, inputs), _zeros with { Columns = outputs });
 

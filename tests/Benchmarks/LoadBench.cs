@@ -23,7 +23,8 @@ internal static class LoadBench
             using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions());
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             rates.Add(fileBytes / seconds / 1e9);
-            Console.WriteLine($"  {seconds:F2} s, {rates[^1]:F2} GB/s; weights {model.WeightBytes / 1e9:F2} GB a pass, resident {Resident("VmRSS")}, peak {Resident("VmHWM")}");
+            Console.WriteLine($"  {seconds:F2} s, {rates[^1]:F2} GB/s; weights {model.WeightBytes / 1e9:F2} GB a pass, resident "
+                + $"{Resident("VmRSS")}, peak {Resident("VmHWM")}");
         }
 
         rates.Sort();
@@ -32,5 +33,6 @@ internal static class LoadBench
 
     /// <summary>A line of what the system says of this process's memory.</summary>
     private static string Resident(string name) => !OperatingSystem.IsLinux() ? "unknown"
-        : File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?[(name.Length + 1)..].Trim() ?? "unknown";
+        : File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?[(name.Length + 1)..]
+        .Trim() ?? "unknown";
 }

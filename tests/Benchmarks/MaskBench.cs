@@ -8,22 +8,43 @@ using Understory.Models.Tokenizers;
 
 namespace Understory.Benchmarks;
 
-/// <summary>What a constraint costs per token over JSON answers as a model writes them: finding each new mask, and deciding under one.</summary>
+/// <summary>
+/// What a constraint costs per token over JSON answers as a model writes them: finding each new mask, and deciding under one.
+/// </summary>
 internal static class MaskBench
 {
     private static readonly (string Name, string Schema, string Answer)[] _cases =
     [
         ("person",
-            """{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0,"maximum":130},"email":{"type":"string","format":"email"},"address":{"type":"object","properties":{"street":{"type":"string"},"city":{"type":"string"},"zip":{"type":"string","pattern":"^[0-9]{5}$"}},"required":["street","city","zip"],"additionalProperties":false},"tags":{"type":"array","items":{"enum":["customer","supplier","employee"]},"maxItems":4}},"required":["name","age","email","address","tags"],"additionalProperties":false}""",
-            """{"name": "Margarethe Øvergård-日本", "age": 42, "email": "m.overgaard@example.org", "address": {"street": "12 Rue de l'Église", "city": "Saint-Étienne", "zip": "42000"}, "tags": ["customer", "employee"]}"""),
+            """{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0,"maximum":130},"email":"""
+                + """{"type":"string","format":"email"},"address":{"type":"object","properties":{"street":{"type":"string"},"city":"""
+                + """{"type":"string"},"zip":{"type":"string","pattern":"^[0-9]{5}$"}},"required":"""
+                + """["street","city","zip"],"additionalProperties":false},"tags":{"type":"array","items":{"enum":"""
+                + """["customer","supplier","employee"]},"maxItems":4}},"required":"""
+                + """["name","age","email","address","tags"],"additionalProperties":false}""",
+            """{"name": "Margarethe Øvergård-日本", "age": 42, "email": "m.overgaard@example.org", "address": {"street": "12 Rue de """
+                + """l'Église", "city": "Saint-Étienne", "zip": "42000"}, "tags": ["customer", "employee"]}"""),
         ("tool call",
-            """{"type":"object","properties":{"name":{"const":"search_flights"},"arguments":{"type":"object","properties":{"from":{"type":"string","minLength":3,"maxLength":3},"to":{"type":"string","minLength":3,"maxLength":3},"date":{"type":"string","format":"date"},"passengers":{"type":"integer","minimum":1,"maximum":9},"cabin":{"enum":["economy","premium","business","first"]},"notes":{"type":["string","null"],"maxLength":200}},"required":["from","to","date","passengers","cabin","notes"],"additionalProperties":false}},"required":["name","arguments"],"additionalProperties":false}""",
-            """{"name": "search_flights", "arguments": {"from": "OSL", "to": "NRT", "date": "2026-03-14", "passengers": 2, "cabin": "premium", "notes": "Window seats if there are any left, and a vegetarian meal for one of us."}}"""),
+            """{"type":"object","properties":{"name":{"const":"search_flights"},"arguments":{"type":"object","properties":{"from":"""
+                + """{"type":"string","minLength":3,"maxLength":3},"to":{"type":"string","minLength":3,"maxLength":3},"date":"""
+                + """{"type":"string","format":"date"},"passengers":{"type":"integer","minimum":1,"maximum":9},"cabin":{"enum":"""
+                + """["economy","premium","business","first"]},"notes":{"type":["string","null"],"maxLength":200}},"required":"""
+                + """["from","to","date","passengers","cabin","notes"],"additionalProperties":false}},"required":"""
+                + """["name","arguments"],"additionalProperties":false}""",
+            """{"name": "search_flights", "arguments": {"from": "OSL", "to": "NRT", "date": "2026-03-14", "passengers": """
+                + """2, "cabin": "premium", "notes": "Window seats if there are any left, and a vegetarian meal for one of us."}}"""),
         ("steps",
-            """{"type":"object","properties":{"steps":{"type":"array","items":{"type":"object","properties":{"explanation":{"type":"string"},"output":{"type":"string"}},"required":["explanation","output"],"additionalProperties":false}},"final_answer":{"type":"string"}},"required":["steps","final_answer"],"additionalProperties":false}""",
-            """{"steps": [{"explanation": "Start with the equation that was given.", "output": "8x + 7 = -23"}, {"explanation": "Subtract 7 from both sides to isolate the term with the variable.", "output": "8x = -23 - 7 = -30"}, {"explanation": "Divide both sides by 8 to solve for x.", "output": "x = -30 / 8"}, {"explanation": "Simplify the fraction.", "output": "x = -15 / 4 = -3.75"}], "final_answer": "x = -3.75"}"""),
+            """{"type":"object","properties":{"steps":{"type":"array","items":{"type":"object","properties":{"explanation":"""
+                + """{"type":"string"},"output":{"type":"string"}},"required":["explanation","output"],"additionalProperties":"""
+                + """false}},"final_answer":{"type":"string"}},"required":["steps","final_answer"],"additionalProperties":false}""",
+            """{"steps": [{"explanation": "Start with the equation that was given.", "output": "8x + 7 = -23"}, """
+                + """{"explanation": "Subtract 7 from both sides to isolate the term with the variable.", "output": "8x = -23 - 7 = """
+                + """-30"}, {"explanation": "Divide both sides by 8 to solve for x.", "output": "x = -30 / 8"}, """
+                + """{"explanation": "Simplify the fraction.", "output": "x = -15 / 4 = -3.75"}], "final_answer": "x = -3.75"}"""),
         ("object", "",
-            "{\n  \"id\": 4711,\n  \"title\": \"On the \\\"speed\\\" of trees\",\n  \"ratio\": 0.375,\n  \"authors\": [\n    {\"name\": \"A. B.\", \"orcid\": null},\n    {\"name\": \"C. D.\", \"orcid\": \"0000-0002\"}\n  ],\n  \"open\": true,\n  \"keywords\": [\"oak\", \"beech\", \"ash\"]\n}"),
+            "{\n  \"id\": 4711,\n  \"title\": \"On the \\\"speed\\\" of trees\",\n  \"ratio\": 0.375,\n  \"authors\": [\n    {\"name\": "
+                + "\"A. B.\", \"orcid\": null},\n    {\"name\": \"C. D.\", \"orcid\": \"0000-0002\"}\n  ],\n  \"open\": true,\n  "
+                + "\"keywords\": [\"oak\", \"beech\", \"ash\"]\n}"),
     ];
 
     /// <param name="path">A tokenizer.json.</param>
@@ -33,7 +54,8 @@ internal static class MaskBench
         int vocabulary = (tokenizer.VocabularySize + 127) / 128 * 128;
         long start = Stopwatch.GetTimestamp();
         Constraint.Compile(Grammar.Empty, tokenizer);
-        Console.WriteLine($"{tokenizer.VocabularySize} tokens sorted into a trie in {Stopwatch.GetElapsedTime(start).TotalMilliseconds:F0} ms");
+        Console.WriteLine(
+            $"{tokenizer.VocabularySize} tokens sorted into a trie in {Stopwatch.GetElapsedTime(start).TotalMilliseconds:F0} ms");
         foreach (bool warm in new[] { false, true })
         {
             Console.WriteLine(warm ? "once compiled:" : "code not compiled yet:");
@@ -81,7 +103,8 @@ internal static class MaskBench
         var matcher = new ConstraintMatcher(constraint, vocabulary, []);
         (double first, double worst) = Follow(matcher, tokens);
         (double again, _) = Follow(matcher, tokens);
-        Console.WriteLine($"  {name,-10} {tokens.Length,4} tokens, {matcher.States,5} states: compiled in {compiled,6:F1} ms; {first,6:F1} us a token the first time (worst {worst,6:F0}), {again,5:F2} afterwards");
+        Console.WriteLine($"  {name,-10} {tokens.Length,4} tokens, {matcher.States,5} states: compiled in {compiled,6:F1} ms; "
+            + $"{first,6:F1} us a token the first time (worst {worst,6:F0}), {again,5:F2} afterwards");
     }
 
     private static (double Mean, double Worst) Follow(ConstraintMatcher matcher, int[] tokens)
@@ -134,6 +157,7 @@ internal static class MaskBench
         double open = Time();
         batch.MaskRow(0).Clear();
         batch.MaskRow(0)[7] = 0xFF;
-        Console.WriteLine($"decision at T = 1 over {vocabulary} tokens: {plain:F0} us; under a mask of nearly all {open:F0} us, of a few {Time():F0} us");
+        Console.WriteLine($"decision at T = 1 over {vocabulary} tokens: {plain:F0} us; under a mask of nearly all {open:F0} us, of a few "
+            + $"{Time():F0} us");
     }
 }

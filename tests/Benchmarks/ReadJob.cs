@@ -19,7 +19,8 @@ internal sealed unsafe class ReadJob(nint address, long bytes) : Job
         long stop = bytes / 256 * end / Pieces * 256;
         for (byte* p = (byte*)address + begin; p < (byte*)address + stop; p += 256)
         {
-            sum ^= Vector512.Load((ulong*)p) ^ Vector512.Load((ulong*)(p + 64)) ^ Vector512.Load((ulong*)(p + 128)) ^ Vector512.Load((ulong*)(p + 192));
+            sum ^= Vector512.Load((ulong*)p) ^ Vector512.Load((ulong*)(p + 64)) ^ Vector512.Load((ulong*)(p + 128))
+                ^ Vector512.Load((ulong*)(p + 192));
         }
 
         _sums[worker * 8] ^= sum[0] ^ sum[5];

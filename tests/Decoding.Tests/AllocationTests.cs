@@ -26,9 +26,10 @@ public class AllocationTests(DemoBundle demo)
     public void A_step_in_steady_state_allocates_nothing(SpeculationMode mode, bool greedy)
     {
         using DecodingLoop loop = demo.CreateLoop();
-        GenerationRequest request = LoopRuns.Request(demo.Prompts().First(), greedy ? SamplingParams.Greedy : new SamplingParams { TopK = 50, Seed = 4 }, 600)
+        GenerationRequest request =
+            LoopRuns.Request(demo.Prompts().First(), greedy ? SamplingParams.Greedy : new SamplingParams { TopK = 50, Seed = 4 }, 600)
             with
-        { Speculation = mode };
+            { Speculation = mode };
         loop.Run(request with { MaxTokens = 100 });
         Sequence sequence = loop.Begin(request);
         for (int step = 0; step < 20; step++)

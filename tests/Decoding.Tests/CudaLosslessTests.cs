@@ -15,7 +15,8 @@ public class CudaLosslessTests(DemoBundle demo)
     {
         ["greedy"] = SamplingParams.Greedy,
         ["T = 1"] = new SamplingParams { Seed = 3 },
-        ["T = 1, top_k 20, top_p 0.9, penalties"] = new SamplingParams { TopK = 20, TopP = 0.9f, Seed = 4, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f },
+        ["T = 1, top_k 20, top_p 0.9, penalties"] =
+            new SamplingParams { TopK = 20, TopP = 0.9f, Seed = 4, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f },
     };
 
     public static TheoryData<string, string> Cases => new()
@@ -34,12 +35,14 @@ public class CudaLosslessTests(DemoBundle demo)
         // Nearly the target itself: some of its drafts are accepted, some not.
         using Transformer draft = ModelLoader.Random(model, kernels, sampling == "greedy" ? 1UL : 2);
         var drafter = new ModelDrafter(draft, 3, 6);
-        using var loop = new DecodingLoop(target, demo.Target.Tokenizer, drafter, null, new DecodingOptions { MaxDepth = 6, Calibration = TimeSpan.Zero });
+        using var loop = new DecodingLoop(target, demo.Target.Tokenizer, drafter, null,
+            new DecodingOptions { MaxDepth = 6, Calibration = TimeSpan.Zero });
         int[] prompt = [.. Enumerable.Range(0, 21).Select(i => i * 37 % 300)];
         GenerationRequest request = Request(prompt, _samplings[sampling], maxTokens: 20);
         int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
         Assert.Equal(20, plain.Length);
-        foreach ((SpeculationMode mode, int nodes) in (ReadOnlySpan<(SpeculationMode, int)>)[(SpeculationMode.Draft, 12), (SpeculationMode.Staged, 5), (SpeculationMode.Ngram, 8)])
+        foreach ((SpeculationMode mode, int nodes) in (ReadOnlySpan<(SpeculationMode, int)>)[(SpeculationMode.Draft, 12),
+            (SpeculationMode.Staged, 5), (SpeculationMode.Ngram, 8)])
         {
             Assert.Equal(plain, loop.Decode(request with { Speculation = mode, SpeculationNodes = nodes }));
         }

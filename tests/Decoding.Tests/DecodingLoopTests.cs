@@ -194,7 +194,8 @@ public class DecodingLoopTests(DemoBundle demo)
 
         // The same model, but one of the tokens that it says anyway ends its texts.
         using Transformer target = WithEos(whole[end]);
-        using var loop = new DecodingLoop(target, demo.Target.Tokenizer, new ModelDrafter(demo.Draft.Transformer, 6, 20), demo.Ngram, new DecodingOptions());
+        using var loop = new DecodingLoop(target, demo.Target.Tokenizer, new ModelDrafter(demo.Draft.Transformer, 6, 20), demo.Ngram,
+            new DecodingOptions());
         foreach (SpeculationMode mode in Enum.GetValues<SpeculationMode>())
         {
             Sequence sequence = loop.Run(request with { Speculation = mode, IgnoreEos = false, TopLogProbs = 0 });
@@ -216,7 +217,8 @@ public class DecodingLoopTests(DemoBundle demo)
                 string to = Path.Combine(copy.FullName, Path.GetFileName(file));
                 if (Path.GetFileName(file) is "config.json" or "generation_config.json")
                 {
-                    File.WriteAllText(to, File.ReadAllText(file).Replace("\"eos_token_id\": 0", $"\"eos_token_id\": {token}", StringComparison.Ordinal));
+                    File.WriteAllText(to, File.ReadAllText(file)
+                        .Replace("\"eos_token_id\": 0", $"\"eos_token_id\": {token}", StringComparison.Ordinal));
                 }
                 else
                 {

@@ -6,7 +6,8 @@ namespace Understory.Decoding.Tests;
 /// <summary>Whole answers from a loop.</summary>
 internal static class LoopRuns
 {
-    public static SpeculationMode[] Speculating { get; } = [SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
+    public static SpeculationMode[] Speculating { get; } =
+        [SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Staged, SpeculationMode.Auto];
 
     public static GenerationRequest Request(int[] prompt, SamplingParams sampling, int maxTokens = 32) =>
         new() { Prompt = prompt, Sampling = sampling, MaxTokens = maxTokens, IgnoreEos = true };

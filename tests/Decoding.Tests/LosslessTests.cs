@@ -22,7 +22,8 @@ public class LosslessTests(DemoBundle demo)
         ["T = 1, top_k 50"] = new SamplingParams { TopK = 50, Seed = 4 },
         ["T = 0.7, top_p 0.9"] = new SamplingParams { Temperature = 0.7f, TopP = 0.9f, Seed = 5 },
         ["T = 1.3, min_p 0.05"] = new SamplingParams { Temperature = 1.3f, MinP = 0.05f, Seed = 6 },
-        ["greedy, penalties"] = new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f, PresencePenalty = 0.4f },
+        ["greedy, penalties"] =
+            new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f, PresencePenalty = 0.4f },
         ["T = 1, penalties and bias"] = new SamplingParams
         {
             RepetitionPenalty = 1.1f,
@@ -66,7 +67,8 @@ public class LosslessTests(DemoBundle demo)
             using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions { Branch = 3, MaxDepth = 7 });
             foreach (int rounds in new[] { 1, 2, 5 })
             {
-                Assert.Equal(plain, loop.Decode(Request(prompt, sampling) with { Speculation = SpeculationMode.Staged, DraftPasses = rounds }));
+                Assert.Equal(plain,
+                    loop.Decode(Request(prompt, sampling) with { Speculation = SpeculationMode.Staged, DraftPasses = rounds }));
             }
         }
     }
@@ -153,7 +155,8 @@ public class LosslessTests(DemoBundle demo)
         foreach (float percent in new[] { 0f, 50f, 100f })
         {
             var oracle = new OracleDrafter(demo.Draft.Transformer, 4, 12, [percent]);
-            using var loop = new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12 });
+            using var loop =
+                new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12 });
             GenerationRequest request = Request(prompt, Cases["T = 1"]);
             int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
             oracle.Reveal([.. prompt, .. plain]);
@@ -169,7 +172,8 @@ public class LosslessTests(DemoBundle demo)
         using DecodingLoop loop = demo.CreateLoop();
         foreach (int[] prompt in demo.Prompts().Take(8))
         {
-            GenerationRequest request = Request(prompt, Cases["T = 1"]) with { MaxTokens = 61, Stop = ["\n\n", "self."], IgnoreEos = false };
+            GenerationRequest request =
+                Request(prompt, Cases["T = 1"]) with { MaxTokens = 61, Stop = ["\n\n", "self."], IgnoreEos = false };
             (string text, FinishReason reason) = loop.Text(request with { Speculation = SpeculationMode.Off });
             Assert.DoesNotContain("self.", text, StringComparison.Ordinal);
             foreach (SpeculationMode mode in Speculating)
@@ -225,7 +229,13 @@ public class LosslessTests(DemoBundle demo)
             double passes = 0;
             foreach (int[] prompt in demo.Prompts())
             {
-                Sequence sequence = loop.Run(Request(prompt, SamplingParams.Greedy) with { Speculation = mode, DraftPasses = 2, SpeculationNodes = 16, MaxTokens = 64 });
+                Sequence sequence = loop.Run(Request(prompt, SamplingParams.Greedy) with
+                {
+                    Speculation = mode,
+                    DraftPasses = 2,
+                    SpeculationNodes = 16,
+                    MaxTokens = 64
+                });
                 tokens += sequence.Statistics.CommittedTokens;
                 passes += sequence.Statistics.TargetPasses;
             }

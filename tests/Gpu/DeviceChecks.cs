@@ -91,7 +91,8 @@ internal static class DeviceChecks
         var layers = new KvLayer[2];
         int slots = run.Size(1 << 18, 1 << 12);
         long step = 2L * 2 * Heads * HeadDim * KvLayer.BlockSlots * 2;
-        using (MemoryBlock memory = kernels.AllocateCache(layers, [new KvShape(Heads, HeadDim), new KvShape(Heads, HeadDim)], CacheType.BF16, slots))
+        using (MemoryBlock memory = kernels.AllocateCache(layers, [new KvShape(Heads, HeadDim), new KvShape(Heads, HeadDim)],
+            CacheType.BF16, slots))
         {
             memory.Reach(step);
             long small = kernels.Driver.FreeMemory;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What PyTorch needs for a token on the same device: eager and CUDA-graph decoding of GPT-2-L's and Llama-3-8B's shapes with random weights and a
-static KV cache, and transformers' assisted generation with a random pair of GPT-2-L's and the 40M draft's shapes. Writes peers.json to FOLDER, where
-our own figures of the same run lie in results.jsonl.
+"""What PyTorch needs for a token on the same device: eager and CUDA-graph decoding of GPT-2-L's and Llama-3-8B's shapes with random
+weights and a static KV cache, and transformers' assisted generation with a random pair of GPT-2-L's and the 40M draft's shapes. Writes
+peers.json to FOLDER, where our own figures of the same run lie in results.jsonl.
 
 peers.py FOLDER [--device cuda|cpu] [--tiny]   (needs torch; the assisted generation also transformers)
 """
@@ -137,7 +137,8 @@ def assisted(device, dtype, tokens, tiny):
         return {"absent": str(error)}
 
     def build(hidden, layers, heads):
-        config = GPT2Config(vocab_size=512 if tiny else 50257, n_positions=1024, n_embd=hidden, n_layer=layers, n_head=heads, bos_token_id=0, eos_token_id=0)
+        config = GPT2Config(vocab_size=512 if tiny else 50257, n_positions=1024, n_embd=hidden,
+                            n_layer=layers, n_head=heads, bos_token_id=0, eos_token_id=0)
         return GPT2LMHeadModel(config).to(device=device, dtype=dtype).eval()
 
     target, draft = (build(64, 2, 4), build(32, 1, 4)) if tiny else (build(1280, 36, 20), build(512, 4, 8))
@@ -148,7 +149,8 @@ def assisted(device, dtype, tokens, tiny):
         for _ in range(4):
             finish(device)
             start = time.perf_counter()
-            out = target.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, pad_token_id=0, **extra)
+            out = target.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, min_new_tokens=tokens,
+                                  max_new_tokens=tokens, pad_token_id=0, **extra)
             finish(device)
             times.append((time.perf_counter() - start) / (out.shape[1] - PROMPT) * 1e3)
         found[name + "_ms_per_token"] = statistics.median(times[1:])
@@ -172,9 +174,11 @@ def main():
     dtype = torch.bfloat16 if arguments.device == "cuda" else torch.float32
     shapes = {"gpt2_large": GPT2_L, "llama_8b": LLAMA_8B}
     if arguments.tiny:
-        shapes = {name: {**shape, "layers": 2, "hidden": 64, "heads": 4, "kv_heads": min(4, shape["kv_heads"] // 4), "mlp": 128, "vocabulary": 300} for name, shape in shapes.items()}
+        small = {"layers": 2, "hidden": 64, "heads": 4, "mlp": 128, "vocabulary": 300}
+        shapes = {name: {**shape, **small, "kv_heads": min(4, shape["kv_heads"] // 4)} for name, shape in shapes.items()}
     tokens = 8 if arguments.tiny else 128
-    peers = {"torch": torch.__version__, "device": torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu", "tiny": arguments.tiny}
+    name = torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu"
+    peers = {"torch": torch.__version__, "device": name, "tiny": arguments.tiny}
     steps = [(name, lambda shape=shape: decoding(shape, arguments.device, dtype, tokens)) for name, shape in shapes.items()]
     steps.append(("transformers_assisted_gpt2_large_40m", lambda: assisted(arguments.device, dtype, tokens, arguments.tiny)))
     # Ours: what the GPU checks measured in the same run.

@@ -20,7 +20,8 @@ public sealed class DemoPageTests(PageBrowser browser)
         foreach ((string mode, string temperature) in new[] { ("staged", "1.2"), ("ngram", "0"), ("off", "1.9") })
         {
             await visit.ModeAsync(mode);
-            await visit.FillAsync(("prompt", Prompt), ("max_tokens", "150"), ("temperature", temperature), ("seed", "11"), ("stop", "zq\nxyz"));
+            await visit.FillAsync(("prompt", Prompt), ("max_tokens", "150"), ("temperature", temperature), ("seed", "11"),
+                ("stop", "zq\nxyz"));
             await visit.RunAsync();
             JsonNode plain = await CompleteAsync(new
             {
@@ -33,8 +34,11 @@ public sealed class DemoPageTests(PageBrowser browser)
             string text = (string)plain["choices"]![0]!["text"]!;
             Assert.NotEmpty(text);
             Assert.Equal(text, await visit.Texts.TextContentAsync());
-            Assert.Equal(text, string.Concat(await visit.Page.Locator(".text .token").EvaluateAllAsync<string[]>("all => all.map(token => token.textContent)")));
-            Assert.Equal(((int)plain["usage"]!["completion_tokens"]!).ToString(), await visit.Page.Locator(".figures dd").First.TextContentAsync());
+            Assert.Equal(text,
+                string.Concat(await visit.Page.Locator(".text .token")
+                    .EvaluateAllAsync<string[]>("all => all.map(token => token.textContent)")));
+            Assert.Equal(((int)plain["usage"]!["completion_tokens"]!)
+                .ToString(), await visit.Page.Locator(".figures dd").First.TextContentAsync());
             Assert.Equal(mode != "off", await visit.Page.Locator(".text .token.ngram, .text .token.draft").CountAsync() > 0);
         }
     }
@@ -52,11 +56,13 @@ public sealed class DemoPageTests(PageBrowser browser)
         Assert.Equal(texts[0], texts[1]);
         Assert.NotEmpty(texts[0]);
         Assert.Equal(["staged", "off"], await visit.Page.Locator(".run .mode").AllTextContentsAsync());
-        Assert.Matches("^Same bytes, (equally fast|same work|[0-9.]+ × (faster|slower))$", await visit.Page.Locator("#verdict .headline").TextContentAsync());
+        Assert.Matches("^Same bytes, (equally fast|same work|[0-9.]+ × (faster|slower))$", await visit.Page.Locator("#verdict .headline")
+            .TextContentAsync());
         Assert.Contains($"{Encoding.UTF8.GetByteCount(texts[0])} bytes", await visit.Page.Locator("#verdict .note").TextContentAsync());
 
         // What is said about speed is what the cards say.
-        double[] speeds = [.. (await visit.Page.Locator(".speed").AllTextContentsAsync()).Select(speed => double.Parse(speed, System.Globalization.CultureInfo.InvariantCulture))];
+        double[] speeds = [.. (await visit.Page.Locator(".speed").AllTextContentsAsync())
+            .Select(speed => double.Parse(speed, System.Globalization.CultureInfo.InvariantCulture))];
         string times = (await visit.Page.Locator("#verdict .times").TextContentAsync())!;
         if (Regex.Match(times, "^([0-9.]+) × (faster|slower)$") is { Success: true } told)
         {
@@ -76,11 +82,13 @@ public sealed class DemoPageTests(PageBrowser browser)
         Assert.Contains("proposed by the n-gram", await visit.Page.Locator("#tree-detail").TextContentAsync());
 
         // The root, the accepted path and the target's own token are the text up to there, and the marked tokens are that path.
-        string[] path = await visit.Page.Locator(".tree .node.kept:not(.root)").EvaluateAllAsync<string[]>("all => all.map(node => node.querySelector('.label').textContent)");
+        string[] path = await visit.Page.Locator(".tree .node.kept:not(.root)")
+            .EvaluateAllAsync<string[]>("all => all.map(node => node.querySelector('.label').textContent)");
         string[] marked = await visit.Page.Locator(".text .token.marked").EvaluateAllAsync<string[]>(
             "all => all.map(token => token.textContent.replaceAll('\\n', '↵').replaceAll(' ', '␣'))");
         Assert.True(marked.Length > 1);
-        Assert.Equal(path.Where(label => !label.EndsWith('…')).Take(marked.Length), marked.Zip(path).Where(pair => !pair.Second.EndsWith('…')).Select(pair => pair.First));
+        Assert.Equal(path.Where(label => !label.EndsWith('…')).Take(marked.Length), marked.Zip(path)
+            .Where(pair => !pair.Second.EndsWith('…')).Select(pair => pair.First));
         int nodes = await visit.Page.Locator(".tree .node.guess").CountAsync();
         Assert.Contains($"of {nodes} guesses kept", await visit.Page.Locator("#tree-sum").TextContentAsync());
         Assert.All(await visit.Page.Locator(".tree .node.guess .a").AllTextContentsAsync(), a => Assert.Matches("^\\d+%$", a));
@@ -165,8 +173,10 @@ public sealed class DemoPageTests(PageBrowser browser)
         await visit.CompareAsync("off");
         await visit.Page.Locator("#curl-box summary").ClickAsync();
         Assert.Equal(360, await visit.Page.EvaluateAsync<int>("document.documentElement.scrollWidth"));
-        string[] outside = await visit.Page.Locator("button:visible, input:visible:not([type=radio]), textarea:visible, select:visible, h2:visible, .verdict, .run").EvaluateAllAsync<string[]>(
-            "all => all.filter(e => { const r = e.getBoundingClientRect(); return r.left < 0 || r.right > 360; }).map(e => e.outerHTML.slice(0, 80))");
+        string[] outside = await visit.Page.Locator("button:visible, input:visible:not([type=radio]), textarea:visible, select:visible, "
+            + "h2:visible, .verdict, .run").EvaluateAllAsync<string[]>(
+            "all => all.filter(e => { const r = e.getBoundingClientRect(); return r.left < 0 || r.right > 360; }).map(e => "
+                + "e.outerHTML.slice(0, 80))");
         Assert.Empty(outside);
     }
 
@@ -207,7 +217,8 @@ public sealed class DemoPageTests(PageBrowser browser)
     public async Task The_curl_command_gives_the_same_text()
     {
         await using Visit visit = await browser.VisitAsync(browser.Demo);
-        await visit.FillAsync(("prompt", "# it's \"quoted\" $HOME `x` \\ é😀\ndef f():"), ("max_tokens", "20"), ("temperature", "1"), ("seed", "18446744073709551615"));
+        await visit.FillAsync(("prompt", "# it's \"quoted\" $HOME `x` \\ é😀\ndef f():"), ("max_tokens", "20"), ("temperature", "1"),
+            ("seed", "18446744073709551615"));
         await visit.RunAsync();
         var start = new ProcessStartInfo("sh", ["-s"]) { RedirectStandardInput = true, RedirectStandardOutput = true };
         using Process shell = Process.Start(start)!;
@@ -241,7 +252,8 @@ public sealed class DemoPageTests(PageBrowser browser)
     {
         await page.EvaluateAsync(await File.ReadAllTextAsync(AxeFactAttribute.Script));
         return await page.EvaluateAsync<string[]>(
-            "async () => (await axe.run()).violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html.slice(0, 120)).join(' | ')}`)");
+            "async () => (await axe.run()).violations.map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html.slice(0, "
+                + "120)).join(' | ')}`)");
     }
 
     private async Task<JsonNode> CompleteAsync(object request)

@@ -25,7 +25,8 @@ public sealed class PageBrowser : IAsyncLifetime
         _browser = await _playwright.Chromium.LaunchAsync(new()
         {
             ExecutablePath = chromium,
-            Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+            Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--no-first-run"],
         });
         _demo = await ServeDemoAsync(new ServerOptions { Port = 0 });
     }
@@ -79,7 +80,8 @@ public class BrowserFactAttribute : FactAttribute
     }
 
     /// <summary>Its program; null: there is none.</summary>
-    public static string? Chromium { get; } = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
+    public static string? Chromium { get; } =
+        new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
 }
 
 /// <summary>Needs Chromium, curl and a shell.</summary>
@@ -106,5 +108,6 @@ public sealed class AxeFactAttribute : BrowserFactAttribute
     }
 
     public static string Script { get; } =
-        Path.Combine(Understory.Server.Tests.Tools.Root, "tests", "Server.Tests", "Clients", "node", "node_modules", "axe-core", "axe.min.js");
+        Path.Combine(Understory.Server.Tests.Tools.Root, "tests", "Server.Tests", "Clients", "node", "node_modules", "axe-core",
+            "axe.min.js");
 }

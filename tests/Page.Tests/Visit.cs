@@ -3,8 +3,8 @@ using Microsoft.Playwright;
 namespace Understory.Page.Tests;
 
 /// <summary>
-/// One visitor's look at the page. At its end it is checked that nothing was asked of anybody but the server, that the page's code raised no
-/// error, and that the console is clean.
+/// One visitor's look at the page. At its end it is checked that nothing was asked of anybody but the server, that the page's code raised
+/// no error, and that the console is clean.
 /// </summary>
 public sealed class Visit : IAsyncDisposable
 {
@@ -57,7 +57,8 @@ public sealed class Visit : IAsyncDisposable
         }
     }
 
-    public Task ModeAsync(string mode) => Page.GetByRole(AriaRole.Radio, new() { Name = mode, Exact = true }).CheckAsync(new() { Force = true });
+    public Task ModeAsync(string mode) => Page.GetByRole(AriaRole.Radio, new() { Name = mode, Exact = true })
+        .CheckAsync(new() { Force = true });
 
     /// <summary>Presses Run and waits until nothing runs any more.</summary>
     public async Task RunAsync()

@@ -65,7 +65,8 @@ internal sealed unsafe class DeviceSpace
 
     public void Free(ulong address)
     {
-        Region region = _regions.Find(region => region.Address == address) ?? throw new EmulationException($"Freed what is not allocated: {address:X}");
+        Region region = _regions.Find(region => region.Address == address)
+            ?? throw new EmulationException($"Freed what is not allocated: {address:X}");
         _regions.Remove(region);
         Used -= region.Mapped is null ? region.Bytes : 0;
         _last = null;
@@ -104,7 +105,10 @@ internal sealed unsafe class DeviceSpace
 
             if (region is null || address + (ulong)bytes > region.Address + (ulong)region.Bytes)
             {
-                throw new EmulationException($"{what}: {bytes} bytes at {address:X} are outside every allocation{(region is null ? "" : $" (one of {region.Bytes} bytes ends {(long)(address + (ulong)bytes - region.Address) - region.Bytes} bytes before)")}");
+                string nearest = region is null
+                    ? ""
+                    : $" (one of {region.Bytes} bytes ends {(long)(address + (ulong)bytes - region.Address) - region.Bytes} bytes before)";
+                throw new EmulationException($"{what}: {bytes} bytes at {address:X} are outside every allocation{nearest}");
             }
 
             _last = region;
@@ -142,7 +146,8 @@ internal sealed unsafe class DeviceSpace
         (int Launch, int Block) writer = region.Writers[word];
         if (writer.Launch == launch && writer.Block != block)
         {
-            throw new EmulationException($"{instruction.Text}: block {block} reads byte {offset}, which block {writer.Block} of the same launch wrote");
+            throw new EmulationException($"{instruction.Text}: block {block} reads byte {offset}, which block {writer.Block} of the same "
+                + "launch wrote");
         }
 
         (int Launch, int Block) reader = region.Readers[word];
@@ -159,13 +164,15 @@ internal sealed unsafe class DeviceSpace
         (int Launch, int Block) writer = region.Writers[word];
         if (reader.Launch == launch && reader.Block != block)
         {
-            throw new EmulationException($"{instruction.Text}: block {block} writes byte {offset}, which block {reader.Block} of the same launch reads");
+            throw new EmulationException($"{instruction.Text}: block {block} writes byte {offset}, which block {reader.Block} of the same "
+                + "launch reads");
         }
 
         // Two blocks may write the two halves of a word.
         if (bytes >= 4 && writer.Launch == launch && writer.Block != block)
         {
-            throw new EmulationException($"{instruction.Text}: block {block} writes byte {offset}, which block {writer.Block} of the same launch writes");
+            throw new EmulationException($"{instruction.Text}: block {block} writes byte {offset}, which block {writer.Block} of the same "
+                + "launch writes");
         }
 
         region.Writers[word] = (launch, block);

@@ -4,7 +4,9 @@ using Understory.Models.Kernels.Cuda.Driver;
 
 namespace Understory.PtxEmulator;
 
-/// <summary>A CUDA device that is a program: it runs the kernels' PTX, and refuses what a device would refuse, and much that one would let pass.</summary>
+/// <summary>
+/// A CUDA device that is a program: it runs the kernels' PTX, and refuses what a device would refuse, and much that one would let pass.
+/// </summary>
 internal sealed unsafe class EmulatedDriver : CudaDriver
 {
     private readonly DeviceSpace _memory = new();
@@ -164,7 +166,8 @@ internal sealed unsafe class EmulatedDriver : CudaDriver
         (Kernel kernel, int allowed) = _functions[(int)function - 1];
         if (sharedBytes > allowed || kernel.StaticShared + sharedBytes > Device.SharedBytes || kernel.StaticShared > 48 << 10)
         {
-            throw new EmulationException($"{kernel.Name}: {kernel.StaticShared} + {sharedBytes} bytes of shared memory are more than the {allowed} it was allowed");
+            throw new EmulationException($"{kernel.Name}: {kernel.StaticShared} + {sharedBytes} bytes of shared memory are more than the "
+                + $"{allowed} it was allowed");
         }
 
         if (overlap && !kernel.Waits)
@@ -248,7 +251,8 @@ internal sealed unsafe class EmulatedDriver : CudaDriver
     {
         _launches++;
         Ran.Add(recorded.Kernel.Name);
-        Steps += new Launch(recorded.Kernel, _memory, _launches, recorded.GridX, recorded.GridY, recorded.Threads, recorded.SharedBytes, recorded.Parameters).Run();
+        Steps += new Launch(recorded.Kernel, _memory, _launches, recorded.GridX, recorded.GridY, recorded.Threads, recorded.SharedBytes,
+            recorded.Parameters).Run();
     }
 
     private void NotRecording()

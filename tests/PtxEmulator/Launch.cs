@@ -3,7 +3,8 @@ using System.Runtime.InteropServices;
 namespace Understory.PtxEmulator;
 
 /// <summary>One launch of a kernel: its blocks one after the other, a block's warps in turns from barrier to barrier.</summary>
-internal sealed unsafe class Launch(Kernel kernel, DeviceSpace memory, int number, int gridX, int gridY, int threads, int dynamicShared, byte[] parameters)
+internal sealed unsafe class Launch(Kernel kernel, DeviceSpace memory, int number, int gridX, int gridY, int threads, int dynamicShared,
+    byte[] parameters)
 {
     public DeviceSpace Memory => memory;
 
@@ -34,7 +35,8 @@ internal sealed unsafe class Launch(Kernel kernel, DeviceSpace memory, int numbe
     {
         if (gridX <= 0 || gridY <= 0 || gridY > 65535 || threads <= 0 || threads > kernel.MaxThreads || threads % 32 != 0)
         {
-            throw new EmulationException($"{kernel.Name}: a grid of {gridX} x {gridY} blocks of {threads} threads, of {kernel.MaxThreads} at most, cannot be launched");
+            throw new EmulationException($"{kernel.Name}: a grid of {gridX} x {gridY} blocks of {threads} threads, of {kernel.MaxThreads} "
+                + "at most, cannot be launched");
         }
 
         long steps = 0;

@@ -35,7 +35,8 @@ internal static unsafe class MatrixProduct
 
             for (int word = 0; word < 4; word++)
             {
-                sums[((group + (8 * (word >> 1))) * 8) + within + (word & 1)] = Operations.Float(registers[(instruction.Vectors[3][word] * 32) + lane]);
+                sums[((group + (8 * (word >> 1))) * 8) + within + (word & 1)] =
+                    Operations.Float(registers[(instruction.Vectors[3][word] * 32) + lane]);
             }
         }
 
@@ -59,7 +60,8 @@ internal static unsafe class MatrixProduct
             int within = (lane & 3) * 2;
             for (int word = 0; word < 4; word++)
             {
-                registers[(instruction.Vectors[0][word] * 32) + lane] = Operations.Bits(sums[((group + (8 * (word >> 1))) * 8) + within + (word & 1)]);
+                registers[(instruction.Vectors[0][word] * 32) + lane] =
+                    Operations.Bits(sums[((group + (8 * (word >> 1))) * 8) + within + (word & 1)]);
             }
         }
     }

@@ -14,7 +14,8 @@ internal static unsafe class Operations
 
     static Operations()
     {
-        Add<Copy>("mov.u16", "mov.b16", "mov.u32", "mov.s32", "mov.b32", "mov.f32", "mov.u64", "mov.s64", "mov.b64", "mov.f64", "mov.pred", "cvta.global.u64", "cvta.to.global.u64", "cvt.u64.u32", "cvt.u32.u16", "cvt.u64.u16");
+        Add<Copy>("mov.u16", "mov.b16", "mov.u32", "mov.s32", "mov.b32", "mov.f32", "mov.u64", "mov.s64", "mov.b64", "mov.f64", "mov.pred",
+            "cvta.global.u64", "cvta.to.global.u64", "cvt.u64.u32", "cvt.u32.u16", "cvt.u64.u16");
         Add<Add32>("add.s32", "add.u32");
         Add<Add64>("add.s64", "add.u64");
         Add<Sub32>("sub.s32", "sub.u32");
@@ -59,8 +60,10 @@ internal static unsafe class Operations
         Add<SignExtend32>("cvt.s64.s32");
         Add<Low32>("cvt.u32.u64", "cvt.s32.s64");
         Add<Low16>("cvt.u16.u32", "cvt.u16.u64");
-        Add<EqB>("setp.eq.s32", "setp.eq.u32", "setp.eq.b32", "setp.eq.s64", "setp.eq.u64", "setp.eq.b64", "setp.eq.s16", "setp.eq.u16", "setp.eq.b16");
-        Add<NeB>("setp.ne.s32", "setp.ne.u32", "setp.ne.b32", "setp.ne.s64", "setp.ne.u64", "setp.ne.b64", "setp.ne.s16", "setp.ne.u16", "setp.ne.b16");
+        Add<EqB>("setp.eq.s32", "setp.eq.u32", "setp.eq.b32", "setp.eq.s64", "setp.eq.u64", "setp.eq.b64", "setp.eq.s16", "setp.eq.u16",
+            "setp.eq.b16");
+        Add<NeB>("setp.ne.s32", "setp.ne.u32", "setp.ne.b32", "setp.ne.s64", "setp.ne.u64", "setp.ne.b64", "setp.ne.s16", "setp.ne.u16",
+            "setp.ne.b16");
         Add<LtS32>("setp.lt.s32");
         Add<LeS32>("setp.le.s32");
         Add<GtS32>("setp.gt.s32");
@@ -119,7 +122,9 @@ internal static unsafe class Operations
         {
             instruction.Kind = InstructionKind.Alu;
             // {low, high} from a word, or a word from {low, high}.
-            instruction.Alu = instruction.Operands.Length == 0 ? throw Unknown(instruction) : instruction.Text.IndexOf('{', StringComparison.Ordinal) < instruction.Text.IndexOf(',', StringComparison.Ordinal) ? &Unpack : &Pack;
+            instruction.Alu = instruction.Operands.Length == 0 ? throw Unknown(instruction)
+                : instruction.Text.IndexOf('{', StringComparison.Ordinal) < instruction.Text.IndexOf(',', StringComparison.Ordinal)
+                ? &Unpack : &Pack;
             instruction.Size = type == "b64" ? 32 : 16;
             return;
         }
@@ -143,12 +148,15 @@ internal static unsafe class Operations
             "red.shared.add.u64" => InstructionKind.ReduceShared,
             "griddepcontrol.wait" => InstructionKind.WaitForPrevious,
             "griddepcontrol.launch_dependents" => InstructionKind.Nothing,
-            "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32" or "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" => InstructionKind.Matrix,
+            "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32" or "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32" =>
+                InstructionKind.Matrix,
             _ when parts[0] == "ld" && parts[1] == "param" => InstructionKind.LoadParameter,
             _ when parts[0] == "ld" && parts[1] == "shared" => InstructionKind.LoadShared,
-            _ when parts[0] == "ld" && parts[1] is "global" or "u8" or "u16" or "u32" or "s32" or "f32" or "u64" or "v2" or "v4" => InstructionKind.LoadGlobal,
+            _ when parts[0] == "ld" && parts[1] is "global" or "u8" or "u16" or "u32" or "s32" or "f32" or "u64" or "v2" or "v4" =>
+                InstructionKind.LoadGlobal,
             _ when parts[0] == "st" && parts[1] == "shared" => InstructionKind.StoreShared,
-            _ when parts[0] == "st" && parts[1] is "global" or "u8" or "u16" or "u32" or "f32" or "u64" or "v2" or "v4" => InstructionKind.StoreGlobal,
+            _ when parts[0] == "st" && parts[1] is "global" or "u8" or "u16" or "u32" or "f32" or "u64" or "v2" or "v4" =>
+                InstructionKind.StoreGlobal,
             _ => throw Unknown(instruction),
         };
         instruction.Size = type switch
@@ -160,7 +168,8 @@ internal static unsafe class Operations
             _ => 0,
         };
         instruction.Signed = type.StartsWith('s');
-        if (instruction.Kind is InstructionKind.LoadGlobal or InstructionKind.StoreGlobal or InstructionKind.LoadShared or InstructionKind.StoreShared or InstructionKind.LoadParameter
+        if (instruction.Kind is InstructionKind.LoadGlobal or InstructionKind.StoreGlobal or InstructionKind.LoadShared
+                or InstructionKind.StoreShared or InstructionKind.LoadParameter
             && (instruction.Size == 0 || instruction.Vectors.Length > 1))
         {
             throw Unknown(instruction);
@@ -231,7 +240,8 @@ internal static unsafe class Operations
             if ((lanes >> lane & 1) != 0)
             {
                 registers[(instruction.Operands[0] * 32) + lane] =
-                    registers[(instruction.Vectors[0][0] * 32) + lane] | (registers[(instruction.Vectors[0][1] * 32) + lane] << instruction.Size);
+                    registers[(instruction.Vectors[0][0] * 32) + lane]
+                        | (registers[(instruction.Vectors[0][1] * 32) + lane] << instruction.Size);
             }
         }
     }
@@ -314,7 +324,9 @@ internal static unsafe class Operations
 
     private struct Shl64 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => (uint)b > 63 ? 0 : a << (int)b; }
 
-    private struct ShrU16 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => (uint)b > 15 ? 0 : (ulong)((ushort)a >> (int)b); }
+    private struct ShrU16
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => (uint)b > 15 ? 0 : (ulong)((ushort)a >> (int)b); }
 
     private struct ShrU32 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => (uint)b > 31 ? 0 : (uint)a >> (int)b; }
 
@@ -322,7 +334,9 @@ internal static unsafe class Operations
 
     private struct ShrU64 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => (uint)b > 63 ? 0 : a >> (int)b; }
 
-    private struct ShrS64 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => (ulong)((long)a >> (int)Math.Min((uint)b, 63)); }
+    private struct ShrS64
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => (ulong)((long)a >> (int)Math.Min((uint)b, 63)); }
 
     private struct Bfe32 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => ((uint)a >> (int)b) & ((1UL << (int)c) - 1); }
 
@@ -394,9 +408,13 @@ internal static unsafe class Operations
 
     private struct GeuF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Truth(!(Float(a) < Float(b))); }
 
-    private struct NanF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Truth(float.IsNaN(Float(a)) || float.IsNaN(Float(b))); }
+    private struct NanF
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => Truth(float.IsNaN(Float(a)) || float.IsNaN(Float(b))); }
 
-    private struct NumF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Truth(!float.IsNaN(Float(a)) && !float.IsNaN(Float(b))); }
+    private struct NumF
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => Truth(!float.IsNaN(Float(a)) && !float.IsNaN(Float(b))); }
 
     private struct AddF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Bits(Float(a) + Float(b)); }
 
@@ -404,7 +422,9 @@ internal static unsafe class Operations
 
     private struct MulF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Bits(Float(a) * Float(b)); }
 
-    private struct FmaF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Bits(MathF.FusedMultiplyAdd(Float(a), Float(b), Float(c))); }
+    private struct FmaF
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => Bits(MathF.FusedMultiplyAdd(Float(a), Float(b), Float(c))); }
 
     private struct DivF : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Bits(Float(a) / Float(b)); }
 
@@ -424,7 +444,9 @@ internal static unsafe class Operations
 
     private struct FloatFromS32 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Bits((int)a); }
 
-    private struct FloatFromHalf : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Bits((float)BitConverter.UInt16BitsToHalf((ushort)a)); }
+    private struct FloatFromHalf
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => Bits((float)BitConverter.UInt16BitsToHalf((ushort)a)); }
 
     private struct PackHalves : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => (Half(Float(a)) << 16) | Half(Float(b)); }
 
@@ -432,11 +454,19 @@ internal static unsafe class Operations
 
     private struct U64FromFloat : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Whole(Float(a)); }
 
-    private struct U64FromDouble : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => Whole(BitConverter.UInt64BitsToDouble(a)); }
+    private struct U64FromDouble
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => Whole(BitConverter.UInt64BitsToDouble(a)); }
 
     private struct DoubleFromU64 : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => BitConverter.DoubleToUInt64Bits(a); }
 
-    private struct DoubleFromFloat : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => BitConverter.DoubleToUInt64Bits(Float(a)); }
+    private struct DoubleFromFloat
+        : ILane
+    { public static ulong Apply(ulong a, ulong b, ulong c) => BitConverter.DoubleToUInt64Bits(Float(a)); }
 
-    private struct MulD : ILane { public static ulong Apply(ulong a, ulong b, ulong c) => BitConverter.DoubleToUInt64Bits(BitConverter.UInt64BitsToDouble(a) * BitConverter.UInt64BitsToDouble(b)); }
+    private struct MulD : ILane
+    {
+        public static ulong Apply(ulong a, ulong b, ulong c) =>
+        BitConverter.DoubleToUInt64Bits(BitConverter.UInt64BitsToDouble(a) * BitConverter.UInt64BitsToDouble(b));
+    }
 }

@@ -103,7 +103,8 @@ internal sealed partial class PtxModule
             string head = text[(match.Index + match.Length)..open];
             int close = Close(text, open);
             string name = match.Groups[1].Value;
-            module.Kernels[name] = new KernelParser(module._shared, match.Groups[2].Value).Parse(name, head, text[(open + 1)..close], waits);
+            module.Kernels[name] = new KernelParser(module._shared, match.Groups[2].Value)
+                .Parse(name, head, text[(open + 1)..close], waits);
         }
 
         return module;
@@ -389,7 +390,8 @@ internal sealed partial class PtxModule
                 return Constant(ulong.Parse(text.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture));
             }
 
-            ulong value = text.StartsWith('-') ? (ulong)long.Parse(text, CultureInfo.InvariantCulture) : ulong.Parse(text, CultureInfo.InvariantCulture);
+            ulong value = text.StartsWith('-')
+                ? (ulong)long.Parse(text, CultureInfo.InvariantCulture) : ulong.Parse(text, CultureInfo.InvariantCulture);
             return Constant(type is "s64" or "u64" or "b64" ? value : type is "s16" or "u16" or "b16" ? (ushort)value : (uint)value);
         }
 

@@ -1,6 +1,9 @@
 namespace Understory.PtxEmulator;
 
-/// <summary>A block's shared memory. Reads of what nobody wrote and accesses of two warps without a barrier between them, one of them a write, are errors.</summary>
+/// <summary>
+/// A block's shared memory. Reads of what nobody wrote and accesses of two warps without a barrier between them, one of them a write, are
+/// errors.
+/// </summary>
 internal sealed class SharedSpace(int bytes)
 {
     private readonly byte[] _data = new byte[bytes];
@@ -26,7 +29,8 @@ internal sealed class SharedSpace(int bytes)
         {
             if (_writers[word].Epoch == Epoch && _writers[word].Warp != warp)
             {
-                throw new EmulationException($"{instruction.Text}: warp {warp} reads byte {address} of shared memory, which warp {_writers[word].Warp} wrote without a barrier between");
+                throw new EmulationException($"{instruction.Text}: warp {warp} reads byte {address} of shared memory, which warp "
+                    + $"{_writers[word].Warp} wrote without a barrier between");
             }
 
             _readers[word] = (Epoch, _readers[word].Epoch == Epoch && _readers[word].Warp != warp ? -2 : warp);
@@ -93,9 +97,11 @@ internal sealed class SharedSpace(int bytes)
     {
         for (long word = address / 4; word <= (address + size - 1) / 4; word++)
         {
-            if ((_writers[word].Epoch == Epoch && _writers[word].Warp != warp) || (_readers[word].Epoch == Epoch && _readers[word].Warp != warp))
+            if ((_writers[word].Epoch == Epoch && _writers[word].Warp != warp)
+                || (_readers[word].Epoch == Epoch && _readers[word].Warp != warp))
             {
-                throw new EmulationException($"{instruction.Text}: warp {warp} writes byte {address} of shared memory, which another warp accessed without a barrier between");
+                throw new EmulationException($"{instruction.Text}: warp {warp} writes byte {address} of shared memory, which another warp "
+                    + "accessed without a barrier between");
             }
 
             _writers[word] = (Epoch, warp);

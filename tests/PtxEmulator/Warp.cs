@@ -298,7 +298,8 @@ internal sealed unsafe class Warp
             {
                 for (int part = 0; part < 16; part += 4)
                 {
-                    ulong value = _block.Launch.Memory.Load(transfer.Source + (ulong)part, 4, _block.Launch.Number, _block.Number, transfer.Instruction);
+                    ulong value = _block.Launch.Memory.Load(transfer.Source + (ulong)part, 4, _block.Launch.Number, _block.Number,
+                        transfer.Instruction);
                     _block.Shared.Store(transfer.Target + part, 4, value, _number, transfer.Instruction);
                 }
             }
@@ -354,7 +355,8 @@ internal sealed unsafe class Warp
                         *register = Extend(instruction, _block.Launch.Parameter((long)at, size));
                         break;
                     case InstructionKind.LoadGlobal:
-                        *register = Extend(instruction, _block.Launch.Memory.Load(at, size, _block.Launch.Number, _block.Number, instruction));
+                        *register =
+                            Extend(instruction, _block.Launch.Memory.Load(at, size, _block.Launch.Number, _block.Number, instruction));
                         break;
                     case InstructionKind.StoreGlobal:
                         _block.Launch.Memory.Store(at, size, *register, _block.Launch.Number, _block.Number, instruction);
@@ -372,7 +374,8 @@ internal sealed unsafe class Warp
         }
     }
 
-    private ulong At(Address address, int lane) => (address.Register < 0 ? 0 : _registers[(address.Register * 32) + lane]) + (ulong)address.Offset;
+    private ulong At(Address address, int lane) =>
+        (address.Register < 0 ? 0 : _registers[(address.Register * 32) + lane]) + (ulong)address.Offset;
 
     private static ulong Extend(Instruction instruction, ulong value) => !instruction.Signed ? value : instruction.Size switch
     {

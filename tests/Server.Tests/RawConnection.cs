@@ -32,7 +32,8 @@ internal sealed class RawConnection : IDisposable
     }
 
     public static string Post(string path, string body, string more = "") =>
-        $"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n{more}\r\n{body}";
+        $"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+            + $"{Encoding.UTF8.GetByteCount(body)}\r\n{more}\r\n{body}";
 
     public Task SendAsync(string text) => SendAsync(Encoding.Latin1.GetBytes(text));
 
@@ -60,7 +61,8 @@ internal sealed class RawConnection : IDisposable
         {
             while (read.Length < most)
             {
-                int count = await _socket.ReceiveAsync(buffer.AsMemory(0, Math.Min(buffer.Length, most - read.Length))).AsTask().WaitAsync(TimeSpan.FromSeconds(60));
+                int count = await _socket.ReceiveAsync(buffer.AsMemory(0, Math.Min(buffer.Length, most - read.Length))).AsTask()
+                    .WaitAsync(TimeSpan.FromSeconds(60));
                 if (count == 0)
                 {
                     break;

@@ -24,9 +24,11 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     public HttpClient Client { get; }
 
-    public static async Task<ScriptedServer> StartAsync(ServerOptions? options = null, bool ready = true, ServedModel? model = null, Serilog.ILogger? logger = null)
+    public static async Task<ScriptedServer> StartAsync(ServerOptions? options = null, bool ready = true, ServedModel? model = null,
+        Serilog.ILogger? logger = null)
     {
-        var app = new ServerApp((options ?? new ServerOptions()) with { Port = 0 }, _ => throw new InvalidOperationException("The test decodes."), logger);
+        var app = new ServerApp((options ?? new ServerOptions()) with { Port = 0 }, _ =>
+            throw new InvalidOperationException("The test decodes."), logger);
         await app.ListenAsync();
         if (ready)
         {
@@ -48,7 +50,8 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     /// <summary>The demo model's tokenizer with a context of 64, and no drafter but the n-gram.</summary>
     public static ServedModel Model() => new(
-        "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0, "fp_test",
+        "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0,
+        "fp_test",
         DateTimeOffset.UnixEpoch, new HashSet<SpeculationMode> { SpeculationMode.Auto, SpeculationMode.Off, SpeculationMode.Ngram });
 
     /// <summary>As <see cref="Model()"/>, but with room for tools, and able to think before it answers.</summary>
@@ -69,7 +72,8 @@ internal sealed class ScriptedServer : IAsyncDisposable
     }
 
     public static void Say(GenerationJob job, string text, int choice = 0) =>
-        job.Send(new StepDone(choice, text, 1, [], new StepReport(1, 0, 0, 0.001, 0, 0, 0.001), System.Diagnostics.Stopwatch.GetTimestamp()));
+        job.Send(
+            new StepDone(choice, text, 1, [], new StepReport(1, 0, 0, 0.001, 0, 0, 0.001), System.Diagnostics.Stopwatch.GetTimestamp()));
 
     /// <summary>Ends the job's choices, and takes it off the thread.</summary>
     public void Finish(GenerationJob job, FinishReason reason = FinishReason.Stop, string? stopString = null)

@@ -10,7 +10,8 @@ internal static class Wire
         JsonNode.Parse(await response.Content.ReadAsStringAsync()) ?? throw new JsonException("null");
 
     /// <summary>Checks OpenAI's error object and gives its message.</summary>
-    public static async Task<string> ErrorAsync(this HttpResponseMessage response, int status, string? parameter = null, string? code = null)
+    public static async Task<string> ErrorAsync(this HttpResponseMessage response, int status, string? parameter = null,
+        string? code = null)
     {
         string text = await response.Content.ReadAsStringAsync();
         Assert.True(status == (int)response.StatusCode, $"{(int)response.StatusCode}: {text}");
@@ -47,7 +48,8 @@ internal static class Wire
     {
         Assert.StartsWith("text/event-stream", response.Content.Headers.ContentType!.ToString());
         var events = new List<JsonNode>();
-        foreach (string item in (await response.Content.ReadAsStringAsync()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Where(item => item[0] != ':'))
+        foreach (string item in (await response.Content.ReadAsStringAsync()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+            .Where(item => item[0] != ':'))
         {
             string[] lines = item.Split('\n');
             Assert.Equal(2, lines.Length);

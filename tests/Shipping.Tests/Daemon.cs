@@ -51,7 +51,8 @@ internal sealed class Daemon : IDisposable
 
     public bool Running => !_process.HasExited;
 
-    public static Daemon Start(string program, IEnumerable<string> arguments, string? folder = null, params (string Name, string? Value)[] variables) =>
+    public static Daemon Start(string program, IEnumerable<string> arguments, string? folder = null,
+        params (string Name, string? Value)[] variables) =>
         new(program, arguments, folder, variables);
 
     /// <summary>Runs a program to its end.</summary>
@@ -153,7 +154,8 @@ internal sealed class RunningServer : IDisposable
 
     /// <param name="key">The key to send with every request.</param>
     public static async Task<RunningServer> StartAsync(
-        string program, IEnumerable<string> arguments, string? folder = null, string? key = null, params (string Name, string? Value)[] variables)
+        string program, IEnumerable<string> arguments, string? folder = null, string? key =
+            null, params (string Name, string? Value)[] variables)
     {
         Daemon daemon = Daemon.Start(program, arguments, folder, variables);
         try

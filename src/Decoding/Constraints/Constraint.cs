@@ -5,8 +5,8 @@ using Understory.Models.Tokenizers;
 namespace Understory.Decoding.Constraints;
 
 /// <summary>
-/// A grammar compiled for a tokenizer: the answers that a request may get. Immutable; may be shared by any number of requests, and should be where they
-/// have the same grammar, since what is learned of it while decoding is kept with it.
+/// A grammar compiled for a tokenizer: the answers that a request may get. Immutable; may be shared by any number of requests, and should
+/// be where they have the same grammar, since what is learned of it while decoding is kept with it.
 /// </summary>
 public sealed class Constraint
 {
@@ -21,7 +21,8 @@ public sealed class Constraint
     internal Tokenizer Tokenizer { get; }
 
     /// <summary>Takes milliseconds for most grammars; the first call for a tokenizer also sorts its vocabulary.</summary>
-    /// <exception cref="GrammarException">The grammar is left-recursive, too large, or allows no text; the message names the rule or the limit.</exception>
+    /// <exception cref="GrammarException">The grammar is left-recursive, too large, or allows no text; the message names the rule or the
+    /// limit.</exception>
     public static Constraint Compile(Grammar grammar, Tokenizer tokenizer)
     {
         GrammarAutomaton automaton = GrammarAutomaton.Compile(grammar);
@@ -38,7 +39,8 @@ public sealed class Constraint
     /// <summary>Whether a grammar allows a text, without a tokenizer.</summary>
     /// <exception cref="GrammarException">As for <see cref="Compile"/>, but that a grammar without any text is no error.</exception>
     internal static bool Allows(Grammar grammar, string text) =>
-        !ReferenceEquals(grammar, Grammar.Nothing) && Matches(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0"))), text);
+        !ReferenceEquals(grammar, Grammar.Nothing)
+            && Matches(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0"))), text);
 
     private static bool Matches(GrammarAutomaton automaton, string text)
     {

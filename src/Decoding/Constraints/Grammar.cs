@@ -7,9 +7,9 @@ using Understory.Decoding.Constraints.Text;
 namespace Understory.Decoding.Constraints;
 
 /// <summary>
-/// A language over text (UTF-8): what an answer may be. Immutable but for <see cref="GrammarRule.Body"/>, and freely composed; parts may be shared. Compiled
-/// for a tokenizer by <see cref="Constraint.Compile"/>. No construction takes part in what it does not show: <c>Literal("a")</c> is just that
-/// letter, without white space around it.
+/// A language over text (UTF-8): what an answer may be. Immutable but for <see cref="GrammarRule.Body"/>, and freely composed; parts may
+/// be shared. Compiled for a tokenizer by <see cref="Constraint.Compile"/>. No construction takes part in what it does not show:
+/// <c>Literal("a")</c> is just that letter, without white space around it.
 /// </summary>
 public abstract class Grammar
 {
@@ -36,7 +36,8 @@ public abstract class Grammar
     public static Grammar Sequence(params ReadOnlySpan<Grammar> parts) => parts.Length == 1 ? parts[0] : new GrammarSequence([.. parts]);
 
     /// <summary>One of them.</summary>
-    public static Grammar Choice(params ReadOnlySpan<Grammar> options) => options.Length == 1 ? options[0] : new GrammarChoice([.. options]);
+    public static Grammar Choice(params ReadOnlySpan<Grammar> options) =>
+        options.Length == 1 ? options[0] : new GrammarChoice([.. options]);
 
     public static Grammar Optional(Grammar body) => Repeat(body, 0, 1);
 
@@ -51,7 +52,9 @@ public abstract class Grammar
     /// <summary>One character out of inclusive ranges of code points.</summary>
     public static Grammar Characters(params ReadOnlySpan<(int First, int Last)> ranges) => new GrammarClass(CodePointSet.Of(ranges));
 
-    /// <summary>A named rule whose body is set afterwards, so that it may refer to itself. Left recursion is refused when compiled.</summary>
+    /// <summary>
+    /// A named rule whose body is set afterwards, so that it may refer to itself. Left recursion is refused when compiled.
+    /// </summary>
     public static GrammarRule Rule(string name, Grammar? body = null) => new(name) { Body = body! };
 
     /// <summary>Texts of both. Neither may be recursive.</summary>
@@ -65,9 +68,11 @@ public abstract class Grammar
         Except(AnyText, Sequence(AnyText, Literal(literal), AnyText));
 
     /// <summary>
-    /// All of a text that matches a regular expression (ECMAScript's notation: classes, escapes, groups, alternatives, quantifiers; <c>^</c> and <c>$</c> at the ends).
+    /// All of a text that matches a regular expression (ECMAScript's notation: classes, escapes, groups, alternatives, quantifiers;
+    /// <c>^</c> and <c>$</c> at the ends).
     /// </summary>
-    /// <exception cref="GrammarException">It is broken or asks for something unsupported (look-around, back-references, flags), named with its place.</exception>
+    /// <exception cref="GrammarException">It is broken or asks for something unsupported (look-around, back-references, flags), named with
+    /// its place.</exception>
     public static Grammar Regex(string pattern) => RegexParser.Parse(pattern, "").Whole();
 
     /// <summary>A grammar in llama.cpp's GBNF notation; it starts at the rule <c>root</c>.</summary>
@@ -75,7 +80,8 @@ public abstract class Grammar
     public static Grammar Gbnf(string source) => GbnfParser.Parse(source);
 
     /// <summary>
-    /// JSON texts that validate against a JSON Schema. Keys come in the schema's order, and the layout is that of one line: <c>{"a": 1, "b": [2, 3]}</c>.
+    /// JSON texts that validate against a JSON Schema. Keys come in the schema's order, and the layout is that of one line: <c>{"a": 1,
+    /// "b": [2, 3]}</c>.
     /// </summary>
     /// <exception cref="GrammarException">A keyword is unsupported or broken; the message names it and its JSON path.</exception>
     public static Grammar JsonSchema(JsonElement schema) => new SchemaCompiler(schema, JsonTexts.Line).Compile();

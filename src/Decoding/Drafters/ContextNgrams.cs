@@ -202,7 +202,8 @@ public sealed class ContextNgrams
 
     private static ulong Extend(ulong hash, int token) => (hash ^ ((uint)token + 1UL)) * 0x9E3779B97F4A7C15;
 
-    private int Slot(int order, ulong hash) => ((order - 1) << _slotBits) + (int)((hash ^ (hash >> 29)) * 0xBF58476D1CE4E5B9 >> (64 - _slotBits));
+    private int Slot(int order, ulong hash) =>
+        ((order - 1) << _slotBits) + (int)((hash ^ (hash >> 29)) * 0xBF58476D1CE4E5B9 >> (64 - _slotBits));
 
     /// <summary>Distinct tokens with their estimates, in the order in which they were first seen.</summary>
     private ref struct Candidates(Span<int> tokens, Span<float> estimates, Span<int> orders)

@@ -31,7 +31,8 @@ public sealed class NgramBuilder(ISampleSource source, int vocabularySize, strin
     /// <param name="progress">Told once at the start and after every sample.</param>
     /// <exception cref="InvalidDataException">The progress file is broken, or of another seed, vocabulary or source.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; what was counted is saved.</exception>
-    public NgramCounts Run(ulong seed, int samples, string progressPath, IProgress<NgramBuildProgress>? progress = null, CancellationToken cancel = default)
+    public NgramCounts Run(ulong seed, int samples, string progressPath, IProgress<NgramBuildProgress>? progress = null,
+        CancellationToken cancel = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(samples);
         (NgramCounts counts, int done) = File.Exists(progressPath)

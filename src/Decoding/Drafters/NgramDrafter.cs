@@ -165,7 +165,8 @@ public sealed class NgramDrafter(NgramModel? model, int contextLength) : IPropos
         for (int i = 0; i < count; i++)
         {
             mass += _raw[i];
-            _scores[i] = (Math.Log(Math.Max(_raw[i], 1e-9f)) / decision.Temperature) + GumbelNoise.Exact(decision.Seed, context.Length + depth, _tokens[i], decision.Choice);
+            _scores[i] = (Math.Log(Math.Max(_raw[i], 1e-9f)) / decision.Temperature)
+                + GumbelNoise.Exact(decision.Seed, context.Length + depth, _tokens[i], decision.Choice);
             highest = Math.Max(highest, _scores[i]);
         }
 

@@ -52,7 +52,8 @@ public sealed class NgramModel
 
     public int TrigramCount => _trigrams.Tokens.Length;
 
-    /// <exception cref="ArgumentOutOfRangeException">The unigrams alone take more than <see cref="NgramBuildOptions.MaxBytes"/>.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The unigrams alone take more than <see
+    /// cref="NgramBuildOptions.MaxBytes"/>.</exception>
     public static NgramModel Build(NgramCounts counts, NgramBuildOptions options)
     {
         var build = new NgramModelBuild(counts, options.DiscountedCounts);
@@ -60,7 +61,9 @@ public sealed class NgramModel
         return build.ToModel();
     }
 
-    /// <summary>The most probable next tokens after (previous2, previous1), by falling probability, the lowest id first among equals.</summary>
+    /// <summary>
+    /// The most probable next tokens after (previous2, previous1), by falling probability, the lowest id first among equals.
+    /// </summary>
     /// <param name="previous2">The token before <paramref name="previous1"/>; -1 where there is none.</param>
     /// <param name="previous1">The last token; -1 where there is none.</param>
     /// <param name="tokens">As many are given as fit here and in <paramref name="probabilities"/>.</param>

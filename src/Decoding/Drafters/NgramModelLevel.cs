@@ -2,8 +2,8 @@ namespace Understory.Decoding.Drafters;
 
 /// <summary>
 /// What a count is worth in Katz's estimate. Good-Turing: a count r up to k becomes
-/// <c>d_r r</c>, <c>d_r = (r*/r - A) / (1 - A)</c>, <c>r* = (r + 1) n_(r+1) / n_r</c>, <c>A = (k + 1) n_(k+1) / n_1</c>, with n_r the number of
-/// n-grams that occur r times. Where that is undefined (an n_r of zero, a d_r outside 0 .. 1) every count loses the same
+/// <c>d_r r</c>, <c>d_r = (r*/r - A) / (1 - A)</c>, <c>r* = (r + 1) n_(r+1) / n_r</c>, <c>A = (k + 1) n_(k+1) / n_1</c>, with n_r the
+/// number of n-grams that occur r times. Where that is undefined (an n_r of zero, a d_r outside 0 .. 1) every count loses the same
 /// <c>D = n_1 / (n_1 + 2 n_2)</c>, held within 0.1 .. 0.9 (Ney, Essen and Kneser 1994).
 /// </summary>
 internal sealed class KatzDiscount

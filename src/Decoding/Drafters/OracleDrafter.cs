@@ -22,7 +22,8 @@ public sealed class OracleDrafter : ModelDrafter
         {
             if (cumulativePercent[i] is < 0 or > 100 || (i > 0 && cumulativePercent[i] < cumulativePercent[i - 1]))
             {
-                throw new ArgumentException("The percentages must rise from 0 to 100 at most, as in 60,79,82,85.", nameof(cumulativePercent));
+                throw new ArgumentException("The percentages must rise from 0 to 100 at most, as in 60,79,82,85.",
+                    nameof(cumulativePercent));
             }
         }
 

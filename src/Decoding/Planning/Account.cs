@@ -1,23 +1,29 @@
 namespace Understory.Decoding.Planning;
 
 /// <summary>
-/// Keeps one source of proposals from ever costing <c>auto</c> more than plain decoding. Every step that the source was used in is booked against
-/// what plain decoding would have committed in the same time; when the account is overdrawn, the source rests, twice as long each time. A draft that
-/// is thought not to pay is tried again now and then, at intervals that double.
+/// Keeps one source of proposals from ever costing <c>auto</c> more than plain decoding. Every step that the source was used in is booked
+/// against what plain decoding would have committed in the same time; when the account is overdrawn, the source rests, twice as long each
+/// time. A draft that is thought not to pay is tried again now and then, at intervals that double.
 /// </summary>
 public sealed class Account
 {
     /// <summary>Tokens that a source may lose before it rests. Chosen: of 256 tokens some 3 % over all rests.</summary>
     private const double Overdraft = 2;
 
-    /// <summary>Most tokens of earlier gains that may be lost again. Chosen: a run of bad luck is no reason to rest, a change of the text is.</summary>
+    /// <summary>
+    /// Most tokens of earlier gains that may be lost again. Chosen: a run of bad luck is no reason to rest, a change of the text is.
+    /// </summary>
     private const double Savings = 8;
 
-    /// <summary>Tokens of the first rest. Chosen, as is that each one is twice as long as the last, up to <see cref="LongestRest"/>.</summary>
+    /// <summary>
+    /// Tokens of the first rest. Chosen, as is that each one is twice as long as the last, up to <see cref="LongestRest"/>.
+    /// </summary>
     private const int FirstRest = 48;
     private const int LongestRest = 1536;
 
-    /// <summary>Tokens before the first trial of a source that is not expected to pay; doubled by each, up to <see cref="LongestProbe"/>. Chosen.</summary>
+    /// <summary>
+    /// Tokens before the first trial of a source that is not expected to pay; doubled by each, up to <see cref="LongestProbe"/>. Chosen.
+    /// </summary>
     private const int FirstProbe = 24;
     private const int LongestProbe = 2048;
 

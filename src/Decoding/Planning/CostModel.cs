@@ -172,7 +172,8 @@ public sealed class CostModel
             {
                 _seconds[j] = previous < 0
                     ? _seconds[k] * Prior(Knots[j]) / Prior(Knots[k])
-                    : _seconds[previous] + ((_seconds[k] - _seconds[previous]) * (Knots[j] - Knots[previous]) / (Knots[k] - Knots[previous]));
+                    : _seconds[previous]
+                    + ((_seconds[k] - _seconds[previous]) * (Knots[j] - Knots[previous]) / (Knots[k] - Knots[previous]));
             }
 
             previous = k;

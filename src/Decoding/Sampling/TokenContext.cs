@@ -69,7 +69,9 @@ public sealed class TokenContext
     /// <summary>Nothing but the end may follow.</summary>
     internal bool IsOver => Matcher is not null && Matcher.IsOver(State);
 
-    /// <summary>The constraint's state after a token: 0 without a constraint, <see cref="ConstraintMatcher.Dead"/> where it may not follow.</summary>
+    /// <summary>
+    /// The constraint's state after a token: 0 without a constraint, <see cref="ConstraintMatcher.Dead"/> where it may not follow.
+    /// </summary>
     internal int StateAfter(int state, int token) => Matcher is null ? 0 : Matcher.Advance(state, token);
 
     public void Append(int token)

@@ -3,8 +3,8 @@ using Understory.Models.Architecture;
 namespace Understory.Decoding.Sequences;
 
 /// <summary>
-/// The mean of a prompt's final hidden states. Rows are added in the order of their positions, in double precision, so the bits do not depend on
-/// how the prompt was cut into chunks.
+/// The mean of a prompt's final hidden states. Rows are added in the order of their positions, in double precision, so the bits do not
+/// depend on how the prompt was cut into chunks.
 /// </summary>
 /// <param name="size">Width of a hidden state.</param>
 public sealed class HiddenMean(int size)

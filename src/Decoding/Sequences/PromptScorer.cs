@@ -4,8 +4,8 @@ using Understory.Models.Tensors;
 namespace Understory.Decoding.Sequences;
 
 /// <summary>
-/// The log-probabilities of a prompt's own tokens, chunk by chunk as it is prefilled. They are the model's own: no penalty and no bias, which
-/// speak of the answer. A token has the bits that decoding it in this place would have given it.
+/// The log-probabilities of a prompt's own tokens, chunk by chunk as it is prefilled. They are the model's own: no penalty and no bias,
+/// which speak of the answer. A token has the bits that decoding it in this place would have given it.
 /// </summary>
 /// <param name="maxRows">Most rows of a chunk.</param>
 internal sealed class PromptScorer(IKernels kernels, int maxRows, int maxAlternatives)

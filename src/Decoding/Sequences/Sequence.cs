@@ -23,7 +23,8 @@ public sealed class Sequence
     private int _released;
     private int _taken;
 
-    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, StopStrings stops, Tokenizer tokenizer, IReadOnlyList<int> eos)
+    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, StopStrings stops,
+        Tokenizer tokenizer, IReadOnlyList<int> eos)
     {
         Request = request;
         Context = context;
@@ -74,7 +75,9 @@ public sealed class Sequence
     /// <summary>One entry per generated token that is in the text, where the request asked for them.</summary>
     public IReadOnlyList<TokenLogProb> LogProbs => _logProbs;
 
-    /// <summary>One entry per prompt token but the first, which nothing precedes; where the request asked for them. Offsets are 0.</summary>
+    /// <summary>
+    /// One entry per prompt token but the first, which nothing precedes; where the request asked for them. Offsets are 0.
+    /// </summary>
     public IReadOnlyList<TokenLogProb> PromptLogProbs => _promptLogProbs;
 
     /// <summary>Of the prompt, complete once it is prefilled; null where the request did not ask for it.</summary>
@@ -106,7 +109,9 @@ public sealed class Sequence
 
     internal void Scored(TokenLogProb promptToken) => _promptLogProbs.Add(promptToken);
 
-    /// <summary>The first <paramref name="tokens"/> of the prompt are in the cache; where nothing is to follow it, that is the end.</summary>
+    /// <summary>
+    /// The first <paramref name="tokens"/> of the prompt are in the cache; where nothing is to follow it, that is the end.
+    /// </summary>
     internal void Prefilled(int tokens)
     {
         PrefilledTokens = tokens;
@@ -116,7 +121,9 @@ public sealed class Sequence
         }
     }
 
-    /// <summary>Commits a token and ends the sequence where plain decoding would: at EOS, a stop string, the end of its constraint or the limit.</summary>
+    /// <summary>
+    /// Commits a token and ends the sequence where plain decoding would: at EOS, a stop string, the end of its constraint or the limit.
+    /// </summary>
     internal void Commit(int token, TokenLogProb? logProb)
     {
         Context.Append(token);

@@ -61,7 +61,9 @@ public sealed class TokenTrace
         _decoded++;
     }
 
-    /// <summary>The text is complete: what the decoder had held back belongs to the last decoded token, none to one that only ends the sequence.</summary>
+    /// <summary>
+    /// The text is complete: what the decoder had held back belongs to the last decoded token, none to one that only ends the sequence.
+    /// </summary>
     internal void Close(int characters)
     {
         for (int i = Math.Max(0, _decoded - 1); i < _entries.Count; i++)

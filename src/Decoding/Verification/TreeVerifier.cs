@@ -214,7 +214,8 @@ public sealed class TreeVerifier
             if (token < 0)
             {
                 throw new InvalidOperationException(
-                    "No token can be chosen: the logits of all of them are -infinity or not numbers, or the request's constraint and its logit_bias leave none.");
+                    "No token can be chosen: the logits of all of them are -infinity or not numbers, or the request's constraint and its "
+                        + "logit_bias leave none.");
             }
 
             _decided[_acceptedCount] = token;

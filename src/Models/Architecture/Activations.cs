@@ -20,7 +20,8 @@ internal sealed class Activations : IDisposable
         int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
-        (Residual, Qkv, Logits, Branch) = (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(behind ? config.HiddenSize : 0));
+        (Residual, Qkv, Logits, Branch) =
+            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(behind ? config.HiddenSize : 0));
         Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
         Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down.Parts)));

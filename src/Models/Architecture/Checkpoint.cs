@@ -54,7 +54,8 @@ internal sealed class FolderCheckpoint : Checkpoint
         var tensors = Safetensors.OpenFolder(folder);
         try
         {
-            JsonElement? packing = Json(Path.Combine(folder, "config.json")) is { } json && json.TryGetProperty("quantization_config", out JsonElement given) ? given : null;
+            JsonElement? packing = Json(Path.Combine(folder, "config.json")) is { } json
+                && json.TryGetProperty("quantization_config", out JsonElement given) ? given : null;
             return new FolderCheckpoint(folder, config, PackedTensors.Over(tensors, packing));
         }
         catch
@@ -69,7 +70,8 @@ internal sealed class FolderCheckpoint : Checkpoint
         string path = Path.Combine(_folder, "tokenizer.json");
         return File.Exists(path)
             ? Tokenizer.Load(path)
-            : throw new ModelLoadException($"{_folder}: there is no tokenizer.json; older formats can be converted by transformers' save_pretrained.");
+            : throw new ModelLoadException($"{_folder}: there is no tokenizer.json; older formats can be converted by transformers' "
+                + "save_pretrained.");
     }
 
     /// <summary>What <paramref name="read"/> makes of a JSON file; null where there is no such file. Errors name it.</summary>

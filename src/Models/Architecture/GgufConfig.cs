@@ -6,7 +6,8 @@ namespace Understory.Models.Architecture;
 /// <summary>The model that a GGUF file describes, by the family whose architecture it names.</summary>
 public static class GgufConfig
 {
-    /// <exception cref="InvalidDataException">A key is missing, of the wrong type or of a value that is not supported; names it.</exception>
+    /// <exception cref="InvalidDataException">A key is missing, of the wrong type or of a value that is not supported; names
+    /// it.</exception>
     public static ModelConfig Read(Gguf file)
     {
         var keys = new GgufKeys(file);

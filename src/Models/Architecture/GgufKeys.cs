@@ -3,7 +3,10 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>What a GGUF file says of its model: the keys of its architecture ("llama.block_count" is <c>block_count</c> here), and which tensors it has.</summary>
+/// <summary>
+/// What a GGUF file says of its model: the keys of its architecture ("llama.block_count" is <c>block_count</c> here), and which tensors it
+/// has.
+/// </summary>
 internal sealed class GgufKeys(Gguf file)
 {
     private readonly GgufMetadata _keys = file.Metadata;
@@ -60,11 +63,13 @@ internal sealed class GgufKeys(Gguf file)
     {
         if (!_keys.Contains(_prefix + "attention.key_length"))
         {
-            return heads > 0 && hidden % heads == 0 ? hidden / heads : throw new InvalidDataException($"{Path}: {heads} heads in a width of {hidden}.");
+            return heads > 0 && hidden % heads == 0
+                ? hidden / heads : throw new InvalidDataException($"{Path}: {heads} heads in a width of {hidden}.");
         }
 
         int key = Count("attention.key_length");
         int value = Count("attention.value_length", key);
-        return key == value ? key : throw new InvalidDataException($"{Path}: keys of {key} and values of {value} dimensions are not supported.");
+        return key == value
+            ? key : throw new InvalidDataException($"{Path}: keys of {key} and values of {value} dimensions are not supported.");
     }
 }

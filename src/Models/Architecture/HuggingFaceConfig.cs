@@ -4,15 +4,16 @@ using Understory.Models.Architecture.Families;
 namespace Understory.Models.Architecture;
 
 /// <summary>
-/// <c>config.json</c> as Hugging Face writes it, read by the family that it names. A key that transformers always writes must be there; a default that transformers itself
-/// falls back on stands visibly at the call.
+/// <c>config.json</c> as Hugging Face writes it, read by the family that it names. A key that transformers always writes must be there; a
+/// default that transformers itself falls back on stands visibly at the call.
 /// </summary>
 public static class HuggingFaceConfig
 {
     /// <summary>Reads a model's config.</summary>
     /// <param name="config">config.json</param>
     /// <param name="generation">generation_config.json, whose end tokens win; null where there is none.</param>
-    /// <exception cref="InvalidDataException">A key is missing, of the wrong type or of a value that is not supported; names it.</exception>
+    /// <exception cref="InvalidDataException">A key is missing, of the wrong type or of a value that is not supported; names
+    /// it.</exception>
     public static ModelConfig Read(JsonElement config, JsonElement? generation = null)
     {
         var keys = new JsonKeys(config);
@@ -27,6 +28,7 @@ public static class HuggingFaceConfig
             ends = wins;
         }
 
-        return (family.Read(keys) with { EosTokenIds = ends, BosTokenId = keys.Integers("bos_token_id") is [int bos, ..] ? bos : null }).Validated();
+        return (family.Read(keys) with { EosTokenIds = ends, BosTokenId = keys.Integers("bos_token_id") is [int bos, ..] ? bos : null })
+            .Validated();
     }
 }

@@ -2,7 +2,10 @@ using System.Text.Json;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>The keys of a JSON object. One that is missing or of the wrong type is an <see cref="InvalidDataException"/> that names it; null is missing.</summary>
+/// <summary>
+/// The keys of a JSON object. One that is missing or of the wrong type is an <see cref="InvalidDataException"/> that names it; null is
+/// missing.
+/// </summary>
 internal sealed class JsonKeys
 {
     private static readonly JsonElement _nothing = JsonElement.Parse("{}");
@@ -21,20 +24,24 @@ internal sealed class JsonKeys
     public static JsonKeys Empty { get; } = new(_nothing);
 
     /// <summary>These keys, and beneath them a family's defaults, as JSON.</summary>
-    public JsonKeys Over(string defaults) => new(_element, _beneath is null ? new JsonKeys(JsonElement.Parse(defaults)) : _beneath.Over(defaults));
+    public JsonKeys Over(string defaults) =>
+        new(_element, _beneath is null ? new JsonKeys(JsonElement.Parse(defaults)) : _beneath.Over(defaults));
 
     /// <summary>The keys of an object within, and beneath them these.</summary>
     public JsonKeys Within(string key) => new(Required(key), this);
 
     public bool Has(string key) => Find(key) is not null;
 
-    public string String(string key) => Required(key) is { ValueKind: JsonValueKind.String } value ? value.GetString()! : throw Wrong(key, "a string");
+    public string String(string key) => Required(key) is { ValueKind: JsonValueKind.String } value
+        ? value.GetString()! : throw Wrong(key, "a string");
 
-    public int Integer(string key) => Required(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out int integer) ? integer : throw Wrong(key, "an integer");
+    public int Integer(string key) => Required(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out int integer)
+        ? integer : throw Wrong(key, "an integer");
 
     public int Integer(string key, int otherwise) => Has(key) ? Integer(key) : otherwise;
 
-    public double Number(string key) => Required(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetDouble(out double number) ? number : throw Wrong(key, "a number");
+    public double Number(string key) => Required(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetDouble(out double number)
+        ? number : throw Wrong(key, "a number");
 
     public double Number(string key, double otherwise) => Has(key) ? Number(key) : otherwise;
 
@@ -58,18 +65,23 @@ internal sealed class JsonKeys
     public int[] Integers(string key) => Find(key) switch
     {
         null => [],
-        { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int value) ? value : throw Wrong(key, "integers"))],
+        { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray()
+            .Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int value)
+                ? value : throw Wrong(key, "integers"))],
         _ => [Integer(key)],
     };
 
     public double[] Numbers(string key) => Required(key) is { ValueKind: JsonValueKind.Array } array
-        ? [.. array.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out double value) ? value : throw Wrong(key, "numbers"))]
+        ? [.. array.EnumerateArray()
+            .Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out double value)
+                ? value : throw Wrong(key, "numbers"))]
         : throw Wrong(key, "an array of numbers");
 
     public string[] Strings(string key) => Find(key) switch
     {
         null => [],
-        { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Wrong(key, "strings"))],
+        { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray()
+            .Select(item => item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Wrong(key, "strings"))],
         _ => throw Wrong(key, "an array of strings"),
     };
 

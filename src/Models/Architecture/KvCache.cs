@@ -39,8 +39,8 @@ public sealed class KvCache : IDisposable
     public long BytesPerSlot { get; }
 
     /// <summary>
-    /// Memory that <paramref name="tokens"/> tokens take at most, in bytes: the keys and the values of every head begin elsewhere, and each takes
-    /// whole pages.
+    /// Memory that <paramref name="tokens"/> tokens take at most, in bytes: the keys and the values of every head begin elsewhere, and
+    /// each takes whole pages.
     /// </summary>
     public long BytesFor(int tokens)
     {
@@ -60,7 +60,10 @@ public sealed class KvCache : IDisposable
         return Math.Min(_block.Bytes, pages * Page);
     }
 
-    /// <summary>Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes text.</summary>
+    /// <summary>
+    /// Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes
+    /// text.
+    /// </summary>
     public void MoveSlots(ReadOnlySpan<int> from, int to)
     {
         _kernels.MoveSlots(Layers, from, to);

@@ -3,7 +3,9 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>Everything that one forward pass needs to know about a model: shapes and a plan of each layer. Families differ in this data alone.</summary>
+/// <summary>
+/// Everything that one forward pass needs to know about a model: shapes and a plan of each layer. Families differ in this data alone.
+/// </summary>
 public sealed record ModelConfig
 {
     /// <summary>The family that read it, and knows its tensors' names.</summary>
@@ -80,7 +82,8 @@ public sealed record ModelConfig
     {
         if ((Features & kernels.Missing) is not 0 and var missing)
         {
-            throw new InvalidDataException($"The {kernels.Name} kernels cannot run this model yet: they lack {missing}; --device cpu runs it.");
+            throw new InvalidDataException($"The {kernels.Name} kernels cannot run this model yet: they lack {missing}; --device cpu "
+                + "runs it.");
         }
     }
 
@@ -118,9 +121,11 @@ public sealed record ModelConfig
             Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
             Require(attention.HeadDim is > 0 and <= 1 << 12, "head dimension", attention.HeadDim);
             Require(attention.Window >= 0, "sliding window", attention.Window);
-            Require(float.IsFinite(attention.Scale ?? 1) && float.IsFinite(layer.ResidualScale), "scale of a layer", attention.Scale ?? layer.ResidualScale);
+            Require(float.IsFinite(attention.Scale ?? 1) && float.IsFinite(layer.ResidualScale), "scale of a layer", attention.Scale
+                ?? layer.ResidualScale);
             Require(float.IsFinite(attention.SoftCap) && attention.SoftCap >= 0, "soft cap of attention", attention.SoftCap);
-            Require(attention.PositionScale.Beta == 0 || attention.PositionScale.Every > 0, "step of the position scale", attention.PositionScale.Every);
+            Require(attention.PositionScale.Beta == 0 || attention.PositionScale.Every > 0, "step of the position scale",
+                attention.PositionScale.Every);
             Require(layer.NormBefore || layer.NormBehind, "number of norms of a layer", 0);
             Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
             if (attention.Rotary is { } turned)

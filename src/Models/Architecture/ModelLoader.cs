@@ -30,7 +30,8 @@ public static partial class ModelLoader
         ModelConfig config = checkpoint.Config;
         if (tokenizer.VocabularySize > config.VocabularySize)
         {
-            throw new InvalidDataException($"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {config.VocabularySize:N0}.");
+            throw new InvalidDataException(
+                $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {config.VocabularySize:N0}.");
         }
 
         if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
@@ -56,7 +57,10 @@ public static partial class ModelLoader
         return Build(checkpoint.Config, checkpoint.Tensors, checkpoint.Names, kernels, options, path);
     });
 
-    /// <summary>A network of random weights built in memory, for figures of speed: "gpt2:768x12:4096" is hidden size x layers : vocabulary, with ":context" optional; heads are 64 wide.</summary>
+    /// <summary>
+    /// A network of random weights built in memory, for figures of speed: "gpt2:768x12:4096" is hidden size x layers : vocabulary, with
+    /// ":context" optional; heads are 64 wide.
+    /// </summary>
     /// <exception cref="ModelLoadException">The specification cannot be read.</exception>
     public static Transformer Random(string specification, IKernels kernels, ulong seed, LoadOptions? options = null) =>
         Guarded(specification, () => Random(RandomConfig(specification), specification, kernels, seed, options));
@@ -68,7 +72,8 @@ public static partial class ModelLoader
         return Build(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name);
     }
 
-    private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options, string name)
+    private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options,
+        string name)
     {
         if (options.Weights is { } format)
         {
@@ -109,13 +114,15 @@ public static partial class ModelLoader
         if (family is null || hidden % 64 != 0)
         {
             throw new ModelLoadException(
-                $"\"{specification}\" describes no random model; \"gpt2:768x12:4096\" does: {string.Join(", ", Family.All.Select(family => family.Name))}, "
+                $"\"{specification}\" describes no random model; \"gpt2:768x12:4096\" does: "
+                    + $"{string.Join(", ", Family.All.Select(family => family.Name))}, "
                 + "then the hidden size (a multiple of 64) x layers, the vocabulary, and optionally \":\" and the context.");
         }
 
         return family.OfShape(hidden, Size(3), Size(4), context);
 
-        int Size(int group) => int.TryParse(match.Groups[group].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int size) ? size : 0;
+        int Size(int group) => int.TryParse(match.Groups[group].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture, out int size)
+            ? size : 0;
     }
 
     [GeneratedRegex("^([a-z0-9]+):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
@@ -128,7 +135,8 @@ public static partial class ModelLoader
         {
             return load();
         }
-        catch (Exception error) when (error is InvalidDataException or IOException or UnauthorizedAccessException or InsufficientMemoryException or OverflowException)
+        catch (Exception error) when (
+            error is InvalidDataException or IOException or UnauthorizedAccessException or InsufficientMemoryException or OverflowException)
         {
             string line = error.Message.ReplaceLineEndings(" ");
             throw new ModelLoadException(line.Contains(path, StringComparison.Ordinal) ? line : $"{path}: {line}", error);

@@ -1,8 +1,8 @@
 namespace Understory.Models.Architecture;
 
 /// <summary>
-/// Rotary position embedding (Su et al., arXiv 2104.09864): dimensions i and i + Dim / 2 of a head turn by the angle position x frequency[i],
-/// where frequency[i] = Theta^(-2i / Dim), changed by <paramref name="Scaling"/>.
+/// Rotary position embedding (Su et al., arXiv 2104.09864): dimensions i and i + Dim / 2 of a head turn by the angle position x
+/// frequency[i], where frequency[i] = Theta^(-2i / Dim), changed by <paramref name="Scaling"/>.
 /// </summary>
 /// <param name="Dim">Leading dimensions of a head that are rotated, even.</param>
 public sealed record Rotary(int Dim, double Theta, RotaryScaling Scaling)
@@ -23,7 +23,10 @@ public sealed record Rotary(int Dim, double Theta, RotaryScaling Scaling)
     }
 }
 
-/// <summary>How a model's rotary frequencies were changed to reach a longer context than it was first trained on. Formulas as in Hugging Face transformers' <c>modeling_rope_utils</c>.</summary>
+/// <summary>
+/// How a model's rotary frequencies were changed to reach a longer context than it was first trained on. Formulas as in Hugging Face
+/// transformers' <c>modeling_rope_utils</c>.
+/// </summary>
 public abstract record RotaryScaling
 {
     public static RotaryScaling None { get; } = new LinearScaling(1);
@@ -62,7 +65,8 @@ public sealed record DynamicScaling(double Factor, int TrainedContext) : RotaryS
 
 /// <summary>Llama 3.1: long wavelengths are divided by the factor, short ones kept, those between blended.</summary>
 /// <param name="OriginalContext">The context of the first training; wavelengths are measured against it.</param>
-public sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext) : RotaryScaling
+public sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext)
+    : RotaryScaling
 {
     public override double[] Frequencies(int dim, double theta, int context) => Array.ConvertAll(Rotary.Unscaled(dim, theta), frequency =>
     {
@@ -72,12 +76,16 @@ public sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, dou
     });
 }
 
-/// <summary>YaRN (Peng et al., arXiv 2309.00071): dimensions that turn often within the original context are kept, slow ones divided by the factor, with a ramp between.</summary>
+/// <summary>
+/// YaRN (Peng et al., arXiv 2309.00071): dimensions that turn often within the original context are kept, slow ones divided by the factor,
+/// with a ramp between.
+/// </summary>
 /// <param name="FastTurns">beta_fast: dimensions with more turns are kept.</param>
 /// <param name="SlowTurns">beta_slow: dimensions with fewer turns are divided.</param>
 /// <param name="Attention">Factor on cosines and sines.</param>
 /// <param name="Truncate">The ends of the ramp are rounded outwards to whole dimensions.</param>
-public sealed record YarnScaling(double Factor, int OriginalContext, double FastTurns, double SlowTurns, double Attention, bool Truncate) : RotaryScaling
+public sealed record YarnScaling(double Factor, int OriginalContext, double FastTurns, double SlowTurns, double Attention, bool Truncate)
+    : RotaryScaling
 {
     public override double AttentionFactor => Attention;
 
@@ -109,8 +117,9 @@ public sealed record YarnScaling(double Factor, int OriginalContext, double Fast
 }
 
 /// <summary>
-/// LongRoPE (Ding et al., arXiv 2402.13753): each frequency divided by its own factor, of one list up to the original context and of another beyond. Which of them is
-/// fixed by the context size, not by the length so far, so that a key does not depend on how long the text became after it.
+/// LongRoPE (Ding et al., arXiv 2402.13753): each frequency divided by its own factor, of one list up to the original context and of
+/// another beyond. Which of them is fixed by the context size, not by the length so far, so that a key does not depend on how long the
+/// text became after it.
 /// </summary>
 /// <param name="Attention">Factor on cosines and sines.</param>
 public sealed record LongRopeScaling(float[] Short, float[] Long, int OriginalContext, double Attention) : RotaryScaling

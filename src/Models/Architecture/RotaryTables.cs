@@ -5,8 +5,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Architecture;
 
 /// <summary>
-/// Cosines and sines, computed in double precision, held as F32 <c>[context, Dim / 2]</c> each. A position's row is filled before it is first
-/// needed: the whole of a long context would take longer to fill, and more memory, than many a text that it is loaded for.
+/// Cosines and sines, computed in double precision, held as F32 <c>[context, Dim / 2]</c> each. A position's row is filled before it is
+/// first needed: the whole of a long context would take longer to fill, and more memory, than many a text that it is loaded for.
 /// </summary>
 internal sealed class RotaryTables : IDisposable
 {

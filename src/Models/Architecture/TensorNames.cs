@@ -58,7 +58,9 @@ internal sealed record TensorNames
     /// <summary>Matrices of the layers are <c>[inputs, outputs]</c> (GPT-2's Conv1D).</summary>
     public bool Transposed { get; init; }
 
-    /// <summary>Rows of a query or key head are kept for rotating neighbours (2i, 2i + 1) instead of halves (i, i + Dim / 2): llama in GGUF.</summary>
+    /// <summary>
+    /// Rows of a query or key head are kept for rotating neighbours (2i, 2i + 1) instead of halves (i, i + Dim / 2): llama in GGUF.
+    /// </summary>
     public bool Interleaved { get; init; }
 
     /// <summary>The names that most families have in GGUF files.</summary>
@@ -105,7 +107,8 @@ internal sealed record TensorNames
     {
         // A model that also sees pictures keeps the language model under a name of its own.
         const string within = "language_model.";
-        string prefix = new[] { "", Base, within + Base, Base + within }.FirstOrDefault(prefix => source.Contains(prefix + Embedding + ".weight")) ?? Base;
+        string prefix = new[] { "", Base, within + Base, Base + within }.FirstOrDefault(prefix =>
+            source.Contains(prefix + Embedding + ".weight")) ?? Base;
         return this with
         {
             Embedding = prefix + Embedding,

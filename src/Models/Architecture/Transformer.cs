@@ -4,8 +4,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Architecture;
 
 /// <summary>
-/// A decoder-only transformer: one forward pass for every family, steered by <see cref="ModelConfig"/>. A row's logits do not depend on which
-/// other rows are in the batch. Not thread-safe.
+/// A decoder-only transformer: one forward pass for every family, steered by <see cref="ModelConfig"/>. A row's logits do not depend on
+/// which other rows are in the batch. Not thread-safe.
 /// </summary>
 public sealed class Transformer : IDisposable
 {
@@ -74,8 +74,8 @@ public sealed class Transformer : IDisposable
     }
 
     /// <summary>
-    /// Copies the final hidden state of row <paramref name="row"/> of the last pass's logits, F32 <c>[hidden]</c>: what stands behind the last norm,
-    /// rounded as the kernels round what they multiply.
+    /// Copies the final hidden state of row <paramref name="row"/> of the last pass's logits, F32 <c>[hidden]</c>: what stands behind the
+    /// last norm, rounded as the kernels round what they multiply.
     /// </summary>
     public void ReadHidden(int row, Span<float> state) => Kernels.Read(_activations.Final.Rows(row, 1), state[..Config.HiddenSize]);
 
@@ -132,7 +132,9 @@ public sealed class Transformer : IDisposable
         }
     }
 
-    /// <summary><c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.</summary>
+    /// <summary>
+    /// <c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.
+    /// </summary>
     private void AddMlp(Tensor x, int layer)
     {
         if (x.Rows == 0)
@@ -190,13 +192,17 @@ public sealed class Transformer : IDisposable
         return tables is null
             ? new RotaryParams(default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale)
             : new RotaryParams(
-                tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale);
+                tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon,
+                plan.PositionScale);
     }
 
     private static AttentionParams Describe(AttentionPlan plan) =>
         new(plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap);
 
-    /// <summary>Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that are written or read.</summary>
+    /// <summary>
+    /// Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that
+    /// are written or read.
+    /// </summary>
     private (int Last, int Slots) Check(ForwardBatch batch, KvCache cache)
     {
         int last = -1;

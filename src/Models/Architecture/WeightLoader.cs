@@ -19,8 +19,9 @@ internal readonly record struct TensorPart(string Name, int Rows, int Interleave
 }
 
 /// <summary>
-/// Brings a checkpoint's tensors into the kernels' memory. Matrices are asked for first: each is checked by name and shape and described; then <see cref="Run"/> makes one
-/// block for all of them and packs them, in the order in which they were asked for. Vectors, which are small, are read as they are asked for.
+/// Brings a checkpoint's tensors into the kernels' memory. Matrices are asked for first: each is checked by name and shape and described;
+/// then <see cref="Run"/> makes one block for all of them and packs them, in the order in which they were asked for. Vectors, which are
+/// small, are read as they are asked for.
 /// </summary>
 internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDisposable
 {
@@ -31,7 +32,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     private long _vectorOffset;
 
     /// <summary>The matrix <c>[outputs, inputs]</c>, which the checkpoint may hold transposed.</summary>
-    public WeightMatrix Matrix(string name, int outputs, int inputs, bool transposed = false) => Ask([new TensorPart(name, outputs)], inputs, transposed);
+    public WeightMatrix Matrix(string name, int outputs, int inputs, bool transposed = false) =>
+        Ask([new TensorPart(name, outputs)], inputs, transposed);
 
     /// <summary>The matrix that some rows of a tensor are.</summary>
     public WeightMatrix Matrix(TensorPart part, int inputs) => Ask([part], inputs, transposed: false);
@@ -106,7 +108,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
             matrix.Place(block, offset);
             offset += Aligned(matrix.Bytes);
             StoredTensor[] tensors = Array.ConvertAll(parts, part => Read(part, matrix.Columns, transposed));
-            Pack(matrix, parts, [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(Rows(tensor, part), transposed, part.InterleavedHead))]);
+            Pack(matrix, parts,
+                [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(Rows(tensor, part), transposed, part.InterleavedHead))]);
             Array.ForEach(tensors, source.Release);
             progress?.Invoke(new LoadProgress(offset, bytes));
         }
@@ -127,7 +130,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
         }
         catch (InvalidDataException error)
         {
-            throw new InvalidDataException($"tensor {string.Join(" or ", parts.Select(part => $"\"{part.Name}\""))}: {error.Message}", error);
+            throw new InvalidDataException($"tensor {string.Join(" or ", parts.Select(part => $"\"{part.Name}\""))}: {error.Message}",
+                error);
         }
     }
 

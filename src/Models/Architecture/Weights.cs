@@ -59,7 +59,8 @@ public sealed class Weights : IDisposable
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
-    internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, Action<LoadProgress>? progress = null)
+    internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
+        Action<LoadProgress>? progress = null)
     {
         using var loader = new WeightLoader(source, kernels);
         var parts = new Parts(config, names, loader);
@@ -144,7 +145,8 @@ public sealed class Weights : IDisposable
             int head = names.Interleaved ? plan.HeadDim : 0;
             int keyValueSize = plan.KvHeads * plan.HeadDim;
             TensorPart[] parts =
-                [new(prefix + names.Qkv[0], plan.QuerySize, head), new(prefix + names.Qkv[1], keyValueSize, head), new(prefix + names.Qkv[2], keyValueSize)];
+                [new(prefix + names.Qkv[0], plan.QuerySize, head), new(prefix + names.Qkv[1], keyValueSize, head),
+                    new(prefix + names.Qkv[2], keyValueSize)];
             return new Projection(
                 loader.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _hidden),
                 plan.QkvBias ? loader.Vector(Array.ConvertAll(parts, part => part with { Name = part.Name + ".bias" })) : default);
@@ -156,7 +158,8 @@ public sealed class Weights : IDisposable
 
         /// <summary>The norm of queries or keys: where heads are interleaved, so is it.</summary>
         private Tensor QkNormOf(string name, AttentionPlan plan, int heads) => plan.QkNorm == QkNorm.None ? default : loader.Vector(
-            [new TensorPart(name + ".weight", plan.QkNorm == QkNorm.Whole ? heads * plan.HeadDim : plan.HeadDim, names.Interleaved ? plan.HeadDim : 0)],
+            [new TensorPart(name + ".weight", plan.QkNorm == QkNorm.Whole ? heads * plan.HeadDim : plan.HeadDim, names.Interleaved
+                ? plan.HeadDim : 0)],
             names.NormOffset);
     }
 }

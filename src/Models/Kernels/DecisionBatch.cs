@@ -22,7 +22,9 @@ public struct DecisionParams
     /// <summary>0 keeps all.</summary>
     public int TopK;
 
-    /// <summary>1 keeps all. Applied to what top_k kept, renormalised: the smallest set of most probable tokens whose sum reaches it.</summary>
+    /// <summary>
+    /// 1 keeps all. Applied to what top_k kept, renormalised: the smallest set of most probable tokens whose sum reaches it.
+    /// </summary>
     public float TopP;
 
     /// <summary>0 keeps all. Drops tokens less probable than this fraction of the most probable one.</summary>
@@ -111,7 +113,10 @@ public sealed class DecisionBatch(int maxRows, int maxBest, int maxDepth)
     /// <summary>Read only where <c>Params.HasPenalties</c>: the counts up to the committed prefix.</summary>
     public TokenCounts? Counts { get; set; }
 
-    /// <summary>Read only where <c>Params.HasPenalties</c>: tokens of each row's path that <c>Counts</c> does not hold yet (all of them output), <c>[MaxRows, MaxDepth]</c>.</summary>
+    /// <summary>
+    /// Read only where <c>Params.HasPenalties</c>: tokens of each row's path that <c>Counts</c> does not hold yet (all of them output),
+    /// <c>[MaxRows, MaxDepth]</c>.
+    /// </summary>
     public int[] Path { get; } = new int[maxRows * maxDepth];
 
     public int[] PathCount { get; } = new int[maxRows];
@@ -121,12 +126,16 @@ public sealed class DecisionBatch(int maxRows, int maxBest, int maxDepth)
 
     public float[] BiasValues { get; set; } = [];
 
-    /// <summary>Optional: <c>[MaxRows, MaskWords]</c> bits, token <c>v</c> allowed if bit <c>v % 64</c> of word <c>v / 64</c> is set.</summary>
+    /// <summary>
+    /// Optional: <c>[MaxRows, MaskWords]</c> bits, token <c>v</c> allowed if bit <c>v % 64</c> of word <c>v / 64</c> is set.
+    /// </summary>
     public ulong[]? Mask { get; set; }
 
     public int MaskWords { get; set; }
 
-    /// <summary>Gives every row a mask of so many words, to be written with <see cref="MaskRow"/>. Memory is taken at the first use.</summary>
+    /// <summary>
+    /// Gives every row a mask of so many words, to be written with <see cref="MaskRow"/>. Memory is taken at the first use.
+    /// </summary>
     public void UseMask(int words)
     {
         if (_mask is null || _mask.Length < MaxRows * words)

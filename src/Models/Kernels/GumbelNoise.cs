@@ -2,8 +2,8 @@ namespace Understory.Models.Kernels;
 
 /// <summary>
 /// The noise of the decision rule, keyed by seed, position and token, so that drafter and target draw the same:
-/// <c>G = -log(-log1p(-u))</c>, <c>u = (x + 1/2) 2^-32</c>, x from Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
-/// with key = seed and counter = (p, v / 4, choice, 0), lane v % 4.
+/// <c>G = -log(-log1p(-u))</c>, <c>u = (x + 1/2) 2^-32</c>, x from Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1,
+/// 2, 3", SC 2011) with key = seed and counter = (p, v / 4, choice, 0), lane v % 4.
 /// </summary>
 public static class GumbelNoise
 {

@@ -17,7 +17,8 @@ public enum Activation
 /// <param name="Cosine">F32 [context, RotaryDim / 2]; <c>Data</c> 0: no rotation (learned positions).</param>
 /// <param name="RotaryDim">Leading dimensions of a head that are rotated; dimension i pairs with i + RotaryDim / 2.</param>
 /// <param name="QueryNorm">
-/// Weight of an RMSNorm before the rotation: F32 [1, HeadDim], of each head by itself (Qwen3), or F32 [1, all heads' columns], of all heads together (OLMo 2);
+/// Weight of an RMSNorm before the rotation: F32 [1, HeadDim], of each head by itself (Qwen3), or F32 [1, all heads' columns], of all
+/// heads together (OLMo 2);
 /// <c>Data</c> 0 for none. So has <paramref name="KeyNorm"/>.
 /// </param>
 /// <param name="Scale">Queries are scaled by their position behind the rotation.</param>
@@ -63,8 +64,9 @@ public enum KernelFeatures
 }
 
 /// <summary>
-/// The operations of a forward pass over F32 activations, and the decision rule. What a device does in one kernel is one operation here; sets that gain
-/// nothing by that do one thing after the other. Activations have strides that are multiples of 16 elements, and the elements between
+/// The operations of a forward pass over F32 activations, and the decision rule. What a device does in one kernel is one operation here;
+/// sets that gain nothing by that do one thing after the other. Activations have strides that are multiples of 16 elements, and the
+/// elements between
 /// <c>Columns</c> and <c>Stride</c> may be overwritten.
 /// </summary>
 public interface IKernelOperations
@@ -73,7 +75,8 @@ public interface IKernelOperations
     KernelFeatures Missing => KernelFeatures.None;
 
     /// <summary>
-    /// <c>output[r] = scale table[batch.Tokens[r]] (+ positions[batch.Positions[r]])</c>. table <c>[vocabulary, d]</c>, output <c>[batch.Count, d]</c>.
+    /// <c>output[r] = scale table[batch.Tokens[r]] (+ positions[batch.Positions[r]])</c>. table <c>[vocabulary, d]</c>, output
+    /// <c>[batch.Count, d]</c>.
     /// </summary>
     void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale = 1);
 
@@ -99,7 +102,8 @@ public interface IKernelOperations
     void MultiplyGated(in ProductSource x, WeightMatrix gate, WeightMatrix up, Activation activation, InputRows y);
 
     /// <summary><see cref="Multiply"/>, and <see cref="StoreKeysValues"/> of what came of it.</summary>
-    void MultiplyStore(in ProductSource x, Projection weights, Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
+    void MultiplyStore(in ProductSource x, Projection weights, Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer,
+        ForwardBatch batch)
     {
         Multiply(x, weights, qkv);
         StoreKeysValues(qkv, heads, rotary, layer, batch);
@@ -112,8 +116,8 @@ public interface IKernelOperations
     void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
 
     /// <summary>
-    /// Softmax attention of each row over its own logical positions (see <see cref="ForwardBatch"/>), summed in an order that is fixed by them
-    /// alone, wherever their slots are. queries: <c>[rows, Heads * HeadDim]</c>; output <c>[rows, Heads * HeadDim]</c>.
+    /// Softmax attention of each row over its own logical positions (see <see cref="ForwardBatch"/>), summed in an order that is fixed by
+    /// them alone, wherever their slots are. queries: <c>[rows, Heads * HeadDim]</c>; output <c>[rows, Heads * HeadDim]</c>.
     /// </summary>
     void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output);
 

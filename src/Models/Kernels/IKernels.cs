@@ -32,10 +32,15 @@ public interface IKernelMemory
     /// <summary>Copies one row of inputs from the host, rounded as the kernels round what they multiply.</summary>
     void Write(ReadOnlySpan<float> values, InputRows row);
 
-    /// <summary>Copies one row of inputs to the host as F32, rounded as the kernels round what they multiply, behind every operation so far.</summary>
+    /// <summary>
+    /// Copies one row of inputs to the host as F32, rounded as the kernels round what they multiply, behind every operation so far.
+    /// </summary>
     void Read(InputRows row, Span<float> values);
 
-    /// <summary>Bytes a second that memory gives at best, measured now over about so many: a read by all cores, or on a device a copy, both ways counted.</summary>
+    /// <summary>
+    /// Bytes a second that memory gives at best, measured now over about so many: a read by all cores, or on a device a copy, both ways
+    /// counted.
+    /// </summary>
     double MeasureBandwidth(long bytes) => Cpu.ReadLoop.BytesPerSecond(bytes);
 
     /// <summary>Most rows of a pass that are worth their memory.</summary>
@@ -65,7 +70,10 @@ public interface IKernelMemory
     /// </summary>
     MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, CacheType type, int slots);
 
-    /// <summary>Moves keys and values of slots <c>from[0..]</c> (ascending, each at or above its destination) to slots <c>to, to + 1, ...</c>, in all layers of a cache.</summary>
+    /// <summary>
+    /// Moves keys and values of slots <c>from[0..]</c> (ascending, each at or above its destination) to slots <c>to, to + 1, ...</c>, in
+    /// all layers of a cache.
+    /// </summary>
     void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to);
 
     /// <summary>Copies slots <c>0 .. count</c> of one cache to another of the same shape (the number of slots may differ).</summary>
@@ -76,8 +84,8 @@ public interface IKernelMemory
 public interface IKernelPass
 {
     /// <summary>
-    /// Begins a forward pass: the operations up to <see cref="EndPass"/> are all of one batch and one cache. A set may keep what it is told once and
-    /// run it again for a later pass of the same <paramref name="model"/> and shape.
+    /// Begins a forward pass: the operations up to <see cref="EndPass"/> are all of one batch and one cache. A set may keep what it is
+    /// told once and run it again for a later pass of the same <paramref name="model"/> and shape.
     /// </summary>
     /// <param name="cache">The layers of the cache.</param>
     /// <returns>False: the pass is under way already, and its operations must not be called.</returns>

@@ -30,7 +30,8 @@ public static class KernelCatalog
     /// <summary>Of the processor, best first; never empty.</summary>
     public static IReadOnlyList<KernelSet> Available { get; } = [.. List()];
 
-    /// <param name="name">One of <see cref="Available"/>, "cuda" or "cuda:N". Null: what <see cref="Variable"/> says, else the best of the processor.</param>
+    /// <param name="name">One of <see cref="Available"/>, "cuda" or "cuda:N". Null: what <see cref="Variable"/> says, else the best of the
+    /// processor.</param>
     /// <param name="threads">0: one per core.</param>
     /// <exception cref="ArgumentException">This machine has no set of that name; the message lists those it has.</exception>
     public static IKernels Create(string? name = null, int threads = 0)
@@ -58,7 +59,8 @@ public static class KernelCatalog
     public static int? CudaDevice(string name) => name switch
     {
         "cuda" => 0,
-        _ when name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int device) => device,
+        _ when name.StartsWith("cuda:", StringComparison.Ordinal)
+            && int.TryParse(name.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int device) => device,
         _ => null,
     };
 

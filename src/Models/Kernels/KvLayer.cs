@@ -8,8 +8,8 @@ public readonly record struct KvShape(int KvHeads, int HeadDim)
 }
 
 /// <summary>
-/// Keys and values of one layer, rounded to <c>Type</c> before any row reads them. The layout is the kernel set's own (<c>Cpu.CacheLayout</c>, <c>Cuda.CudaCache</c>);
-/// every one of them goes in blocks of 16 slots.
+/// Keys and values of one layer, rounded to <c>Type</c> before any row reads them. The layout is the kernel set's own
+/// (<c>Cpu.CacheLayout</c>, <c>Cuda.CudaCache</c>); every one of them goes in blocks of 16 slots.
 /// </summary>
 /// <param name="Slots">A multiple of 16.</param>
 /// <param name="Keys">The first key's first byte.</param>

@@ -18,7 +18,8 @@ internal sealed unsafe class MatrixRows
             if (part.Inputs != matrix.Columns || part.Tensor.Format != matrix.Format || turned)
             {
                 throw new ArgumentException(
-                    $"{part.Tensor.Format} [{part.Outputs}, {part.Inputs}] cannot be a part of {matrix.Format} [{matrix.Rows}, {matrix.Columns}].", nameof(parts));
+                    $"{part.Tensor.Format} [{part.Outputs}, {part.Inputs}] cannot be a part of {matrix.Format} [{matrix.Rows}, "
+                        + $"{matrix.Columns}].", nameof(parts));
             }
 
             outputs += part.Outputs;

@@ -49,8 +49,8 @@ public enum NormKind
 public readonly record struct Norm(NormKind Kind, Tensor Weight, Tensor Bias, float Epsilon);
 
 /// <summary>
-/// What a product reads: rows that stand in an input, or rows of activations that are normed on the way in. Where a kernel norms and multiplies at once,
-/// the input stays unwritten.
+/// What a product reads: rows that stand in an input, or rows of activations that are normed on the way in. Where a kernel norms and
+/// multiplies at once, the input stays unwritten.
 /// </summary>
 public readonly record struct ProductSource
 {

@@ -3,8 +3,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels;
 
 /// <summary>
-/// A weight matrix <c>[Rows = outputs, Columns = inputs]</c> in the layout of the kernel set that described it (<see cref="IKernelMemory.Describe"/>) and alone can read it.
-/// It has no memory before <see cref="Place"/> and no content before <see cref="IKernelMemory.Pack"/>.
+/// A weight matrix <c>[Rows = outputs, Columns = inputs]</c> in the layout of the kernel set that described it (<see
+/// cref="IKernelMemory.Describe"/>) and alone can read it. It has no memory before <see cref="Place"/> and no content before <see
+/// cref="IKernelMemory.Pack"/>.
 /// </summary>
 public abstract class WeightMatrix
 {
@@ -41,8 +42,8 @@ public abstract class WeightMatrix
 }
 
 /// <summary>
-/// What a row of inputs is multiplied with: one matrix, or several whose outputs stand side by side (a mixed file keeps queries, keys and values in
-/// different formats), and a bias.
+/// What a row of inputs is multiplied with: one matrix, or several whose outputs stand side by side (a mixed file keeps queries, keys and
+/// values in different formats), and a bias.
 /// </summary>
 /// <param name="Parts">Matrices of as many inputs.</param>
 /// <param name="Bias">F32 [1, outputs]; <c>Data</c> 0 for none.</param>
@@ -68,7 +69,9 @@ public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = 
 
     public int Inputs => Transposed ? Tensor.Rows : Tensor.Columns;
 
-    /// <summary>The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).</summary>
+    /// <summary>
+    /// The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).
+    /// </summary>
     public int SourceRow(int row) => SourceRow(row, InterleavedHead);
 
     /// <inheritdoc cref="SourceRow(int)"/>

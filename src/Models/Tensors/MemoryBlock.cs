@@ -17,7 +17,9 @@ public abstract class MemoryBlock : IDisposable
         return new Tensor(type, rows, columns, stride, Address + (nint)offset);
     }
 
-    /// <summary>Sees to it that the first <paramref name="bytes"/> bytes have memory behind them, where that is not the system's business.</summary>
+    /// <summary>
+    /// Sees to it that the first <paramref name="bytes"/> bytes have memory behind them, where that is not the system's business.
+    /// </summary>
     /// <exception cref="InsufficientMemoryException">There is none left.</exception>
     public virtual void Reach(long bytes)
     {

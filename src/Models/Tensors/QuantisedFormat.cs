@@ -51,7 +51,8 @@ public sealed record QuantisedForm(
         ScaleType.F32 => BitConverter.UInt32BitsToSingle(bits),
         // 2^-127 is a subnormal: 0x00400000.
         ScaleType.E8M0 => BitConverter.UInt32BitsToSingle(bits switch { 255 => 0x7FC00000, 0 => 0x00400000, _ => bits << 23 }),
-        _ => bits == 0x7F ? float.NaN : bits < 8 ? bits / 512f : BitConverter.UInt32BitsToSingle(((bits >> 3) + 120 << 23) | ((bits & 7) << 20)),
+        _ => bits == 0x7F ? float.NaN : bits < 8 ? bits / 512f
+            : BitConverter.UInt32BitsToSingle(((bits >> 3) + 120 << 23) | ((bits & 7) << 20)),
     });
 
     /// <summary>

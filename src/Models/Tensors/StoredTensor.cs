@@ -1,8 +1,8 @@
 namespace Understory.Models.Tensors;
 
 /// <summary>
-/// Weights as a file holds them, in host memory that somebody else owns: <c>[Rows, Columns]</c>, row-major, one row's blocks right behind the other's.
-/// A vector has one row; of more than two dimensions all but the last are rows.
+/// Weights as a file holds them, in host memory that somebody else owns: <c>[Rows, Columns]</c>, row-major, one row's blocks right behind
+/// the other's. A vector has one row; of more than two dimensions all but the last are rows.
 /// </summary>
 /// <param name="Columns">A whole number of blocks of <paramref name="Format"/>.</param>
 /// <param name="Data">First byte of the first block.</param>

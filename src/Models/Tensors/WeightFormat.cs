@@ -4,8 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Understory.Models.Tensors;
 
 /// <summary>
-/// How a file holds weights: each row in blocks of <see cref="BlockElements"/> neighbouring elements, <see cref="BlockBytes"/> bytes a block. The type of activations and
-/// caches is another matter (<see cref="DType"/>), and so is the layout in which a set of kernels holds the same weights.
+/// How a file holds weights: each row in blocks of <see cref="BlockElements"/> neighbouring elements, <see cref="BlockBytes"/> bytes a
+/// block. The type of activations and caches is another matter (<see cref="DType"/>), and so is the layout in which a set of kernels holds
+/// the same weights.
 /// </summary>
 public abstract unsafe class WeightFormat
 {

@@ -35,8 +35,8 @@ public sealed class ChatTemplate
         new(source, new Parser(Lexer.Read(source)).ParseTemplate(), time ?? TimeProvider.System);
 
     /// <summary>
-    /// The chat template of a model's folder: <c>chat_template.jinja</c>, <c>chat_template.json</c>, or the field of tokenizer_config.json, which also
-    /// names the tokens. Null if there is none.
+    /// The chat template of a model's folder: <c>chat_template.jinja</c>, <c>chat_template.json</c>, or the field of
+    /// tokenizer_config.json, which also names the tokens. Null if there is none.
     /// </summary>
     /// <exception cref="InvalidDataException">A file is broken, or the template as for <see cref="Parse"/>.</exception>
     public static ChatTemplate? FromFolder(string modelFolder)
@@ -65,8 +65,8 @@ public sealed class ChatTemplate
 
     /// <summary>The text of a conversation.</summary>
     /// <param name="variables">
-    /// What the template sees: <c>messages</c>, <c>add_generation_prompt</c>, <c>tools</c> and the like. A value is a string, bool, long, double, null, a
-    /// list of values, or a dictionary from string to value, whose order of keys counts.
+    /// What the template sees: <c>messages</c>, <c>add_generation_prompt</c>, <c>tools</c> and the like. A value is a string, bool, long,
+    /// double, null, a list of values, or a dictionary from string to value, whose order of keys counts.
     /// </param>
     /// <exception cref="ChatTemplateException">
     /// The template refuses these variables, or fails on them, or takes too many steps or too much space.

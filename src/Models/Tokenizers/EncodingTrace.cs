@@ -5,8 +5,8 @@ using System.Text;
 namespace Understory.Models.Tokenizers;
 
 /// <summary>
-/// What each token of an encoding came of, kept where somebody asks for offsets. They lie in the text as it was cut into words (normalised, with
-/// the blanks that the vocabulary writes), in UTF-16 units; a token that is part of a character has all of it.
+/// What each token of an encoding came of, kept where somebody asks for offsets. They lie in the text as it was cut into words
+/// (normalised, with the blanks that the vocabulary writes), in UTF-16 units; a token that is part of a character has all of it.
 /// </summary>
 internal sealed class EncodingTrace(Vocabulary vocabulary, BytePairOptions options)
 {
@@ -32,7 +32,9 @@ internal sealed class EncodingTrace(Vocabulary vocabulary, BytePairOptions optio
         _words.Add((_text.Length, ids));
     }
 
-    /// <summary>The encoding is complete: finds offsets, and keeps <paramref name="most"/> tokens, fewer where the cut would part a character.</summary>
+    /// <summary>
+    /// The encoding is complete: finds offsets, and keeps <paramref name="most"/> tokens, fewer where the cut would part a character.
+    /// </summary>
     public void Close(string given, List<int> ids, int most, bool fromEnd)
     {
         string text = _text.ToString();
@@ -58,7 +60,9 @@ internal sealed class EncodingTrace(Vocabulary vocabulary, BytePairOptions optio
         End = keep == all.Length ? text.Length : !fromEnd && keep > 0 ? Kept[^1].Offset.End.Value : fromEnd ? text.Length : 0;
     }
 
-    /// <summary>Offsets of one word's tokens: where their bytes lie in its own, one after the other. What no token writes, an unknown one has.</summary>
+    /// <summary>
+    /// Offsets of one word's tokens: where their bytes lie in its own, one after the other. What no token writes, an unknown one has.
+    /// </summary>
     private void Locate(ReadOnlySpan<char> word, int origin, ReadOnlySpan<int> ids, Span<(int, Range)> located)
     {
         if (ids.Length == 1)

@@ -138,7 +138,8 @@ internal static class GgufTokenizer
                 & vocabulary.TryFind(string.Concat(left, right), out int merged);
             read.Add(areKnown
                 ? new Merge(leftId, rightId, merged, rank)
-                : throw new InvalidDataException($"tokenizer.ggml.merges[{rank}]: '{merges[rank]}' names tokens that the vocabulary lacks"));
+                : throw new InvalidDataException(
+                    $"tokenizer.ggml.merges[{rank}]: '{merges[rank]}' names tokens that the vocabulary lacks"));
         }
 
         return read;
@@ -188,7 +189,9 @@ internal static class GgufTokenizer
 
     private static SplitPreTokenizer Digits() => new(new KindMatcher(CodePointKind.Number), SplitBehavior.Isolated, invert: false);
 
-    /// <summary>What files without a named pre-tokenizer are read with: punctuation and some signs apart, GPT-2's words, digits in threes.</summary>
+    /// <summary>
+    /// What files without a named pre-tokenizer are read with: punctuation and some signs apart, GPT-2's words, digits in threes.
+    /// </summary>
     private static PreTokenizerSequence Default() => Sequence(
         Isolate(@"[\p{P}\$\+<=>\^~\|]+"), Scan(WordScanner.Gpt2), Isolate(@"\p{N}+"), Isolate("[0-9][0-9][0-9]"));
 

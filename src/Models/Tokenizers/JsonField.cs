@@ -22,7 +22,8 @@ internal readonly record struct JsonField(string Source, string Path, JsonElemen
                 throw Fail("expected an object");
             }
 
-            return new JsonField(Source, Path.Length == 0 ? name : $"{Path}.{name}", Element.TryGetProperty(name, out JsonElement value) ? value : default);
+            return new JsonField(Source, Path.Length == 0 ? name : $"{Path}.{name}", Element.TryGetProperty(name, out JsonElement value)
+                ? value : default);
         }
     }
 
@@ -58,7 +59,8 @@ internal readonly record struct JsonField(string Source, string Path, JsonElemen
         _ => IsNull ? otherwise : throw Fail("expected true or false"),
     };
 
-    public int Int() => Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out int value) ? value : throw Fail("expected an integer");
+    public int Int() => Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out int value)
+        ? value : throw Fail("expected an integer");
 
     /// <summary>A single UTF-16 unit.</summary>
     public char Letter(char otherwise)

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace Understory.Models.Tokenizers;
 
-/// <summary>The merges of a byte-pair encoding: a pair of neighbouring tokens, the rank of their merge (lowest first), and the token made.</summary>
+/// <summary>
+/// The merges of a byte-pair encoding: a pair of neighbouring tokens, the rank of their merge (lowest first), and the token made.
+/// </summary>
 internal sealed class MergeTable
 {
     /// <summary>What <see cref="Find"/> gives for a pair that does not merge: later than any rank.</summary>

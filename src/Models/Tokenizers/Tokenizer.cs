@@ -9,8 +9,8 @@ namespace Understory.Models.Tokenizers;
 
 /// <summary>
 /// Text to token ids and back, as Hugging Face's tokenizers library does for byte-pair encodings: byte-level ones (GPT-2,
-/// Llama 3, Qwen) and SentencePiece's (Llama 2, Mistral, Phi-3). May be used by several threads at once. What the base class offers (counts,
-/// offsets, where to cut a text that must fit) goes by the same engine; see docs/tokenizer.md.
+/// Llama 3, Qwen) and SentencePiece's (Llama 2, Mistral, Phi-3). May be used by several threads at once. What the base class offers
+/// (counts, offsets, where to cut a text that must fit) goes by the same engine; see docs/tokenizer.md.
 /// </summary>
 public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
 {
@@ -61,8 +61,11 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
 
     internal TokenDecoder Decoder { get; }
 
-    /// <summary>Reads a tokenizer.json, and which tokens begin and end a text from the tokenizer_config.json beside it, if there is one.</summary>
-    /// <exception cref="InvalidDataException">The file is broken or asks for something unsupported; the message names file and field.</exception>
+    /// <summary>
+    /// Reads a tokenizer.json, and which tokens begin and end a text from the tokenizer_config.json beside it, if there is one.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The file is broken or asks for something unsupported; the message names file and
+    /// field.</exception>
     public static Tokenizer Load(string path)
     {
         const long MaxBytes = 256 << 20;
@@ -145,7 +148,9 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
         return fits == all.Length ? OperationStatus.Done : OperationStatus.DestinationTooSmall;
     }
 
-    /// <summary>The bytes that a token stands for within a text: perhaps part of a character. None for an id that the vocabulary lacks.</summary>
+    /// <summary>
+    /// The bytes that a token stands for within a text: perhaps part of a character. None for an id that the vocabulary lacks.
+    /// </summary>
     public ReadOnlySpan<byte> TokenBytes(int id) => Decoder.Bytes(id, first: false);
 
     /// <summary>Whether some token stands for other bytes where it begins a text (see <see cref="FirstBytes"/>).</summary>
@@ -195,7 +200,12 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
         }
 
         EncodingTrace trace = Traced(text, settings.MaxTokenCount, fromEnd: false);
-        return new EncodeResults<int> { Tokens = [.. trace.Kept.Select(token => token.Id)], NormalizedText = trace.Normalized, CharsConsumed = trace.End };
+        return new EncodeResults<int>
+        {
+            Tokens = [.. trace.Kept.Select(token => token.Id)],
+            NormalizedText = trace.Normalized,
+            CharsConsumed = trace.End
+        };
     }
 
     /// <inheritdoc/>
@@ -255,7 +265,8 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
 
     /// <summary>Adds the ids of added tokens; hands what lies between them, with its place, to <paramref name="encode"/>.</summary>
     private static void SplitAt(
-        AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, List<int> ids, EncodingTrace? trace, Action<ReadOnlyMemory<char>, int> encode)
+        AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, List<int> ids, EncodingTrace? trace, Action<ReadOnlyMemory<char>,
+        int> encode)
     {
         int done = 0;
         int resume = 0;

@@ -115,8 +115,8 @@ internal static class TokenizerJson
     }
 
     /// <summary>
-    /// Ids from here on are refused: a file names a token in five bytes at least, so that honest ids, which have few gaps, lie far below its length, and
-    /// tables by id stay in proportion to it.
+    /// Ids from here on are refused: a file names a token in five bytes at least, so that honest ids, which have few gaps, lie far below
+    /// its length, and tables by id stay in proportion to it.
     /// </summary>
     private static int IdLimit(ReadOnlySpan<byte> json) => (int)Math.Clamp(json.Length, 1L << 14, Vocabulary.IdLimit);
 
@@ -168,8 +168,10 @@ internal static class TokenizerJson
             }
 
             bool isArray = reader.TokenType == JsonTokenType.StartArray;
-            int leftLength = isArray && reader.Read() && reader.TokenType == JsonTokenType.String ? CopyText(ref reader, ref left, source, Path) : 0;
-            int rightLength = isArray && reader.Read() && reader.TokenType == JsonTokenType.String ? CopyText(ref reader, ref right, source, Path) : 0;
+            int leftLength = isArray && reader.Read() && reader.TokenType == JsonTokenType.String
+                ? CopyText(ref reader, ref left, source, Path) : 0;
+            int rightLength = isArray && reader.Read() && reader.TokenType == JsonTokenType.String
+                ? CopyText(ref reader, ref right, source, Path) : 0;
             if (leftLength == 0 || rightLength == 0 || !reader.Read() || reader.TokenType != JsonTokenType.EndArray)
             {
                 throw new InvalidDataException($"{source}: {Path}[{model.Merges.Count}]: expected two tokens");

@@ -75,7 +75,8 @@ internal static class TokenizerJsonSteps
         switch (Type(field))
         {
             case "Sequence":
-                return new PreTokenizerSequence([.. field["pretokenizers"].Items().Select(item => PreTokenizer(item) ?? throw Missing(item))]);
+                return new PreTokenizerSequence(
+                    [.. field["pretokenizers"].Items().Select(item => PreTokenizer(item) ?? throw Missing(item))]);
             case "ByteLevel":
                 return new ByteLevelPreTokenizer(field["add_prefix_space"].Flag(true), field["use_regex"].Flag(true));
             case "Metaspace":
@@ -162,7 +163,8 @@ internal static class TokenizerJsonSteps
             case "Metaspace":
                 char letter = step["replacement"].Letter('\u2581');
                 string atFirst = Scheme(step) == PrependScheme.Never ? " " : "";
-                return With(options, (token, first) => token.Replace(letter.ToString(), first ? atFirst : " ", StringComparison.Ordinal)) with
+                return With(options, (token, first) =>
+                    token.Replace(letter.ToString(), first ? atFirst : " ", StringComparison.Ordinal)) with
                 {
                     DependsOnFirst = options.DependsOnFirst || atFirst.Length == 0,
                 };
@@ -176,7 +178,12 @@ internal static class TokenizerJsonSteps
                 }
 
                 bool isOnlyOne = options.StripCount == 0 && stop == 0;
-                return isOnlyOne ? options with { Strip = stripped, StripCount = start } : throw step.Fail("a whole text is stripped once, at its start");
+                return isOnlyOne
+                    ? options with
+                    {
+                        Strip = stripped,
+                        StripCount = start
+                    } : throw step.Fail("a whole text is stripped once, at its start");
             default:
                 throw Unsupported(step, "decoder");
         }

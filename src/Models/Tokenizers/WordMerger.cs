@@ -13,7 +13,9 @@ internal sealed class WordMerger(MergeTable merges)
 {
     private const int ShortWord = 48;
 
-    /// <summary>How many merges ahead memory is asked for: places of one rank lie far apart, and waiting for each costs as much as the merging.</summary>
+    /// <summary>
+    /// How many merges ahead memory is asked for: places of one rank lie far apart, and waiting for each costs as much as the merging.
+    /// </summary>
     private const int Ahead = 12;
 
     private MergeQueue? _queue;

@@ -27,7 +27,8 @@ internal static class MessageTools
             Tool tool = ReadTool(element, $"tools[{tools.Count}]");
             tools.Add(tools.All(other => other.Name != tool.Name)
                 ? tool
-                : throw ApiException.Invalid("tools", $"tools[{tools.Count}].name is \"{tool.Name}\", as is that of an earlier tool; names must differ."));
+                : throw ApiException.Invalid("tools",
+                    $"tools[{tools.Count}].name is \"{tool.Name}\", as is that of an earlier tool; names must differ."));
         }
 
         return tools;
@@ -81,7 +82,8 @@ internal static class MessageTools
         if (tool.Text("type") is { } type and not "custom")
         {
             throw ApiException.Invalid(
-                name, $"{name} is of type \"{type}\"; this server runs no tools of its own. Describe it with an input_schema and run it yourself.", "unsupported_parameter");
+                name, $"{name} is of type \"{type}\"; this server runs no tools of its own. Describe it with an input_schema and run it "
+                    + "yourself.", "unsupported_parameter");
         }
 
         string title = ToolFields.CheckName(element, name);

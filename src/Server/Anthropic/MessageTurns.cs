@@ -39,7 +39,8 @@ internal sealed class MessageTurns
 
         return reader._turns[^1].Role != "assistant" ? reader._turns : throw ApiException.Invalid(
             "messages",
-            "messages ends with a turn of the assistant, which this server does not continue; end with the user's, or send the beginning as a prompt to /v1/completions.",
+            "messages ends with a turn of the assistant, which this server does not continue; end with the user's, or send the beginning "
+                + "as a prompt to /v1/completions.",
             "unsupported_parameter");
     }
 
@@ -160,7 +161,8 @@ internal sealed class MessageTurns
         if (!_calls.TryGetValue(id, out string? tool))
         {
             throw ApiException.Invalid(
-                $"{name}.tool_use_id", $"{name}.tool_use_id is \"{id}\", but no tool_use block before it has that id; send the call together with its result.");
+                $"{name}.tool_use_id", $"{name}.tool_use_id is \"{id}\", but no tool_use block before it has that id; send the call "
+                    + "together with its result.");
         }
 
         string text = block.TryGet("content", out JsonElement content) ? ReadText(content, $"{name}.content") : "";
@@ -170,7 +172,8 @@ internal sealed class MessageTurns
     }
 
     private static string ReadText(JsonElement value, string name, string between = "") => value.ValueKind == JsonValueKind.Array
-        ? string.Join(between, Blocks(value, name).Select(block => block.Type == "text" ? TextOf(block.Block, block.Name) : throw Unread(block.Type, block.Name, "\"text\"")))
+        ? string.Join(between, Blocks(value, name)
+            .Select(block => block.Type == "text" ? TextOf(block.Block, block.Name) : throw Unread(block.Type, block.Name, "\"text\"")))
         : Fields.Text(value, name, "a string or an array of {\"type\": \"text\", \"text\": …} blocks");
 
     private static IEnumerable<(Fields Block, string Type, string Name)> Blocks(JsonElement blocks, string name)

@@ -9,7 +9,8 @@ namespace Understory.Server.Anthropic;
 
 /// <summary><c>/v1/messages</c>. A whole message is what its stream adds up to.</summary>
 /// <param name="maxTokens">As the request has it; a message that ends before was stopped by the context's end.</param>
-public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId, int maxTokens, bool showThinking) : ChatWire(chat, 1)
+public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId, int maxTokens,
+    bool showThinking) : ChatWire(chat, 1)
 {
     private static readonly JsonElement NoInput = JsonDocument.Parse("{}").RootElement;
 

@@ -25,7 +25,8 @@ public static class MessagesParameters
 
     private static readonly Shape AssistantBlock = Shape.Either(
         Text,
-        Shape.Object(Honoured("type", Shape.OneOf("thinking"), "", required: true), Honoured("thinking", Shape.Text(), "Given to the chat template.", required: true)),
+        Shape.Object(Honoured("type", Shape.OneOf("thinking"), "", required: true),
+            Honoured("thinking", Shape.Text(), "Given to the chat template.", required: true)),
         Shape.Object(Honoured("type", Shape.OneOf("redacted_thinking"), "Passed over.", required: true)),
         Shape.Object(
             Honoured("type", Shape.OneOf("tool_use"), "", required: true),
@@ -69,7 +70,8 @@ public static class MessagesParameters
             "thinking",
             Shape.Object(
                 Honoured("type", Shape.OneOf("enabled", "adaptive", "disabled"), "", required: true),
-                Honoured("budget_tokens", Shape.Integer(1, int.MaxValue), "Checked, not enforced: max_tokens bounds thoughts and text together."),
+                Honoured("budget_tokens", Shape.Integer(1, int.MaxValue),
+                    "Checked, not enforced: max_tokens bounds thoughts and text together."),
                 Honoured("display", Shape.OneOf("summarized", "omitted"), "omitted: thinking blocks stay empty.")),
             "Whether a model that can think does so."),
         Honoured(
@@ -78,13 +80,15 @@ public static class MessagesParameters
                 Honoured("effort", Shape.OneOf("low", "medium", "high", "xhigh", "max"), "Told to the chat template."),
                 Honoured(
                     "format",
-                    Shape.Object(Honoured("type", Shape.OneOf("json_schema"), "", required: true), Honoured("schema", Shape.FreeObject, "", required: true)),
+                    Shape.Object(Honoured("type", Shape.OneOf("json_schema"), "", required: true),
+                        Honoured("schema", Shape.FreeObject, "", required: true)),
                     "The text is JSON of this schema.")),
             "What the text must look like."),
         Honoured("chat_template_kwargs", Shape.FreeObject, "Further variables for the chat template, such as enable_thinking."),
         Refused("container", Shape.Null, _ => false, "is not supported: this server runs no code; leave it out."),
         Refused(
-            "mcp_servers", Shape.List(Shape.Anything, most: 0), value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0,
+            "mcp_servers", Shape.List(Shape.Anything, most: 0), value => value.ValueKind == JsonValueKind.Array
+                && value.GetArrayLength() == 0,
             "is not supported: this server calls no others; leave it out."),
         Refused("context_management", Shape.Null, _ => false, "is not supported: this server edits no contexts; leave it out."),
     ];

@@ -22,12 +22,17 @@ public sealed record MessagesRequest(string? Model, Conversation Conversation, b
             fields.Text("model"),
             conversation,
             showThinking,
-            GenerationFields.ReadShared(fields, defaults, vocabulary, speculation) with { MaxTokens = maxTokens, Stop = ReadStops(fields) });
+            GenerationFields.ReadShared(fields, defaults, vocabulary, speculation) with
+            {
+                MaxTokens = maxTokens,
+                Stop = ReadStops(fields)
+            });
     }
 
     /// <summary>The conversation alone, as <c>POST /v1/messages/count_tokens</c> has it.</summary>
     /// <exception cref="ApiException">400, naming the field.</exception>
-    public static (string? Model, Conversation Conversation) ReadCount(Fields fields) => (fields.Text("model"), ReadConversation(fields, out _));
+    public static (string? Model, Conversation Conversation) ReadCount(Fields fields) =>
+        (fields.Text("model"), ReadConversation(fields, out _));
 
     private static Conversation ReadConversation(Fields fields, out bool showThinking)
     {
@@ -68,7 +73,9 @@ public sealed record MessagesRequest(string? Model, Conversation Conversation, b
         return stops.All(stop => stop.Length > 0) ? stops : throw Fields.Wrong(Name, value, expected);
     }
 
-    /// <summary>Whether the model shall think; how long is its own affair: <c>budget_tokens</c> is checked and otherwise left to <c>max_tokens</c>.</summary>
+    /// <summary>
+    /// Whether the model shall think; how long is its own affair: <c>budget_tokens</c> is checked and otherwise left to <c>max_tokens</c>.
+    /// </summary>
     private static bool? ReadThinking(Fields fields, out bool show)
     {
         const string Name = "thinking";
@@ -89,7 +96,8 @@ public sealed record MessagesRequest(string? Model, Conversation Conversation, b
         {
             null or "summarized" => true,
             "omitted" => false,
-            var other => throw ApiException.Invalid($"{Name}.display", $"{Name}.display must be \"summarized\" or \"omitted\", not \"{other}\"."),
+            var other =>
+                throw ApiException.Invalid($"{Name}.display", $"{Name}.display must be \"summarized\" or \"omitted\", not \"{other}\"."),
         };
         switch (thinking.Text("type"))
         {

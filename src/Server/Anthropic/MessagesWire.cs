@@ -4,8 +4,8 @@ using Understory.Server.OpenAi;
 
 namespace Understory.Server.Anthropic;
 
-// What goes over the wire in Anthropic's names (its Messages API, version 2023-06-01). Fields that its schema requires are written even when null;
-// ours (seed, system_fingerprint, timings) stand beside them and are left out where they have nothing to say.
+// What goes over the wire in Anthropic's names (its Messages API, version 2023-06-01). Fields that its schema requires are written even
+// when null; ours (seed, system_fingerprint, timings) stand beside them and are left out where they have nothing to say.
 
 /// <summary>A body of Anthropic's API.</summary>
 public abstract record AnthropicBody : IJsonBody
@@ -52,7 +52,9 @@ public sealed record ToolCaller(string Type)
 /// <param name="ThinkingTokens">Tokens of the text that the model thought.</param>
 public sealed record ThoughtTokens(int ThinkingTokens);
 
-/// <summary>Tokens read and written. The prompt is <paramref name="InputTokens"/> and <paramref name="CacheReadInputTokens"/> together.</summary>
+/// <summary>
+/// Tokens read and written. The prompt is <paramref name="InputTokens"/> and <paramref name="CacheReadInputTokens"/> together.
+/// </summary>
 /// <param name="InputTokens">Prompt tokens that were evaluated.</param>
 /// <param name="CacheReadInputTokens">Prompt tokens that were found in the prefix cache.</param>
 /// <param name="OutputTokensDetails">Null: the model did not think.</param>
@@ -78,7 +80,8 @@ public sealed record MessageUsage(
 }
 
 /// <summary>A whole answer, and in <c>message_start</c> an empty one.</summary>
-/// <param name="StopReason">"end_turn", "max_tokens", "stop_sequence", "tool_use" or "model_context_window_exceeded"; null while it grows.</param>
+/// <param name="StopReason">"end_turn", "max_tokens", "stop_sequence", "tool_use" or "model_context_window_exceeded"; null while it
+/// grows.</param>
 /// <param name="StopSequence">The stop sequence that ended the text.</param>
 public sealed record MessageBody(
     string Id,

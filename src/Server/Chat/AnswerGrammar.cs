@@ -39,7 +39,9 @@ internal static class AnswerGrammar
             }
             else if (tools.Any(tool => tool.Strict))
             {
-                said = Grammar.Choice(TextWithoutCall(syntax), Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : Grammar.TextWithout(syntax.Marker), Calls(syntax, tools, conversation, tokenizer)));
+                said = Grammar.Choice(TextWithoutCall(syntax),
+                    Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : Grammar.TextWithout(syntax.Marker),
+                        Calls(syntax, tools, conversation, tokenizer)));
             }
         }
 
@@ -67,12 +69,14 @@ internal static class AnswerGrammar
         }
 
         Grammar rest = Grammar.Sequence(Grammar.TextWithout(ThoughtMarks.Close), Mark(ThoughtMarks.Close, tokenizer), Blanks);
-        return Grammar.Sequence(answer.Thinking ? rest : Grammar.Optional(Grammar.Sequence(Mark(ThoughtMarks.Open, tokenizer), rest)), said);
+        return Grammar.Sequence(answer.Thinking ? rest : Grammar.Optional(Grammar.Sequence(Mark(ThoughtMarks.Open, tokenizer), rest)),
+            said);
     }
 
     /// <summary>Text that the parser finds no call in.</summary>
     private static Grammar TextWithoutCall(ToolSyntax syntax) => syntax.BareAtStart
-        ? Grammar.Choice(Grammar.Empty, Grammar.Sequence(Grammar.Characters(('!', 'z'), ('|', 0x10FFFF)), Grammar.TextWithout(syntax.Marker)))
+        ? Grammar.Choice(Grammar.Empty,
+            Grammar.Sequence(Grammar.Characters(('!', 'z'), ('|', 0x10FFFF)), Grammar.TextWithout(syntax.Marker)))
         : Grammar.TextWithout(syntax.Marker);
 
     /// <summary>One call, or as many as the conversation allows, in the model's own way.</summary>
@@ -80,7 +84,8 @@ internal static class AnswerGrammar
     {
         Grammar[] calls = [.. tools.Select(tool => Call(syntax, tool, conversation, tokenizer))];
         Grammar call = Grammar.Choice(calls);
-        bool several = conversation.ParallelToolCalls && !syntax.BareAtStart && !(conversation.ToolChoice is { Mode: ToolChoiceMode.Required, Names.Count: 1 });
+        bool several = conversation.ParallelToolCalls && !syntax.BareAtStart
+            && !(conversation.ToolChoice is { Mode: ToolChoiceMode.Required, Names.Count: 1 });
         Grammar list = several ? Grammar.Sequence(call, Grammar.Repeat(Grammar.Sequence(Grammar.Literal(syntax.Separator), call))) : call;
         return syntax is { Lists: true, NameFirst: false }
             ? Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal("["), list, Grammar.Literal("]"))
@@ -93,11 +98,13 @@ internal static class AnswerGrammar
         Grammar arguments = Named(field, () => Grammar.JsonSchema(tool.Parameters));
         if (syntax.NameFirst)
         {
-            return Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal(tool.Name), Mark(ToolSyntax.ArgumentsMark, tokenizer), arguments);
+            return Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal(tool.Name), Mark(ToolSyntax.ArgumentsMark, tokenizer),
+                arguments);
         }
 
         Grammar call = Grammar.Sequence(
-            Grammar.Literal($"{{\"name\": {JsonSerializer.Serialize(tool.Name)}, \"{syntax.ArgumentsKey}\": "), arguments, Grammar.Literal("}"));
+            Grammar.Literal($"{{\"name\": {JsonSerializer.Serialize(tool.Name)}, \"{syntax.ArgumentsKey}\": "), arguments,
+            Grammar.Literal("}"));
         return syntax.Close is { } close
             ? Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal("\n"), call, Grammar.Literal("\n"), Mark(close, tokenizer))
             : call;

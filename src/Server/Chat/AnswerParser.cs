@@ -9,15 +9,16 @@ namespace Understory.Server.Chat;
 /// <param name="NewId">Makes the id of a call.</param>
 /// <param name="Thinks">The answer may begin with <c>&lt;think&gt;</c> … <c>&lt;/think&gt;</c>.</param>
 /// <param name="Thinking">The prompt has opened that already.</param>
-public sealed record AnswerSyntax(ToolSyntax? Syntax, Func<string, bool> Known, bool Parallel, Func<string> NewId, bool Thinks, bool Thinking)
+public sealed record AnswerSyntax(ToolSyntax? Syntax, Func<string, bool> Known, bool Parallel, Func<string> NewId, bool Thinks,
+    bool Thinking)
 {
     public static AnswerSyntax PlainText { get; } = new(null, _ => false, true, () => "", false, false);
 }
 
 /// <summary>
-/// Parts an answer, while it is written, into reasoning, text and calls of tools. It looks at one character after the other, so what it gives does
-/// not depend on how the text was cut. Nothing that may yet become a marker is given out, with the blanks before it; what looks like a
-/// call and is none (broken JSON, an unknown tool) is text. A call whose arguments break off stays a call with broken arguments.
+/// Parts an answer, while it is written, into reasoning, text and calls of tools. It looks at one character after the other, so what it
+/// gives does not depend on how the text was cut. Nothing that may yet become a marker is given out, with the blanks before it; what looks
+/// like a call and is none (broken JSON, an unknown tool) is text. A call whose arguments break off stays a call with broken arguments.
 /// </summary>
 public sealed class AnswerParser(AnswerSyntax syntax)
 {
@@ -26,7 +27,8 @@ public sealed class AnswerParser(AnswerSyntax syntax)
     private readonly StringBuilder _reasoning = new();
     private readonly List<(string Id, string Name, StringBuilder Arguments)> _calls = [];
     private readonly StringBuilder _held = new();
-    private State _state = syntax.Thinking ? State.ThinkingStart : syntax.Thinks ? State.Start : syntax.Syntax?.BareAtStart == true ? State.Opening : State.Text;
+    private State _state = syntax.Thinking ? State.ThinkingStart : syntax.Thinks ? State.Start : syntax.Syntax?.BareAtStart == true
+        ? State.Opening : State.Text;
     private ICallReader? _call;
     private bool _inList;
     private bool _begun;
@@ -150,7 +152,9 @@ public sealed class AnswerParser(AnswerSyntax syntax)
 
     private State BodyStart => syntax.Syntax?.BareAtStart == true ? State.Opening : State.Text;
 
-    /// <summary>Gives text out, but for an end that may become blanks and <paramref name="marker"/>. Of a marker only <see cref="_held"/> knows.</summary>
+    /// <summary>
+    /// Gives text out, but for an end that may become blanks and <paramref name="marker"/>. Of a marker only <see cref="_held"/> knows.
+    /// </summary>
     /// <returns>The marker is complete.</returns>
     private bool Hold(char c, string marker, Action<string> give, State then)
     {
@@ -216,7 +220,8 @@ public sealed class AnswerParser(AnswerSyntax syntax)
             return;
         }
 
-        bool marked = _calls.Count > 0 || _inList || _held.ToString().AsSpan().TrimStart(" \t\r\n").StartsWith(tools.Marker, StringComparison.Ordinal);
+        bool marked = _calls.Count > 0 || _inList || _held.ToString().AsSpan().TrimStart(" \t\r\n")
+            .StartsWith(tools.Marker, StringComparison.Ordinal);
         if (!marked && tools.Marker.StartsWith(c))
         {
             // Only the marker itself can follow the blanks at the start.

@@ -10,7 +10,8 @@ namespace Understory.Server.Chat;
 /// <param name="KeptSpecials">Special tokens that the answer's text must keep, since the parser looks for them; null: none.</param>
 /// <param name="Constraint">What the answer must keep to; null: nothing.</param>
 /// <param name="Answer">What the answer may hold; one <see cref="AnswerParser"/> per choice reads it.</param>
-public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint, AnswerSyntax Answer);
+public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint,
+    AnswerSyntax Answer);
 
 /// <summary>
 /// How a conversation becomes a prompt: by the model's own template, or, where it has none, as a plain dialogue:
@@ -49,7 +50,8 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     {
         if (problem is not null)
         {
-            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.", "chat_template_unsupported");
+            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.",
+                "chat_template_unsupported");
         }
 
         IReadOnlyList<Tool> tools = conversation.CallableTools;
@@ -64,7 +66,8 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
         // A template writes the tokens that begin a text itself.
         return new PreparedChat(
             tokenizer.Encode(prompt, addSpecialTokens: template is null),
-            [.. template is null ? PlainStops : [], .. calls?.Close is { } close && !conversation.ParallelToolCalls ? [close] : Array.Empty<string>()],
+            [.. template is null ? PlainStops : [], .. calls?.Close is { } close && !conversation.ParallelToolCalls ? [close]
+                : Array.Empty<string>()],
             Kept([.. calls?.Specials ?? [], .. thinks ? [ThoughtMarks.Open, ThoughtMarks.Close] : Array.Empty<string>()]),
             Constrain(conversation, answer),
             answer);
@@ -72,14 +75,17 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
 
     /// <summary>The constraint of a format alone.</summary>
     /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public Constraint Constrain(AnswerFormat format) => _constraints.Get(ConstraintCache.KeyOf(format), format.Field, () => AnswerGrammar.Of(format));
+    public Constraint Constrain(AnswerFormat format) =>
+        _constraints.Get(ConstraintCache.KeyOf(format), format.Field, () => AnswerGrammar.Of(format));
 
     private Constraint? Constrain(Conversation conversation, AnswerSyntax answer)
     {
         bool free = conversation.Format is null
-            && (answer.Syntax is null || (conversation.ToolChoice.Mode != ToolChoiceMode.Required && !conversation.CallableTools.Any(tool => tool.Strict)));
+            && (answer.Syntax is null
+                || (conversation.ToolChoice.Mode != ToolChoiceMode.Required && !conversation.CallableTools.Any(tool => tool.Strict)));
         return free ? null : _constraints.Get(
-            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", () => AnswerGrammar.Of(conversation, answer, tokenizer)!);
+            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", () =>
+                AnswerGrammar.Of(conversation, answer, tokenizer)!);
     }
 
     /// <summary>The dialogue as plain text.</summary>
@@ -97,7 +103,8 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     private ToolSyntax SyntaxFor(Conversation conversation) => Syntax ?? (_traits.ShowsTools
         ? throw new ChatException(
             "tools",
-            $"This model's chat template writes calls of tools in a way that this server does not read; leave tools out, or start the server with --tool-format ({string.Join(", ", ToolSyntax.All.Select(way => way.Name))}).",
+            $"This model's chat template writes calls of tools in a way that this server does not read; leave tools out, or start the "
+                + $"server with --tool-format ({string.Join(", ", ToolSyntax.All.Select(way => way.Name))}).",
             "unsupported_parameter")
         : ToolSyntax.Hermes);
 

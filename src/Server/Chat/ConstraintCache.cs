@@ -5,8 +5,8 @@ using Understory.Models.Tokenizers;
 namespace Understory.Server.Chat;
 
 /// <summary>
-/// Compiled constraints of the last requests: the same schema comes again and again, and what decoding learns of a constraint stays with it. May be
-/// used by several threads at once.
+/// Compiled constraints of the last requests: the same schema comes again and again, and what decoding learns of a constraint stays with
+/// it. May be used by several threads at once.
 /// </summary>
 internal sealed class ConstraintCache(Tokenizer tokenizer)
 {
@@ -50,7 +50,8 @@ internal sealed class ConstraintCache(Tokenizer tokenizer)
     public static string KeyOf(Conversation conversation, AnswerSyntax answer) => JsonSerializer.Serialize(new
     {
         Format = conversation.Format is { } format ? KeyOf(format) : null,
-        Tools = answer.Syntax is null ? null : conversation.CallableTools.Select(tool => new { tool.Name, Text = tool.Parameters.GetRawText(), tool.Strict }),
+        Tools = answer.Syntax is null
+            ? null : conversation.CallableTools.Select(tool => new { tool.Name, Text = tool.Parameters.GetRawText(), tool.Strict }),
         conversation.ToolChoice.Mode,
         Single = conversation.ToolChoice.Names?.Count == 1,
         conversation.ParallelToolCalls,

@@ -4,8 +4,9 @@ using System.Text.Json;
 namespace Understory.Server.Chat;
 
 /// <summary>
-/// Reads one call <c>{"name": "f", "arguments": {…}}</c> (or <c>"parameters"</c>; in any order, with any other members between) character by
-/// character. The call has begun once its name is known to be a tool's and the arguments are seen to be an object; from then on it cannot be taken back.
+/// Reads one call <c>{"name": "f", "arguments": {…}}</c> (or <c>"parameters"</c>; in any order, with any other members between) character
+/// by character. The call has begun once its name is known to be a tool's and the arguments are seen to be an object; from then on it
+/// cannot be taken back.
 /// </summary>
 /// <param name="known">Whether a tool of this name may be called.</param>
 public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
@@ -85,7 +86,8 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
         {
             case JsonScanner.Step.Inside:
                 return Place.InKey;
-            case JsonScanner.Step.Last when Unquote(_value.ToString()) is { } key && !(IsArguments(key) && (_arguments is not null || Begun)):
+            case JsonScanner.Step.Last when Unquote(_value.ToString()) is { } key
+                && !(IsArguments(key) && (_arguments is not null || Begun)):
                 _key = key;
                 return Place.Colon;
             default:

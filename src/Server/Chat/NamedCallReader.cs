@@ -62,6 +62,7 @@ public sealed class NamedCallReader(Func<string, bool> known) : ICallReader
 
         const int Longest = 200;
         _head.Append(c);
-        return head.Length < Longest && (char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or '[' or ']' || (JsonScanner.IsBlank(c) && c != '\n'));
+        return head.Length < Longest
+            && (char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or '[' or ']' || (JsonScanner.IsBlank(c) && c != '\n'));
     }
 }

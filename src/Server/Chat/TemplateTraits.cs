@@ -20,7 +20,8 @@ internal sealed class TemplateTraits
             || Render([new("system", "s"), new("user", "hi")], [Probe], false).Contains(ToolName, StringComparison.Ordinal);
         ChatTurn[] called =
         [
-            new("user", "hi"), new("assistant", "") { ToolCalls = [Call] }, new("tool", "probe_result") { ToolCallId = Call.Id }, new("assistant", "so"), new("user", "bye"),
+            new("user", "hi"), new("assistant", "") { ToolCalls = [Call] }, new("tool", "probe_result") { ToolCallId = Call.Id },
+            new("assistant", "so"), new("user", "bye"),
         ];
         bool asObject = Shows(called, argumentsAsText: false);
         ArgumentsAsText = !asObject && Shows(called, argumentsAsText: true);

@@ -5,16 +5,20 @@ using Understory.Models.Tokenizers;
 
 namespace Understory.Server.Chat;
 
-/// <summary>Turns and tools as chat templates see them: in the shape that Hugging Face's transformers documents, which is OpenAI's.</summary>
+/// <summary>
+/// Turns and tools as chat templates see them: in the shape that Hugging Face's transformers documents, which is OpenAI's.
+/// </summary>
 internal static class TemplateValues
 {
     public const int MistralIdLength = 9;
 
     /// <param name="argumentsAsText">The template wants arguments as JSON text, not as an object.</param>
-    /// <param name="shortIds">The template wants ids of nine letters and digits; others are replaced by such, call and result alike.</param>
+    /// <param name="shortIds">The template wants ids of nine letters and digits; others are replaced by such, call and result
+    /// alike.</param>
     public static List<object?> Messages(IReadOnlyList<ChatTurn> turns, bool argumentsAsText, bool shortIds)
     {
-        var names = turns.SelectMany(turn => turn.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
+        var names = turns.SelectMany(turn => turn.ToolCalls).GroupBy(call => call.Id)
+            .ToDictionary(calls => calls.Key, calls => calls.Last().Name);
         return [.. turns.Select(turn => (object?)Message(turn, names, argumentsAsText, shortIds))];
     }
 
@@ -30,7 +34,8 @@ internal static class TemplateValues
         return (object?)new OrderedDictionary<string, object?> { ["type"] = "function", ["function"] = function };
     })];
 
-    private static OrderedDictionary<string, object?> Message(ChatTurn turn, Dictionary<string, string> names, bool argumentsAsText, bool shortIds)
+    private static OrderedDictionary<string, object?> Message(ChatTurn turn, Dictionary<string, string> names, bool argumentsAsText,
+        bool shortIds)
     {
         // Absent members matter: templates ask whether a message has them.
         var message = new OrderedDictionary<string, object?> { ["role"] = turn.Role, ["content"] = turn.Content };

@@ -15,13 +15,16 @@ public sealed record ToolSyntax(
     string Name, string Marker, string? Close, bool BareAtStart, bool Lists, bool NameFirst, string ArgumentsKey)
 {
     /// <summary><c>&lt;tool_call&gt;{"name": …, "arguments": {…}}&lt;/tool_call&gt;</c>: Qwen, Hermes and many others.</summary>
-    public static ToolSyntax Hermes { get; } = new("hermes", "<tool_call>", "</tool_call>", BareAtStart: false, Lists: false, NameFirst: false, "arguments");
+    public static ToolSyntax Hermes { get; } =
+        new("hermes", "<tool_call>", "</tool_call>", BareAtStart: false, Lists: false, NameFirst: false, "arguments");
 
     /// <summary><c>{"name": …, "parameters": {…}}</c>, perhaps behind <c>&lt;|python_tag|&gt;</c>: Llama 3.</summary>
-    public static ToolSyntax Llama { get; } = new("llama", "<|python_tag|>", null, BareAtStart: true, Lists: false, NameFirst: false, "parameters");
+    public static ToolSyntax Llama { get; } =
+        new("llama", "<|python_tag|>", null, BareAtStart: true, Lists: false, NameFirst: false, "parameters");
 
     /// <summary><c>[TOOL_CALLS][{"name": …, "arguments": {…}}]</c>.</summary>
-    public static ToolSyntax Mistral { get; } = new("mistral", "[TOOL_CALLS]", null, BareAtStart: false, Lists: true, NameFirst: false, "arguments");
+    public static ToolSyntax Mistral { get; } =
+        new("mistral", "[TOOL_CALLS]", null, BareAtStart: false, Lists: true, NameFirst: false, "arguments");
 
     /// <summary><c>[TOOL_CALLS]name[ARGS]{…}</c>: Mistral's models since 2025.</summary>
     public static ToolSyntax MistralNamed { get; } = Mistral with { Name = "mistral-args", NameFirst = true };
@@ -42,9 +45,12 @@ public sealed record ToolSyntax(
 
     /// <summary>The way that a chat template shows its model; null: none of these.</summary>
     public static ToolSyntax? Of(string template) =>
-        template.Contains(Hermes.Marker, StringComparison.Ordinal) ? template.Contains("<function=", StringComparison.Ordinal) ? null : Hermes
-        : template.Contains(Mistral.Marker, StringComparison.Ordinal) ? template.Contains(ArgumentsMark, StringComparison.Ordinal) ? MistralNamed : Mistral
-        : template.Contains(Llama.Marker, StringComparison.Ordinal) || template.Contains("\"parameters\": ", StringComparison.Ordinal) ? Llama
+        template.Contains(Hermes.Marker, StringComparison.Ordinal) ? template.Contains("<function=", StringComparison.Ordinal)
+            ? null : Hermes
+        : template.Contains(Mistral.Marker, StringComparison.Ordinal) ? template.Contains(ArgumentsMark, StringComparison.Ordinal)
+        ? MistralNamed : Mistral
+        : template.Contains(Llama.Marker, StringComparison.Ordinal) || template.Contains("\"parameters\": ", StringComparison.Ordinal)
+        ? Llama
         : null;
 
     internal static JsonSerializerOptions Readable { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

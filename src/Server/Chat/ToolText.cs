@@ -32,7 +32,9 @@ internal static class ToolText
             {
                 written.Add(turn.Role == "tool" ? new ChatTurn("user", result)
                     : turn.ToolCalls.Count == 0 ? turn
-                    : new ChatTurn(turn.Role, string.Join("\n", ((IEnumerable<string>)[turn.Content, syntax.Write(turn.ToolCalls)]).Where(part => part.Length > 0))));
+                    : new ChatTurn(turn.Role,
+                        string.Join("\n", ((IEnumerable<string>)[turn.Content, syntax.Write(turn.ToolCalls)])
+                            .Where(part => part.Length > 0))));
             }
         }
 
@@ -42,7 +44,8 @@ internal static class ToolText
     private static string Instructions(IReadOnlyList<Tool> tools, ToolSyntax syntax)
     {
         var text = new StringBuilder(
-            "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function signatures within <tools></tools> XML tags:\n<tools>\n");
+            "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function signatures "
+                + "within <tools></tools> XML tags:\n<tools>\n");
         foreach (Tool tool in tools)
         {
             text.Append("{\"type\": \"function\", \"function\": {\"name\": ").Append(Quote(tool.Name));
@@ -54,7 +57,8 @@ internal static class ToolText
             text.Append(", \"parameters\": ").Append(tool.Parameters.GetRawText()).Append("}}\n");
         }
 
-        return text.Append("</tools>\n\nTo call a function, answer with its name and arguments in this form:\n").Append(syntax.Example).ToString();
+        return text.Append("</tools>\n\nTo call a function, answer with its name and arguments in this form:\n").Append(syntax.Example)
+            .ToString();
     }
 
     private static string Quote(string text) => JsonSerializer.Serialize(text, ToolSyntax.Readable);

@@ -36,7 +36,8 @@ public sealed record ApiOperation(string Method, string Route, string Id, string
     /// <summary>The errors of operations that read a body.</summary>
     public static IReadOnlyList<int> BodyErrors { get; } =
     [
-        StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound, StatusCodes.Status413PayloadTooLarge, StatusCodes.Status415UnsupportedMediaType,
+        StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound, StatusCodes.Status413PayloadTooLarge,
+        StatusCodes.Status415UnsupportedMediaType,
         StatusCodes.Status503ServiceUnavailable,
     ];
 

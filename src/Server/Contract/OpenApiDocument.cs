@@ -14,7 +14,8 @@ namespace Understory.Server.Contract;
 public static partial class OpenApiDocument
 {
     private const string KeyScheme = "key";
-    private static readonly JsonSerializerOptions Readable = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Readable =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <param name="options">What answers are written with: it knows all their records.</param>
     /// <param name="error">The record that errors are written from.</param>
@@ -48,7 +49,12 @@ public static partial class OpenApiDocument
                 ["schemas"] = records.Components,
                 ["securitySchemes"] = new JsonObject
                 {
-                    [KeyScheme] = new JsonObject { ["type"] = "http", ["scheme"] = "bearer", ["description"] = "Needed where the server was started with --api-key." },
+                    [KeyScheme] = new JsonObject
+                    {
+                        ["type"] = "http",
+                        ["scheme"] = "bearer",
+                        ["description"] = "Needed where the server was started with --api-key."
+                    },
                 },
             },
         };
@@ -96,7 +102,8 @@ public static partial class OpenApiDocument
 
     private static JsonObject Responses(ApiOperation operation, RecordSchemas records, Type error)
     {
-        JsonObject Body(Type? type) => type is null ? new() { ["type"] = operation.MediaType == "application/json" ? "object" : "string" } : records.Reference(type);
+        JsonObject Body(Type? type) =>
+            type is null ? new() { ["type"] = operation.MediaType == "application/json" ? "object" : "string" } : records.Reference(type);
 
         var content = new JsonObject { [operation.MediaType] = new JsonObject { ["schema"] = Body(operation.Answer) } };
         if (operation.Events.Count > 0)
@@ -106,7 +113,10 @@ public static partial class OpenApiDocument
             {
                 ["schema"] = operation.Events is [Type single]
                     ? records.Reference(single)
-                    : new JsonObject { ["anyOf"] = new JsonArray([.. operation.Events.Select(chunk => (JsonNode)records.Reference(chunk))]) },
+                    : new JsonObject
+                    {
+                        ["anyOf"] = new JsonArray([.. operation.Events.Select(chunk => (JsonNode)records.Reference(chunk))])
+                    },
             };
         }
 
@@ -132,7 +142,11 @@ public static partial class OpenApiDocument
             JsonObject headers = RequestId();
             if (status is 429 or 503)
             {
-                headers["Retry-After"] = new JsonObject { ["description"] = "Seconds after which to try again.", ["schema"] = new JsonObject { ["type"] = "integer" } };
+                headers["Retry-After"] = new JsonObject
+                {
+                    ["description"] = "Seconds after which to try again.",
+                    ["schema"] = new JsonObject { ["type"] = "integer" }
+                };
             }
 
             responses[Name(status)] = new JsonObject
@@ -148,7 +162,11 @@ public static partial class OpenApiDocument
 
     private static JsonObject RequestId() => new()
     {
-        ["x-request-id"] = new JsonObject { ["description"] = "The request's id: the client's own where it sent one.", ["schema"] = new JsonObject { ["type"] = "string" } },
+        ["x-request-id"] = new JsonObject
+        {
+            ["description"] = "The request's id: the client's own where it sent one.",
+            ["schema"] = new JsonObject { ["type"] = "string" }
+        },
     };
 
     private static string Name(int status) => status.ToString(CultureInfo.InvariantCulture);

@@ -7,8 +7,8 @@ using System.Text.Json.Serialization.Metadata;
 namespace Understory.Server.Contract;
 
 /// <summary>
-/// Schemas of the records that answers are written from, taken from the serializer's own contracts, so they cannot differ from what is sent.
-/// Each record becomes one component, referred to by its name.
+/// Schemas of the records that answers are written from, taken from the serializer's own contracts, so they cannot differ from what is
+/// sent. Each record becomes one component, referred to by its name.
 /// </summary>
 internal sealed class RecordSchemas(JsonSerializerOptions options)
 {
@@ -26,7 +26,8 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
             _open.Enqueue(type);
             foreach (JsonDerivedType kind in options.GetTypeInfo(type).PolymorphismOptions?.DerivedTypes ?? [])
             {
-                _discriminators[kind.DerivedType] = (options.GetTypeInfo(type).PolymorphismOptions!.TypeDiscriminatorPropertyName, kind.TypeDiscriminator!);
+                _discriminators[kind.DerivedType] =
+                    (options.GetTypeInfo(type).PolymorphismOptions!.TypeDiscriminatorPropertyName, kind.TypeDiscriminator!);
             }
         }
 
@@ -40,7 +41,8 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
         {
             Components[type.Name] = options.GetTypeInfo(type).PolymorphismOptions is { } kinds
                 ? Either(kinds)
-                : Discriminated(type, (JsonObject)options.GetJsonSchemaAsNode(type, new JsonSchemaExporterOptions { TransformSchemaNode = Transform }));
+                : Discriminated(type,
+                    (JsonObject)options.GetJsonSchemaAsNode(type, new JsonSchemaExporterOptions { TransformSchemaNode = Transform }));
         }
     }
 
@@ -64,7 +66,8 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
     {
         Type type = Nullable.GetUnderlyingType(context.TypeInfo.Type) ?? context.TypeInfo.Type;
         bool nullable = context.PropertyInfo is { } property && WrittenAsNull(property);
-        if (context.PropertyInfo?.AttributeProvider?.GetCustomAttributes(typeof(WrittenAsAttribute), inherit: true) is [WrittenAsAttribute written, ..])
+        if (context.PropertyInfo?.AttributeProvider?.GetCustomAttributes(typeof(WrittenAsAttribute), inherit: true)
+            is [WrittenAsAttribute written, ..])
         {
             return JsonNode.Parse(written.Schema)!.AsObject();
         }
@@ -90,11 +93,13 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
         if (context.TypeInfo.Kind == JsonTypeInfoKind.Enumerable)
         {
             // The exporter does not look into the converter of strings.
-            described["items"] = context.TypeInfo.ElementType == typeof(string) ? new JsonObject { ["type"] = "string" } : described["items"]?.DeepClone();
+            described["items"] = context.TypeInfo.ElementType == typeof(string)
+                ? new JsonObject { ["type"] = "string" } : described["items"]?.DeepClone();
         }
         else if (context.TypeInfo.Kind == JsonTypeInfoKind.Object)
         {
-            string[] always = [.. context.TypeInfo.Properties.Where(member => !member.IsGetNullable || WrittenAsNull(member)).Select(member => member.Name)];
+            string[] always = [.. context.TypeInfo.Properties.Where(member => !member.IsGetNullable || WrittenAsNull(member))
+                .Select(member => member.Name)];
             described["required"] = new JsonArray([.. always.Select(name => (JsonNode)name)]);
             described["type"] = "object";
         }
@@ -114,5 +119,6 @@ internal sealed class RecordSchemas(JsonSerializerOptions options)
     /// <summary>Null is written, not left out.</summary>
     private static bool WrittenAsNull(JsonPropertyInfo property) =>
         property.IsGetNullable
-        && property.AttributeProvider?.GetCustomAttributes(typeof(JsonIgnoreAttribute), inherit: true) is [JsonIgnoreAttribute { Condition: JsonIgnoreCondition.Never }, ..];
+        && property.AttributeProvider?.GetCustomAttributes(typeof(JsonIgnoreAttribute), inherit: true)
+        is [JsonIgnoreAttribute { Condition: JsonIgnoreCondition.Never }, ..];
 }

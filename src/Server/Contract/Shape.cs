@@ -57,7 +57,8 @@ public sealed class Shape
         ["additionalProperties"] = value.Schema(),
     });
 
-    public static Shape Either(params Shape[] shapes) => new(new() { ["anyOf"] = new JsonArray([.. shapes.Select(shape => (JsonNode)shape.Schema())]) });
+    public static Shape Either(params Shape[] shapes) =>
+        new(new() { ["anyOf"] = new JsonArray([.. shapes.Select(shape => (JsonNode)shape.Schema())]) });
 
     /// <summary>An object with these members; others are ignored.</summary>
     public static Shape Object(params IReadOnlyList<Parameter> members)

@@ -26,14 +26,16 @@ public static class Answer
 
     /// <summary>The whole body of a JSON request.</summary>
     /// <exception cref="ApiException">
-    /// 415: declared as something else. 413: longer than <paramref name="limit"/> bytes. 400: its framing is broken. 503: too many bodies arrive at once.
+    /// 415: declared as something else. 413: longer than <paramref name="limit"/> bytes. 400: its framing is broken. 503: too many bodies
+    /// arrive at once.
     /// </exception>
     public static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpContext http, long limit)
     {
         HttpRequest request = http.Request;
         if (request.ContentType is { Length: > 0 } type && !request.HasJsonContentType())
         {
-            throw new ApiException(415, $"The body is declared as {type}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
+            throw new ApiException(415,
+                $"The body is declared as {type}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
         }
 
         if (request.ContentLength > limit && request.Headers.Expect.Count > 0)
@@ -76,5 +78,6 @@ public static class Answer
         return total <= limit ? body.GetBuffer().AsMemory(0, (int)body.Length) : throw TooLarge(limit);
     }
 
-    private static ApiException TooLarge(long limit) => new(413, $"The body is longer than {limit >> 20} MiB, which is the most that is read.");
+    private static ApiException TooLarge(long limit) =>
+        new(413, $"The body is longer than {limit >> 20} MiB, which is the most that is read.");
 }

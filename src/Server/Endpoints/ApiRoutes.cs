@@ -20,7 +20,8 @@ public sealed class ApiRoutes
     public ApiRoutes(IEndpointRouteBuilder app)
     {
         _app = app;
-        var options = new JsonSerializerOptions(Json.Style) { TypeInfoResolver = JsonTypeInfoResolver.Combine(Json.Context, AnthropicJson.Context) };
+        var options =
+            new JsonSerializerOptions(Json.Style) { TypeInfoResolver = JsonTypeInfoResolver.Combine(Json.Context, AnthropicJson.Context) };
         _document = new(() => OpenApiDocument.Write(_operations, options, typeof(ApiErrorBody), Version));
         Map(Operations.OpenApi, ShowDocumentAsync);
     }

@@ -23,8 +23,10 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
         PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation);
 
         // 4. Enqueue, stream, finish.
-        var head = new AnswerHead($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
-        var wire = new ChatWireFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, fields.IncludeUsage, chat, fields.Choices);
+        var head = new AnswerHead($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
+            fields.Sampling.Seed);
+        var wire =
+            new ChatWireFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, fields.IncludeUsage, chat, fields.Choices);
         GenerationJob job = ChatGeneration.Job(model, chat, fields, request.TopLogProbs, request.Prediction);
         await responder.RunAsync(http, job, new int[fields.Choices], wire, fields.Stream);
     }

@@ -41,7 +41,8 @@ public static class ChatGeneration
 
     /// <param name="topLogProbs">As <see cref="GenerationRequest.TopLogProbs"/>.</param>
     /// <param name="prediction">The answer as it is expected; null: unknown.</param>
-    public static GenerationJob Job(ServedModel model, PreparedChat chat, GenerationFields fields, int topLogProbs, string? prediction = null) => new(
+    public static GenerationJob Job(ServedModel model, PreparedChat chat, GenerationFields fields, int topLogProbs,
+        string? prediction = null) => new(
     [
         .. PromptReader.Choices(model, chat.Prompt, fields, fields.MaxTokens ?? model.Context, [.. fields.Stop, .. chat.Stops], topLogProbs)
             .Select(request => request with

@@ -45,8 +45,10 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         }
 
         // 3. Enqueue, stream, finish.
-        var head = new AnswerHead($"cmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
-        var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.Choices, request.Candidates, fields.IncludeUsage);
+        var head = new AnswerHead($"cmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
+            fields.Sampling.Seed);
+        var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.Choices,
+            request.Candidates, fields.IncludeUsage);
         await responder.RunAsync(http, new GenerationJob(choices), promptOfChoice, wire, fields.Stream);
     }
 }

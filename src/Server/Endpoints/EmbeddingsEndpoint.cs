@@ -5,8 +5,8 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Endpoints;
 
 /// <summary>
-/// <c>POST /v1/embeddings</c>: 1 parse, 2 tokenize, 3 enqueue and finish. A vector is the mean of the final hidden states of an input's tokens, of
-/// length 1.
+/// <c>POST /v1/embeddings</c>: 1 parse, 2 tokenize, 3 enqueue and finish. A vector is the mean of the final hidden states of an input's
+/// tokens, of length 1.
 /// </summary>
 public sealed class EmbeddingsEndpoint(DecodingService decoding, GenerationResponder responder, ServerOptions options)
 {
@@ -15,7 +15,8 @@ public sealed class EmbeddingsEndpoint(DecodingService decoding, GenerationRespo
         ServedModel model = decoding.Model;
         if (!options.Embeddings)
         {
-            throw new ApiException(400, "This server was started with --embeddings off; start it with --embeddings on, or ask another.", "model", "embeddings_unsupported");
+            throw new ApiException(400, "This server was started with --embeddings off; start it with --embeddings on, or ask another.",
+                "model", "embeddings_unsupported");
         }
 
         // 1. Parse.

@@ -7,7 +7,9 @@ using Understory.Server.OpenAi;
 
 namespace Understory.Server.Endpoints;
 
-/// <summary>Gathers what the decoding thread tells about one job: texts per choice, and the figures for the answer, the log and the metrics.</summary>
+/// <summary>
+/// Gathers what the decoding thread tells about one job: texts per choice, and the figures for the answer, the log and the metrics.
+/// </summary>
 public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> promptOfChoice, ServerMetrics metrics)
 {
     private readonly ChoiceText[] _choices = [.. job.Choices.Select(_ => new ChoiceText())];
@@ -65,7 +67,8 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
             Usage usage = UsageSoFar();
             Timings timings = TimingsSoFar();
             return new(
-                usage.PromptTokens, usage.PromptTokensDetails.CachedTokens, _tokens, timings.PredictedPerSecond, timings.TokensPerBatch, timings.QueueMs);
+                usage.PromptTokens, usage.PromptTokensDetails.CachedTokens, _tokens, timings.PredictedPerSecond, timings.TokensPerBatch,
+                timings.QueueMs);
         }
     }
 
@@ -112,7 +115,8 @@ public sealed class GenerationProgress(GenerationJob job, IReadOnlyList<int> pro
             metrics.Stage(stage.Name, stage.Proposed, stage.Accepted);
             StageTimings sum = _stages.GetValueOrDefault(stage.Name) ?? new(stage.Name, 0, 0, 0, 0);
             _stages[stage.Name] = new(
-                stage.Name, sum.Proposed + stage.Proposed, sum.Accepted + stage.Accepted, sum.Passes + stage.Passes, Round(sum.Ms + stage.Milliseconds));
+                stage.Name, sum.Proposed + stage.Proposed, sum.Accepted + stage.Accepted, sum.Passes + stage.Passes,
+                Round(sum.Ms + stage.Milliseconds));
         }
     }
 

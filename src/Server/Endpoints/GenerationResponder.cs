@@ -9,7 +9,8 @@ namespace Understory.Server.Endpoints;
 /// The second half of all generation endpoints: enqueue, follow the decoding thread, answer. Whatever way it ends, the job ends with it, so
 /// the decoding thread never works for nobody.
 /// </summary>
-public sealed class GenerationResponder(DecodingService decoding, RequestQueue queue, ServerOptions options, ServerMetrics metrics, ILogger<GenerationResponder> log)
+public sealed class GenerationResponder(DecodingService decoding, RequestQueue queue, ServerOptions options, ServerMetrics metrics,
+    ILogger<GenerationResponder> log)
 {
     /// <param name="promptOfChoice">Per choice, the index of its prompt.</param>
     public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, bool stream)
@@ -47,7 +48,9 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         }
     }
 
-    /// <summary>What the decoding thread still tells of a job that nobody waits for: the step it was in has cost its time and is counted.</summary>
+    /// <summary>
+    /// What the decoding thread still tells of a job that nobody waits for: the step it was in has cost its time and is counted.
+    /// </summary>
     private static async Task SettleAsync(GenerationJob job, GenerationProgress progress, RequestRecord record)
     {
         try
@@ -124,7 +127,8 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
                         await stream.SendAsync(wire.Chunk(step.Choice, step.Text, step.LogProbs));
                         break;
                     case ChoiceFinished finished:
-                        await stream.SendAsync(wire.Closing(progress.Choices[finished.Choice].End!, progress.Finished ? progress.Totals : null));
+                        await stream.SendAsync(
+                            wire.Closing(progress.Choices[finished.Choice].End!, progress.Finished ? progress.Totals : null));
                         break;
                 }
             }

@@ -12,9 +12,9 @@ namespace Understory.Server.Endpoints;
 public sealed record GenerationOutcome(GenerationJob Job, IReadOnlyList<ChoiceFinished> Finished, int Tokens);
 
 /// <summary>
-/// What a generation adds to its request's span, and beneath that its wait in the queue and for each choice prompt and decode. They are made once
-/// the request is over, from times that were taken anyway, so tracing touches neither the decoding thread nor a running answer. Attributes follow
-/// OpenTelemetry's conventions for generative AI (gen_ai.*) and HTTP; texts are never among them.
+/// What a generation adds to its request's span, and beneath that its wait in the queue and for each choice prompt and decode. They are
+/// made once the request is over, from times that were taken anyway, so tracing touches neither the decoding thread nor a running answer.
+/// Attributes follow OpenTelemetry's conventions for generative AI (gen_ai.*) and HTTP; texts are never among them.
 /// </summary>
 public sealed class GenerationSpans(DecodingService decoding)
 {
@@ -57,7 +57,8 @@ public sealed class GenerationSpans(DecodingService decoding)
         if (outcome.Finished.Count > 0)
         {
             span.SetTag("gen_ai.usage.cache_read.input_tokens", outcome.Finished[0].CachedTokens);
-            span.SetTag("gen_ai.response.finish_reasons", outcome.Finished.Select(choice => choice.Reason == FinishReason.Length ? "length" : "stop").ToArray());
+            span.SetTag("gen_ai.response.finish_reasons",
+                outcome.Finished.Select(choice => choice.Reason == FinishReason.Length ? "length" : "stop").ToArray());
         }
     }
 

@@ -25,8 +25,10 @@ public sealed class MessagesEndpoint(DecodingService decoding, GenerationRespond
         PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation);
 
         // 4. Enqueue, stream, finish.
-        var head = new AnswerHead($"msg_{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
-        var wire = new MessagesFormat(head, model.Tokenizer, chat, RequestRecord.Of(http).Id, fields.MaxTokens!.Value, request.ShowThinking);
+        var head = new AnswerHead($"msg_{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
+            fields.Sampling.Seed);
+        var wire =
+            new MessagesFormat(head, model.Tokenizer, chat, RequestRecord.Of(http).Id, fields.MaxTokens!.Value, request.ShowThinking);
         await responder.RunAsync(http, ChatGeneration.Job(model, chat, fields, topLogProbs: -1), [0], wire, fields.Stream);
     }
 
@@ -34,7 +36,8 @@ public sealed class MessagesEndpoint(DecodingService decoding, GenerationRespond
     public async Task CountAsync(HttpContext http)
     {
         ServedModel model = decoding.Model;
-        (string? name, Conversation conversation) = Fields.Read(await Answer.ReadBodyAsync(http, options.MaxBody), MessagesRequest.ReadCount);
+        (string? name, Conversation conversation) =
+            Fields.Read(await Answer.ReadBodyAsync(http, options.MaxBody), MessagesRequest.ReadCount);
         PromptReader.CheckModel(model, name);
         await Answer.JsonAsync(http, new TokenCount(ChatGeneration.Prepare(model, conversation).Prompt.Length));
     }

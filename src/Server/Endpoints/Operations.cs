@@ -22,12 +22,13 @@ public static class Operations
         Errors = ApiOperation.QueueErrors,
     };
 
-    public static ApiOperation Embeddings { get; } = new("POST", "/v1/embeddings", "createEmbedding", "The mean of the final hidden states of each input, of length 1.")
-    {
-        Body = RequestParameters.Embeddings,
-        Answer = typeof(EmbeddingsBody),
-        Errors = ApiOperation.QueueErrors,
-    };
+    public static ApiOperation Embeddings { get; } =
+        new("POST", "/v1/embeddings", "createEmbedding", "The mean of the final hidden states of each input, of length 1.")
+        {
+            Body = RequestParameters.Embeddings,
+            Answer = typeof(EmbeddingsBody),
+            Errors = ApiOperation.QueueErrors,
+        };
 
     public static ApiOperation Props { get; } = new("GET", "/props", "props", "What is served, and how.")
     {
@@ -74,10 +75,11 @@ public static class Operations
         Open = true,
     };
 
-    public static ApiOperation Metrics { get; } = new("GET", "/metrics", "metrics", "Counters and histograms in Prometheus' text format, or in OpenMetrics where Accept prefers it.")
-    {
-        MediaType = "text/plain",
-    };
+    public static ApiOperation Metrics { get; } =
+        new("GET", "/metrics", "metrics", "Counters and histograms in Prometheus' text format, or in OpenMetrics where Accept prefers it.")
+        {
+            MediaType = "text/plain",
+        };
 
     public static ApiOperation OpenApi { get; } = new("GET", "/openapi/v1.json", "openapi", "This document.");
 }

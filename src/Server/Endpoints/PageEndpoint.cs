@@ -6,9 +6,12 @@ namespace Understory.Server.Endpoints;
 /// <summary><c>GET /</c> and <c>GET /page/{file}</c>: the page, and what it is made of.</summary>
 public static class PageEndpoint
 {
-    /// <summary>Everything from this server, nothing inline, nothing framed: what the page shows (answers of a model) can run no script.</summary>
+    /// <summary>
+    /// Everything from this server, nothing inline, nothing framed: what the page shows (answers of a model) can run no script.
+    /// </summary>
     private const string Policy =
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action "
+            + "'none'; frame-ancestors 'none'";
 
     /// <summary>Caches keep the files and ask each time whether they still hold: a new build is seen at once.</summary>
     /// <exception cref="ApiException">404: there is no such file.</exception>

@@ -4,7 +4,9 @@ using Understory.Server.OpenAi;
 
 namespace Understory.Server.Endpoints;
 
-/// <summary>Turns checked requests into what the decoding thread takes: token ids that fit, one <see cref="GenerationRequest"/> per choice.</summary>
+/// <summary>
+/// Turns checked requests into what the decoding thread takes: token ids that fit, one <see cref="GenerationRequest"/> per choice.
+/// </summary>
 public static class PromptReader
 {
     /// <exception cref="ApiException">404: the request names another model.</exception>
@@ -22,7 +24,8 @@ public static class PromptReader
         if (!model.Modes.Contains(mode))
         {
             string loaded = string.Join(", ", model.Modes.Select(m => m.ToString().ToLowerInvariant()));
-            throw ApiException.Invalid("speculation", $"speculation \"{mode.ToString().ToLowerInvariant()}\" needs a drafter that this server was started without; it has: {loaded}.");
+            throw ApiException.Invalid("speculation", $"speculation \"{mode.ToString().ToLowerInvariant()}\" needs a drafter that this "
+                + $"server was started without; it has: {loaded}.");
         }
     }
 
@@ -32,7 +35,8 @@ public static class PromptReader
         ? null
         : FillInTheMiddle.Find(model.Tokenizer) ?? throw ApiException.Invalid(
             "suffix",
-            "suffix is not supported by this model: its vocabulary has no tokens for filling in the middle (such as <|fim_prefix|>); leave it out, or serve a model that has them.",
+            "suffix is not supported by this model: its vocabulary has no tokens for filling in the middle (such as <|fim_prefix|>); "
+                + "leave it out, or serve a model that has them.",
             "unsupported_parameter");
 
     /// <summary>A prompt's tokens, and where there is a suffix those around the gap.</summary>
@@ -60,7 +64,8 @@ public static class PromptReader
             ? tokens
             : throw ApiException.Invalid(
                 field,
-                $"The prompt has {tokens.Length} tokens, but the context holds {model.Context}{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
+                $"The prompt has {tokens.Length} tokens, but the context holds "
+                    + $"{model.Context}{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
                 "context_length_exceeded");
     }
 

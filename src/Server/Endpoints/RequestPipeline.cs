@@ -7,8 +7,8 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Endpoints;
 
 /// <summary>
-/// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one count
-/// in the metrics.
+/// The outermost layer: every request gets an id, every failure the error object of its API, and every answer one line in the log and one
+/// count in the metrics.
 /// </summary>
 public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILogger<RequestPipeline> log)
 {
@@ -16,7 +16,8 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILo
     private const string Head = "{Id} {Endpoint} {Status}";
     private const string Refused = Head + " {Code} {Field}";
     private const string Figures =
-        ": prompt {PromptTokens} ({CachedTokens} cached), {GeneratedTokens} tokens at {TokensPerSecond:F1} tok/s, {TokensPerBatch:F2} a batch, queued {QueueMs:F0} ms";
+        ": prompt {PromptTokens} ({CachedTokens} cached), {GeneratedTokens} tokens at {TokensPerSecond:F1} tok/s, {TokensPerBatch:F2} a "
+            + "batch, queued {QueueMs:F0} ms";
 
     private readonly Lock _lock = new();
     private Task _told = Task.CompletedTask;
@@ -40,7 +41,8 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILo
         try
         {
             await next(http);
-            if (http.Response is { StatusCode: StatusCodes.Status405MethodNotAllowed, HasStarted: false } && HttpMethods.IsOptions(http.Request.Method))
+            if (http.Response is { StatusCode: StatusCodes.Status405MethodNotAllowed, HasStarted: false }
+                && HttpMethods.IsOptions(http.Request.Method))
             {
                 // Routing has already said in Allow what the path answers to.
                 http.Response.StatusCode = StatusCodes.Status204NoContent;

@@ -22,7 +22,8 @@ public sealed class ResponsesEndpoint(DecodingService decoding, GenerationRespon
         PreparedChat chat = Prepare(model, request);
 
         // 4. Enqueue, stream, finish.
-        var head = new AnswerHead($"resp_{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint, fields.Sampling.Seed);
+        var head = new AnswerHead($"resp_{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
+            fields.Sampling.Seed);
         var wire = new ResponsesFormat(head, model.Tokenizer, request.TopLogProbs, request.Echo, chat);
         await responder.RunAsync(http, ChatGeneration.Job(model, chat, fields, request.TopLogProbs), [0], wire, fields.Stream);
     }
@@ -37,7 +38,8 @@ public sealed class ResponsesEndpoint(DecodingService decoding, GenerationRespon
 
     /// <summary><c>GET</c> and <c>DELETE /v1/responses/{id}</c>, and what is below: nothing is stored.</summary>
     public Task NotStoredAsync(HttpContext http) => throw new ApiException(
-        404, $"There is no response '{http.Request.RouteValues["id"]}': this server stores none, whatever store was. Keep what POST /v1/responses answers.", "id", "response_not_found");
+        404, $"There is no response '{http.Request.RouteValues["id"]}': this server stores none, whatever store was. Keep what POST "
+            + "/v1/responses answers.", "id", "response_not_found");
 
     private async Task<ResponsesRequest> ReadAsync(HttpContext http, ServedModel model)
     {

@@ -9,8 +9,8 @@ using Understory.Server.Observability;
 namespace Understory.Server.Endpoints;
 
 /// <summary>
-/// One server: Kestrel in front, the queue and the decoding thread behind. It listens at once, so that <c>/health</c> can tell what is being
-/// loaded, and takes requests when <see cref="DecodingService.Ready"/>.
+/// One server: Kestrel in front, the queue and the decoding thread behind. It listens at once, so that <c>/health</c> can tell what is
+/// being loaded, and takes requests when <see cref="DecodingService.Ready"/>.
 /// </summary>
 public sealed class ServerApp : IAsyncDisposable
 {
@@ -97,7 +97,8 @@ public sealed class ServerApp : IAsyncDisposable
     }
 
     /// <summary>
-    /// Goes down in good order: new and waiting requests get 503, the running one may finish within <c>--drain-seconds</c>, then it is ended too.
+    /// Goes down in good order: new and waiting requests get 503, the running one may finish within <c>--drain-seconds</c>, then it is
+    /// ended too.
     /// </summary>
     public async Task DrainAsync()
     {
@@ -131,7 +132,8 @@ public sealed class ServerApp : IAsyncDisposable
         _app.Use(_options.Connections.InvokeAsync);
         _app.Use(new AccessGuard(_options, _keys).InvokeAsync);
 
-        var responder = new GenerationResponder(Decoding, Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
+        var responder =
+            new GenerationResponder(Decoding, Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
         var completions = new CompletionsEndpoint(Decoding, responder, _options);
         var chat = new ChatEndpoint(Decoding, responder, _options);
         var small = new SmallEndpoints(Decoding, Queue, _exposition, _options);

@@ -38,7 +38,8 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
         });
         int[] tokens = [.. model.Tokenizer.EncodeToIds(text)];
         var texts = new TokenTexts(model.Tokenizer);
-        await Answer.JsonAsync(http, new TokenizeBody(tokens, tokens.Length, model.Context, pieces ? [.. tokens.Select(texts.Name)] : null));
+        await Answer.JsonAsync(http,
+            new TokenizeBody(tokens, tokens.Length, model.Context, pieces ? [.. tokens.Select(texts.Name)] : null));
     }
 
     /// <summary><c>POST /detokenize</c>: <c>{"tokens": […]}</c> to text.</summary>
@@ -64,7 +65,8 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
     /// <summary><c>GET /health</c>: 200 when requests are taken; 503 while loading, with the stage, and while shutting down.</summary>
     public Task HealthAsync(HttpContext http)
     {
-        HealthBody body = queue.Draining ? new("draining") : decoding.Ready.IsCompletedSuccessfully ? new("ok") : new("loading", decoding.Stage);
+        HealthBody body = queue.Draining ? new("draining") : decoding.Ready.IsCompletedSuccessfully ? new("ok")
+            : new("loading", decoding.Stage);
         http.Response.StatusCode = body.Status == "ok" ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
         return Answer.JsonAsync(http, body);
     }

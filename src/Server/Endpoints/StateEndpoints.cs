@@ -15,7 +15,8 @@ public sealed class StateEndpoints(DecodingService decoding, RequestQueue queue,
         GenerationDefaults defaults = model.Defaults;
         return Answer.JsonAsync(http, new PropsBody(
             new DefaultSettings(model.Context, new DefaultParameters(
-                (defaults.DoSample is false ? 0 : defaults.Temperature) ?? 1, defaults.TopK ?? 0, defaults.TopP ?? 1, defaults.MinP ?? 0, defaults.RepetitionPenalty ?? 1)),
+                (defaults.DoSample is false ? 0 : defaults.Temperature) ?? 1, defaults.TopK ?? 0, defaults.TopP ?? 1, defaults.MinP
+                    ?? 0, defaults.RepetitionPenalty ?? 1)),
             1,
             model.Id,
             model.Aliases,
@@ -37,7 +38,8 @@ public sealed class StateEndpoints(DecodingService decoding, RequestQueue queue,
         int context = decoding.Model.Context;
         return Answer.JsonAsync(http, new SlotsBody(
             [running is null ? new SlotBody(0, context, false) : new SlotBody(0, context, true, Describe(running))],
-            [.. waiting.Select((job, i) => new WaitingBody(job.Id, job.Endpoint, i + 1, Round(job.QueueTime.TotalMilliseconds), job.Progress.PromptTokens))],
+            [.. waiting.Select((job, i) =>
+                new WaitingBody(job.Id, job.Endpoint, i + 1, Round(job.QueueTime.TotalMilliseconds), job.Progress.PromptTokens))],
             options.MaxQueue));
     }
 

@@ -4,8 +4,8 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Hosting;
 
 /// <summary>
-/// Who may ask. Keys are compared in constant time. On loopback the Host and Origin headers must name this machine: a web page elsewhere can
-/// make a visitor's browser talk to 127.0.0.1 (DNS rebinding), but it cannot make it lie about where the page came from.
+/// Who may ask. Keys are compared in constant time. On loopback the Host and Origin headers must name this machine: a web page elsewhere
+/// can make a visitor's browser talk to 127.0.0.1 (DNS rebinding), but it cannot make it lie about where the page came from.
 /// </summary>
 public sealed class AccessGuard
 {
@@ -37,7 +37,8 @@ public sealed class AccessGuard
 
         if (_keys.Any && !IsOpen(http.Request.Path.Value ?? "") && !HasKey(http.Request))
         {
-            throw new ApiException(401, "A valid key is needed: send the header 'Authorization: Bearer KEY' or 'x-api-key: KEY'.", code: "invalid_api_key");
+            throw new ApiException(401, "A valid key is needed: send the header 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
+                code: "invalid_api_key");
         }
 
         return next(http);
@@ -56,14 +57,16 @@ public sealed class AccessGuard
         // Every browser sends a Host; old probes that speak HTTP/1.0 do not.
         if (request.Host.HasValue && !IsAllowed(request.Host.Host, request.Host.Port))
         {
-            throw new ApiException(403, $"The Host header names '{request.Host.Host}', which is not this machine; --allowed-hosts admits further names.", code: "host_not_allowed");
+            throw new ApiException(403, $"The Host header names '{request.Host.Host}', which is not this machine; --allowed-hosts admits "
+                + "further names.", code: "host_not_allowed");
         }
 
         if (request.Headers.Origin.ToString() is { Length: > 0 } origin
             && !_pages.Allows(origin)
             && !(Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri) && IsAllowed(uri.IdnHost, uri.Port)))
         {
-            throw new ApiException(403, $"Pages of '{origin}' may not use this server; --cors-origins admits them.", code: "origin_not_allowed");
+            throw new ApiException(403, $"Pages of '{origin}' may not use this server; --cors-origins admits them.",
+                code: "origin_not_allowed");
         }
     }
 

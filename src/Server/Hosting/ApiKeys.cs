@@ -4,8 +4,9 @@ using System.Text;
 namespace Understory.Server.Hosting;
 
 /// <summary>
-/// The keys that requests may carry: those of the command line, and those of a file, one a line, which is looked at every second. A file that
-/// is missing, empty or no text leaves the keys as they were and says so in the log: rotating keys must not lock everybody out, nor let everybody in.
+/// The keys that requests may carry: those of the command line, and those of a file, one a line, which is looked at every second. A file
+/// that is missing, empty or no text leaves the keys as they were and says so in the log: rotating keys must not lock everybody out, nor
+/// let everybody in.
 /// </summary>
 public sealed class ApiKeys : IDisposable
 {
@@ -111,7 +112,8 @@ public sealed class ApiKeys : IDisposable
             using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             byte[] content = new byte[MostBytes + 1];
             int length = file.ReadAtLeast(content, content.Length, throwOnEndOfStream: false);
-            return length <= MostBytes ? content[..length] : throw new StartupException($"--api-key-file {path} is longer than {MostBytes >> 20} MiB.");
+            return length <= MostBytes
+                ? content[..length] : throw new StartupException($"--api-key-file {path} is longer than {MostBytes >> 20} MiB.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -132,10 +134,12 @@ public sealed class ApiKeys : IDisposable
             throw new StartupException($"--api-key-file {path} is not UTF-8 text.", e);
         }
 
-        string[] keys = [.. text.TrimStart('\uFEFF').Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#')];
+        string[] keys =
+            [.. text.TrimStart('\uFEFF').Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#')];
         if (Array.Exists(keys, key => key.Length > LongestKey || key.Any(char.IsControl)))
         {
-            throw new StartupException($"--api-key-file {path} has a line that can be no key: longer than {LongestKey} characters, or with control characters.");
+            throw new StartupException($"--api-key-file {path} has a line that can be no key: longer than {LongestKey} characters, or "
+                + "with control characters.");
         }
 
         return keys.Length > 0 ? [.. keys.Select(Digest)] : throw new StartupException($"--api-key-file {path} holds no key.");

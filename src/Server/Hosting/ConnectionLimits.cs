@@ -4,8 +4,8 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Hosting;
 
 /// <summary>
-/// What one connection may cost. Where Kestrel ends a connection by itself the client sees a bare status; heads that are merely too large still get
-/// an answer in the API's shape, because Kestrel takes twice of what is allowed here.
+/// What one connection may cost. Where Kestrel ends a connection by itself the client sees a bare status; heads that are merely too large
+/// still get an answer in the API's shape, because Kestrel takes twice of what is allowed here.
 /// </summary>
 public sealed record ConnectionLimits
 {

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Primitives;
 namespace Understory.Server.Hosting;
 
 /// <summary>
-/// What pages of other origins may do (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol): nothing, unless <c>--cors-origins</c> names them.
-/// A named page may use the API like any other client; cookies are never asked for, so keys still have to be sent.
+/// What pages of other origins may do (CORS, https://fetch.spec.whatwg.org/#http-cors-protocol): nothing, unless <c>--cors-origins</c>
+/// names them. A named page may use the API like any other client; cookies are never asked for, so keys still have to be sent.
 /// </summary>
 public sealed class CrossOrigin
 {
@@ -26,9 +26,11 @@ public sealed class CrossOrigin
             }
 
             // A scheme, a host and a port where it is not the scheme's own: so browsers write it.
-            _origins.Add(Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri) && uri is { IsFile: false, PathAndQuery: "" or "/", Fragment: "", UserInfo: "", Host.Length: > 0 }
+            _origins.Add(Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri)
+                && uri is { IsFile: false, PathAndQuery: "" or "/", Fragment: "", UserInfo: "", Host.Length: > 0 }
                 ? uri.GetLeftPart(UriPartial.Authority)
-                : throw new UsageException($"--cors-origins takes origins such as https://app.example or http://localhost:3000, or *, not '{origin}'."));
+                : throw new UsageException($"--cors-origins takes origins such as https://app.example or http://localhost:3000, or *, not "
+                    + $"'{origin}'."));
         }
     }
 

@@ -133,7 +133,8 @@ public sealed class DecodingService
             }
 
             job.Send(new ChoiceFinished(
-                choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics, sequence.StopString));
+                choice, sequence.FinishReason, sequence.PromptTokens, sequence.CachedTokens, sequence.GeneratedTokens, sequence.Statistics,
+                sequence.StopString));
         }
         finally
         {

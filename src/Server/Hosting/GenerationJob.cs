@@ -41,7 +41,8 @@ public sealed record StepSpeculation(int Number, IReadOnlyList<TokenPiece> Piece
 /// <param name="Reason">None: the job ended before the choice did.</param>
 /// <param name="StopString">The stop string that ended the text; null: something else did.</param>
 public sealed record ChoiceFinished(
-    int Choice, FinishReason Reason, int PromptTokens, int CachedTokens, int GeneratedTokens, SequenceStatistics Statistics, string? StopString = null)
+    int Choice, FinishReason Reason, int PromptTokens, int CachedTokens, int GeneratedTokens, SequenceStatistics Statistics,
+    string? StopString = null)
     : GenerationEvent(Choice);
 
 /// <summary>Nothing has happened for a while; sent by a timer, not by the decoding thread.</summary>
@@ -116,8 +117,8 @@ public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
     }
 
     /// <summary>
-    /// The decoding thread does not wait for a client that reads slowly: its events wait in memory. Beyond <paramref name="mostUnread"/> the job
-    /// ends, and <paramref name="giveUp"/> is called on another thread.
+    /// The decoding thread does not wait for a client that reads slowly: its events wait in memory. Beyond <paramref name="mostUnread"/>
+    /// the job ends, and <paramref name="giveUp"/> is called on another thread.
     /// </summary>
     public void Bound(int mostUnread, Action giveUp)
     {

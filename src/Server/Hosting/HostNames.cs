@@ -4,7 +4,8 @@ using System.Net;
 namespace Understory.Server.Hosting;
 
 /// <summary>
-/// Names of <c>--allowed-hosts</c>: <c>box.example</c> on any port, <c>server:8080</c> on that one, <c>*.example</c> for all names that end so,
+/// Names of <c>--allowed-hosts</c>: <c>box.example</c> on any port, <c>server:8080</c> on that one, <c>*.example</c> for all names that
+/// end so,
 /// <c>*</c> for every name.
 /// </summary>
 public sealed class HostNames
@@ -33,7 +34,8 @@ public sealed class HostNames
 
     /// <param name="host">Without brackets.</param>
     /// <param name="port">Null where the header names none.</param>
-    public bool Contains(string host, int? port) => All || _names.Exists(known => (known.Port is null || known.Port == port) && Fits(known.Name, host));
+    public bool Contains(string host, int? port) =>
+        All || _names.Exists(known => (known.Port is null || known.Port == port) && Fits(known.Name, host));
 
     private static bool Fits(string name, string host) => name.StartsWith("*.", StringComparison.Ordinal)
         ? host.Length > name.Length - 1 && host.EndsWith(name[1..], StringComparison.OrdinalIgnoreCase)
@@ -49,7 +51,8 @@ public sealed class HostNames
         int colon = entry.LastIndexOf(':');
         string name = (colon < 0 ? entry : entry[..colon]).Trim('[', ']');
         int port = 0;
-        bool hasPort = colon >= 0 && int.TryParse(entry.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port) && port is > 0 and <= 65535;
+        bool hasPort = colon >= 0 && int.TryParse(entry.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out port)
+            && port is > 0 and <= 65535;
         string plain = name.StartsWith("*.", StringComparison.Ordinal) ? name[2..] : name;
         return (colon < 0 || hasPort) && Uri.CheckHostName(plain) != UriHostNameType.Unknown
             ? (name, hasPort ? port : null)

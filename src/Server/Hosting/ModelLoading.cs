@@ -41,7 +41,9 @@ public sealed class ModelLoading(ServerOptions options)
         {
             return LoadParts(stage);
         }
-        catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException or OutOfMemoryException)
+        catch (Exception e) when (
+            e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException
+            or ArgumentException or OutOfMemoryException)
         {
             throw new StartupException(e.Message, e);
         }
@@ -79,13 +81,15 @@ public sealed class ModelLoading(ServerOptions options)
         }
 
         stage("measuring the cost of passes");
-        var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
+        var loop =
+            new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
         if (!modes.Contains(options.Speculation))
         {
-            throw new StartupException($"--speculation {options.Speculation.ToString().ToLowerInvariant()} needs a drafter that was not given: see --draft and --ngram.");
+            throw new StartupException($"--speculation {options.Speculation.ToString().ToLowerInvariant()} needs a drafter that was not "
+                + "given: see --draft and --ngram.");
         }
 
         return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
@@ -130,7 +134,8 @@ public sealed class ModelLoading(ServerOptions options)
     {
         try
         {
-            return new ChatFormat(model.Tokenizer, ReadTemplate(model), syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
+            return new ChatFormat(model.Tokenizer, ReadTemplate(model),
+                syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
         }
         catch (InvalidDataException e)
         {
@@ -174,11 +179,14 @@ public sealed class ModelLoading(ServerOptions options)
             withoutCuda = $"; CUDA is not used: {description}";
         }
 
-        string? onProcessor = device == "cpu" && KernelCatalog.CudaDevice(forced ?? "") is not null ? KernelCatalog.Available[0].Name : null;
+        string? onProcessor = device == "cpu" && KernelCatalog.CudaDevice(forced ?? "") is not null
+            ? KernelCatalog.Available[0].Name : null;
         IKernels kernels = KernelCatalog.Create(onProcessor, options.Threads ?? 0);
         string reason = KernelCatalog.Available.FirstOrDefault(set => set.Name == kernels.Name)?.Reason ?? "";
-        string choice = string.IsNullOrEmpty(forced) || onProcessor is not null ? "the best of this machine" : $"{KernelCatalog.Variable} asks for it";
-        Note($"Kernels: {kernels.Name} ({reason}), {choice}; threads: {options.Threads ?? Environment.ProcessorCount} ({(options.Threads is null ? "all cores" : "--threads")}){withoutCuda}");
+        string choice = string.IsNullOrEmpty(forced) || onProcessor is not null
+            ? "the best of this machine" : $"{KernelCatalog.Variable} asks for it";
+        Note($"Kernels: {kernels.Name} ({reason}), {choice}; threads: {options.Threads ?? Environment.ProcessorCount} "
+            + $"({(options.Threads is null ? "all cores" : "--threads")}){withoutCuda}");
         return kernels;
     }
 
@@ -206,7 +214,8 @@ public sealed class ModelLoading(ServerOptions options)
         try
         {
             return new HubCache(HubSettings.From(Environment.GetEnvironmentVariable).CacheFolder).Find(reference)
-                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; 'understory pull {said}' would.");
+                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; 'understory pull "
+                    + $"{said}' would.");
         }
         catch (Exception e) when (e is HubException or FormatException)
         {
@@ -222,8 +231,8 @@ public sealed class ModelLoading(ServerOptions options)
     private void Note(string line) => _report.Add(line);
 
     /// <summary>
-    /// A hash of kernel set, version, type of keys and values, what weights are quantised to, and the model's files; of large ones only length
-    /// and evenly spread samples, since reading gigabytes would take longer than the start does.
+    /// A hash of kernel set, version, type of keys and values, what weights are quantised to, and the model's files; of large ones only
+    /// length and evenly spread samples, since reading gigabytes would take longer than the start does.
     /// </summary>
     private static string Fingerprint(string path, IKernels kernels, CacheType cacheType, string? weights)
     {
@@ -235,7 +244,8 @@ public sealed class ModelLoading(ServerOptions options)
         hash.AppendData(Encoding.UTF8.GetBytes(made));
         IEnumerable<string> files = File.Exists(path)
             ? [path]
-            : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors").Order(StringComparer.Ordinal);
+            : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors")
+            .Order(StringComparer.Ordinal);
         byte[] buffer = new byte[SampleBytes];
         foreach (string file in files)
         {

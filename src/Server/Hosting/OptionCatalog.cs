@@ -34,19 +34,25 @@ public static class OptionCatalog
         new("kv", "TYPE", "Type of keys and values: bf16, f16 or q8_0 (8 bits and a scale: half the memory). Default: the weights' type."),
         new("prefix-cache-mb", "N", "Memory for the keys and values of earlier prompts, in MiB. Default: 512."),
         new("alias", "NAME", "A further name that requests may use for the model."),
-        new("tool-format", "FORMAT", "How the model writes calls of tools: hermes, llama, mistral or mistral-args. Default: auto, as its chat template shows."),
+        new("tool-format", "FORMAT", "How the model writes calls of tools: hermes, llama, mistral or mistral-args. Default: auto, as its "
+            + "chat template shows."),
         new("embeddings", "MODE", "on or off: whether /v1/embeddings answers. Default: on.", ServerOnly: true),
         new("host", "HOST", "Address to listen on. Default: 127.0.0.1.", ServerOnly: true),
         new("port", "N", "Port to listen on; 0 picks a free one. Default: 8080.", ServerOnly: true),
         new("api-key", "KEY", "A key that requests must carry.", ServerOnly: true),
         new("api-key-file", "FILE", "A file with one key a line (# begins a comment), read again when it changes.", ServerOnly: true),
         new("allow-anonymous", null, "Listen beyond loopback without a key.", ServerOnly: true),
-        new("allowed-hosts", "NAMES", "Further Host and Origin names to answer, separated by commas: box.example, server:8080, *.example; '*' answers all.", ServerOnly: true),
-        new("cors-origins", "ORIGINS", "Origins whose web pages may use the server, separated by commas: https://app.example; '*' for all. Default: none.", ServerOnly: true),
-        new("open-paths", "PATHS", "Paths answered without a key besides /health: /metrics, / (the page) or both, separated by commas, or none; / unless said.", ServerOnly: true),
+        new("allowed-hosts", "NAMES", "Further Host and Origin names to answer, separated by commas: box.example, server:8080, *.example; "
+            + "'*' answers all.", ServerOnly: true),
+        new("cors-origins", "ORIGINS", "Origins whose web pages may use the server, separated by commas: https://app.example; '*' for "
+            + "all. Default: none.", ServerOnly: true),
+        new("open-paths", "PATHS", "Paths answered without a key besides /health: /metrics, / (the page) or both, separated by commas, or "
+            + "none; / unless said.", ServerOnly: true),
         new("max-queue", "N", "Requests that may wait beside the running one. Default: 64.", ServerOnly: true),
-        new("log-file", "PATH", "A file to log to besides stderr: PATH with the date in its name, a new one each day and 64 MiB, the last 14 kept.", ServerOnly: true),
-        new("otlp-endpoint", "URL", "Collector to send spans and metrics to by OTLP. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none.", ServerOnly: true),
+        new("log-file", "PATH", "A file to log to besides stderr: PATH with the date in its name, a new one each day and 64 MiB, the last "
+            + "14 kept.", ServerOnly: true),
+        new("otlp-endpoint", "URL", "Collector to send spans and metrics to by OTLP. Default: $OTEL_EXPORTER_OTLP_ENDPOINT, else none.",
+            ServerOnly: true),
         new("drain-seconds", "N", "How long a running request may take to finish after SIGTERM. Default: 30.", ServerOnly: true),
         new("request-seconds", "N", "Longest time of one request, waiting included. Default: no limit.", ServerOnly: true),
     ];

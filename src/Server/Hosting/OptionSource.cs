@@ -36,7 +36,8 @@ public sealed class OptionSource
 
     /// <summary>All values of an option that may repeat; commas separate too.</summary>
     public IReadOnlyList<string> List(string name) =>
-        Find(name)?.Values.SelectMany(value => value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).ToArray() ?? [];
+        Find(name)?.Values.SelectMany(value => value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            .ToArray() ?? [];
 
     /// <summary>All values of an option that may repeat, as they are.</summary>
     public IReadOnlyList<string> Values(string name) => Find(name)?.Values ?? [];
@@ -81,7 +82,8 @@ public sealed class OptionSource
 
         return Enum.TryParse(values[^1], ignoreCase: true, out T choice) && Enum.IsDefined(choice) && !char.IsAsciiDigit(values[^1][0])
             ? choice
-            : throw new UsageException($"{origin} must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}, not '{values[^1]}'.");
+            : throw new UsageException($"{origin} must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}, not "
+                + $"'{values[^1]}'.");
     }
 
     /// <param name="spell">How a choice is spelled.</param>

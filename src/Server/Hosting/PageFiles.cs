@@ -25,7 +25,8 @@ public static class PageFiles
         Assembly assembly = typeof(PageFiles).Assembly;
         return assembly.GetManifestResourceNames()
             .Where(name => name.StartsWith(Prefix, StringComparison.Ordinal))
-            .ToDictionary(name => name == Prefix + "index.html" ? "/" : "/" + name[Prefix.Length..], name => Read(assembly, name), StringComparer.Ordinal);
+            .ToDictionary(name => name == Prefix + "index.html" ? "/" : "/" + name[Prefix.Length..], name =>
+                Read(assembly, name), StringComparer.Ordinal);
     }
 
     private static PageFile Read(Assembly assembly, string name)

@@ -76,7 +76,8 @@ public sealed class RequestQueue(int places)
             // A job that has arrived and that an idle decoding thread is about to take does not wait.
             if (_waiting.Count + (_running is null ? 0 : 1) > places)
             {
-                throw new ApiException(429, $"{_waiting.Count} requests are waiting already, which is all that fit; try again later.", code: "queue_full")
+                throw new ApiException(429, $"{_waiting.Count} requests are waiting already, which is all that fit; try again later.",
+                    code: "queue_full")
                 {
                     RetryAfter = (int)Math.Clamp(Math.Ceiling(SecondsPerJob), 1, 60),
                 };
@@ -87,7 +88,9 @@ public sealed class RequestQueue(int places)
         }
     }
 
-    /// <summary>Waits for the next job that somebody still wants. One thread takes, and calls <see cref="Finish"/> before it takes again.</summary>
+    /// <summary>
+    /// Waits for the next job that somebody still wants. One thread takes, and calls <see cref="Finish"/> before it takes again.
+    /// </summary>
     /// <returns>False once the queue is drained.</returns>
     public bool Take([NotNullWhen(true)] out GenerationJob? job)
     {

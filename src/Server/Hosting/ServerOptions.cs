@@ -162,7 +162,8 @@ public sealed record ServerOptions
             throw new UsageException($"--host must be an IP address, localhost or *, not '{Host}'.");
         }
 
-        if (Device is not ("auto" or "cpu" or "cuda") && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
+        if (Device is not ("auto" or "cpu" or "cuda")
+            && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
         {
             throw new UsageException($"--device must be auto, cpu, cuda or cuda:N, not '{Device}'.");
         }
@@ -175,7 +176,8 @@ public sealed record ServerOptions
 
         if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))
         {
-            throw new UsageException($"--tool-format must be auto, {string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name))}, not '{ToolFormat}'.");
+            throw new UsageException($"--tool-format must be auto, {string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name))}, not "
+                + $"'{ToolFormat}'.");
         }
 
         if (ApiKeys.Any(key => key.Trim().Length == 0))
@@ -200,7 +202,8 @@ public sealed record ServerOptions
     {
         if (!IsLoopback && ApiKeys.Count == 0 && ApiKeyFile is null && !AllowAnonymous)
         {
-            throw new UsageException($"--host {Host} can be reached from outside: give --api-key or --api-key-file, or say --allow-anonymous.");
+            throw new UsageException($"--host {Host} can be reached from outside: give --api-key or --api-key-file, or say "
+                + "--allow-anonymous.");
         }
     }
 }

@@ -39,7 +39,8 @@ public sealed class HubCache(string folder)
     /// <summary>Is this file of the commit here, complete?</summary>
     public bool Has(string repository, string commit, HubFile file) =>
         new FileInfo(Path.Combine(Snapshot(repository, commit), file.Path)) is { Exists: true } found
-        && (found.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Exists && target.Length == file.Size : found.Length == file.Size);
+        && (found.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Exists
+            && target.Length == file.Size : found.Length == file.Size);
 
     /// <summary>Makes a content visible under its name.</summary>
     public void Link(string repository, string commit, HubFile file)
@@ -73,7 +74,8 @@ public sealed class HubCache(string folder)
     }
 
     /// <summary>Where a model lies: the snapshot's folder, or its GGUF file. Null: it is not here.</summary>
-    /// <exception cref="HubException">The snapshot holds several GGUF files and the reference names none, or lacks the one that it names.</exception>
+    /// <exception cref="HubException">The snapshot holds several GGUF files and the reference names none, or lacks the one that it
+    /// names.</exception>
     public string? Find(HubReference reference)
     {
         string name = Path.Combine(Repository(reference.Repository), "refs", reference.Revision);
@@ -100,11 +102,14 @@ public sealed class HubCache(string folder)
             [] => null,
             [var only] => only,
             _ => throw new HubException(
-                $"{reference} has several GGUF files here; name one: {string.Join(", ", weights.Select(path => $"{reference}:{Path.GetRelativePath(snapshot, path)}"))}."),
+                $"{reference} has several GGUF files here; name one: "
+                    + $"{string.Join(", ", weights.Select(path => $"{reference}:{Path.GetRelativePath(snapshot, path)}"))}."),
         };
     }
 
-    /// <summary>The repository, OWNER/NAME, that a path inside such a folder belongs to: its own name there is a commit's. Null: it is elsewhere.</summary>
+    /// <summary>
+    /// The repository, OWNER/NAME, that a path inside such a folder belongs to: its own name there is a commit's. Null: it is elsewhere.
+    /// </summary>
     public static string? RepositoryOf(string path)
     {
         string[] parts = Path.GetFullPath(path).Split(Path.DirectorySeparatorChar);

@@ -25,8 +25,12 @@ public sealed partial class HubClient : IDisposable
         _settings = settings;
         _firstWait = firstWait;
         // Redirects are followed by hand: the token must not follow them to another host.
-        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(20) }) { Timeout = Timeout.InfiniteTimeSpan };
-        _http.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue("understory", typeof(HubClient).Assembly.GetName().Version?.ToString(3)));
+        _http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, ConnectTimeout = TimeSpan.FromSeconds(20) })
+        {
+            Timeout = Timeout.InfiniteTimeSpan
+        };
+        _http.DefaultRequestHeaders.UserAgent.Add(
+            new ProductInfoHeaderValue("understory", typeof(HubClient).Assembly.GetName().Version?.ToString(3)));
     }
 
     /// <summary>Is told why and how long a request waits.</summary>
@@ -36,7 +40,8 @@ public sealed partial class HubClient : IDisposable
     /// <exception cref="HubException">There is no such thing, or it may not be seen.</exception>
     public async Task<HubListing> ListAsync(HubReference reference, CancellationToken cancellation)
     {
-        using JsonDocument revision = await JsonAsync(reference, $"api/models/{reference.Repository}/revision/{Uri.EscapeDataString(reference.Revision)}", cancellation);
+        using JsonDocument revision = await JsonAsync(reference,
+            $"api/models/{reference.Repository}/revision/{Uri.EscapeDataString(reference.Revision)}", cancellation);
         string commit = Text(revision.RootElement, "sha");
         if (!Commit().IsMatch(commit))
         {
@@ -62,7 +67,8 @@ public sealed partial class HubClient : IDisposable
 
     /// <summary>Asks for a file's bytes from an offset on. The answer may begin at 0 all the same: 200 instead of 206.</summary>
     /// <exception cref="HubException">It cannot be had.</exception>
-    public Task<HttpResponseMessage> OpenAsync(HubReference reference, string commit, HubFile file, long from, CancellationToken cancellation) => SendAsync(
+    public Task<HttpResponseMessage> OpenAsync(HubReference reference, string commit, HubFile file, long from,
+        CancellationToken cancellation) => SendAsync(
         reference,
         $"{reference.Repository}/resolve/{commit}/{string.Join('/', file.Path.Split('/').Select(Uri.EscapeDataString))}",
         from > 0 ? new RangeHeaderValue(from, null) : null,
@@ -88,10 +94,13 @@ public sealed partial class HubClient : IDisposable
     private static HubFile Read(JsonElement entry)
     {
         bool large = entry.TryGetProperty("lfs", out JsonElement lfs) && lfs.ValueKind == JsonValueKind.Object;
-        var file = new HubFile(Text(entry, "path"), entry.TryGetProperty("size", out JsonElement size) && size.TryGetInt64(out long bytes) ? bytes : -1, Text(large ? lfs : entry, "oid"));
+        var file = new HubFile(Text(entry, "path"), entry.TryGetProperty("size", out JsonElement size) && size.TryGetInt64(out long bytes)
+            ? bytes : -1, Text(large ? lfs : entry, "oid"));
         // A listing decides where files are written: names that lead elsewhere are refused.
-        bool safe = file.Path.Split('/').All(part => part.Length > 0 && part is not ("." or "..")) && file.Path.IndexOfAny(['\\', ':', '\0']) < 0;
-        return safe && file.Size >= 0 && Hash().IsMatch(file.Hash) ? file : throw Nonsense($"a file '{file.Path}' of {file.Size} bytes with the sum '{file.Hash}'");
+        bool safe = file.Path.Split('/').All(part => part.Length > 0 && part is not ("." or ".."))
+            && file.Path.IndexOfAny(['\\', ':', '\0']) < 0;
+        return safe && file.Size >= 0 && Hash().IsMatch(file.Hash)
+            ? file : throw Nonsense($"a file '{file.Path}' of {file.Size} bytes with the sum '{file.Hash}'");
     }
 
     private async Task<JsonDocument> JsonAsync(HubReference reference, string path, CancellationToken cancellation)
@@ -113,7 +122,8 @@ public sealed partial class HubClient : IDisposable
     }
 
     /// <summary>A good answer, whatever it takes.</summary>
-    private async Task<HttpResponseMessage> SendAsync(HubReference reference, string path, RangeHeaderValue? range, CancellationToken cancellation)
+    private async Task<HttpResponseMessage> SendAsync(HubReference reference, string path, RangeHeaderValue? range,
+        CancellationToken cancellation)
     {
         for (int tried = 1; ; tried++)
         {
@@ -141,7 +151,8 @@ public sealed partial class HubClient : IDisposable
                 }
 
                 TimeSpan? asked = response.Headers.RetryAfter is { } after ? after.Delta ?? after.Date - DateTimeOffset.UtcNow : null;
-                await WaitAsync(tried, asked > TimeSpan.Zero ? asked : null, $"the hub answers {(int)response.StatusCode}", null, cancellation);
+                await WaitAsync(tried, asked > TimeSpan.Zero ? asked : null, $"the hub answers {(int)response.StatusCode}", null,
+                    cancellation);
             }
         }
     }
@@ -166,7 +177,8 @@ public sealed partial class HubClient : IDisposable
 
             response.Dispose();
             var next = new Uri(address, location);
-            if (redirects == MostRedirects || next.Scheme is not ("http" or "https") || (address.Scheme == "https" && next.Scheme == "http"))
+            if (redirects == MostRedirects || next.Scheme is not ("http" or "https")
+                || (address.Scheme == "https" && next.Scheme == "http"))
             {
                 throw new HubException($"{address} leads to {next}, which is not followed.");
             }
@@ -182,7 +194,8 @@ public sealed partial class HubClient : IDisposable
         string remedy = _settings.Token is null ? "set HF_TOKEN to a token that may read it" : "the token in HF_TOKEN may not read it";
         return (code, (int)response.StatusCode) switch
         {
-            ("GatedRepo", _) => new($"{reference.Repository} is gated: accept its terms on {_settings.Endpoint.Host}, then {(_settings.Token is null ? "set HF_TOKEN" : "try again")}."),
+            ("GatedRepo", _) => new($"{reference.Repository} is gated: accept its terms on {_settings.Endpoint.Host}, then "
+                + $"{(_settings.Token is null ? "set HF_TOKEN" : "try again")}."),
             ("RevisionNotFound", _) => new($"{reference.Repository} has no revision '{reference.Revision}'."),
             // The hub answers 401 for what does not exist, too: it does not tell strangers what does.
             (_, 401) => new($"{reference.Repository} does not exist on {_settings.Endpoint.Host}, or is private: {remedy}."),
@@ -195,7 +208,8 @@ public sealed partial class HubClient : IDisposable
     /// <summary>The next page of a listing, where the answer's Link header names one on the same hub.</summary>
     private string? Next(HttpResponseMessage response)
     {
-        if (!response.Headers.TryGetValues("Link", out IEnumerable<string>? links) || NextLink().Match(string.Join(',', links)) is not { Success: true } match)
+        if (!response.Headers.TryGetValues("Link", out IEnumerable<string>? links)
+            || NextLink().Match(string.Join(',', links)) is not { Success: true } match)
         {
             return null;
         }
@@ -205,7 +219,8 @@ public sealed partial class HubClient : IDisposable
     }
 
     private static string Text(JsonElement element, string name) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String
+        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(name, out JsonElement value)
+            && value.ValueKind == JsonValueKind.String
             ? value.GetString()!
             : throw Nonsense($"an entry without '{name}'");
 

@@ -30,7 +30,8 @@ public sealed class HubDownload(HubClient client, HubCache cache)
 
     /// <returns>The snapshot's folder.</returns>
     /// <exception cref="HubException">A file cannot be had, or there is no room for it.</exception>
-    public async Task<string> FetchAsync(HubReference reference, HubListing plan, Action<DownloadProgress> progress, CancellationToken cancellation)
+    public async Task<string> FetchAsync(HubReference reference, HubListing plan, Action<DownloadProgress> progress,
+        CancellationToken cancellation)
     {
         string repository = reference.Repository;
         HubFile[] missing = [.. plan.Files.Where(file => !cache.Has(repository, plan.Commit, file))];
@@ -42,7 +43,8 @@ public sealed class HubDownload(HubClient client, HubCache cache)
         RequireRoom(repository, missing);
         try
         {
-            await Parallel.ForEachAsync(missing, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellation }, async (file, stop) =>
+            await Parallel.ForEachAsync(missing, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellation },
+                async (file, stop) =>
             {
                 using (await cache.LockAsync(repository, file.Hash, stop))
                 {
@@ -67,15 +69,22 @@ public sealed class HubDownload(HubClient client, HubCache cache)
     private void RequireRoom(string repository, HubFile[] files)
     {
         Directory.CreateDirectory(cache.Folder);
-        long needed = files.Sum(file => file.Size - new FileInfo(Incomplete(repository, file)) switch { { Exists: true, Length: var length } => Math.Min(length, file.Size), _ => 0 });
+        long needed = files.Sum(file =>
+            file.Size - new FileInfo(Incomplete(repository, file)) switch
+            { { Exists: true, Length: var length } =>
+                Math.Min(length, file.Size),
+                _ => 0
+            });
         long free = new DriveInfo(Path.GetFullPath(cache.Folder)).AvailableFreeSpace;
         if (needed > free)
         {
-            throw new HubException($"{repository} needs {needed / 1e9:F2} GB more and {cache.Folder} has {free / 1e9:F2} GB free; make room, or put the cache elsewhere by HF_HOME.");
+            throw new HubException($"{repository} needs {needed / 1e9:F2} GB more and {cache.Folder} has {free / 1e9:F2} GB free; make "
+                + "room, or put the cache elsewhere by HF_HOME.");
         }
     }
 
-    private async Task FetchAsync(HubReference reference, string commit, HubFile file, Action<DownloadProgress> progress, CancellationToken cancellation)
+    private async Task FetchAsync(HubReference reference, string commit, HubFile file, Action<DownloadProgress> progress,
+        CancellationToken cancellation)
     {
         string blob = cache.Blob(reference.Repository, file.Hash);
         if (File.Exists(blob) && new FileInfo(blob).Length == file.Size)
@@ -108,7 +117,8 @@ public sealed class HubDownload(HubClient client, HubCache cache)
                 output.SetLength(0);
                 if (wrongOnce || before == 0)
                 {
-                    throw new HubException($"{reference.Repository}/{file.Path} came with a wrong checksum and was thrown away; try again.");
+                    throw new HubException($"{reference.Repository}/{file.Path} came with a wrong checksum and was thrown away; "
+                        + "try again.");
                 }
 
                 wrongOnce = true;
@@ -117,7 +127,8 @@ public sealed class HubDownload(HubClient client, HubCache cache)
 
             // Whoever moves on may be cut as often as the line likes.
             tried = output.Length > before ? 1 : tried;
-            await client.WaitAsync(tried, null, cut?.Message ?? $"{file.Path} was cut at {output.Length} of {file.Size} bytes", cut, cancellation);
+            await client.WaitAsync(tried, null, cut?.Message ?? $"{file.Path} was cut at {output.Length} of {file.Size} bytes", cut,
+                cancellation);
         }
 
         output.Flush(flushToDisk: true);
@@ -127,7 +138,8 @@ public sealed class HubDownload(HubClient client, HubCache cache)
 
     /// <summary>Adds what comes to what is there. Returns what cut it, if something did.</summary>
     private async Task<Exception?> AppendAsync(
-        HubReference reference, string commit, HubFile file, FileStream output, Action<DownloadProgress> progress, CancellationToken cancellation)
+        HubReference reference, string commit, HubFile file, FileStream output, Action<DownloadProgress> progress,
+        CancellationToken cancellation)
     {
         using HttpResponseMessage response = await client.OpenAsync(reference, commit, file, output.Length, cancellation);
         if (response.StatusCode != HttpStatusCode.PartialContent || response.Content.Headers.ContentRange?.From != output.Length)
@@ -165,7 +177,8 @@ public sealed class HubDownload(HubClient client, HubCache cache)
 
                 if (output.Length + count > file.Size)
                 {
-                    throw new HubException($"{reference.Repository}/{file.Path} is longer than the {file.Size} bytes that the hub lists; try again.");
+                    throw new HubException($"{reference.Repository}/{file.Path} is longer than the {file.Size} bytes that the hub lists; "
+                        + "try again.");
                 }
 
                 await output.WriteAsync(buffer.AsMemory(0, count), cancellation);

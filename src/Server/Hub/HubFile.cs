@@ -6,7 +6,8 @@ namespace Understory.Server.Hub;
 /// <summary>A file of a repository at one commit.</summary>
 /// <param name="Path">Within the repository, with '/'.</param>
 /// <param name="Size">Bytes.</param>
-/// <param name="Hash">Lower-case hex: SHA-256 of the content where the file is stored as a large one, else its git blob id (SHA-1). Also its name in the cache.</param>
+/// <param name="Hash">Lower-case hex: SHA-256 of the content where the file is stored as a large one, else its git blob id (SHA-1). Also
+/// its name in the cache.</param>
 public sealed record HubFile(string Path, long Size, string Hash)
 {
     private const int Sha256Digits = 64;

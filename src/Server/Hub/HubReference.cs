@@ -25,6 +25,8 @@ public sealed partial record HubReference(string Repository, string Revision, st
         return match.Success && !text.Contains("..", StringComparison.Ordinal) && !text.Contains("//", StringComparison.Ordinal);
     }
 
-    [GeneratedRegex("^(?<repository>[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})(@(?<revision>[A-Za-z0-9][A-Za-z0-9._/-]{0,199}))?(:(?<file>[A-Za-z0-9._][A-Za-z0-9._/ -]{0,199}))?$")]
+    [GeneratedRegex(
+        "^(?<repository>[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})"
+        + "(@(?<revision>[A-Za-z0-9][A-Za-z0-9._/-]{0,199}))?(:(?<file>[A-Za-z0-9._][A-Za-z0-9._/ -]{0,199}))?$")]
     private static partial Regex Pattern();
 }

@@ -19,7 +19,8 @@ public sealed record HubSettings(Uri Endpoint, string? Token, string CacheFolder
         }
 
         string home = Said("HF_HOME") ?? Path.Combine(
-            Said("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "huggingface");
+            Said("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"),
+            "huggingface");
         string? token = Said("HF_TOKEN") ?? TokenIn(Said("HF_TOKEN_PATH") ?? Path.Combine(home, "token"));
         bool offline = Said("HF_HUB_OFFLINE")?.ToUpperInvariant() is "1" or "TRUE" or "YES" or "ON";
         return new HubSettings(endpoint, token, Said("HF_HUB_CACHE") ?? Path.Combine(home, "hub"), offline);

@@ -2,7 +2,9 @@ using System.Text.RegularExpressions;
 
 namespace Understory.Server.Hub;
 
-/// <summary>Which files of a repository a server needs: one set of weights, the tokenizer and the settings; nothing else is fetched.</summary>
+/// <summary>
+/// Which files of a repository a server needs: one set of weights, the tokenizer and the settings; nothing else is fetched.
+/// </summary>
 public static partial class ModelFiles
 {
     private static readonly string[] Settings =
@@ -41,10 +43,12 @@ public static partial class ModelFiles
         }
 
         HubFile[] ggufs = [.. all.Where(IsGguf)];
+        string pickled = all.Any(file => file.Path.EndsWith(".bin", StringComparison.Ordinal))
+            ? "; pickled .bin weights are not read: convert them to safetensors" : "";
         return ggufs switch
         {
             [] => throw new HubException(
-                $"{reference} holds neither *.safetensors nor *.gguf, so it cannot be served{(all.Any(file => file.Path.EndsWith(".bin", StringComparison.Ordinal)) ? "; pickled .bin weights are not read: convert them to safetensors" : "")}."),
+                $"{reference} holds neither *.safetensors nor *.gguf, so it cannot be served{pickled}."),
             [var only] => [only],
             _ => [Preferred(reference, ggufs)],
         };
@@ -69,12 +73,14 @@ public static partial class ModelFiles
             }
         }
 
-        throw new HubException($"{reference} holds several GGUF files; name one as {reference}:FILE. It has {Names(ggufs)}; types that can be read: {string.Join(", ", GgufTypes)}.");
+        throw new HubException($"{reference} holds several GGUF files; name one as {reference}:FILE. It has {Names(ggufs)}; types that "
+            + $"can be read: {string.Join(", ", GgufTypes)}.");
     }
 
     private static bool IsGguf(HubFile file) => file.Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
 
-    private static string Names(IEnumerable<HubFile> files) => string.Join(", ", files.Select(file => file.Path)) is { Length: > 0 } names ? names : "none";
+    private static string Names(IEnumerable<HubFile> files) => string.Join(", ", files.Select(file => file.Path)) is { Length: > 0 } names
+        ? names : "none";
 
     [GeneratedRegex(@"^model(-\d+-of-\d+)?\.safetensors$")]
     private static partial Regex Usual();

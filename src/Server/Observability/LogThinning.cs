@@ -6,7 +6,8 @@ namespace Understory.Server.Observability;
 
 /// <summary>
 /// Keeps a flood out of the log: of each kind of line the first 20 of a minute pass, and at its end one line says how many more there were.
-/// Lines of one kind have the same template, endpoint, status and code. Lines with the figures of an answer all pass: decoding bounds their number.
+/// Lines of one kind have the same template, endpoint, status and code. Lines with the figures of an answer all pass: decoding bounds
+/// their number.
 /// </summary>
 public sealed class LogThinning : ILogEventSink, IDisposable
 {
@@ -78,7 +79,8 @@ public sealed class LogThinning : ILogEventSink, IDisposable
     }
 
     private static string? Text(LogEvent line, string property) =>
-        line.Properties.TryGetValue(property, out LogEventPropertyValue? value) && value is ScalarValue scalar ? scalar.Value?.ToString() : null;
+        line.Properties.TryGetValue(property, out LogEventPropertyValue? value) && value is ScalarValue scalar
+            ? scalar.Value?.ToString() : null;
 
     private sealed class Count(LogEventLevel level)
     {
@@ -89,6 +91,7 @@ public sealed class LogThinning : ILogEventSink, IDisposable
 
     private sealed record LineKind(string Template, string? Endpoint, string? Status, string? Code)
     {
-        public override string ToString() => Endpoint is null ? Template : string.Join(' ', new[] { Endpoint, Status, Code }.OfType<string>());
+        public override string ToString() =>
+            Endpoint is null ? Template : string.Join(' ', new[] { Endpoint, Status, Code }.OfType<string>());
     }
 }

@@ -7,8 +7,8 @@ using Serilog.Settings.Configuration;
 namespace Understory.Server.Observability;
 
 /// <summary>
-/// The log: lines on stderr, and in a file where one is wanted, written by a thread of their own. Section <c>Serilog</c> of appsettings.json
-/// changes levels.
+/// The log: lines on stderr, and in a file where one is wanted, written by a thread of their own. Section <c>Serilog</c> of
+/// appsettings.json changes levels.
 /// </summary>
 public static class Logs
 {
@@ -18,7 +18,8 @@ public static class Logs
 
     /// <param name="file">Gets the date, and a number where one day has several, before its extension; null: stderr alone.</param>
     /// <param name="clock">Times what <see cref="LogThinning"/> counts.</param>
-    /// <exception cref="IOException">The file's folder cannot be made or written; so too the other exceptions that opening a file has.</exception>
+    /// <exception cref="IOException">The file's folder cannot be made or written; so too the other exceptions that opening a file
+    /// has.</exception>
     public static Logger Create(string settingsFile, string? file, TimeProvider clock)
     {
         if (file is not null)
@@ -60,6 +61,7 @@ public static class Logs
         string folder = Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(folder);
         using var probe = new FileStream(
-            Path.Combine(folder, $".{Guid.NewGuid():N}"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
+            Path.Combine(folder, $".{Guid.NewGuid():N}"), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1,
+            FileOptions.DeleteOnClose);
     }
 }

@@ -7,8 +7,8 @@ using Prometheus;
 namespace Understory.Server.Observability;
 
 /// <summary>
-/// Listens to meters and keeps what they measured as collectors of a Prometheus registry of its own. An instrument's name is the metric's name;
-/// its labels are those of its first measurement, at most three. Measuring allocates nothing once a series exists, unless a trace is
+/// Listens to meters and keeps what they measured as collectors of a Prometheus registry of its own. An instrument's name is the metric's
+/// name; its labels are those of its first measurement, at most three. Measuring allocates nothing once a series exists, unless a trace is
 /// being recorded, whose id then goes with the value as an exemplar.
 /// </summary>
 public sealed class PrometheusBridge : IDisposable
@@ -62,7 +62,9 @@ public sealed class PrometheusBridge : IDisposable
         return Quality(OpenMetricsType) is var open and > 0 && open >= Quality(TextType);
     }
 
-    /// <summary>One instrument: its collector, made at the first measurement, and for each set of label values the delegate that takes a value.</summary>
+    /// <summary>
+    /// One instrument: its collector, made at the first measurement, and for each set of label values the delegate that takes a value.
+    /// </summary>
     private sealed class Family(MetricFactory factory, Instrument instrument)
     {
         private readonly ConcurrentDictionary<(string?, string?, string?), Action<double>> _series = [];

@@ -38,27 +38,38 @@ public sealed class ServerMetrics : IDisposable
     /// <param name="queuePlaces">Jobs that may wait.</param>
     /// <param name="kvTokens">Tokens whose keys and values are kept for later prompts.</param>
     /// <param name="served">Names of the model and of its kernels; null while it loads.</param>
-    public ServerMetrics(object scope, Func<int> queueDepth, Func<int> running, int queuePlaces, Func<int> kvTokens, Func<(string Model, string Kernels)?> served)
+    public ServerMetrics(object scope, Func<int> queueDepth, Func<int> running, int queuePlaces, Func<int> kvTokens,
+        Func<(string Model, string Kernels)?> served)
     {
         _meter = new Meter(MeterName, version: null, tags: null, scope: scope);
-        _requests = _meter.CreateCounter<long>("understory_requests_total", description: "Requests answered, by endpoint and HTTP status (499: the client went away).");
+        _requests = _meter.CreateCounter<long>("understory_requests_total",
+            description: "Requests answered, by endpoint and HTTP status (499: the client went away).");
         _requestSeconds = Histogram("understory_request_seconds", "Time from a generation request's arrival to its last byte.", Seconds);
         _queueWait = Histogram("understory_queue_wait_seconds", "Time that a generation request waited for those before it.", Seconds);
-        _firstToken = Histogram("understory_time_to_first_token_seconds", "Time from a generation request's arrival to its first token.", Seconds);
-        _interToken = Histogram("understory_inter_token_seconds", "Time between tokens; those of one batch share the batch's time evenly.", TokenSeconds);
-        _promptTokens = _meter.CreateCounter<long>("understory_prompt_tokens_total", description: "Tokens of prompts, cached ones included.");
-        _cachedTokens = _meter.CreateCounter<long>("understory_cached_prompt_tokens_total", description: "Tokens of prompts that were found in the prefix cache.");
+        _firstToken =
+            Histogram("understory_time_to_first_token_seconds", "Time from a generation request's arrival to its first token.", Seconds);
+        _interToken = Histogram("understory_inter_token_seconds", "Time between tokens; those of one batch share the batch's time evenly.",
+            TokenSeconds);
+        _promptTokens =
+            _meter.CreateCounter<long>("understory_prompt_tokens_total", description: "Tokens of prompts, cached ones included.");
+        _cachedTokens = _meter.CreateCounter<long>("understory_cached_prompt_tokens_total",
+            description: "Tokens of prompts that were found in the prefix cache.");
         _generatedTokens = _meter.CreateCounter<long>("understory_generated_tokens_total", description: "Tokens generated.");
-        _targetPasses = _meter.CreateCounter<long>("understory_target_passes_total", description: "Forward passes of the target while decoding.");
+        _targetPasses =
+            _meter.CreateCounter<long>("understory_target_passes_total", description: "Forward passes of the target while decoding.");
         _tokensPerBatch = Histogram("understory_tokens_per_batch", "Tokens that one target pass gave.", Counts);
         _treeNodes = Histogram("understory_tree_nodes", "Tree nodes that one target pass verified.", Counts);
         _passSeconds = Histogram("understory_pass_seconds", "Time of one forward pass, by model.", TokenSeconds);
-        _proposed = _meter.CreateCounter<long>("understory_draft_tokens_proposed_total", description: "Draft tokens that the target verified, by the stage that proposed them.");
-        _accepted = _meter.CreateCounter<long>("understory_draft_tokens_accepted_total", description: "Draft tokens that the target accepted, by the stage that proposed them.");
-        _meter.CreateObservableGauge("understory_kv_cache_tokens", kvTokens, description: "Tokens whose keys and values are kept for later prompts.");
+        _proposed = _meter.CreateCounter<long>("understory_draft_tokens_proposed_total",
+            description: "Draft tokens that the target verified, by the stage that proposed them.");
+        _accepted = _meter.CreateCounter<long>("understory_draft_tokens_accepted_total",
+            description: "Draft tokens that the target accepted, by the stage that proposed them.");
+        _meter.CreateObservableGauge("understory_kv_cache_tokens", kvTokens,
+            description: "Tokens whose keys and values are kept for later prompts.");
         _meter.CreateObservableGauge("understory_queue_depth", queueDepth, description: "Requests that wait for the running one.");
         _meter.CreateObservableGauge("understory_requests_running", running, description: "Requests that are being decoded: 0 or 1.");
-        _meter.CreateObservableGauge("understory_queue_places", () => queuePlaces, description: "Requests that may wait; beyond that they get 429.");
+        _meter.CreateObservableGauge("understory_queue_places", () =>
+            queuePlaces, description: "Requests that may wait; beyond that they get 429.");
         _meter.CreateObservableGauge(
             "understory_model_info",
             () => served() is (var model, var kernels)
@@ -129,5 +140,6 @@ public sealed class ServerMetrics : IDisposable
     public void Dispose() => _meter.Dispose();
 
     private Histogram<double> Histogram(string name, string help, double[] bounds) =>
-        _meter.CreateHistogram(name, unit: null, description: help, tags: null, new InstrumentAdvice<double> { HistogramBucketBoundaries = bounds });
+        _meter.CreateHistogram(name, unit: null, description: help, tags: null,
+            new InstrumentAdvice<double> { HistogramBucketBoundaries = bounds });
 }

@@ -9,10 +9,10 @@ using OpenTelemetry.Trace;
 namespace Understory.Server.Observability;
 
 /// <summary>
-/// Spans and metrics, sent by OTLP to a collector where one is configured: by <c>--otlp-endpoint</c>, or by the variables that OpenTelemetry
-/// defines (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c> and its kin; headers, sampling, resource attributes and intervals are theirs in any case).
-/// Without one nothing listens, and nothing is made that somebody could listen to. A request to the API is a span of ASP.NET Core's, under its
-/// caller's where the request names one.
+/// Spans and metrics, sent by OTLP to a collector where one is configured: by <c>--otlp-endpoint</c>, or by the variables that
+/// OpenTelemetry defines (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c> and its kin; headers, sampling, resource attributes and intervals are theirs
+/// in any case). Without one nothing listens, and nothing is made that somebody could listen to. A request to the API is a span of ASP.NET
+/// Core's, under its caller's where the request names one.
 /// </summary>
 public static class Telemetry
 {
@@ -77,7 +77,8 @@ public static class Telemetry
 
         if (endpoint is not null)
         {
-            exporter.Endpoint = exporter.Protocol == OtlpExportProtocol.Grpc ? endpoint : new Uri(endpoint.AbsoluteUri.TrimEnd('/') + "/" + path);
+            exporter.Endpoint = exporter.Protocol == OtlpExportProtocol.Grpc
+                ? endpoint : new Uri(endpoint.AbsoluteUri.TrimEnd('/') + "/" + path);
         }
     }
 

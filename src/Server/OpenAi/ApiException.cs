@@ -21,7 +21,8 @@ public sealed class ApiException(int status, string message, string? parameter =
 
     public static ApiException Invalid(string parameter, string message, string? code = null) => new(400, message, parameter, code);
 
-    public static ApiException Unavailable(string message, string code, int retryAfter = 1) => new(503, message, code: code) { RetryAfter = retryAfter };
+    public static ApiException Unavailable(string message, string code, int retryAfter = 1) =>
+        new(503, message, code: code) { RetryAfter = retryAfter };
 
     /// <summary>The error type that OpenAI gives with a status.</summary>
     public static string TypeOf(int status) => status switch

@@ -11,7 +11,8 @@ internal static class ChatParameters
 
     private static readonly Shape Content = Shape.Either(
         Shape.Text(),
-        Shape.List(Shape.Object(Honoured("type", Shape.OneOf("text"), "", required: true), Honoured("text", Shape.Text(), "", required: true))));
+        Shape.List(
+            Shape.Object(Honoured("type", Shape.OneOf("text"), "", required: true), Honoured("text", Shape.Text(), "", required: true))));
 
     private static readonly Shape Function = Shape.Object(
         Honoured("name", Name, "", required: true),
@@ -42,7 +43,8 @@ internal static class ChatParameters
                         Honoured("type", Shape.OneOf("function"), ""),
                         Honoured(
                             "function",
-                            Shape.Object(Honoured("name", Shape.Text(), "", required: true), Honoured("arguments", Shape.Text(), "JSON.", required: true)),
+                            Shape.Object(Honoured("name", Shape.Text(), "", required: true),
+                                Honoured("arguments", Shape.Text(), "JSON.", required: true)),
                             "",
                             required: true))),
                     "Calls that the model made."),
@@ -73,7 +75,8 @@ internal static class ChatParameters
                         "",
                         required: true))),
             "Text, any JSON object, or JSON of a schema."),
-        Honoured("json_schema", Shape.Either(Shape.FreeObject, Shape.Flag), "The answer is JSON of this schema, given as an object or as its text."),
+        Honoured("json_schema", Shape.Either(Shape.FreeObject, Shape.Flag),
+            "The answer is JSON of this schema, given as an object or as its text."),
         Honoured("guided_json", Shape.Either(Shape.FreeObject, Shape.Flag), "Another name of json_schema."),
         Honoured("regex", Shape.Text(), "The answer matches this regular expression."),
         Honoured("guided_regex", Shape.Text(), "Another name of regex."),
@@ -87,11 +90,13 @@ internal static class ChatParameters
         Honoured("logprobs", Shape.Flag, "Log-probabilities of the tokens."),
         Honoured("top_logprobs", Shape.Integer(0, 20), "So many alternatives per token; needs \"logprobs\": true."),
         Honoured("chat_template_kwargs", Shape.FreeObject, "Further variables for the chat template, such as enable_thinking."),
-        Honoured("reasoning_effort", Shape.OneOf("none", "minimal", "low", "medium", "high", "xhigh"), "Told to templates that know it; none switches thinking off."),
+        Honoured("reasoning_effort", Shape.OneOf("none", "minimal", "low", "medium", "high", "xhigh"),
+            "Told to templates that know it; none switches thinking off."),
         Honoured(
             "tools",
             Shape.List(
-                Shape.Object(Honoured("type", Shape.OneOf("function"), "", required: true), Honoured("function", Function, "", required: true)),
+                Shape.Object(Honoured("type", Shape.OneOf("function"), "", required: true),
+                    Honoured("function", Function, "", required: true)),
                 most: ToolFields.MostTools),
             "Functions that the model may call."),
         Honoured(
@@ -103,17 +108,21 @@ internal static class ChatParameters
                     Honoured("type", Shape.OneOf("allowed_tools"), "", required: true),
                     Honoured(
                         "allowed_tools",
-                        Shape.Object(Honoured("mode", Shape.OneOf("auto", "required"), ""), Honoured("tools", Shape.List(NamedFunction, 1), "", required: true)),
+                        Shape.Object(Honoured("mode", Shape.OneOf("auto", "required"), ""),
+                            Honoured("tools", Shape.List(NamedFunction, 1), "", required: true)),
                         "",
                         required: true))),
             "Whether, and which of them, the model calls."),
         Honoured("parallel_tool_calls", Shape.Flag, "false: at most one call per answer."),
-        Refused("functions", Shape.List(Shape.Anything, most: 0), RequestParameters.IsEmptyArray, "is deprecated and not supported by this server; use tools."),
+        Refused("functions", Shape.List(Shape.Anything, most: 0), RequestParameters.IsEmptyArray,
+            "is deprecated and not supported by this server; use tools."),
         Refused(
-            "function_call", Shape.OneOf("none", "auto"), value => RequestParameters.Is(value, "none", "auto"), "is deprecated and not supported by this server; use tool_choice."),
+            "function_call", Shape.OneOf("none", "auto"), value =>
+                RequestParameters.Is(value, "none", "auto"), "is deprecated and not supported by this server; use tool_choice."),
         Honoured(
             "prediction",
-            Shape.Object(Honoured("type", Shape.OneOf("content"), "", required: true), Honoured("content", Content, "Text, or parts of text.", required: true)),
+            Shape.Object(Honoured("type", Shape.OneOf("content"), "", required: true),
+                Honoured("content", Content, "Text, or parts of text.", required: true)),
             "The answer as it is expected: proposed like the n-gram's guesses, so it costs nothing where it is wrong but time."),
         Refused("audio", Shape.Null, _ => false),
         Refused("web_search_options", Shape.Null, _ => false),

@@ -49,7 +49,8 @@ public sealed record ChatRequest(string? Model, Conversation Conversation, int T
     {
         const string Expected = "one of \"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\"";
         return !fields.TryGet("reasoning_effort", out JsonElement value) ? null
-            : Fields.Text(value, "reasoning_effort", Expected) is var effort && effort is "none" or "minimal" or "low" or "medium" or "high" or "xhigh" ? effort
+            : Fields.Text(value, "reasoning_effort", Expected) is var effort
+            && effort is "none" or "minimal" or "low" or "medium" or "high" or "xhigh" ? effort
             : throw Fields.Wrong("reasoning_effort", value, Expected);
     }
 

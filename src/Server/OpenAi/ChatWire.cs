@@ -8,7 +8,9 @@ namespace Understory.Server.OpenAi;
 /// <param name="End">Its reason may also be "tool_calls".</param>
 public sealed record ChatResult(ParsedAnswer Answer, IReadOnlyList<TokenLogProb> LogProbs, ChoiceEnd End);
 
-/// <summary>What the wire formats of all chat APIs share: the text of each choice is parted into reasoning, text and calls of tools.</summary>
+/// <summary>
+/// What the wire formats of all chat APIs share: the text of each choice is parted into reasoning, text and calls of tools.
+/// </summary>
 /// <param name="choices">How many choices there are.</param>
 public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
 {

@@ -21,7 +21,8 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
 
     /// <summary>The log-probabilities of a step go with its first part, whatever that is.</summary>
     protected override IEnumerable<StreamEvent> Parts(int choice, IReadOnlyList<AnswerPart> parts, IReadOnlyList<TokenLogProb> logProbs) =>
-        parts.Count == 0 ? [Delta(choice, new(Content: ""), logProbs)] : parts.Select((part, i) => Delta(choice, Of(part), i == 0 ? logProbs : []));
+        parts.Count == 0 ? [Delta(choice, new(Content: ""), logProbs)]
+            : parts.Select((part, i) => Delta(choice, Of(part), i == 0 ? logProbs : []));
 
     protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
         [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage || totals is null ? null : WithThoughts(totals)))];
@@ -30,7 +31,8 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
     {
         ChatChoice[] read = [.. choices.Select((text, i) => Choice(Read(i, text)))];
         return new ChatBody(
-            head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint, read, WithThoughts(totals).Usage, head.Seed, totals.Timings);
+            head.Id, "chat.completion", head.Created, head.Model, head.Fingerprint, read, WithThoughts(totals).Usage, head.Seed,
+            totals.Timings);
     }
 
     /// <summary>Once all choices are there.</summary>
@@ -42,13 +44,16 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
         },
     };
 
-    private ChatChoice Choice(ChatResult choice) => new(choice.End.Choice, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason);
+    private ChatChoice Choice(ChatResult choice) =>
+        new(choice.End.Choice, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason);
 
-    private static ChatAnswer Message(ParsedAnswer answer) => new("assistant", answer.Text.Length == 0 && answer.ToolCalls.Count > 0 ? null : answer.Text)
-    {
-        ReasoningContent = answer.Reasoning,
-        ToolCalls = answer.ToolCalls.Count == 0 ? null : [.. answer.ToolCalls.Select(call => new ToolCallBody(call.Id, "function", new(call.Name, call.Arguments)))],
-    };
+    private static ChatAnswer Message(ParsedAnswer answer) =>
+        new("assistant", answer.Text.Length == 0 && answer.ToolCalls.Count > 0 ? null : answer.Text)
+        {
+            ReasoningContent = answer.Reasoning,
+            ToolCalls = answer.ToolCalls.Count == 0
+            ? null : [.. answer.ToolCalls.Select(call => new ToolCallBody(call.Id, "function", new(call.Name, call.Arguments)))],
+        };
 
     private static ChatDelta Of(AnswerPart part) => part switch
     {
@@ -63,7 +68,8 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
         new(Body([new(choice, delta, logProbs is null ? null : LogProbs(logProbs), null)]));
 
     private ChatChunk Body(IReadOnlyList<ChatChunkChoice> choices, AnswerTotals? totals = null) => new(
-        head.Id, ChunkObject, head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null ? null : head.Seed, totals?.Timings);
+        head.Id, ChunkObject, head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null
+            ? null : head.Seed, totals?.Timings);
 
     private ChatLogProbs? LogProbs(IReadOnlyList<TokenLogProb> tokens) => topLogProbs < 0 ? null : new(
         [.. tokens.Select(token => LogProb.Of(token, texts))]);

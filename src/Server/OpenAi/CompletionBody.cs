@@ -3,11 +3,15 @@ using Understory.Server.Contract;
 
 namespace Understory.Server.OpenAi;
 
-/// <summary><c>logprobs</c> of a completion: parallel arrays, one entry per token. An echoed prompt's first token has neither probability nor alternatives.</summary>
+/// <summary>
+/// <c>logprobs</c> of a completion: parallel arrays, one entry per token. An echoed prompt's first token has neither probability nor
+/// alternatives.
+/// </summary>
 public sealed record CompletionLogProbs(
     IReadOnlyList<string> Tokens,
     IReadOnlyList<float?> TokenLogprobs,
-    [property: JsonConverter(typeof(ReadableNames)), WrittenAs(ReadableNames.Schema)] IReadOnlyList<IReadOnlyDictionary<string, float>?> TopLogprobs,
+    [property: JsonConverter(typeof(ReadableNames)),
+        WrittenAs(ReadableNames.Schema)] IReadOnlyList<IReadOnlyDictionary<string, float>?> TopLogprobs,
     IReadOnlyList<int> TextOffset);
 
 public sealed record CompletionChoice(

@@ -9,10 +9,13 @@ public sealed record Echo(string Text, int[] Tokens);
 /// <summary><c>/v1/completions</c>.</summary>
 /// <param name="topLogProbs">-1: no log-probabilities are told; else how many alternatives.</param>
 /// <param name="echoes">Per choice, what stands before its text; null: nothing.</param>
-/// <param name="wanted">Answers per prompt, of <paramref name="candidates"/> that are generated: those with the highest mean log-probability.</param>
-/// <param name="includeUsage">The figures of a stream come in a chunk of their own, without choices: <c>stream_options.include_usage</c>.</param>
+/// <param name="wanted">Answers per prompt, of <paramref name="candidates"/> that are generated: those with the highest mean
+/// log-probability.</param>
+/// <param name="includeUsage">The figures of a stream come in a chunk of their own, without choices:
+/// <c>stream_options.include_usage</c>.</param>
 public sealed class CompletionFormat(
-    AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<Echo?> echoes, int wanted, int candidates, bool includeUsage) : IWireFormat
+    AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<Echo?> echoes, int wanted, int candidates, bool includeUsage)
+        : IWireFormat
 {
     /// <summary>The echo; one that is scored comes with its scores.</summary>
     public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) =>
@@ -52,10 +55,12 @@ public sealed class CompletionFormat(
         choice.LogProbs.Count == 0 ? double.NegativeInfinity : choice.LogProbs.Average(token => (double)LogProb.Of(token.LogProb));
 
     private CompletionBody Body(IReadOnlyList<CompletionChoice> choices, AnswerTotals? totals = null) => new(
-        head.Id, "text_completion", head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null ? null : head.Seed, totals?.Timings);
+        head.Id, "text_completion", head.Created, head.Model, head.Fingerprint, choices, totals?.Usage, totals is null
+            ? null : head.Seed, totals?.Timings);
 
     /// <param name="prompt">From the second token on; the first has nothing before it, so no probability.</param>
-    private CompletionLogProbs? LogProbs(int choice, IReadOnlyList<TokenLogProb> prompt, bool withPrompt, IReadOnlyList<TokenLogProb> answer)
+    private CompletionLogProbs? LogProbs(int choice, IReadOnlyList<TokenLogProb> prompt, bool withPrompt,
+        IReadOnlyList<TokenLogProb> answer)
     {
         if (topLogProbs < 0)
         {

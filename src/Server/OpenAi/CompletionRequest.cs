@@ -11,10 +11,12 @@ public readonly record struct Prompt(string? Text, int[]? Tokens);
 /// <summary>The body of <c>POST /v1/completions</c>, checked.</summary>
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
 /// <param name="Suffix">What follows the gap that the answer fills; null: there is no gap.</param>
-/// <param name="Candidates"><c>best_of</c>, at least <c>n</c>: so many are generated per prompt, of which the best <c>n</c> are answered.</param>
+/// <param name="Candidates"><c>best_of</c>, at least <c>n</c>: so many are generated per prompt, of which the best <c>n</c> are
+/// answered.</param>
 /// <param name="Format">What the text must look like; null: anything.</param>
 public sealed record CompletionRequest(
-    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, AnswerFormat? Format, GenerationFields Generation)
+    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, AnswerFormat? Format,
+    GenerationFields Generation)
 {
     internal const int MostPrompts = 128;
     internal const int MostAlternatives = 20;
@@ -27,7 +29,8 @@ public sealed record CompletionRequest(
         GenerationFields generation = GenerationFields.Read(fields, defaults, vocabulary, speculation);
         var request = new CompletionRequest(
             fields.Text("model"),
-            ReadPrompts(fields, "prompt", MostPrompts, vocabulary) ?? [new Prompt("", null)], // As with OpenAI: a document from its beginning.
+            // As with OpenAI: a document from its beginning.
+            ReadPrompts(fields, "prompt", MostPrompts, vocabulary) ?? [new Prompt("", null)],
             fields.Flag("echo") ?? false,
             ReadLogProbs(fields),
             ReadCandidates(fields, generation),
@@ -36,13 +39,15 @@ public sealed record CompletionRequest(
             generation);
         if (request.Echo && request.Suffix is not null)
         {
-            throw ApiException.Invalid("echo", "echo together with suffix is not supported: what is filled in stands between the two; leave one of them out.", "unsupported_parameter");
+            throw ApiException.Invalid("echo", "echo together with suffix is not supported: what is filled in stands between the two; "
+                + "leave one of them out.", "unsupported_parameter");
         }
 
         if (request.Prompts.Count * request.Candidates > MostAnswers)
         {
             string name = request.Candidates > generation.Choices ? "best_of" : "n";
-            throw ApiException.Invalid(name, $"{name} ({request.Candidates}) answers to each of {request.Prompts.Count} prompts are more than the {MostAnswers} that one request may have; send several.");
+            throw ApiException.Invalid(name, $"{name} ({request.Candidates}) answers to each of {request.Prompts.Count} prompts are more "
+                + $"than the {MostAnswers} that one request may have; send several.");
         }
 
         return request;
@@ -51,19 +56,22 @@ public sealed record CompletionRequest(
     private static int ReadCandidates(Fields fields, GenerationFields generation)
     {
         const string Name = "best_of";
-        if (fields.Integer(Name, 1, GenerationFields.MostChoices, $"a whole number from 1 to {GenerationFields.MostChoices}") is not { } candidates)
+        if (fields.Integer(Name, 1, GenerationFields.MostChoices, $"a whole number from 1 to {GenerationFields.MostChoices}")
+            is not { } candidates)
         {
             return generation.Choices;
         }
 
         if (candidates < generation.Choices)
         {
-            throw ApiException.Invalid(Name, $"best_of is {candidates}, but n is {generation.Choices}; best_of must be at least n, or be left out.");
+            throw ApiException.Invalid(Name,
+                $"best_of is {candidates}, but n is {generation.Choices}; best_of must be at least n, or be left out.");
         }
 
         return candidates == generation.Choices || !generation.Stream
             ? candidates
-            : throw ApiException.Invalid(Name, $"best_of {candidates} cannot be streamed: which answers are the best is known at the end; leave \"stream\" or best_of out.");
+            : throw ApiException.Invalid(Name, $"best_of {candidates} cannot be streamed: which answers are the best is known at the end; "
+                + "leave \"stream\" or best_of out.");
     }
 
     private static int ReadLogProbs(Fields fields)

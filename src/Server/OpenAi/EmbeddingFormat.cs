@@ -54,7 +54,8 @@ public sealed class EmbeddingFormat(string model, bool base64, int? dimensions) 
 public sealed class EmbeddingVectorJson : JsonConverter<EmbeddingVector>
 {
     /// <summary>What it writes.</summary>
-    public const string Schema = """{"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "contentEncoding": "base64"}]}""";
+    public const string Schema =
+        """{"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string", "contentEncoding": "base64"}]}""";
 
     public override EmbeddingVector Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         throw new NotSupportedException("Answers are only written.");

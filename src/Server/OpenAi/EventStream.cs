@@ -21,7 +21,9 @@ public sealed class EventStream(HttpResponse response)
     /// <summary>Nothing was sent for about as long as <paramref name="span"/>.</summary>
     public bool Quiet(TimeSpan span) => Stopwatch.GetElapsedTime(_lastSent) > 0.9 * span;
 
-    /// <summary>The client has taken nothing for longer than <paramref name="span"/>, although something waits for it. For any thread.</summary>
+    /// <summary>
+    /// The client has taken nothing for longer than <paramref name="span"/>, although something waits for it. For any thread.
+    /// </summary>
     public bool Blocked(TimeSpan span) => Volatile.Read(ref _blockedSince) is var since and > 0 && Stopwatch.GetElapsedTime(since) > span;
 
     /// <summary>Sends events, all of them in one write.</summary>

@@ -7,7 +7,8 @@ namespace Understory.Server.OpenAi;
 /// The fields of a request's JSON object, read by name and type. An absent field and <c>null</c> are the same; fields that nobody asks
 /// for are ignored; a field of the wrong type is refused with its name, what it held and what it may hold.
 /// </summary>
-/// <param name="asked">Takes down every name that is asked for: by it, tests compare the readers with the tables that describe them.</param>
+/// <param name="asked">Takes down every name that is asked for: by it, tests compare the readers with the tables that describe
+/// them.</param>
 public readonly struct Fields(JsonElement root, ISet<string>? asked = null)
 {
     private const int LongestQuote = 60;

@@ -36,7 +36,8 @@ public static class FormatFields
 
         void Take(AnswerFormat? found) => format = found is null ? format
             : format is null ? found
-            : throw ApiException.Invalid(found.Field, $"{found.Field} and {format.Field} both say what the answer must look like; leave one of them out.");
+            : throw ApiException.Invalid(found.Field,
+                $"{found.Field} and {format.Field} both say what the answer must look like; leave one of them out.");
     }
 
     private static AnswerFormat? ReadResponseFormat(Fields fields)

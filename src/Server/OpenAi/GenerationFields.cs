@@ -27,7 +27,9 @@ public sealed record GenerationFields(
     public const int MostStops = 4;
     public const int MostNodes = 64;
 
-    /// <summary>Under this a temperature is greedy: the scores l/T would leave the range in which single precision tells tokens apart.</summary>
+    /// <summary>
+    /// Under this a temperature is greedy: the scores l/T would leave the range in which single precision tells tokens apart.
+    /// </summary>
     private const float LeastTemperature = 1e-4f;
 
     /// <exception cref="ApiException">400: a field of the wrong type or value, or one that is not supported.</exception>
@@ -45,9 +47,12 @@ public sealed record GenerationFields(
         };
     }
 
-    /// <summary>What every API calls the same: sampling, speculation and whether to stream. One choice of any length without stop strings.</summary>
+    /// <summary>
+    /// What every API calls the same: sampling, speculation and whether to stream. One choice of any length without stop strings.
+    /// </summary>
     /// <exception cref="ApiException">400: a field of the wrong type or value.</exception>
-    public static GenerationFields ReadShared(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation) => new(
+    public static GenerationFields ReadShared(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation) =>
+        new(
         ReadSampling(fields, defaults, vocabulary),
         MaxTokens: null,
         Choices: 1,
@@ -60,14 +65,17 @@ public sealed record GenerationFields(
 
     private static SamplingParams ReadSampling(Fields fields, GenerationDefaults defaults, int vocabulary)
     {
-        float temperature = fields.Number("temperature", 0, 2, "a number from 0 to 2") ?? (defaults.DoSample is false ? 0 : defaults.Temperature) ?? 1;
+        float temperature = fields.Number("temperature", 0, 2, "a number from 0 to 2")
+            ?? (defaults.DoSample is false ? 0 : defaults.Temperature) ?? 1;
         return new SamplingParams
         {
             Temperature = temperature < LeastTemperature ? 0 : temperature,
-            TopK = Math.Max(0, fields.Integer("top_k", -1, int.MaxValue, "a whole number of at least 0 (0 keeps all)") ?? defaults.TopK ?? 0),
+            TopK = Math.Max(0, fields.Integer("top_k", -1, int.MaxValue, "a whole number of at least 0 (0 keeps all)") ?? defaults.TopK
+                ?? 0),
             TopP = fields.Number("top_p", 1e-9, 1, "a number above 0 and up to 1") ?? defaults.TopP ?? 1,
             MinP = fields.Number("min_p", 0, 1, "a number from 0 to 1") ?? defaults.MinP ?? 0,
-            RepetitionPenalty = fields.Number("repetition_penalty", 0.01, 100, "a number from 0.01 to 100 (1 is none)") ?? defaults.RepetitionPenalty ?? 1,
+            RepetitionPenalty = fields.Number("repetition_penalty", 0.01, 100, "a number from 0.01 to 100 (1 is none)")
+                ?? defaults.RepetitionPenalty ?? 1,
             PresencePenalty = fields.Number("presence_penalty", -2, 2, "a number from -2 to 2") ?? 0,
             FrequencyPenalty = fields.Number("frequency_penalty", -2, 2, "a number from -2 to 2") ?? 0,
             Seed = ReadSeed(fields),
@@ -105,10 +113,12 @@ public sealed record GenerationFields(
         {
             if (!int.TryParse(property.Name, out int token) || token < 0 || token >= vocabulary)
             {
-                throw ApiException.Invalid("logit_bias", $"logit_bias names the token {property.Name}; token ids go from 0 to {vocabulary - 1}.");
+                throw ApiException.Invalid("logit_bias",
+                    $"logit_bias names the token {property.Name}; token ids go from 0 to {vocabulary - 1}.");
             }
 
-            if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetSingle(out float amount) || !(Math.Abs(amount) <= 100))
+            if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetSingle(out float amount)
+                || !(Math.Abs(amount) <= 100))
             {
                 throw Fields.Wrong($"logit_bias.{property.Name}", property.Value, "a number from -100 to 100");
             }
@@ -131,7 +141,8 @@ public sealed record GenerationFields(
         string[] stops = value.ValueKind switch
         {
             JsonValueKind.String => [Fields.Text(value, "stop", expected)],
-            JsonValueKind.Array when value.GetArrayLength() <= MostStops => [.. value.EnumerateArray().Select(item => Fields.Text(item, "stop", expected))],
+            JsonValueKind.Array when value.GetArrayLength() <= MostStops =>
+                [.. value.EnumerateArray().Select(item => Fields.Text(item, "stop", expected))],
             _ => throw Fields.Wrong("stop", value, expected),
         };
         return stops.All(stop => stop.Length > 0) ? stops : throw Fields.Wrong("stop", value, expected);
@@ -178,6 +189,7 @@ public sealed record GenerationFields(
         bool events = fields.Flag("speculation_events") ?? false;
         return !events || stream
             ? events
-            : throw ApiException.Invalid("speculation_events", "speculation_events goes with \"stream\": true only; leave it out or stream.");
+            : throw ApiException.Invalid("speculation_events",
+                "speculation_events goes with \"stream\": true only; leave it out or stream.");
     }
 }

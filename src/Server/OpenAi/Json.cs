@@ -50,7 +50,8 @@ public sealed partial class Json : JsonSerializerContext
 
     public static Json Context { get; } = new(new JsonSerializerOptions(Style));
 
-    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    private static readonly JsonWriterOptions Writing =
+        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     /// <summary>Writes <paramref name="body"/> without a line break.</summary>
     public static void Write(IBufferWriter<byte> output, object body)

@@ -44,7 +44,8 @@ public static class MessageFields
             "user" => "user",
             "assistant" => "assistant",
             "tool" => "tool",
-            "function" => throw ApiException.Invalid($"{name}.role", $"{name}.role \"function\" is deprecated and not supported by this server; use \"tool\".", "unsupported_parameter"),
+            "function" => throw ApiException.Invalid($"{name}.role",
+                $"{name}.role \"function\" is deprecated and not supported by this server; use \"tool\".", "unsupported_parameter"),
             _ => throw Fields.Wrong($"{name}.role", role, Roles),
         };
         string? speaker = TextOf(fields, "name", name);
@@ -57,11 +58,13 @@ public static class MessageFields
     }
 
     private static string ReadToolCallId(Fields fields, string name) => TextOf(fields, "tool_call_id", name)
-        ?? throw ApiException.Invalid($"{name}.tool_call_id", $"{name}.tool_call_id is missing; a tool's message names the call that it answers.");
+        ?? throw ApiException.Invalid($"{name}.tool_call_id",
+            $"{name}.tool_call_id is missing; a tool's message names the call that it answers.");
 
     private static ChatTurn ReadAssistant(Fields fields, string name)
     {
-        foreach ((string field, string remedy) in (ReadOnlySpan<(string, string)>)[("function_call", "use tool_calls"), ("audio", "this server reads text only")])
+        foreach ((string field, string remedy) in (ReadOnlySpan<(string, string)>)[("function_call", "use tool_calls"),
+            ("audio", "this server reads text only")])
         {
             if (fields.TryGet(field, out _))
             {
@@ -71,7 +74,8 @@ public static class MessageFields
 
         IReadOnlyList<ToolCall> calls = ReadCalls(fields, name);
         string? refusal = TextOf(fields, "refusal", name);
-        string content = fields.TryGet("content", out _) || (calls.Count == 0 && refusal is null) ? ReadContent(fields, name, "assistant") : "";
+        string content = fields.TryGet("content", out _) || (calls.Count == 0 && refusal is null)
+            ? ReadContent(fields, name, "assistant") : "";
         return new ChatTurn("assistant", content.Length == 0 ? refusal ?? "" : content)
         {
             ToolCalls = calls,
@@ -95,7 +99,8 @@ public static class MessageFields
 
     private static ToolCall ReadCall(JsonElement value, string name)
     {
-        if (value.ValueKind != JsonValueKind.Object || !new Fields(value).TryGet("function", out JsonElement function) || function.ValueKind != JsonValueKind.Object)
+        if (value.ValueKind != JsonValueKind.Object || !new Fields(value).TryGet("function", out JsonElement function)
+            || function.ValueKind != JsonValueKind.Object)
         {
             throw Fields.Wrong(name, value, "an object with id, type and function");
         }
@@ -103,7 +108,8 @@ public static class MessageFields
         var call = new Fields(value);
         if (TextOf(call, "type", name) is { } type && type != "function")
         {
-            throw ApiException.Invalid($"{name}.type", $"{name}.type is \"{type}\"; this server has tools of type \"function\" only.", "unsupported_parameter");
+            throw ApiException.Invalid($"{name}.type", $"{name}.type is \"{type}\"; this server has tools of type \"function\" only.",
+                "unsupported_parameter");
         }
 
         string Needed(Fields fields, string field, string path) => TextOf(fields, field, path)
@@ -111,7 +117,8 @@ public static class MessageFields
 
         var parts = new Fields(function);
         return new ToolCall(
-            Needed(call, "id", name), Needed(parts, "name", $"{name}.function"), Needed(parts, "arguments", $"{name}.function") is { Length: > 0 } text ? text : "{}");
+            Needed(call, "id", name), Needed(parts, "name", $"{name}.function"),
+            Needed(parts, "arguments", $"{name}.function") is { Length: > 0 } text ? text : "{}");
     }
 
     private static string ReadContent(Fields message, string name, string role)
@@ -137,10 +144,12 @@ public static class MessageFields
 
             if (type != "text" && !(type == "refusal" && role == "assistant"))
             {
-                throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.", "unsupported_parameter");
+                throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.",
+                    "unsupported_parameter");
             }
 
-            text.Append(TextOf(new Fields(part), type, name) ?? throw ApiException.Invalid(name, $"{name} holds a {type} part without {type}."));
+            text.Append(TextOf(new Fields(part), type, name)
+                ?? throw ApiException.Invalid(name, $"{name} holds a {type} part without {type}."));
         }
 
         return text.ToString();

@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Understory.Server.OpenAi;
 
-/// <summary><c>prediction</c> of a chat request: the answer as it is expected, <c>{"type": "content", "content": text or parts of text}</c>.</summary>
+/// <summary>
+/// <c>prediction</c> of a chat request: the answer as it is expected, <c>{"type": "content", "content": text or parts of text}</c>.
+/// </summary>
 public static class PredictionField
 {
     private const string Name = "prediction";
@@ -40,7 +42,8 @@ public static class PredictionField
     }
 
     private static string ReadPart(JsonElement part, string name) =>
-        part.ValueKind == JsonValueKind.Object && new Fields(part).Text("type") is "text" && new Fields(part).TryGet("text", out JsonElement text)
+        part.ValueKind == JsonValueKind.Object && new Fields(part).Text("type") is "text"
+            && new Fields(part).TryGet("text", out JsonElement text)
             ? Fields.Text(text, $"{name}.text", "a string")
             : throw Fields.Wrong(name, part, Parts);
 }

@@ -5,17 +5,21 @@ using System.Text.Json.Serialization;
 
 namespace Understory.Server.OpenAi;
 
-/// <summary>Writes alternatives per token, whose names are texts, as readable UTF-8: a serializer's own names are escaped beyond the basic plane.</summary>
+/// <summary>
+/// Writes alternatives per token, whose names are texts, as readable UTF-8: a serializer's own names are escaped beyond the basic plane.
+/// </summary>
 public sealed class ReadableNames : JsonConverter<IReadOnlyList<IReadOnlyDictionary<string, float>?>>
 {
     /// <summary>What it writes.</summary>
     public const string Schema =
         """{"type": "array", "items": {"anyOf": [{"type": "object", "additionalProperties": {"type": "number"}}, {"type": "null"}]}}""";
 
-    public override IReadOnlyList<IReadOnlyDictionary<string, float>?>? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+    public override IReadOnlyList<IReadOnlyDictionary<string, float>?>? Read(ref Utf8JsonReader reader, Type typeToConvert,
+        JsonSerializerOptions options) =>
         throw new NotSupportedException("Answers are only written.");
 
-    public override void Write(Utf8JsonWriter writer, IReadOnlyList<IReadOnlyDictionary<string, float>?> value, JsonSerializerOptions options)
+    public override void Write(Utf8JsonWriter writer, IReadOnlyList<IReadOnlyDictionary<string, float>?> value,
+        JsonSerializerOptions options)
     {
         var bytes = new ArrayBufferWriter<byte>();
         writer.WriteStartArray();

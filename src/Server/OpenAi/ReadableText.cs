@@ -14,7 +14,8 @@ public sealed class ReadableText : JsonConverter<string>
     public override string? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.GetString();
 
     /// <summary>Names cannot be written raw: beyond the basic plane they are escaped.</summary>
-    public override void WriteAsPropertyName(Utf8JsonWriter writer, string value, JsonSerializerOptions options) => writer.WritePropertyName(value);
+    public override void WriteAsPropertyName(Utf8JsonWriter writer, string value, JsonSerializerOptions options) =>
+        writer.WritePropertyName(value);
 
     public override void Write(Utf8JsonWriter writer, string value, JsonSerializerOptions options)
     {

@@ -36,7 +36,8 @@ public sealed record PropsBody(
 /// <param name="NPromptDone">Of those, computed or found in the cache.</param>
 /// <param name="NDecoded">Tokens generated so far.</param>
 public sealed record TaskBody(
-    string Id, string Endpoint, double WaitedMs, double RunningMs, int Choices, int ChoicesDone, int NPrompt, int NPromptDone, int NDecoded, double TokensPerBatch);
+    string Id, string Endpoint, double WaitedMs, double RunningMs, int Choices, int ChoicesDone, int NPrompt, int NPromptDone, int NDecoded,
+    double TokensPerBatch);
 
 /// <param name="Place">From 1, the next.</param>
 public sealed record WaitingBody(string Id, string Endpoint, int Place, double WaitingMs, int NPrompt);

@@ -40,7 +40,8 @@ public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bo
         {
             if (Array.FindIndex(tools, other => other.Name == tool.Name) < i)
             {
-                throw ApiException.Invalid($"tools[{i}].function.name", $"tools[{i}].function.name is \"{tool.Name}\", which an earlier tool has already; names must differ.");
+                throw ApiException.Invalid($"tools[{i}].function.name",
+                    $"tools[{i}].function.name is \"{tool.Name}\", which an earlier tool has already; names must differ.");
             }
         }
 
@@ -57,7 +58,8 @@ public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bo
 
         if (Fields.Text(type, $"{name}.type", "\"function\"") is var kind && kind != "function")
         {
-            throw ApiException.Invalid($"{name}.type", $"{name}.type is \"{kind}\"; this server has tools of type \"function\" only.", "unsupported_parameter");
+            throw ApiException.Invalid($"{name}.type", $"{name}.type is \"{kind}\"; this server has tools of type \"function\" only.",
+                "unsupported_parameter");
         }
 
         name += ".function";
@@ -80,7 +82,8 @@ public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bo
                 : throw Fields.Wrong($"{name}.parameters", given, "a JSON schema: an object");
         }
 
-        string? description = new Fields(function).TryGet("description", out JsonElement text) ? Fields.Text(text, $"{name}.description", "a string") : null;
+        string? description = new Fields(function).TryGet("description", out JsonElement text)
+            ? Fields.Text(text, $"{name}.description", "a string") : null;
         bool strict = new Fields(function).TryGet("strict", out JsonElement flag) && flag.ValueKind switch
         {
             JsonValueKind.True => true,
@@ -109,7 +112,8 @@ public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bo
     private static ToolChoice ReadChoice(Fields fields, Tool[] tools)
     {
         const string Name = "tool_choice";
-        const string Expected = "\"none\", \"auto\", \"required\", {\"type\": \"function\", \"function\": {\"name\": \"f\"}} or {\"type\": \"allowed_tools\", …}";
+        const string Expected = "\"none\", \"auto\", \"required\", {\"type\": \"function\", \"function\": {\"name\": \"f\"}} or "
+            + "{\"type\": \"allowed_tools\", …}";
         if (!fields.TryGet(Name, out JsonElement value))
         {
             return ToolChoice.Auto;
@@ -129,19 +133,21 @@ public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bo
 
         foreach (string unknown in (choice.Names ?? []).Where(named => tools.All(tool => tool.Name != named)))
         {
-            throw ApiException.Invalid(Name, $"tool_choice names \"{unknown}\", which is not among the tools: {string.Join(", ", tools.Select(tool => $"\"{tool.Name}\""))}.");
+            throw ApiException.Invalid(Name, $"tool_choice names \"{unknown}\", which is not among the tools: "
+                + $"{string.Join(", ", tools.Select(tool => $"\"{tool.Name}\""))}.");
         }
 
         return choice;
     }
 
-    private static ToolChoice Mode(JsonElement value, string name, string expected, bool withNone) => Fields.Text(value, name, expected) switch
-    {
-        "auto" => ToolChoice.Auto,
-        "required" => ToolChoice.Required,
-        "none" when withNone => ToolChoice.None,
-        _ => throw Fields.Wrong(name, value, expected),
-    };
+    private static ToolChoice Mode(JsonElement value, string name, string expected, bool withNone) =>
+        Fields.Text(value, name, expected) switch
+        {
+            "auto" => ToolChoice.Auto,
+            "required" => ToolChoice.Required,
+            "none" when withNone => ToolChoice.None,
+            _ => throw Fields.Wrong(name, value, expected),
+        };
 
     private static string NameIn(JsonElement holder, string name, string expected) =>
         new Fields(holder).TryGet("function", out JsonElement function) && function.ValueKind == JsonValueKind.Object
@@ -157,10 +163,12 @@ public sealed record ToolFields(IReadOnlyList<Tool> Tools, ToolChoice Choice, bo
             ? new Fields(nested) : new Fields(value);
         if (!allowed.TryGet("tools", out JsonElement tools) || tools.ValueKind != JsonValueKind.Array || tools.GetArrayLength() == 0)
         {
-            throw ApiException.Invalid($"{Name}.tools", $"{Name}.tools is missing; it must be an array of at least one {{\"type\": \"function\", \"function\": {{\"name\": \"f\"}}}}.");
+            throw ApiException.Invalid($"{Name}.tools", $"{Name}.tools is missing; it must be an array of at least one {{\"type\": "
+                + "\"function\", \"function\": {\"name\": \"f\"}}.");
         }
 
-        ToolChoice mode = allowed.TryGet("mode", out JsonElement said) ? Mode(said, $"{Name}.mode", "\"auto\" or \"required\"", withNone: false) : ToolChoice.Auto;
+        ToolChoice mode = allowed.TryGet("mode", out JsonElement said)
+            ? Mode(said, $"{Name}.mode", "\"auto\" or \"required\"", withNone: false) : ToolChoice.Auto;
         return mode with
         {
             Names = [.. tools.EnumerateArray().Select((tool, i) => tool.ValueKind == JsonValueKind.Object

@@ -2,8 +2,8 @@ using System.Text.Json.Serialization;
 
 namespace Understory.Server.OpenAi;
 
-// What goes over the wire, in OpenAI's names (snake_case by policy). Fields that OpenAI's schema requires are written even when null; extensions
-// that have nothing to say are left out.
+// What goes over the wire, in OpenAI's names (snake_case by policy). Fields that OpenAI's schema requires are written even when null;
+// extensions that have nothing to say are left out.
 
 public sealed record ApiErrorBody(ApiError Error);
 
@@ -21,7 +21,8 @@ public sealed record CompletionTokensDetails(int AcceptedPredictionTokens, int R
 
 /// <summary>Tokens of the prompts (each counted once, whatever <c>n</c>) and of all choices.</summary>
 public sealed record Usage(
-    int PromptTokens, int CompletionTokens, int TotalTokens, PromptTokensDetails PromptTokensDetails, CompletionTokensDetails CompletionTokensDetails);
+    int PromptTokens, int CompletionTokens, int TotalTokens, PromptTokensDetails PromptTokensDetails,
+    CompletionTokensDetails CompletionTokensDetails);
 
 /// <param name="Name">The stage that proposed: "ngram", "draft", …</param>
 /// <param name="Ms">Time spent proposing.</param>

@@ -13,9 +13,12 @@ namespace Understory.Server.Verbs;
 /// <summary><c>understory chat</c>: a conversation on the terminal.</summary>
 public static class ChatVerb
 {
-    private static readonly Option<string?> SystemText = new("--system") { Description = "What the model is told before the conversation.", HelpName = "TEXT" };
-    private static readonly Option<int> MaxTokens = new("--max-tokens") { Description = "Most tokens of an answer.", DefaultValueFactory = _ => 1024, HelpName = "N" };
-    private static readonly Option<float?> Temperature = new("--temperature") { Description = "0 is greedy. Default: the model's own.", HelpName = "T" };
+    private static readonly Option<string?> SystemText =
+        new("--system") { Description = "What the model is told before the conversation.", HelpName = "TEXT" };
+    private static readonly Option<int> MaxTokens =
+        new("--max-tokens") { Description = "Most tokens of an answer.", DefaultValueFactory = _ => 1024, HelpName = "N" };
+    private static readonly Option<float?> Temperature =
+        new("--temperature") { Description = "0 is greedy. Default: the model's own.", HelpName = "T" };
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Of the sampling noise.", HelpName = "N" };
 
     private const string Help = """
@@ -31,7 +34,8 @@ public static class ChatVerb
     {
         var verb = new Command("chat", "Talk with the model on the terminal.") { SystemText, MaxTokens, Temperature, Seed };
         verb.SetAction((parsed, cancellation) => RunAsync(
-            line.Read(parsed), parsed.GetValue(SystemText), parsed.GetValue(MaxTokens), parsed.GetValue(Temperature), parsed.GetValue(Seed)));
+            line.Read(parsed), parsed.GetValue(SystemText), parsed.GetValue(MaxTokens), parsed.GetValue(Temperature),
+            parsed.GetValue(Seed)));
         return verb;
     }
 
@@ -144,7 +148,8 @@ public static class ChatVerb
 
         public async Task CommandAsync(string words)
         {
-            (string command, string rest) = words.Split(' ', 2, StringSplitOptions.TrimEntries) is [var first, var second] ? (first, second) : (words, "");
+            (string command, string rest) = words.Split(' ', 2, StringSplitOptions.TrimEntries) is [var first, var second]
+                ? (first, second) : (words, "");
             switch (command)
             {
                 case "/help":

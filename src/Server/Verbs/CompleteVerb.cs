@@ -16,16 +16,20 @@ public static class CompleteVerb
         Arity = ArgumentArity.ZeroOrMore,
     };
 
-    private static readonly Option<int> MaxTokens = new("--max-tokens") { Description = "Most tokens to generate.", DefaultValueFactory = _ => 128, HelpName = "N" };
+    private static readonly Option<int> MaxTokens =
+        new("--max-tokens") { Description = "Most tokens to generate.", DefaultValueFactory = _ => 128, HelpName = "N" };
     private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", HelpName = "T" };
-    private static readonly Option<int> TopK = new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
-    private static readonly Option<float> TopP = new("--top-p") { Description = "Keep the most probable tokens up to this sum.", DefaultValueFactory = _ => 1, HelpName = "P" };
+    private static readonly Option<int> TopK =
+        new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
+    private static readonly Option<float> TopP =
+        new("--top-p") { Description = "Keep the most probable tokens up to this sum.", DefaultValueFactory = _ => 1, HelpName = "P" };
     private static readonly Option<ulong> Seed = new("--seed") { Description = "Of the sampling noise.", HelpName = "N" };
     private static readonly Option<string[]> Stop = new("--stop") { Description = "Text to stop at.", HelpName = "TEXT" };
 
     public static Command Create(CommandLine line)
     {
-        var verb = new Command("complete", "Complete one prompt on the terminal.") { Words, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        var verb =
+            new Command("complete", "Complete one prompt on the terminal.") { Words, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
         verb.SetAction((parsed, cancellation) =>
         {
             ServerOptions options = line.Read(parsed);
@@ -82,6 +86,7 @@ public static class CompleteVerb
         double seconds = end.Statistics.PredictedMilliseconds / 1000;
         return $"{end.GeneratedTokens} tokens, {(seconds > 0 ? end.GeneratedTokens / seconds : 0):F0} tok/s, "
             + $"{(end.Statistics.TargetPasses > 0 ? (double)end.GeneratedTokens / end.Statistics.TargetPasses : 0):F2} tokens a batch, "
-            + $"prompt {end.PromptTokens}{(end.CachedTokens > 0 ? $" ({end.CachedTokens} cached)" : "")} in {end.Statistics.PromptMilliseconds:F0} ms";
+            + $"prompt {end.PromptTokens}{(end.CachedTokens > 0 ? $" ({end.CachedTokens} cached)" : "")} in "
+            + $"{end.Statistics.PromptMilliseconds:F0} ms";
     }
 }

@@ -5,8 +5,8 @@ using Understory.Server.Hosting;
 namespace Understory.Server.Verbs;
 
 /// <summary>
-/// <c>understory health</c>: asks the server on this machine how it is; exit code 0 when it takes requests. For container healthchecks, where
-/// there may be no curl; host and port are read as <c>serve</c> reads them.
+/// <c>understory health</c>: asks the server on this machine how it is; exit code 0 when it takes requests. For container healthchecks,
+/// where there may be no curl; host and port are read as <c>serve</c> reads them.
 /// </summary>
 public static class HealthVerb
 {

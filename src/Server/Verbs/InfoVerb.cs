@@ -33,7 +33,8 @@ public static class InfoVerb
         Line("vocabulary", $"{config.VocabularySize} tokens");
         Line("chat template", loaded.Served.Chat.Description);
         Line("tool calls", loaded.Served.Chat.Syntax?.Name ?? "of a format that is not known: see --tool-format");
-        Line("speculation", $"{string.Join(", ", loaded.Served.Modes.Select(mode => mode.ToString().ToLowerInvariant()))}; default {options.Speculation.ToString().ToLowerInvariant()}");
+        Line("speculation", $"{string.Join(", ", loaded.Served.Modes.Select(mode => mode.ToString().ToLowerInvariant()))}; default "
+            + $"{options.Speculation.ToString().ToLowerInvariant()}");
         Line("fingerprint", loaded.Served.Fingerprint);
         foreach (int rows in (int[])[1, 2, 4, 8, 16])
         {

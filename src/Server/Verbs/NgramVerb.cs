@@ -13,16 +13,23 @@ namespace Understory.Server.Verbs;
 /// </summary>
 public static class NgramVerb
 {
-    private static readonly Option<string> Out = new("--out") { Description = "The file to make.", DefaultValueFactory = _ => "draft.ngram", HelpName = "FILE" };
-    private static readonly Option<long> Tokens = new("--tokens") { Description = "Tokens to sample.", DefaultValueFactory = _ => 20_000_000, HelpName = "N" };
-    private static readonly Option<int> Length = new("--length") { Description = "Tokens of one sample.", DefaultValueFactory = _ => 256, HelpName = "N" };
-    private static readonly Option<float> Temperature = new("--temperature") { Description = "Of the sampling.", DefaultValueFactory = _ => 1.5f, HelpName = "T" };
-    private static readonly Option<ulong> Seed = new("--seed") { Description = "Of the sampling.", DefaultValueFactory = _ => 1, HelpName = "N" };
-    private static readonly Option<long> MaxBytes = new("--max-bytes") { Description = "Prune the file to this size.", DefaultValueFactory = _ => 1_572_864, HelpName = "N" };
+    private static readonly Option<string> Out =
+        new("--out") { Description = "The file to make.", DefaultValueFactory = _ => "draft.ngram", HelpName = "FILE" };
+    private static readonly Option<long> Tokens =
+        new("--tokens") { Description = "Tokens to sample.", DefaultValueFactory = _ => 20_000_000, HelpName = "N" };
+    private static readonly Option<int> Length =
+        new("--length") { Description = "Tokens of one sample.", DefaultValueFactory = _ => 256, HelpName = "N" };
+    private static readonly Option<float> Temperature =
+        new("--temperature") { Description = "Of the sampling.", DefaultValueFactory = _ => 1.5f, HelpName = "T" };
+    private static readonly Option<ulong> Seed =
+        new("--seed") { Description = "Of the sampling.", DefaultValueFactory = _ => 1, HelpName = "N" };
+    private static readonly Option<long> MaxBytes =
+        new("--max-bytes") { Description = "Prune the file to this size.", DefaultValueFactory = _ => 1_572_864, HelpName = "N" };
 
     public static Command Create(CommandLine line)
     {
-        var verb = new Command("ngram", "Build the n-gram file of a draft model from its own samples.") { Out, Tokens, Length, Temperature, Seed, MaxBytes };
+        var verb = new Command("ngram", "Build the n-gram file of a draft model from its own samples.") { Out, Tokens, Length, Temperature,
+            Seed, MaxBytes };
         verb.SetAction((parsed, cancellation) =>
         {
             ServerOptions options = line.Read(parsed);
@@ -72,7 +79,8 @@ public static class NgramVerb
         NgramModel model = NgramModel.Build(counts, new NgramBuildOptions { MaxBytes = parsed.GetValue(MaxBytes) });
         model.Save(output);
         File.Delete(unfinished);
-        Console.WriteLine($"{output}: {model.Bytes:N0} bytes, {model.BigramCount:N0} pairs and {model.TrigramCount:N0} triples of {counts.Tokens:N0} tokens.");
+        Console.WriteLine($"{output}: {model.Bytes:N0} bytes, {model.BigramCount:N0} pairs and {model.TrigramCount:N0} triples of "
+            + $"{counts.Tokens:N0} tokens.");
     }
 
     /// <summary>Told on the sampling thread, after every sample; <see cref="Progress{T}"/> would post each to the pool.</summary>

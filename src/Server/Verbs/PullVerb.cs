@@ -18,7 +18,8 @@ public static class PullVerb
 
     public static Command Create(CommandLine line)
     {
-        var verb = new Command("pull", "Fetch a model from the hub into the cache that other tools share, so that --model OWNER/NAME finds it.") { Model };
+        var verb = new Command("pull",
+            "Fetch a model from the hub into the cache that other tools share, so that --model OWNER/NAME finds it.") { Model };
         verb.SetAction((parsed, cancellation) =>
         {
             var wanted = new List<HubReference> { Reference(parsed.GetRequiredValue(Model)) };
@@ -55,7 +56,8 @@ public static class PullVerb
                 throw new StartupException("HF_HUB_OFFLINE is set, so nothing is fetched; unset it to pull.");
             }
 
-            using var client = new HubClient(settings, FirstWait) { Waiting = why => AnsiConsole.MarkupLineInterpolated($"[yellow]{why}[/]") };
+            using var client =
+                new HubClient(settings, FirstWait) { Waiting = why => AnsiConsole.MarkupLineInterpolated($"[yellow]{why}[/]") };
             var cache = new HubCache(settings.CacheFolder);
             var download = new HubDownload(client, cache);
             foreach (HubReference reference in wanted)
@@ -85,12 +87,15 @@ public static class PullVerb
     private static async Task FetchAsync(HubDownload download, HubReference reference, CancellationToken stop)
     {
         HubListing plan = await download.PlanAsync(reference, stop);
-        AnsiConsole.MarkupLineInterpolated($"{reference} at {plan.Commit[..8]}: {plan.Files.Count} files, {plan.Files.Sum(file => file.Size) / 1e6:F1} MB");
+        AnsiConsole.MarkupLineInterpolated(
+            $"{reference} at {plan.Commit[..8]}: {plan.Files.Count} files, {plan.Files.Sum(file => file.Size) / 1e6:F1} MB");
         await AnsiConsole.Progress()
-            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new DownloadedColumn(), new TransferSpeedColumn(), new RemainingTimeColumn())
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new DownloadedColumn(),
+                new TransferSpeedColumn(), new RemainingTimeColumn())
             .StartAsync(async context =>
             {
-                var tasks = plan.Files.ToDictionary(file => file, file => context.AddTask(Markup.Escape(file.Path), maxValue: Math.Max(1, file.Size)));
+                var tasks = plan.Files.ToDictionary(file => file, file =>
+                    context.AddTask(Markup.Escape(file.Path), maxValue: Math.Max(1, file.Size)));
                 await download.FetchAsync(reference, plan, step => tasks[step.File].Value = step.File.Size == 0 ? 1 : step.Done, stop);
             });
     }

@@ -6,8 +6,8 @@ using Understory.Server.Hosting;
 namespace Understory.Server.Verbs;
 
 /// <summary>
-/// Writes an answer as it comes, on a terminal in the colours of the stages that proposed its tokens. What goes to a file or a pipe is the text
-/// alone, byte for byte.
+/// Writes an answer as it comes, on a terminal in the colours of the stages that proposed its tokens. What goes to a file or a pipe is the
+/// text alone, byte for byte.
 /// </summary>
 internal sealed class StageWriter : IDisposable
 {
@@ -16,10 +16,12 @@ internal sealed class StageWriter : IDisposable
 
     /// <summary>Stages are told by colour; the request must then have <c>ReportTree</c>.</summary>
     public bool Coloured { get; } =
-        !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
+        !Console.IsOutputRedirected && AnsiConsole.Profile.Capabilities.Ansi
+            && Environment.GetEnvironmentVariable("NO_COLOR") is null or "";
 
     /// <summary>Which colour is which, in those colours.</summary>
-    public static string Legend => string.Join("  ", new[] { Stage.Ngram, Stage.Draft }.Select(stage => $"{Colour(stage)}{stage.Name}{Plain}").Append("target"));
+    public static string Legend =>
+        string.Join("  ", new[] { Stage.Ngram, Stage.Draft }.Select(stage => $"{Colour(stage)}{stage.Name}{Plain}").Append("target"));
 
     public void Write(StepDone step)
     {

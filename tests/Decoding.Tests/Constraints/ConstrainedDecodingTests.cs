@@ -18,7 +18,8 @@ public class ConstrainedDecodingTests(DemoBundle demo)
     {
         using DecodingLoop loop = demo.CreateLoop();
         Constraint constraint = ConstrainedRuns.Schema(demo, Schemas[schema]);
-        foreach (SamplingParams sampling in new[] { SamplingParams.Greedy, new SamplingParams { Seed = (ulong)schema }, new SamplingParams { TopK = 20, Seed = 3, RepetitionPenalty = 1.1f } })
+        foreach (SamplingParams sampling in new[] { SamplingParams.Greedy, new SamplingParams { Seed = (ulong)schema },
+            new SamplingParams { TopK = 20, Seed = 3, RepetitionPenalty = 1.1f } })
         {
             GenerationRequest request = ConstrainedRuns.Request(demo, constraint, sampling) with { TopLogProbs = 2 };
             Sequence plain = loop.Run(request with { Speculation = SpeculationMode.Off });
@@ -30,7 +31,8 @@ public class ConstrainedDecodingTests(DemoBundle demo)
                     Sequence other = loop.Run(request with { Speculation = mode, SpeculationNodes = nodes });
                     Assert.Equal(plain.GeneratedIds.ToArray(), other.GeneratedIds.ToArray());
                     Assert.Equal(plain.FinishReason, other.FinishReason);
-                    Assert.Equal(plain.LogProbs.Select(entry => (entry.Token, entry.LogProb)), other.LogProbs.Select(entry => (entry.Token, entry.LogProb)));
+                    Assert.Equal(plain.LogProbs.Select(entry => (entry.Token, entry.LogProb)),
+                        other.LogProbs.Select(entry => (entry.Token, entry.LogProb)));
                 }
             }
         }
@@ -66,13 +68,16 @@ public class ConstrainedDecodingTests(DemoBundle demo)
             foreach (bool ignore in new[] { false, true })
             {
                 Constraint constraint = Constraint.Compile(Grammar.Literal("def f(x):"), demo.Target.Tokenizer);
-                GenerationRequest request = ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = 1 }) with { Speculation = mode, IgnoreEos = ignore };
+                GenerationRequest request = ConstrainedRuns.Request(demo, constraint,
+                    new SamplingParams { Seed = 1 }) with
+                { Speculation = mode, IgnoreEos = ignore };
                 Assert.Equal(("def f(x):", FinishReason.Stop), loop.Text(request));
                 Assert.Equal(FinishReason.Length, loop.Text(request with { MaxTokens = 1 }).Reason);
             }
 
             Constraint nothing = Constraint.Compile(Grammar.Empty, demo.Target.Tokenizer);
-            Assert.Equal(("", FinishReason.Stop), loop.Text(ConstrainedRuns.Request(demo, nothing, SamplingParams.Greedy) with { Speculation = mode }));
+            Assert.Equal(("", FinishReason.Stop),
+                loop.Text(ConstrainedRuns.Request(demo, nothing, SamplingParams.Greedy) with { Speculation = mode }));
         }
     }
 
@@ -80,8 +85,15 @@ public class ConstrainedDecodingTests(DemoBundle demo)
     public void Where_the_text_is_forced_it_is_proposed_and_taken()
     {
         using DecodingLoop loop = demo.CreateLoop();
-        Constraint constraint = ConstrainedRuns.Schema(demo, """{"type":"object","properties":{"first_name":{"type":"integer","maximum":9,"minimum":0},"second_name":{"type":"boolean"},"the_third_property":{"type":"null"}},"required":["first_name","second_name","the_third_property"]}""");
-        GenerationRequest request = ConstrainedRuns.Request(demo, constraint, SamplingParams.Greedy) with { Prompt = demo.Target.Tokenizer.Encode("{\"first_name\": 1, \"second_name\": true, \"the_third_property\": null}\n{\"first_name\": 1, \"second_name\": true, \"the_third_property\": null}\n") };
+        Constraint constraint = ConstrainedRuns.Schema(demo, """{"type":"object","properties":{"first_name":{"type":"integer","maximum":"""
+            + """9,"minimum":0},"second_name":{"type":"boolean"},"the_third_property":{"type":"null"}},"required":"""
+            + """["first_name","second_name","the_third_property"]}""");
+        GenerationRequest request = ConstrainedRuns.Request(demo, constraint,
+            SamplingParams.Greedy) with
+        {
+            Prompt = demo.Target.Tokenizer.Encode("{\"first_name\": 1, \"second_name\": true, "
+                + "\"the_third_property\": null}\n{\"first_name\": 1, \"second_name\": true, \"the_third_property\": null}\n")
+        };
         (string text, FinishReason reason) = loop.Text(request with { Speculation = SpeculationMode.Off });
         Assert.True(reason == FinishReason.Stop && constraint.Matches(text), text);
         using var bare = new DecodingLoop(demo.Target, null, null, new DecodingOptions());
@@ -96,7 +108,9 @@ public class ConstrainedDecodingTests(DemoBundle demo)
     {
         using DecodingLoop loop = demo.CreateLoop();
         Constraint constraint = Constraint.Compile(Grammar.Literal("a"), demo.Target.Tokenizer);
-        var bans = Enumerable.Range(0, demo.Target.Config.VocabularySize).Where(token => demo.Target.Tokenizer.TokenBytes(token).StartsWith("a"u8)).ToDictionary(token => token, _ => float.NegativeInfinity);
+        var bans = Enumerable.Range(0, demo.Target.Config.VocabularySize)
+            .Where(token => demo.Target.Tokenizer.TokenBytes(token).StartsWith("a"u8))
+            .ToDictionary(token => token, _ => float.NegativeInfinity);
         Sequence sequence = loop.Begin(ConstrainedRuns.Request(demo, constraint, SamplingParams.Greedy with { LogitBias = bans }));
         Exception error = Assert.ThrowsAny<Exception>(() =>
         {
@@ -116,7 +130,8 @@ public class ConstrainedDecodingTests(DemoBundle demo)
     {
         using DecodingLoop loop = demo.CreateLoop();
         Constraint constraint = Constraint.Compile(Grammar.Repeat(Grammar.Regex("[a-z ]{1,8}\\n"), 400), demo.Target.Tokenizer);
-        GenerationRequest request = ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = 2 }, 200) with { Speculation = mode };
+        GenerationRequest request =
+            ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = 2 }, 200) with { Speculation = mode };
         loop.Run(request);
         loop.Run(request);
         Sequence sequence = loop.Begin(request);

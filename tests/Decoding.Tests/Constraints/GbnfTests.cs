@@ -51,7 +51,10 @@ public class GbnfTests(DemoBundle demo)
 
     [Fact]
     public void Answers_under_a_chess_grammar_are_moves() =>
-        Assert.InRange(Ended(Chess, text => System.Text.RegularExpressions.Regex.IsMatch(text, "^1\\. (\\S{2,8} \\S{2,8}\\n)([1-9]\\. \\S{2,8} \\S{2,8}\\n){1,2}$")), 5, 20);
+        Assert.InRange(
+            Ended(Chess, text =>
+                System.Text.RegularExpressions.Regex.IsMatch(text, "^1\\. (\\S{2,8} \\S{2,8}\\n)([1-9]\\. \\S{2,8} \\S{2,8}\\n){1,2}$")), 5,
+                20);
 
     [Theory]
     [InlineData("root ::= a\na ::= \"x\" | \"y\"", "x|y", "xy|")]
@@ -93,7 +96,8 @@ public class GbnfTests(DemoBundle demo)
         int ended = 0;
         for (ulong seed = 0; seed < 20; seed++)
         {
-            (string text, FinishReason reason) = loop.Text(ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = seed }, 120));
+            (string text, FinishReason reason) =
+                loop.Text(ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = seed }, 120));
             if (reason == FinishReason.Stop)
             {
                 ended++;

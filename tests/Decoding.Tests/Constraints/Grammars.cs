@@ -38,7 +38,9 @@ internal static class Grammars
         }
 
         var vocabulary = new Dictionary<string, int>();
-        foreach (string token in alphabet.Concat(more.Select(text => string.Concat(Encoding.UTF8.GetBytes(text).Select(value => alphabet[value])))))
+        foreach (
+            string token in alphabet.Concat(
+                more.Select(text => string.Concat(Encoding.UTF8.GetBytes(text).Select(value => alphabet[value])))))
         {
             vocabulary.TryAdd(token, vocabulary.Count);
         }
@@ -48,8 +50,10 @@ internal static class Grammars
         {
             added_tokens = new object[]
             {
-                new { id = special, content = "<|end|>", single_word = false, lstrip = false, rstrip = false, normalized = false, special = true },
-                new { id = special + 1, content = "<call>", single_word = false, lstrip = false, rstrip = false, normalized = false, special = false },
+                new { id = special, content = "<|end|>", single_word = false, lstrip = false, rstrip = false, normalized = false,
+                    special = true },
+                new { id = special + 1, content = "<call>", single_word = false, lstrip = false, rstrip = false, normalized = false,
+                    special = false },
             },
             pre_tokenizer = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = true },
             decoder = new { type = "ByteLevel", add_prefix_space = true, trim_offsets = true, use_regex = true },

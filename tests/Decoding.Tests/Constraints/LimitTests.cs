@@ -47,10 +47,13 @@ public class LimitTests
             string.Concat(Enumerable.Repeat("""{"type":"array","items":""", 10_000)) + "{}" + new string('}', 10_000),
             string.Concat(Enumerable.Repeat("""{"allOf":[""", 3_000)) + "{}" + string.Concat(Enumerable.Repeat("]}", 3_000)),
             $$"""{"enum":[{{string.Join(',', Enumerable.Range(0, 200_000).Select(i => $"\"{i * 7919L}\""))}}]}""",
-            """{"type":"object","properties":{""" + string.Join(',', Enumerable.Range(0, 5_000).Select(i => $"\"p{i}\":{{\"type\":\"integer\"}}")) + "}}",
-            $$"""{"allOf":[{{string.Join(',', Enumerable.Range(0, 14).Select(i => $"{{\"anyOf\":[{{\"minimum\":{i}}},{{\"maximum\":{100 - i}}}]}}"))}}]}""",
+            """{"type":"object","properties":{"""
+                + string.Join(',', Enumerable.Range(0, 5_000).Select(i => $"\"p{i}\":{{\"type\":\"integer\"}}")) + "}}",
+            $$"""{"allOf":[{{string.Join(',', Enumerable.Range(0, 14).Select(i =>
+                $"{{\"anyOf\":[{{\"minimum\":{i}}},{{\"maximum\":{100 - i}}}]}}"))}}]}""",
             """{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"allOf":[{"$ref":"#/$defs/a"}]}}}""",
-            """{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"string","maxLength":2000}}}}""",
+            """{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":{"type":"array","maxItems":1000,"items":"""
+                + """{"type":"string","maxLength":2000}}}}""",
         ];
         foreach (string schema in schemas)
         {
@@ -65,9 +68,11 @@ public class LimitTests
     [Fact]
     public void Large_but_honest_schemas_compile()
     {
-        string names = string.Join(',', Enumerable.Range(0, 300).Select(i => $"\"property_{i}\":{{\"type\":[\"string\",\"null\"],\"maxLength\":20}}"));
+        string names =
+            string.Join(',', Enumerable.Range(0, 300).Select(i => $"\"property_{i}\":{{\"type\":[\"string\",\"null\"],\"maxLength\":20}}"));
         string cities = string.Join(',', Enumerable.Range(0, 2_000).Select(i => $"\"city {i * 31}\""));
-        Constraint constraint = Compile(Schema("{\"type\":\"object\",\"properties\":{" + names + ",\"c\":{\"enum\":[" + cities + "]}},\"required\":[\"c\"]}"));
+        Constraint constraint =
+            Compile(Schema("{\"type\":\"object\",\"properties\":{" + names + ",\"c\":{\"enum\":[" + cities + "]}},\"required\":[\"c\"]}"));
         Assert.True(constraint.Matches("""{"property_3": "x", "property_299": null, "c": "city 310"}"""));
         Assert.False(constraint.Matches("""{"property_3": "x", "c": "city 311"}"""));
     }
@@ -76,7 +81,8 @@ public class LimitTests
     public void Ambiguity_does_not_make_a_long_text_slow()
     {
         // Each letter can be read in two ways: the ways share what they have in common.
-        Constraint constraint = Compile(Grammar.Gbnf("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\" root | x\nx ::= \"a\" x \"d\" | \"\""));
+        Constraint constraint =
+            Compile(Grammar.Gbnf("root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"a\" root | x\nx ::= \"a\" x \"d\" | \"\""));
         Assert.True(constraint.Matches(new string('a', 300) + new string('b', 100)));
         Assert.False(constraint.Matches(new string('a', 300) + new string('b', 301)));
     }

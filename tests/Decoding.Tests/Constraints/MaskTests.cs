@@ -15,14 +15,21 @@ public class MaskTests
     private static Dictionary<string, Func<Grammar>> Some { get; } = new()
     {
         ["object"] = Grammar.JsonObject,
-        ["schema"] = () => Schema("""{"type":"object","properties":{"name":{"type":"string","maxLength":6},"age":{"type":"integer","minimum":0,"maximum":130},"tags":{"type":"array","items":{"enum":["red","green"]}}},"required":["name","tags"],"additionalProperties":{"type":"number"}}"""),
+        ["schema"] = () => Schema("""{"type":"object","properties":{"name":{"type":"string","maxLength":6},"age":"""
+            + """{"type":"integer","minimum":0,"maximum":130},"tags":{"type":"array","items":{"enum":["red","green"]}}},"required":"""
+            + """["name","tags"],"additionalProperties":{"type":"number"}}"""),
         ["regex"] = () => Grammar.Regex("(ab|a)*c{2,3}|[^a-z]+x"),
-        ["ambiguous"] = () => Grammar.Gbnf("root ::= x y | y x | \"a\" root \"a\"\nx ::= \"a\" x \"b\" | \"a\" | \"aa\"\ny ::= \"a\"? y2*\ny2 ::= \"b\" root? \"c\" | \"ab\""),
-        ["calls"] = () => Grammar.Sequence(Grammar.TextWithout("<call>"), Grammar.Repeat(Grammar.Sequence(Grammar.Literal("<call>"), Schema("""{"type":"object","properties":{"x":{"type":"boolean"}}}"""), Grammar.Token(Special)))),
+        ["ambiguous"] = () => Grammar.Gbnf("root ::= x y | y x | \"a\" root \"a\"\nx ::= \"a\" x \"b\" | \"a\" | \"aa\"\ny ::= \"a\"? "
+            + "y2*\ny2 ::= \"b\" root? \"c\" | \"ab\""),
+        ["calls"] = () => Grammar.Sequence(Grammar.TextWithout("<call>"),
+            Grammar.Repeat(
+                Grammar.Sequence(Grammar.Literal("<call>"), Schema("""{"type":"object","properties":{"x":{"type":"boolean"}}}"""),
+                    Grammar.Token(Special)))),
     };
 
     private static string[] More { get; } =
-        ["\": ", "\", \"", "{\"", "\"}", "\"name", "name", "\"name\": \"", "ab", "abc", "aab", "cc", "red", "\"red\"", "], \"", "12", "130", "true", "}}", "{\"x\": true}", "<ca", "ll>{", "日本", "\u00e9\"", "aa", "bc", "  ", "\n  \""];
+        ["\": ", "\", \"", "{\"", "\"}", "\"name", "name", "\"name\": \"", "ab", "abc", "aab", "cc", "red", "\"red\"", "], \"", "12", "130",
+            "true", "}}", "{\"x\": true}", "<ca", "ll>{", "日本", "\u00e9\"", "aa", "bc", "  ", "\n  \""];
 
     private static Tokenizer Small { get; } = Byte(More);
 
@@ -61,7 +68,8 @@ public class MaskTests
             int state = matcher.Start;
             for (int step = 0; step < 12 && !matcher.IsOver(state); step++)
             {
-                int[] allowed = [.. Enumerable.Range(0, Qwen.VocabularySize).Where(token => !Qwen.IsSpecial(token) && matcher.Advance(state, token) != ConstraintMatcher.Dead)];
+                int[] allowed = [.. Enumerable.Range(0, Qwen.VocabularySize)
+                    .Where(token => !Qwen.IsSpecial(token) && matcher.Advance(state, token) != ConstraintMatcher.Dead)];
                 Assert.Equal(allowed, Allowed(matcher, state));
                 state = matcher.Advance(state, allowed[random.Next(allowed.Length)]);
             }
@@ -86,7 +94,8 @@ public class MaskTests
     [Fact]
     public void What_is_forced_is_proposed_as_the_tokenizer_writes_it()
     {
-        Constraint constraint = Constraint.Compile(Schema("""{"type":"object","properties":{"filename":{"type":"integer"}},"required":["filename"]}"""), Demo);
+        Constraint constraint =
+            Constraint.Compile(Schema("""{"type":"object","properties":{"filename":{"type":"integer"}},"required":["filename"]}"""), Demo);
         var matcher = new ConstraintMatcher(constraint, Demo.VocabularySize, [0]);
         int[] expected = Demo.Encode("{\"filename\": ");
         int state = matcher.Start;

@@ -7,29 +7,43 @@ namespace Understory.Decoding.Tests.Constraints;
 public class SchemaTextTests
 {
     [Theory]
-    [InlineData("""{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"]}""", """{"a": 1}|{"a": -20, "b": "x\n"}""", """{}|{"b": "x"}|{"a":1}|{"a": 1, "c": 2}|{"b": "x", "a": 1}|{"a": 01}|{"a": 1 }""")]
-    [InlineData("""{"type":"object","properties":{"a":{"type":"null"}},"additionalProperties":{"type":"boolean"}}""", """{}|{"a": null}|{"a": null, "b": true}|{"ab": false}|{"": true, "aa": false}""", """{"a": true}|{"b": null}|{"b": true, "a": null}""")]
-    [InlineData("""{"type":"array","items":{"type":"integer","minimum":3,"maximum":120},"minItems":1,"maxItems":3}""", "[3]|[120, 4]|[99, 100, 7]", "[]|[2]|[121]|[3, 3, 3, 3]|[-3]|[03]")]
-    [InlineData("""{"type":"array","prefixItems":[{"type":"string"},{"type":"null"}],"items":false}""", """[]|["a"]|["a", null]""", """[null]|["a", null, 1]""")]
-    [InlineData("""{"prefixItems":[{"type":"string"}],"items":{"type":"boolean"},"minItems":2}""", """["a", true]|["a", true, false]""", """["a"]|[]|["a", 1]""")]
+    [InlineData("""{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"]}""",
+        """{"a": 1}|{"a": -20, "b": "x\n"}""", """{}|{"b": "x"}|{"a":1}|{"a": 1, "c": 2}|{"b": "x", "a": 1}|{"a": 01}|{"a": 1 }""")]
+    [InlineData("""{"type":"object","properties":{"a":{"type":"null"}},"additionalProperties":"""
+        + """{"type":"boolean"}}""", """{}|{"a": null}|{"a": null, "b": true}|{"ab": false}|{"": true, "aa": false}""",
+        """{"a": true}|{"b": null}|{"b": true, "a": null}""")]
+    [InlineData("""{"type":"array","items":{"type":"integer","minimum":3,"maximum":120},"minItems":1,"maxItems":3}""",
+        "[3]|[120, 4]|[99, 100, 7]", "[]|[2]|[121]|[3, 3, 3, 3]|[-3]|[03]")]
+    [InlineData("""{"type":"array","prefixItems":[{"type":"string"},{"type":"null"}],"items":false}""", """[]|["a"]|["a", null]""",
+        """[null]|["a", null, 1]""")]
+    [InlineData("""{"prefixItems":[{"type":"string"}],"items":{"type":"boolean"},"minItems":2}""", """["a", true]|["a", true, false]""",
+        """["a"]|[]|["a", 1]""")]
     [InlineData("""{"enum":["a",1,null,{"x":[1,2]}]}""", "\"a\"|1|null|{\"x\": [1, 2]}", "\"b\"|2|{\"x\": [1]}")]
     [InlineData("""{"type":"string","enum":["a",1,"bb"],"maxLength":1}""", "\"a\"", "\"bb\"|1")]
     [InlineData("""{"const":"é\"\\"}""", "\"é\\\"\\\\\"", "\"e\"")]
-    [InlineData("""{"type":["string","null"],"minLength":2,"maxLength":3}""", "null|\"ab\"|\"日本語\"|\"\\n\\n\"", "\"a\"|\"abcd\"|\"日本語x\"|\"\\n\"")]
+    [InlineData("""{"type":["string","null"],"minLength":2,"maxLength":3}""", "null|\"ab\"|\"日本語\"|\"\\n\\n\"",
+        "\"a\"|\"abcd\"|\"日本語x\"|\"\\n\"")]
     [InlineData("""{"type":"string","pattern":"^[a-c]+$","maxLength":2}""", "\"a\"|\"cb\"", "\"\"|\"abc\"|\"d\"")]
     [InlineData("""{"type":"string","pattern":"b\"c"}""", "\"b\\\"c\"|\"xxb\\\"cyy\"", "\"bc\"")]
     [InlineData("""{"type":"string","format":"date"}""", "\"2024-02-29\"|\"1999-12-31\"", "\"2023-02-29\"|\"2024-13-01\"|\"2024-1-1\"")]
     [InlineData("""{"type":"string","format":"ipv4"}""", "\"0.10.255.199\"", "\"256.1.1.1\"|\"1.2.3\"")]
     [InlineData("""{"type":"integer","exclusiveMinimum":-5,"maximum":12}""", "-4|-1|0|9|12", "-5|13|-0|1.5")]
     [InlineData("""{"type":"integer","minimum":1.5}""", "2|10|123456789", "1|0|-3")]
-    [InlineData("""{"type":"number","minimum":-1.5,"exclusiveMaximum":2.25}""", "-1.5|-1.49|0|2|2.2499|2.0|-0.001|1.999", "-1.51|2.25|2.250|-2|3|-0|1e5")]
+    [InlineData("""{"type":"number","minimum":-1.5,"exclusiveMaximum":2.25}""", "-1.5|-1.49|0|2|2.2499|2.0|-0.001|1.999",
+        "-1.51|2.25|2.250|-2|3|-0|1e5")]
     [InlineData("""{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1}""", "0.1|0.999|0.001", "0|1|0.0|1.0|-0.5")]
     [InlineData("""{"type":"number"}""", "0|-1.5e+10|12.25|1E9", "01|.5|1.|+1|1e999")]
     [InlineData("""{"anyOf":[{"type":"integer"},{"type":"string","maxLength":1}]}""", "5|\"a\"", "\"ab\"|true")]
-    [InlineData("""{"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},{"type":"object","properties":{"k":{"const":"b"},"n":{"type":"null"}},"required":["k","n"]}]}""", """{"k": "a"}|{"k": "b", "n": null}""", """{"k": "b"}|{"k": "a", "n": null}""")]
-    [InlineData("""{"allOf":[{"properties":{"a":{"minimum":3}},"required":["a"]},{"properties":{"a":{"type":"integer","maximum":4}}}]}""", """{"a": 3}|{"a": 4}""", """{"a": 2}|{"a": 5}|{}""")]
-    [InlineData("""{"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"v":{"type":"integer"},"l":{"$ref":"#/$defs/t"}},"required":["v"],"additionalProperties":false}}}""", """{"v": 1}|{"v": 1, "l": {"v": 2, "l": {"v": 3}}}""", """{"l": {"v": 1}}|{"v": 1, "l": {}}""")]
-    [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"},"b":true}}""", """{}|{"a": {"a": {}}, "b": [1, {"x": null}]}""", """{"a": 1}""")]
+    [InlineData("""{"oneOf":[{"type":"object","properties":{"k":{"const":"a"}},"required":["k"]},{"type":"object","properties":{"k":"""
+        + """{"const":"b"},"n":{"type":"null"}},"required":["k","n"]}]}""", """{"k": "a"}|{"k": "b", "n": null}""",
+        """{"k": "b"}|{"k": "a", "n": null}""")]
+    [InlineData("""{"allOf":[{"properties":{"a":{"minimum":3}},"required":["a"]},{"properties":{"a":{"type":"integer","maximum":4}}}]}""",
+        """{"a": 3}|{"a": 4}""", """{"a": 2}|{"a": 5}|{}""")]
+    [InlineData("""{"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"v":{"type":"integer"},"l":"""
+        + """{"$ref":"#/$defs/t"}},"required":["v"],"additionalProperties":false}}}""", """{"v": 1}|{"v": 1, "l": {"v": 2, "l": """
+        + """{"v": 3}}}""", """{"l": {"v": 1}}|{"v": 1, "l": {}}""")]
+    [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"},"b":true}}""", """{}|{"a": {"a": {}}, "b": [1, {"x": null}]}""",
+        """{"a": 1}""")]
     [InlineData("true", "1|{\"a\": []}|[[], [true]]", "tru|[1 ]")]
     public void A_schema_allows_what_validates_and_nothing_else(string schema, string allowed, string refused)
     {
@@ -68,7 +82,8 @@ public class SchemaTextTests
     public void A_free_object_may_be_laid_out_in_lines()
     {
         Constraint constraint = Compile(Grammar.JsonObject());
-        Assert.All(["{}", "{ }", "{\"a\":1}", "{\n  \"a\": [1, 2],\n  \"b\": {\"c\": null}\n}"], text => Assert.True(constraint.Matches(text), text));
+        Assert.All(["{}", "{ }", "{\"a\":1}", "{\n  \"a\": [1, 2],\n  \"b\": {\"c\": null}\n}"], text =>
+            Assert.True(constraint.Matches(text), text));
         Assert.All(["", "[]", "1", "{\"a\":  1}", "{,}", "{\"a\": 1,}", "{}\n"], text => Assert.False(constraint.Matches(text), text));
     }
 }

@@ -22,7 +22,8 @@ public class ValidatorTests(DemoBundle demo)
             var texts = new List<string>();
             for (ulong seed = 0; seed < 12; seed++)
             {
-                (string text, FinishReason reason) = loop.Text(ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = seed, Temperature = 1 }, 160));
+                (string text, FinishReason reason) =
+                    loop.Text(ConstrainedRuns.Request(demo, constraint, new SamplingParams { Seed = seed, Temperature = 1 }, 160));
                 if (reason == FinishReason.Stop)
                 {
                     texts.Add(text);
@@ -49,7 +50,8 @@ public class ValidatorTests(DemoBundle demo)
             ConstraintMatcher matcher;
             try
             {
-                matcher = new ConstraintMatcher(Constraint.Compile(Grammar.JsonSchema(JsonDocument.Parse(schema).RootElement), Grammars.Demo), Grammars.Demo.VocabularySize, [0]);
+                matcher = new ConstraintMatcher(Constraint.Compile(Grammar.JsonSchema(JsonDocument.Parse(schema).RootElement),
+                    Grammars.Demo), Grammars.Demo.VocabularySize, [0]);
             }
             catch (GrammarException refusal) when (refusal.Message.Contains("allows no text", StringComparison.Ordinal))
             {
@@ -129,9 +131,12 @@ public class ValidatorTests(DemoBundle demo)
 internal static class RandomSchemas
 {
     private static readonly string[] _patterns = ["^[a-z]{2,5}$", "ab", "^x", "[0-9]$", "^(foo|bar)+$", "\\\\d\\\\d", "^[^a]{1,4}$"];
-    private static readonly string[] _formats = ["date", "time", "date-time", "uuid", "email", "ipv4", "ipv6", "hostname", "uri", "duration"];
+    private static readonly string[] _formats =
+        ["date", "time", "date-time", "uuid", "email", "ipv4", "ipv6", "hostname", "uri", "duration"];
 
     public static string Root(Random random) => Schema(random, 3);
+
+    private static string Perhaps(Random random, string text) => random.Next(2) == 0 ? text : "";
 
     private static string Schema(Random random, int depth) => random.Next(depth > 0 ? 14 : 8) switch
     {
@@ -139,13 +144,14 @@ internal static class RandomSchemas
         1 => Bounded(random, "number"),
         2 => """{"type":["boolean","null"]}""",
         3 => $$"""{"type":"string","minLength":{{random.Next(4)}},"maxLength":{{4 + random.Next(20)}}}""",
-        4 => $$"""{"type":"string","pattern":"{{_patterns[random.Next(_patterns.Length)]}}"{{(random.Next(2) == 0 ? ",\"maxLength\":30" : "")}}}""",
+        4 => $$"""{"type":"string","pattern":"{{_patterns[random.Next(_patterns.Length)]}}"{{Perhaps(random, ",\"maxLength\":30")}}}""",
         5 => $$"""{"type":"string","format":"{{_formats[random.Next(_formats.Length)]}}"}""",
         6 => """{"enum":["a","b\"c",1,-2.5,null,true]}""",
         7 => $$"""{"const":{{random.Next(100)}}}""",
         8 => $$"""{"anyOf":[{{Schema(random, depth - 1)}},{{Schema(random, depth - 1)}}]}""",
         9 => $$"""{"type":"array","items":{{Schema(random, depth - 1)}},"minItems":{{random.Next(2)}},"maxItems":{{1 + random.Next(3)}}}""",
-        10 => $$"""{"type":"array","prefixItems":[{{Schema(random, depth - 1)}},{{Schema(random, depth - 1)}}],"items":{{(random.Next(2) == 0 ? "false" : Schema(random, depth - 1))}},"maxItems":3}""",
+        10 => $$"""{"type":"array","prefixItems":[{{Schema(random, depth - 1)}},{{Schema(random, depth - 1)}}],"items":"""
+            + $$"""{{(random.Next(2) == 0 ? "false" : Schema(random, depth - 1))}},"maxItems":3}""",
         11 => $$"""{"allOf":[{{Object(random, depth)}},{{Object(random, depth)}}]}""",
         _ => Object(random, depth),
     };
@@ -155,7 +161,13 @@ internal static class RandomSchemas
         string[] names = [.. "abcd".Where(_ => random.Next(2) == 0).Select(letter => letter.ToString())];
         string properties = string.Join(',', names.Select(name => $"\"{name}\":{Schema(random, depth - 1)}"));
         string required = string.Join(',', names.Where(_ => random.Next(2) == 0).Select(name => $"\"{name}\""));
-        string others = random.Next(3) switch { 0 => ",\"additionalProperties\":false", 1 => $",\"additionalProperties\":{Schema(random, 0)}", _ => "" };
+        string others = random.Next(3) switch
+        {
+            0 => ",\"additionalProperties\":false",
+            1 =>
+            $",\"additionalProperties\":{Schema(random, 0)}",
+            _ => ""
+        };
         return $$"""{"type":"object","properties":{{{properties}}},"required":[{{required}}]{{others}}}""";
     }
 

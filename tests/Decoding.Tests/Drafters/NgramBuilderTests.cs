@@ -85,8 +85,10 @@ public sealed class NgramBuilderTests
         Builder(new Source(), 4).Run(3, 10, files["progress"]);
         Assert.Contains("seed 3, not 4", Refusal(() => Builder(new Source(), 4).Run(4, 10, files["progress"])), StringComparison.Ordinal);
         Assert.Contains("asked for", Refusal(() => Builder(new Source(), 4).Run(3, 9, files["progress"])), StringComparison.Ordinal);
-        Assert.Contains("warmer", Refusal(() => Builder(new Source { Description = "warmer" }, 4).Run(3, 10, files["progress"])), StringComparison.Ordinal);
-        Assert.Contains("vocabulary", Refusal(() => new NgramBuilder(new Source(), Vocabulary, "w").Run(3, 10, files["progress"])), StringComparison.Ordinal);
+        Assert.Contains("warmer", Refusal(() => Builder(new Source { Description = "warmer" }, 4).Run(3, 10, files["progress"])),
+            StringComparison.Ordinal);
+        Assert.Contains("vocabulary", Refusal(() => new NgramBuilder(new Source(), Vocabulary, "w").Run(3, 10, files["progress"])),
+            StringComparison.Ordinal);
         File.WriteAllBytes(files["progress"], File.ReadAllBytes(files["progress"])[..^20]);
         Refusal(() => Builder(new Source(), 4).Run(3, 10, files["progress"]));
 

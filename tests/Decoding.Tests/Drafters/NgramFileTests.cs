@@ -119,7 +119,8 @@ public sealed class NgramFileTests
         Assert.Contains("out of order", Refusal(good with { Starts = [0, 9, 1, 2] }, [context], trigrams), StringComparison.Ordinal);
         Assert.Contains("cover", Refusal(good with { Starts = [0, 1, 1, 1] }, [context], trigrams), StringComparison.Ordinal);
         Assert.Contains("out of order", Refusal(good, [context], trigrams with { Codes = [8, 9] }), StringComparison.Ordinal);
-        Assert.Contains("out of order", Refusal(good, [context], trigrams with { Tokens = [0, 0], Codes = [8, 8] }), StringComparison.Ordinal);
+        Assert.Contains("out of order", Refusal(good, [context], trigrams with { Tokens = [0, 0], Codes = [8, 8] }),
+            StringComparison.Ordinal);
         Assert.Contains("not below 3", Refusal(good, [context], trigrams with { Tokens = [0, 3] }), StringComparison.Ordinal);
         Assert.Contains("not below 3", Refusal(good, [NgramCounts.Key(3, 1)], trigrams), StringComparison.Ordinal);
         Assert.Contains("cover", Refusal(good, [context], trigrams with { Starts = [0, 1] }), StringComparison.Ordinal);
@@ -131,7 +132,8 @@ public sealed class NgramFileTests
         {
             using var files = new TemporaryFiles();
             new NgramModel("v", [5, 4, 3], bigrams, contexts, trigrams).Save(files["m"]);
-            return Record.Exception(() => NgramModel.Load(files["m"])) is { } error ? Assert.IsType<InvalidDataException>(error).Message : null;
+            return Record.Exception(() => NgramModel.Load(files["m"])) is { } error
+                ? Assert.IsType<InvalidDataException>(error).Message : null;
         }
     }
 

@@ -63,7 +63,8 @@ public sealed class NgramModelTests
         Prop.ForAll(Texts, Gen.Choose(1, 70).ToArbitrary(), Gen.Choose(20, 100).ToArbitrary(), (text, wanted, percent) =>
         {
             long whole = text.Model(long.MaxValue).Bytes;
-            NgramModel model = text.Model(Math.Max(whole * percent / 100, NgramModel.FileBytes(text.Vocabulary, NgramText.Fingerprint, 0, 0, 0)));
+            NgramModel model =
+                text.Model(Math.Max(whole * percent / 100, NgramModel.FileBytes(text.Vocabulary, NgramText.Fingerprint, 0, 0, 0)));
             int[] tokens = new int[wanted];
             float[] probabilities = new float[wanted];
             foreach ((int u, int t) in text.Contexts(20))
@@ -122,7 +123,8 @@ public sealed class NgramModelTests
         }
 
         long limit = NgramModel.Build(forwards, new NgramBuildOptions()).Bytes * 3 / 4;
-        var options = new NgramBuildOptions { MaxBytes = Math.Max(limit, NgramModel.FileBytes(text.Vocabulary, NgramText.Fingerprint, 0, 0, 0)) };
+        var options =
+            new NgramBuildOptions { MaxBytes = Math.Max(limit, NgramModel.FileBytes(text.Vocabulary, NgramText.Fingerprint, 0, 0, 0)) };
         using var files = new TemporaryFiles();
         NgramModel.Build(forwards, options).Save(files["a"]);
         NgramModel.Build(backwards, options).Save(files["b"]);
@@ -182,7 +184,8 @@ internal sealed class PlainKatz
                 for (int order = 1; order <= 3 && order <= i + 1; order++)
                 {
                     string context = string.Join(' ', sequence[(i - order + 1)..i]);
-                    Dictionary<int, int> continuations = _counts.TryGetValue(context, out Dictionary<int, int>? known) ? known : _counts[context] = [];
+                    Dictionary<int, int> continuations = _counts.TryGetValue(context, out Dictionary<int, int>? known)
+                        ? known : _counts[context] = [];
                     continuations[sequence[i]] = continuations.GetValueOrDefault(sequence[i]) + 1;
                 }
             }

@@ -18,7 +18,8 @@ public class OracleDrafterTests(DemoBundle demo)
     {
         int[] prompt = demo.Prompts().First();
         var oracle = new OracleDrafter(demo.Draft.Transformer, 4, 12, [60, 80, 90]);
-        using var loop = new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12 });
+        using var loop =
+            new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12 });
         GenerationRequest request = LoopRuns.Request(prompt, greedy ? SamplingParams.Greedy : new SamplingParams { Seed = 21 }, 400);
         int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
         oracle.Reveal([.. prompt, .. plain]);

@@ -36,7 +36,8 @@ public class PredictedTextTests(DemoBundle demo)
     public void An_exact_prediction_gives_several_times_the_tokens_of_a_batch_and_the_same_text(float temperature)
     {
         using var loop = new DecodingLoop(demo.Target, null, null, new DecodingOptions());
-        GenerationRequest request = LoopRuns.Request(demo.Prompts().First(), new SamplingParams { Temperature = temperature, Seed = 4 }, 120);
+        GenerationRequest request =
+            LoopRuns.Request(demo.Prompts().First(), new SamplingParams { Temperature = temperature, Seed = 4 }, 120);
         int[] plain = loop.Decode(request with { Speculation = SpeculationMode.Off });
         Sequence sequence = loop.Run(request with { Speculation = SpeculationMode.Ngram, SpeculationNodes = 20, Prediction = plain });
         Assert.Equal(plain, sequence.GeneratedIds.ToArray());

@@ -28,7 +28,8 @@ public class StateFeedTests(DemoBundle demo)
 
     private int[] Run(Reader reader, GenerationRequest request)
     {
-        using var loop = new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, reader, null, new DecodingOptions { MaxDepth = 12 });
+        using var loop =
+            new DecodingLoop(demo.Target.Transformer, demo.Target.Tokenizer, reader, null, new DecodingOptions { MaxDepth = 12 });
         return loop.Decode(request);
     }
 
@@ -79,7 +80,8 @@ public class StateFeedTests(DemoBundle demo)
 
         public void Begin(DraftCache cache, TokenContext context) => _inner.Begin(cache, context);
 
-        public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state) => _inner.Add(context, slots, tokens, state);
+        public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state) =>
+            _inner.Add(context, slots, tokens, state);
 
         public void Run(DraftCache cache, TokenContext context) => _inner.Run(cache, context);
 

@@ -16,7 +16,8 @@ public class LedgerTests
             Ledger ledger = Create(perRow: 0.2);
             tree.Sort();
             int chosen = ledger.Choose(tree, 0, 0, 63);
-            double Value(int n) => Enumerable.Range(0, n).Sum(i => (double)tree.A(tree.Ordered(i))) - (ledger.Price(0) * ledger.Target.Hopeful(1 + n, 0));
+            double Value(int n) =>
+                Enumerable.Range(0, n).Sum(i => (double)tree.A(tree.Ordered(i))) - (ledger.Price(0) * ledger.Target.Hopeful(1 + n, 0));
             return Enumerable.Range(0, tree.OrderedCount + 1).All(n => Value(n) <= Value(chosen) + 1e-9);
         }).QuickCheckThrowOnFailure();
     }

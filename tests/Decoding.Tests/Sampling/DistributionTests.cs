@@ -6,7 +6,9 @@ using Understory.Models.Tensors;
 
 namespace Understory.Decoding.Tests.Sampling;
 
-/// <summary>Sampling through the whole loop follows the model's own distribution. The seeds are fixed, so a test's outcome is too.</summary>
+/// <summary>
+/// Sampling through the whole loop follows the model's own distribution. The seeds are fixed, so a test's outcome is too.
+/// </summary>
 [Collection(DemoGroup.Name)]
 public class DistributionTests(DemoBundle demo)
 {

@@ -11,8 +11,10 @@ public class StopStringsTests
     {
         // A small alphabet, so that stops and their beginnings are frequent and overlap.
         Gen<string> text = Gen.Choose('a', 'c').ArrayOf(24).Select(chars => string.Concat(chars.Select(c => (char)c)));
-        Gen<string> stop = Gen.Choose(1, 4).SelectMany(n => Gen.Choose('a', 'c').ArrayOf(n)).Select(chars => string.Concat(chars.Select(c => (char)c)));
-        var cases = text.SelectMany(t => stop.ArrayOf(2).SelectMany(s => Gen.Choose(1, 5).ArrayOf(24).Select(cuts => (Text: t, Stops: s, Cuts: cuts)))).ToArbitrary();
+        Gen<string> stop = Gen.Choose(1, 4).SelectMany(n => Gen.Choose('a', 'c').ArrayOf(n))
+            .Select(chars => string.Concat(chars.Select(c => (char)c)));
+        var cases = text.SelectMany(t =>
+            stop.ArrayOf(2).SelectMany(s => Gen.Choose(1, 5).ArrayOf(24).Select(cuts => (Text: t, Stops: s, Cuts: cuts)))).ToArbitrary();
         Prop.ForAll(cases, c =>
         {
             (int end, string? by) = c.Stops

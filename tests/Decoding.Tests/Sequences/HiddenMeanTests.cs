@@ -29,7 +29,8 @@ public class HiddenMeanTests(DemoBundle demo)
             using IKernels kernels = KernelCatalog.Create(set.Name);
             var options = new LoadOptions(known.GetProperty("context").GetInt32(), CacheType.F32);
             using Transformer model = ModelLoader.LoadTransformer(Golden(name), kernels, options);
-            using var loop = new DecodingLoop(model, demo.Target.Tokenizer, null, null, new DecodingOptions { Calibration = TimeSpan.Zero });
+            using var loop =
+                new DecodingLoop(model, demo.Target.Tokenizer, null, null, new DecodingOptions { Calibration = TimeSpan.Zero });
             float[] actual = Embed(loop, ids);
             Assert.Equal(expected.Length, actual.Length);
             Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, 1e-5f));

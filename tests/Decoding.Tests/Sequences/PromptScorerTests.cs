@@ -15,7 +15,9 @@ public class PromptScorerTests(DemoBundle demo)
     {
         using DecodingLoop loop = demo.CreateLoop();
         int[] prompt = demo.Prompts().First();
-        GenerationRequest request = Request(prompt, new SamplingParams { Temperature = temperature, Seed = 3 }, maxTokens: 300) with { TopLogProbs = 5, Speculation = mode };
+        GenerationRequest request = Request(prompt, new SamplingParams { Temperature = temperature, Seed = 3 },
+            maxTokens: 300) with
+        { TopLogProbs = 5, Speculation = mode };
         Sequence decoded = loop.Run(request);
         int[] whole = [.. prompt, .. decoded.GeneratedIds];
         // Longer than a prefill chunk, and beginning with what is in the prefix cache.
@@ -43,7 +45,8 @@ public class PromptScorerTests(DemoBundle demo)
         int[] expected = loop.Decode(plain);
         Sequence scored = loop.Run(plain with { PromptLogProbs = true, TopLogProbs = 0 });
         Assert.Equal(expected, scored.GeneratedIds.ToArray());
-        var penalised = new SamplingParams { Seed = 5, RepetitionPenalty = 1.5f, LogitBias = new Dictionary<int, float> { [prompt[1]] = 50 } };
+        var penalised =
+            new SamplingParams { Seed = 5, RepetitionPenalty = 1.5f, LogitBias = new Dictionary<int, float> { [prompt[1]] = 50 } };
         Sequence other = loop.Run(plain with { Sampling = penalised, PromptLogProbs = true, TopLogProbs = 0 });
         Assert.Equal(scored.PromptLogProbs.Select(token => token.LogProb), other.PromptLogProbs.Select(token => token.LogProb));
     }

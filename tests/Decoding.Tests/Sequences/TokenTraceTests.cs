@@ -39,7 +39,8 @@ public sealed class TokenTraceTests(DemoBundle demo)
                 }
             }
 
-            int cut = whole.IndexOf(stop.FirstOrDefault(s => whole.Contains(s, StringComparison.Ordinal)) ?? "\0", StringComparison.Ordinal);
+            int cut =
+                whole.IndexOf(stop.FirstOrDefault(s => whole.Contains(s, StringComparison.Ordinal)) ?? "\0", StringComparison.Ordinal);
             Assert.Equal(cut < 0 ? whole : whole[..cut], text);
             Assert.Equal(sequence.GeneratedIds.ToArray(), told);
         }
@@ -129,7 +130,8 @@ public sealed class TokenTraceTests(DemoBundle demo)
             loop.End(sequence);
             Assert.Equal(sequence.GeneratedIds.ToArray(), pieces.Select(piece => piece.Token));
             Assert.All(pieces, piece => Assert.True(piece.LogProb <= 0));
-            Assert.Equal(loop.Decode(request with { ReportTree = false, Speculation = SpeculationMode.Off }), pieces.Select(piece => piece.Token));
+            Assert.Equal(loop.Decode(request with { ReportTree = false, Speculation = SpeculationMode.Off }),
+                pieces.Select(piece => piece.Token));
         }
 
         Assert.Equal(mode != SpeculationMode.Off, accepted > 0);
@@ -169,6 +171,7 @@ public sealed class TokenTraceTests(DemoBundle demo)
     private Sequence Create(GenerationRequest request, int limit = 100)
     {
         var context = new TokenContext(request.Prompt, request.Sampling, _tokenizer.VocabularySize, request.Prompt.Length + limit);
-        return new Sequence(request, context, new CacheEntry { Target = null! }, 0, limit, new StopStrings(request.Stop), _tokenizer, [Eos]);
+        return new Sequence(request, context, new CacheEntry { Target = null! }, 0, limit, new StopStrings(request.Stop), _tokenizer,
+            [Eos]);
     }
 }

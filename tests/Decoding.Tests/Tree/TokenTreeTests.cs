@@ -34,7 +34,8 @@ public class TokenTreeTests
         Prop.ForAll(Trees(), tree =>
         {
             tree.Sort();
-            return Enumerable.Range(1, Math.Max(0, tree.OrderedCount - 1)).All(place => tree.A(tree.Ordered(place)) <= tree.A(tree.Ordered(place - 1)));
+            return Enumerable.Range(1, Math.Max(0, tree.OrderedCount - 1))
+                .All(place => tree.A(tree.Ordered(place)) <= tree.A(tree.Ordered(place - 1)));
         }).QuickCheckThrowOnFailure();
     }
 

@@ -18,7 +18,8 @@ public class TreeVerifierTests(DemoBundle demo)
     {
         ["greedy"] = SamplingParams.Greedy,
         ["T = 1"] = new SamplingParams { Seed = 11 },
-        ["T = 0.8, top_k 20, penalties"] = new SamplingParams { Temperature = 0.8f, TopK = 20, FrequencyPenalty = 0.6f, RepetitionPenalty = 1.2f, Seed = 12 },
+        ["T = 0.8, top_k 20, penalties"] =
+            new SamplingParams { Temperature = 0.8f, TopK = 20, FrequencyPenalty = 0.6f, RepetitionPenalty = 1.2f, Seed = 12 },
     };
 
     [Theory]

@@ -10,7 +10,8 @@ public class BatchInvarianceTests
 {
     private const string Quantised = "quantised ";
 
-    private static readonly string[] _models = ["gpt2", "llama-bf16", "llama-dynamic", "mistral-window", "qwen2-bias", "qwen2-f16", "qwen3-norm", "gpt2:64x2:300:200", "llama:128x2:300:200"];
+    private static readonly string[] _models = ["gpt2", "llama-bf16", "llama-dynamic", "mistral-window", "qwen2-bias", "qwen2-f16",
+        "qwen3-norm", "gpt2:64x2:300:200", "llama:128x2:300:200"];
 
     /// <summary>Kernel set, model (a fixture or a random one) and type of keys and values.</summary>
     public static TheoryData<string, string, CacheType> Cases
@@ -93,7 +94,8 @@ public class BatchInvarianceTests
             batch.FirstLogitsRow = first;
             Tensor logits = model.Forward(batch, cache);
             Assert.Equal(tokens.Length - first, logits.Rows);
-            AssertSameBits(expected[first..], [.. Enumerable.Range(0, logits.Rows).Select(r => logits.Floats(r).ToArray())], $"from row {first} on");
+            AssertSameBits(expected[first..], [.. Enumerable.Range(0, logits.Rows).Select(r => logits.Floats(r).ToArray())],
+                $"from row {first} on");
             AssertSameBits(model.Logits([.. tokens, 5])[^1..], model.Logits(cache, [5], 1, tokens.Length), "the next token");
         }
     }
@@ -227,8 +229,11 @@ public class BatchInvarianceTests
     }
 
     private static Transformer Load(string name, IKernels kernels, CacheType cacheType) =>
-        name == Quantised + "mixed" ? RandomQuantised.Model(kernels, cacheType, [.. RandomQuantised.All.Where(format => format.Name is "Q4_K" or "Q6_K" or "Q8_0" or "Q4_1" or "Q5_0")])
-        : name.StartsWith(Quantised, StringComparison.Ordinal) ? RandomQuantised.Model(kernels, cacheType, RandomQuantised.All.Single(format => name == Quantised + format.Name))
+        name == Quantised + "mixed"
+            ? RandomQuantised.Model(kernels, cacheType,
+                [.. RandomQuantised.All.Where(format => format.Name is "Q4_K" or "Q6_K" or "Q8_0" or "Q4_1" or "Q5_0")])
+        : name.StartsWith(Quantised, StringComparison.Ordinal)
+        ? RandomQuantised.Model(kernels, cacheType, RandomQuantised.All.Single(format => name == Quantised + format.Name))
         : name.Contains(':', StringComparison.Ordinal) ? ModelLoader.Random(name, kernels, 11, new LoadOptions(CacheType: cacheType))
         : Golden.Read(name).Load(kernels, cacheType);
 

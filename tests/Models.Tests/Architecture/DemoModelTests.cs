@@ -15,7 +15,8 @@ public class DemoModelTests
     {
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("standin", "golden.json")));
         using IKernels kernels = KernelCatalog.Create(kernelSet);
-        foreach (IGrouping<string, JsonElement> cases in golden.RootElement.EnumerateArray().GroupBy(item => item.GetProperty("model").GetString()!))
+        foreach (IGrouping<string, JsonElement> cases in golden.RootElement.EnumerateArray()
+            .GroupBy(item => item.GetProperty("model").GetString()!))
         {
             string path = Repository.PathOf("models", "demo", cases.Key);
             using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));

@@ -74,7 +74,10 @@ public class GoldenTests
 /// <param name="Context">To load it with.</param>
 internal sealed record Golden(string Path, int Context, int[] Ids, int[] Greedy, float[][] Logits)
 {
-    /// <summary>Its weights are multiplied with inputs of 8 bits, unless they are widened first; the logits are those of its weights rounded to BF16.</summary>
+    /// <summary>
+    /// Its weights are multiplied with inputs of 8 bits, unless they are widened first; the logits are those of its weights rounded to
+    /// BF16.
+    /// </summary>
     public bool IsQuantised => Path.EndsWith("llama-q8/model.gguf", StringComparison.Ordinal);
 
     public static Golden Read(string checkpoint)
@@ -88,7 +91,8 @@ internal sealed record Golden(string Path, int Context, int[] Ids, int[] Greedy,
             root.GetProperty("context").GetInt32(),
             Integers(root.GetProperty("ids")),
             Integers(root.GetProperty("greedy")),
-            [.. root.GetProperty("logits").EnumerateArray().Select(row => row.EnumerateArray().Select(logit => logit.GetSingle()).ToArray())]);
+            [.. root.GetProperty("logits").EnumerateArray()
+                .Select(row => row.EnumerateArray().Select(logit => logit.GetSingle()).ToArray())]);
     }
 
     public Transformer Load(IKernels kernels, CacheType cacheType) =>

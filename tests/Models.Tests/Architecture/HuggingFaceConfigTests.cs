@@ -17,13 +17,16 @@ public class HuggingFaceConfigTests
          "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 131072, "hidden_act": "silu",
          "rms_norm_eps": 1e-05, "rope_theta": 500000.0, "tie_word_embeddings": true, "attention_bias": false, "mlp_bias": false,
          "bos_token_id": 128000, "eos_token_id": [128001, 128008, 128009], "torch_dtype": "bfloat16",
-         "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192, "rope_type": "llama3"}}
+         "rope_scaling": {"factor": 32.0, "high_freq_factor": 4.0, "low_freq_factor": 1.0, "original_max_position_embeddings": 8192,
+            "rope_type": "llama3"}}
         """;
 
     private const string Qwen2 = """
-        {"model_type": "qwen2", "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 4, "max_window_layers": 3,
+        {"model_type": "qwen2", "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 4,
+         "max_window_layers": 3,
          "num_attention_heads": 14, "num_key_value_heads": 2, "max_position_embeddings": 32768, "hidden_act": "silu", "rms_norm_eps": 1e-06,
-         "rope_theta": 1000000.0, "sliding_window": 4096, "use_sliding_window": false, "tie_word_embeddings": true, "bos_token_id": 151643, "eos_token_id": 151645}
+         "rope_theta": 1000000.0, "sliding_window": 4096, "use_sliding_window": false, "tie_word_embeddings": true, "bos_token_id": 151643,
+         "eos_token_id": 151645}
         """;
 
     [Fact]
@@ -31,10 +34,17 @@ public class HuggingFaceConfigTests
     {
         ModelConfig config = Read(Gpt2);
         LayerPlan plan = config.Layers[11];
-        Assert.Equal((50257, 1024, 768, 12, 12, 12), (config.VocabularySize, config.ContextLength, config.HiddenSize, config.Layers.Count, plan.Attention.Heads, plan.Attention.KvHeads));
-        Assert.Equal((64, 3072, Activation.GeluTanh, NormKind.LayerNorm, 1e-5f), (plan.Attention.HeadDim, plan.Mlp.Width, plan.Mlp.Activation, config.Norm, config.NormEpsilon));
+        Assert.Equal((50257, 1024, 768, 12, 12, 12),
+            (config.VocabularySize, config.ContextLength, config.HiddenSize, config.Layers.Count, plan.Attention.Heads,
+                plan.Attention.KvHeads));
+        Assert.Equal((64, 3072, Activation.GeluTanh, NormKind.LayerNorm, 1e-5f),
+            (plan.Attention.HeadDim, plan.Mlp.Width, plan.Mlp.Activation, config.Norm, config.NormEpsilon));
         Assert.True(config is { TiedHead: true, LearnedPositions: true, Rotaries.Count: 0, BosTokenId: 50256 });
-        Assert.True(plan is { Attention: { QkvBias: true, OutputBias: true, QkNorm: QkNorm.None, Rotary: null }, Mlp: { Bias: true, Gated: false } });
+        Assert.True(plan is
+        {
+            Attention: { QkvBias: true, OutputBias: true, QkNorm: QkNorm.None, Rotary: null },
+            Mlp: { Bias: true, Gated: false }
+        });
         Assert.Equal([50256], config.EosTokenIds);
     }
 
@@ -43,7 +53,12 @@ public class HuggingFaceConfigTests
     {
         ModelConfig config = Read(Llama);
         Assert.True(config is { TiedHead: true, LearnedPositions: false, BosTokenId: 128000 });
-        Assert.True(config.Layers[3] is { Mlp.Gated: true, Attention: { QkvBias: false, OutputBias: false, QkNorm: QkNorm.None, KvHeads: 8, HeadDim: 64, Window: 0 } });
+        Assert.True(
+            config.Layers[3] is
+            {
+                Mlp.Gated: true,
+                Attention: { QkvBias: false, OutputBias: false, QkNorm: QkNorm.None, KvHeads: 8, HeadDim: 64, Window: 0 }
+            });
         Assert.Equal([new Rotary(64, 500000, new Llama3Scaling(32, 1, 4, 8192))], config.Rotaries);
         Assert.Equal([128001, 128008, 128009], config.EosTokenIds);
     }
@@ -91,7 +106,8 @@ public class HuggingFaceConfigTests
     {
         JsonNode node = JsonNode.Parse(json)!;
         node.AsObject().Remove(key);
-        Assert.Contains($"\"{key}\" is missing", Assert.Throws<InvalidDataException>(() => Read(node.ToJsonString())).Message, StringComparison.Ordinal);
+        Assert.Contains($"\"{key}\" is missing", Assert.Throws<InvalidDataException>(() => Read(node.ToJsonString())).Message,
+            StringComparison.Ordinal);
     }
 
     [Theory]
@@ -131,7 +147,8 @@ public class HuggingFaceConfigTests
     [Fact]
     public void Generation_defaults_are_what_the_file_says_and_nothing_else()
     {
-        var defaults = GenerationDefaults.Read(JsonElement.Parse("""{"do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "repetition_penalty": 1.05}"""));
+        var defaults = GenerationDefaults.Read(
+            JsonElement.Parse("""{"do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "repetition_penalty": 1.05}"""));
         Assert.Equal(new GenerationDefaults(0.7f, 20, 0.8f, null, 1.05f, null, true), defaults);
         Assert.Throws<InvalidDataException>(() => GenerationDefaults.Read(JsonElement.Parse("""{"temperature": "hot"}""")));
     }

@@ -6,7 +6,9 @@ using Understory.PtxEmulator;
 
 namespace Understory.Models.Tests.Architecture;
 
-/// <summary>Layers may differ in heads, head size, window, rotary table and width: caches, activations and attention follow the plan of each.</summary>
+/// <summary>
+/// Layers may differ in heads, head size, window, rotary table and width: caches, activations and attention follow the plan of each.
+/// </summary>
 public class LayerPlanTests
 {
     private static readonly ModelConfig _mixed = new Llama().OfShape(64, 1, 200, 120) with
@@ -14,10 +16,14 @@ public class LayerPlanTests
         Rotaries = [new Rotary(16, 10000, RotaryScaling.None), new Rotary(8, 500, new LinearScaling(2))],
         Layers =
         [
-            new(new AttentionPlan { Heads = 4, KvHeads = 2, HeadDim = 16, Rotary = 0, Window = 9 }, new MlpPlan(96, Activation.Silu, Gated: true)),
-            new(new AttentionPlan { Heads = 2, KvHeads = 1, HeadDim = 40, Rotary = 1 }, new MlpPlan(48, Activation.GeluTanh, Gated: false, Bias: true)),
-            new(new AttentionPlan { Heads = 6, KvHeads = 3, HeadDim = 16, QkNorm = QkNorm.Heads, QkvBias = true }, new MlpPlan(160, Activation.GeluTanh, Gated: true)),
-            new(new AttentionPlan { Heads = 1, KvHeads = 1, HeadDim = 40, Rotary = 1, OutputBias = true }, new MlpPlan(16, Activation.Silu, Gated: true)),
+            new(new AttentionPlan { Heads = 4, KvHeads = 2, HeadDim = 16, Rotary = 0, Window = 9 },
+                new MlpPlan(96, Activation.Silu, Gated: true)),
+            new(new AttentionPlan { Heads = 2, KvHeads = 1, HeadDim = 40, Rotary = 1 },
+                new MlpPlan(48, Activation.GeluTanh, Gated: false, Bias: true)),
+            new(new AttentionPlan { Heads = 6, KvHeads = 3, HeadDim = 16, QkNorm = QkNorm.Heads, QkvBias = true },
+                new MlpPlan(160, Activation.GeluTanh, Gated: true)),
+            new(new AttentionPlan { Heads = 1, KvHeads = 1, HeadDim = 40, Rotary = 1, OutputBias = true },
+                new MlpPlan(16, Activation.Silu, Gated: true)),
         ],
     };
 
@@ -30,8 +36,10 @@ public class LayerPlanTests
         Layers =
         [
             _mixed.Layers[0] with { NormBehind = true, Attention = _mixed.Layers[0].Attention with { SoftCap = 2, Scale = 0.4f } },
-            _mixed.Layers[1] with { ResidualScale = 0.3f, Attention = _mixed.Layers[1].Attention with { PositionScale = new PositionScale(0.2f, 8) } },
-            _mixed.Layers[2] with { NormBefore = false, NormBehind = true, Attention = _mixed.Layers[2].Attention with { QkNorm = QkNorm.Whole, Rotary = 0 } },
+            _mixed.Layers[1] with { ResidualScale = 0.3f,
+                Attention = _mixed.Layers[1].Attention with { PositionScale = new PositionScale(0.2f, 8) } },
+            _mixed.Layers[2] with { NormBefore = false, NormBehind = true,
+                Attention = _mixed.Layers[2].Attention with { QkNorm = QkNorm.Whole, Rotary = 0 } },
         ],
     };
 
@@ -43,7 +51,8 @@ public class LayerPlanTests
 
     [Theory]
     [MemberData(nameof(Sets))]
-    public void A_model_of_unlike_layers_gives_the_same_bits_in_chunks_in_trees_and_behind_moved_slots(string set) => AssertInvariant(set, _mixed);
+    public void A_model_of_unlike_layers_gives_the_same_bits_in_chunks_in_trees_and_behind_moved_slots(string set) =>
+        AssertInvariant(set, _mixed);
 
     [Theory]
     [MemberData(nameof(ProcessorSets))]
@@ -54,7 +63,8 @@ public class LayerPlanTests
     {
         using IKernels kernels = Create("cuda");
         InvalidDataException error = Assert.Throws<InvalidDataException>(() => ModelLoader.Random(_special, "special", kernels, 3));
-        Assert.All(Enum.GetValues<KernelFeatures>().Skip(1), feature => Assert.Contains(feature.ToString(), error.Message, StringComparison.Ordinal));
+        Assert.All(Enum.GetValues<KernelFeatures>().Skip(1), feature =>
+            Assert.Contains(feature.ToString(), error.Message, StringComparison.Ordinal));
         Assert.Contains("--device cpu", error.Message, StringComparison.Ordinal);
     }
 
@@ -95,7 +105,8 @@ public class LayerPlanTests
     public void The_fast_sets_agree_with_the_reference_on_unlike_layers() => AssertNearReference(_mixed, _sets);
 
     [Fact]
-    public void They_agree_with_it_on_all_that_only_some_families_ask_for() => AssertNearReference(_special, [.. _sets.Where(set => set != "cuda")]);
+    public void They_agree_with_it_on_all_that_only_some_families_ask_for() =>
+        AssertNearReference(_special, [.. _sets.Where(set => set != "cuda")]);
 
     private static void AssertNearReference(ModelConfig config, string[] sets)
     {

@@ -16,7 +16,8 @@ public sealed class ModelLoaderTests : IDisposable
     public void A_folder_becomes_a_model_with_a_tokenizer()
     {
         var seen = new List<LoadProgress>();
-        using LanguageModel model = ModelLoader.Load(Repository.PathOf("models", "demo", "draft"), _kernels, new LoadOptions(Progress: (_, done) => seen.Add(done)));
+        using LanguageModel model = ModelLoader.Load(Repository.PathOf("models", "demo", "draft"), _kernels,
+            new LoadOptions(Progress: (_, done) => seen.Add(done)));
         Assert.Equal("draft", model.Name);
         Assert.Equal("gpt2", model.Config.Family.Name);
         Assert.Equal([0], model.Config.EosTokenIds);
@@ -67,7 +68,8 @@ public sealed class ModelLoaderTests : IDisposable
         string path = Repository.PathOf("models", "demo", "draft");
         using Transformer model = ModelLoader.LoadTransformer(path, _kernels, new LoadOptions(Context: 100));
         Assert.Equal(100, model.Config.ContextLength);
-        ModelLoadException error = Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(path, _kernels, new LoadOptions(Context: 1025)));
+        ModelLoadException error =
+            Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(path, _kernels, new LoadOptions(Context: 1025)));
         Assert.Contains("1,025", error.Message, StringComparison.Ordinal);
         Assert.Contains("1,024", error.Message, StringComparison.Ordinal);
     }

@@ -26,7 +26,8 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
         using IKernels kernels = KernelCatalog.Create();
         string path = Repository.PathOf("models", "demo", "target");
         using Transformer plain = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
-        using Transformer quantised = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32, Weights: format));
+        using Transformer quantised =
+            ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32, Weights: format));
         double kl = Fidelity.MeanKl(plain.Logits(ids), quantised.Logits(ids));
         output.WriteLine($"{name}: KL {kl:F6}, {plain.WeightBytes / 1e6:F2} to {quantised.WeightBytes / 1e6:F2} MB");
         Assert.InRange(kl, 1e-9, bound);

@@ -7,7 +7,10 @@ using Xunit.Abstractions;
 
 namespace Understory.Models.Tests.Architecture;
 
-/// <summary>Whole models in quantised files against the logits of their weights widened to F32, beside what llama.cpp's arithmetic gives on the same file.</summary>
+/// <summary>
+/// Whole models in quantised files against the logits of their weights widened to F32, beside what llama.cpp's arithmetic gives on the
+/// same file.
+/// </summary>
 public class QuantisedModelTests(ITestOutputHelper output)
 {
     private const string Folder = "quants/mixes";

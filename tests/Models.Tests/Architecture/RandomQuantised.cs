@@ -8,7 +8,9 @@ using Understory.Models.Tests.Formats.Quantised;
 
 namespace Understory.Models.Tests.Architecture;
 
-/// <summary>A model that exists nowhere, whose matrices are random blocks of quantised types; vectors are those of <see cref="RandomTensors"/>.</summary>
+/// <summary>
+/// A model that exists nowhere, whose matrices are random blocks of quantised types; vectors are those of <see cref="RandomTensors"/>.
+/// </summary>
 /// <param name="types">Each matrix has the next one of these.</param>
 internal sealed unsafe class RandomQuantised(params QuantisedFormat[] types) : ITensorSource
 {

@@ -5,7 +5,9 @@ using Xunit.Abstractions;
 
 namespace Understory.Models.Tests.Architecture;
 
-/// <summary>A real model in Q4_1 (SmolLM2-135M-Instruct) on two real pages, against its weights in F32 and llama.cpp's figures on the same file.</summary>
+/// <summary>
+/// A real model in Q4_1 (SmolLM2-135M-Instruct) on two real pages, against its weights in F32 and llama.cpp's figures on the same file.
+/// </summary>
 public class SmolLmTests(ITestOutputHelper output)
 {
     private const string Golden = "models/golden-smollm2.json";
@@ -35,7 +37,8 @@ public class SmolLmTests(ITestOutputHelper output)
         double peerKl = expected.GetProperty("kl_llama_cpp_from_f32").GetDouble();
         double agreement = Fidelity.TopOneAgreement(truth, logits);
         double peerAgreement = expected.GetProperty("top1_agreement_llama_cpp").GetDouble();
-        output.WriteLine($"{page}: NLL {nll:F4} of {Fidelity.MeanNll(truth, ids):F4}; KL {kl:F5}, llama.cpp {peerKl:F5} ({kl / peerKl:F2}); top 1 {agreement:F4}, llama.cpp {peerAgreement:F4}");
+        output.WriteLine($"{page}: NLL {nll:F4} of {Fidelity.MeanNll(truth, ids):F4}; KL {kl:F5}, llama.cpp {peerKl:F5} "
+            + $"({kl / peerKl:F2}); top 1 {agreement:F4}, llama.cpp {peerAgreement:F4}");
         Assert.InRange(nll / expected.GetProperty("mean_nll_f32").GetDouble(), 0.995, 1.005);
         Assert.True(kl <= 1.05 * peerKl, $"KL {kl:F5}, llama.cpp {peerKl:F5}");
         Assert.True(agreement >= peerAgreement - 0.005, $"top-1 agreement {agreement:F4}, llama.cpp {peerAgreement:F4}");
@@ -96,5 +99,6 @@ public class SmolLmTests(ITestOutputHelper output)
 
     private static JsonDocument Read() => JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Golden)));
 
-    private static int[] Integers(JsonElement element, string key) => [.. element.GetProperty(key).EnumerateArray().Select(item => item.GetInt32())];
+    private static int[] Integers(JsonElement element, string key) =>
+        [.. element.GetProperty(key).EnumerateArray().Select(item => item.GetInt32())];
 }

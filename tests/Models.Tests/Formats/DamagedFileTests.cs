@@ -6,7 +6,9 @@ using Understory.Models.Tests.Formats.Quantised;
 
 namespace Understory.Models.Tests.Formats;
 
-/// <summary>Cut, flipped and overwritten checkpoints: each loads, or fails with the one exception that says so; nothing else happens.</summary>
+/// <summary>
+/// Cut, flipped and overwritten checkpoints: each loads, or fails with the one exception that says so; nothing else happens.
+/// </summary>
 public sealed class DamagedFileTests : IDisposable
 {
     /// <summary>No fixture, but a model of eight quantised types.</summary>
@@ -51,7 +53,8 @@ public sealed class DamagedFileTests : IDisposable
         byte[] whole = Whole(fixture, file);
         var random = new Random(2);
         int refused = 0;
-        int head = Array.LastIndexOf(whole, (byte)'}') is > 0 and int end && file.EndsWith("safetensors", StringComparison.Ordinal) ? Math.Min(end, 4000) : 4000;
+        int head = Array.LastIndexOf(whole, (byte)'}') is > 0 and int end && file.EndsWith("safetensors", StringComparison.Ordinal)
+            ? Math.Min(end, 4000) : 4000;
         for (int trial = 0; trial < 600; trial++)
         {
             byte[] damaged = (byte[])whole.Clone();
@@ -83,7 +86,8 @@ public sealed class DamagedFileTests : IDisposable
         _ = Whole("gpt2", "model.safetensors");
         File.Copy(Repository.Fixture("golden", "gpt2", "model.safetensors"), Path.Combine(_folder, "model.safetensors"), overwrite: true);
         File.WriteAllText(Path.Combine(_folder, file), content);
-        ModelLoadException error = Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(_folder, _kernels, new LoadOptions()).Dispose());
+        ModelLoadException error =
+            Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(_folder, _kernels, new LoadOptions()).Dispose());
         Assert.Contains(file, error.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', error.Message);
     }
@@ -117,14 +121,16 @@ public sealed class DamagedFileTests : IDisposable
     [Fact]
     public void A_header_that_promises_terabytes_takes_no_memory()
     {
-        byte[] header = Encoding.UTF8.GetBytes("""{"wte.weight": {"dtype": "BF16", "shape": [4000000, 200000], "data_offsets": [0, 1600000000000]}}""");
+        byte[] header =
+            Encoding.UTF8.GetBytes("""{"wte.weight": {"dtype": "BF16", "shape": [4000000, 200000], "data_offsets": [0, 1600000000000]}}""");
         _ = Whole("gpt2", "model.safetensors");
         long before = GC.GetTotalAllocatedBytes();
         Assert.False(Loads("model.safetensors", [.. BitConverter.GetBytes((ulong)header.Length), .. header, .. new byte[100]]));
         Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 10_000_000);
     }
 
-    private string Message(string path) => Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(path, _kernels, new LoadOptions()).Dispose()).Message;
+    private string Message(string path) =>
+        Assert.Throws<ModelLoadException>(() => ModelLoader.LoadTransformer(path, _kernels, new LoadOptions()).Dispose()).Message;
 
     /// <summary>The fixture's file, its config lying in the test's folder.</summary>
     private byte[] Whole(string fixture, string file)

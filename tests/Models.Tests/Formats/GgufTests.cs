@@ -32,7 +32,8 @@ public sealed class GgufTests : IDisposable
         Assert.Equal(12, keys.Get<double>("layers"));
         Assert.Equal(["x", "é"], keys.Get<string[]>("tokens"));
         Assert.Equal(7, keys.GetCount("none", 7));
-        Assert.Contains("\"none\" is missing", Assert.Throws<InvalidDataException>(() => keys.Get<string>("none")).Message, StringComparison.Ordinal);
+        Assert.Contains("\"none\" is missing", Assert.Throws<InvalidDataException>(() => keys.Get<string>("none")).Message,
+            StringComparison.Ordinal);
         Assert.Contains("\"name\"", Assert.Throws<InvalidDataException>(() => keys.GetCount("name")).Message, StringComparison.Ordinal);
         Assert.Contains("\"big\"", Assert.Throws<InvalidDataException>(() => keys.GetCount("big")).Message, StringComparison.Ordinal);
     }
@@ -144,15 +145,18 @@ public sealed class GgufTests : IDisposable
         { "a big-endian version", b => b.Reset("GGUF", 3u << 24, 0, 0) },
         { "a value of an unknown type", b => b.Reset("GGUF", 3, 0, 1).Key("a", 13).UInt64(0) },
         { "an array longer than the file", b => b.Reset("GGUF", 3, 0, 1).Key("a", TypeArray).UInt32(TypeUInt32).UInt64(1UL << 61) },
-        { "an array of strings longer than the file", b => b.Reset("GGUF", 3, 0, 1).Key("a", TypeArray).UInt32(TypeString).UInt64(1000).String("x") },
+        { "an array of strings longer than the file", b => b.Reset("GGUF", 3, 0, 1).Key("a", TypeArray).UInt32(TypeString).UInt64(1000)
+            .String("x") },
         { "arrays nested without end", b => Nest(b.Reset("GGUF", 3, 0, 1).Key("a", TypeArray), 100) },
         { "the same key twice", b => b.Reset("GGUF", 3, 0, 2).Key("a", TypeUInt32).UInt32(0).Key("a", TypeUInt32).UInt32(0) },
         { "five dimensions", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(5).Bytes(new byte[80]) },
         { "a shape that overflows", b => One(b, 0, 1UL << 40, 1UL << 40) },
         { "a negative dimension", b => One(b, 0, ulong.MaxValue) },
         { "data beyond the end", b => One(b, 0, 8).Bytes(new byte[31]) },
-        { "an offset beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(1UL << 63).Align().Bytes(new byte[32]) },
-        { "an unaligned offset", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(4).Align().Bytes(new byte[64]) },
+        { "an offset beyond the end", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(1UL << 63).Align()
+            .Bytes(new byte[32]) },
+        { "an unaligned offset", b => b.Reset("GGUF", 3, 1, 0).String("w").UInt32(1).UInt64(8).UInt32(0).UInt64(4).Align()
+            .Bytes(new byte[64]) },
         { "Q8_0 of half a block", b => One(b, 8, 40).Bytes(new byte[64]) },
         { "Q4_K of a row of 32", b => One(b, 12, 32, 8).Bytes(new byte[144]) },
         { "Q4_K beyond the end", b => One(b, 12, 256).Bytes(new byte[143]) },

@@ -54,7 +54,8 @@ public sealed class SafetensorsTests : IDisposable
     [Fact]
     public void A_missing_tensor_another_shape_and_an_unknown_type_are_named()
     {
-        using Safetensors file = Write("""{"a": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}, "q": {"dtype": "I8", "shape": [2], "data_offsets": [8, 10]}}""", new byte[10]);
+        using Safetensors file = Write("""{"a": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}, "q": """
+            + """{"dtype": "I8", "shape": [2], "data_offsets": [8, 10]}}""", new byte[10]);
         string missing = Assert.Throws<InvalidDataException>(() => file.Read("b", 3, 4)).Message;
         Assert.All(["model.safetensors", "\"b\"", "[3, 4]", "missing"], part => Assert.Contains(part, missing, StringComparison.Ordinal));
         string shape = Assert.Throws<InvalidDataException>(() => file.FormatOf("a", 2, 1)).Message;
@@ -75,8 +76,10 @@ public sealed class SafetensorsTests : IDisposable
     [InlineData("""{"a": {"dtype": "F32", "shape": [1e300], "data_offsets": [0, 8]}}""")]
     [InlineData("""{"a": {"dtype": 7, "shape": [2], "data_offsets": [0, 8]}}""")]
     [InlineData("""{"a": 5}""")]
-    [InlineData("""{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F16", "shape": [2], "data_offsets": [4, 8]}}""")]
-    [InlineData("""{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}""")]
+    [InlineData("""{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F16", "shape": [2], "data_offsets": """
+        + """[4, 8]}}""")]
+    [InlineData("""{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", "shape": [1], "data_offsets": """
+        + """[4, 8]}}""")]
     [InlineData("[]")]
     [InlineData("{")]
     [InlineData("")]
@@ -124,7 +127,8 @@ public sealed class SafetensorsTests : IDisposable
     public void A_missing_shard_is_named()
     {
         WriteFile("model.safetensors.index.json", """{"weight_map": {"a": "model-00001-of-00002.safetensors"}}"""u8.ToArray());
-        Assert.Contains("model-00001-of-00002.safetensors", Assert.Throws<FileNotFoundException>(() => Safetensors.OpenFolder(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("model-00001-of-00002.safetensors",
+            Assert.Throws<FileNotFoundException>(() => Safetensors.OpenFolder(_folder)).Message, StringComparison.Ordinal);
     }
 
     private Safetensors Write(string header, byte[] data)

@@ -13,7 +13,9 @@ using Understory.Models.Tests.Formats.Quantised;
 
 namespace Understory.Models.Tests.Fuzz;
 
-/// <summary>Weights and configs that somebody else made: whatever is in them, loading ends with a model or with one line that names the file.</summary>
+/// <summary>
+/// Weights and configs that somebody else made: whatever is in them, loading ends with a model or with one line that names the file.
+/// </summary>
 [Collection(AloneCollection.Name)]
 public sealed class CheckpointFuzzTests : IDisposable
 {
@@ -149,8 +151,12 @@ public sealed class CheckpointFuzzTests : IDisposable
     }
 
     [Theory]
-    [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", "overlap")]
-    [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}", "twice")]
+    [InlineData(
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+        "overlap")]
+    [InlineData(
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
+        "twice")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}", "bytes")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[-1,-8],\"data_offsets\":[0,32]}}", "bytes")]
     [InlineData("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", "8 to 0")]

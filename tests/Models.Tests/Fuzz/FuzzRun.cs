@@ -3,8 +3,9 @@ using System.Globalization;
 namespace Understory.Models.Tests.Fuzz;
 
 /// <summary>
-/// Reads damaged files one by one. Each is read or refused with an exception that says so; anything else (another exception, no end, memory beyond
-/// a multiple of the file's size) fails with the seed that brings it back. <c>UNDERSTORY_FUZZ=N</c> runs N times as many with other seeds.
+/// Reads damaged files one by one. Each is read or refused with an exception that says so; anything else (another exception, no end,
+/// memory beyond a multiple of the file's size) fails with the seed that brings it back. <c>UNDERSTORY_FUZZ=N</c> runs N times as many
+/// with other seeds.
 /// </summary>
 internal static class FuzzRun
 {

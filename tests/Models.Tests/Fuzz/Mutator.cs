@@ -4,7 +4,10 @@ using System.Text.Json.Nodes;
 
 namespace Understory.Models.Tests.Fuzz;
 
-/// <summary>Damages files, the same way for a seed. A third of the damage knows nothing of formats, the rest goes for what parsers trust: counts, offsets, JSON.</summary>
+/// <summary>
+/// Damages files, the same way for a seed. A third of the damage knows nothing of formats, the rest goes for what parsers trust: counts,
+/// offsets, JSON.
+/// </summary>
 internal sealed class Mutator(int seed)
 {
     private static readonly ulong[] Numbers =
@@ -15,14 +18,18 @@ internal sealed class Mutator(int seed)
 
     private static readonly string[] Values =
     [
-        "0", "-1", "1", "2147483647", "2147483648", "-2147483649", "9223372036854775807", "18446744073709551616", "1e400", "-1e308", "1e-400", "0.5",
-        "null", "true", "false", "\"\"", "\"NaN\"", "\"\\u0000\"", "\"\\ud800\"", "[]", "{}", "[[]]", "[null]", "[0,0]", "[9223372036854775807,9223372036854775807]",
+        "0", "-1", "1", "2147483647", "2147483648", "-2147483649", "9223372036854775807", "18446744073709551616", "1e400", "-1e308",
+        "1e-400", "0.5",
+        "null", "true", "false", "\"\"", "\"NaN\"", "\"\\u0000\"", "\"\\ud800\"", "[]", "{}", "[[]]", "[null]", "[0,0]",
+        "[9223372036854775807,9223372036854775807]",
         "{\"type\":\"Sequence\"}", "\"(a+)+$\"", "\"(?<=a*)b\"", "\"\\uffff\"",
     ];
 
     private readonly Random _random = new(seed);
 
-    /// <summary>A copy of <paramref name="bytes"/> with one to four damages, most of them in the first <paramref name="head"/> bytes.</summary>
+    /// <summary>
+    /// A copy of <paramref name="bytes"/> with one to four damages, most of them in the first <paramref name="head"/> bytes.
+    /// </summary>
     public byte[] Bytes(byte[] bytes, int head)
     {
         byte[] damaged = (byte[])bytes.Clone();
@@ -49,7 +56,8 @@ internal sealed class Mutator(int seed)
                 case 6:
                     // A slice comes twice, or goes.
                     int length = Math.Min(_random.Next(1, 64), damaged.Length - at);
-                    damaged = _random.Next(2) == 0 ? [.. damaged[..(at + length)], .. damaged[at..]] : [.. damaged[..at], .. damaged[(at + length)..]];
+                    damaged = _random.Next(2) == 0
+                        ? [.. damaged[..(at + length)], .. damaged[at..]] : [.. damaged[..at], .. damaged[(at + length)..]];
                     break;
                 default:
                     damaged[at] = (byte)"\"{}[],:0-9eE\\ \0\xFF"[_random.Next(16)];
@@ -60,7 +68,10 @@ internal sealed class Mutator(int seed)
         return damaged;
     }
 
-    /// <summary>JSON text with one to three values, keys or texts changed; mostly still JSON, now and then with a key twice or nested out of all bounds.</summary>
+    /// <summary>
+    /// JSON text with one to three values, keys or texts changed; mostly still JSON, now and then with a key twice or nested out of all
+    /// bounds.
+    /// </summary>
     public string Json(string json)
     {
         JsonNode root = JsonNode.Parse(json)!;
@@ -161,7 +172,13 @@ internal sealed class Mutator(int seed)
         }
 
         nodes.Add(node);
-        foreach (JsonNode? child in node switch { JsonObject members => members.Select(member => member.Value), JsonArray items => items, _ => [] })
+        foreach (JsonNode? child in node switch
+        {
+            JsonObject members => members.Select(member => member.Value),
+            JsonArray items =>
+            items,
+            _ => []
+        })
         {
             Collect(child, nodes);
         }

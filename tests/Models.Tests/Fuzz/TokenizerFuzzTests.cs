@@ -61,7 +61,10 @@ public sealed class TokenizerFuzzTests : IDisposable
     [InlineData(100_000)]
     public void A_regular_expression_nested_without_end_is_refused(int depth)
     {
-        foreach (string pattern in (string[])[new string('(', depth) + new string(')', depth), new string('(', depth), string.Concat(Enumerable.Repeat("(?:a|", depth)) + new string(')', depth), string.Concat(Enumerable.Repeat("a?", depth)), "(a{1000}){1000}{1000}"])
+        foreach (
+            string pattern in (string[])[new string('(', depth) + new string(')', depth), new string('(', depth),
+                string.Concat(Enumerable.Repeat("(?:a|", depth)) + new string(')', depth), string.Concat(Enumerable.Repeat("a?", depth)),
+                "(a{1000}){1000}{1000}"])
         {
             _ = FuzzRun.ReadOne(0, Encoding.UTF8.GetBytes(WithPattern(pattern)), factor: 10_000, constant: 512 << 20, Reads);
         }
@@ -70,9 +73,11 @@ public sealed class TokenizerFuzzTests : IDisposable
     [Fact]
     public void Steps_nested_without_end_are_refused()
     {
-        foreach ((string field, string list) in ((string, string)[])[("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers"), ("decoder", "decoders"), ("post_processor", "processors")])
+        foreach ((string field, string list) in ((string, string)[])[("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers"),
+            ("decoder", "decoders"), ("post_processor", "processors")])
         {
-            string steps = string.Concat(Enumerable.Repeat($"{{\"type\":\"Sequence\",\"{list}\":[", 50_000)) + string.Concat(Enumerable.Repeat("]}", 50_000));
+            string steps = string.Concat(Enumerable.Repeat($"{{\"type\":\"Sequence\",\"{list}\":[", 50_000))
+                + string.Concat(Enumerable.Repeat("]}", 50_000));
             string json = $$$"""{"{{{field}}}":{{{steps}}},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}""";
             Assert.False(FuzzRun.ReadOne(0, Encoding.UTF8.GetBytes(json), factor: 64, constant: 1 << 20, Reads));
         }
@@ -81,7 +86,8 @@ public sealed class TokenizerFuzzTests : IDisposable
     [Fact]
     public void A_damaged_tokenizer_config_is_read_or_refused()
     {
-        const string Json = """{"bos_token":{"content":"<s>"},"eos_token":"</s>","chat_template":[{"name":"default","template":"{% for m in messages %}{{ m.content }}{% endfor %}"}]}""";
+        const string Json = """{"bos_token":{"content":"<s>"},"eos_token":"</s>","chat_template":[{"name":"default","template":"{% for """
+            + """m in messages %}{{ m.content }}{% endfor %}"}]}""";
         FuzzRun.Check(2000, factor: 64, constant: 1 << 20, mutator => Encoding.UTF8.GetBytes(mutator.Json(Json)), file =>
         {
             File.WriteAllBytes(Path.Combine(_folder, "tokenizer_config.json"), file);
@@ -98,7 +104,8 @@ public sealed class TokenizerFuzzTests : IDisposable
     }
 
     private static string WithPattern(string pattern) =>
-        $$$"""{"pre_tokenizer":{"type":"Split","pattern":{"Regex":{{{System.Text.Json.JsonSerializer.Serialize(pattern)}}}},"behavior":"Isolated"},"model":{"type":"BPE","vocab":{"a":0,"!":1},"merges":[]}}""";
+        $$$"""{"pre_tokenizer":{"type":"Split","pattern":{"Regex":{{{System.Text.Json.JsonSerializer.Serialize(pattern)}}}},"""
+            + """ "behavior":"Isolated"},"model":{"type":"BPE","vocab":{"a":0,"!":1},"merges":[]}}""";
 
     private Tokenizer Load(byte[] json)
     {

@@ -40,7 +40,8 @@ internal sealed unsafe class Arena(int seed = 1) : IDisposable
             {
                 double x = a.Floats(row)[i];
                 double y = b.Floats(row)[i];
-                difference = x.Equals(y) ? difference : Math.Max(difference, double.IsNaN(x - y) ? double.PositiveInfinity : Math.Abs(x - y));
+                difference = x.Equals(y) ? difference
+                    : Math.Max(difference, double.IsNaN(x - y) ? double.PositiveInfinity : Math.Abs(x - y));
                 largest = Math.Max(largest, Math.Abs(y));
             }
         }

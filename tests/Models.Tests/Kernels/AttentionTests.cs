@@ -105,7 +105,8 @@ public class AttentionTests
                 kernels.Attend(rows.ColumnRange(0, heads * headDim), layer, attention, batch, output);
                 for (int i = 0; i < Path; i++)
                 {
-                    Assert.True(Arena.SameBits(expected.Floats(i), output.Floats(2 * i)), $"{heads} heads of {headDim}, window {window}, row {i}, {threads} threads");
+                    Assert.True(Arena.SameBits(expected.Floats(i), output.Floats(2 * i)),
+                        $"{heads} heads of {headDim}, window {window}, row {i}, {threads} threads");
                 }
             }
         }
@@ -123,7 +124,8 @@ public class AttentionTests
             Tensor qkv = arena.Normal(20, 8 * headDim);
             Tensor expected = arena.Copy(qkv);
             RotaryParams rotary = new(
-                arena.Normal(64, headDim / 2), arena.Normal(64, headDim / 2), headDim / 4 * 2 * 2, arena.Normal(1, headDim), arena.Normal(1, headDim), 1e-6f);
+                arena.Normal(64, headDim / 2), arena.Normal(64, headDim / 2), headDim / 4 * 2 * 2, arena.Normal(1, headDim),
+                arena.Normal(1, headDim), 1e-6f);
             rotary = rotary with { RotaryDim = headDim / 4 * 2 };
             ForwardBatch batch = new(20, 1);
             for (int i = 0; i < 20; i++)

@@ -47,7 +47,8 @@ internal static class KernelCalls
         Back(kernels, output, y);
     }
 
-    public static void Attend(this IKernels kernels, Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output)
+    public static void Attend(this IKernels kernels, Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch,
+        Tensor output)
     {
         using ProductInput rows = Room(kernels, output);
         kernels.Attend(queries, layer, attention, batch, rows.Rows(0, output.Rows));

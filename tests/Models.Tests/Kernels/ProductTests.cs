@@ -44,7 +44,8 @@ public class ProductTests
                     Tensor expected = arena.Zeros(rows, outputs);
                     kernels.MatMul(weights, x, y, default);
                     reference.MatMul(weights, x, expected, default);
-                    Assert.True(Arena.Difference(y, expected) < 3e-6, $"{outputs} x {inputs}, {rows} rows: {Arena.Difference(y, expected)}");
+                    Assert.True(Arena.Difference(y, expected) < 3e-6,
+                        $"{outputs} x {inputs}, {rows} rows: {Arena.Difference(y, expected)}");
                     AssertPaddingUntouched(y);
                 }
             }
@@ -130,8 +131,10 @@ public class ProductTests
                 kernels.GatedMatMul(weights, weights, x.RowRange(Rows - rows, rows), gated, Activation.Silu);
                 for (int row = 0; row < rows; row++)
                 {
-                    Assert.True(Arena.SameBits(alone.Floats(Rows - rows + row), together.Floats(row)), $"row {row} of {rows}, {threads} threads");
-                    Assert.True(Arena.SameBits(gatedAlone.Floats(Rows - rows + row), gated.Floats(row)), $"gated row {row} of {rows}, {threads} threads");
+                    Assert.True(Arena.SameBits(alone.Floats(Rows - rows + row), together.Floats(row)),
+                        $"row {row} of {rows}, {threads} threads");
+                    Assert.True(Arena.SameBits(gatedAlone.Floats(Rows - rows + row), gated.Floats(row)),
+                        $"gated row {row} of {rows}, {threads} threads");
                 }
             }
         }
@@ -145,7 +148,8 @@ public class ProductTests
         using IKernels kernels = KernelCatalog.Create(set, 1);
         float[] values = type switch
         {
-            DType.F16 => [(float)Half.Epsilon, -(float)Half.Epsilon, 3 * (float)Half.Epsilon, (float)Half.MaxValue, (float)Half.MinValue, -0f, 6.097555e-5f, 1],
+            DType.F16 => [(float)Half.Epsilon, -(float)Half.Epsilon, 3 * (float)Half.Epsilon, (float)Half.MaxValue, (float)Half.MinValue,
+                -0f, 6.097555e-5f, 1],
             DType.BF16 => [1e-40f, -1e-40f, 1e30f, -1e30f, -0f, 0, 1.1754944e-38f, 1],
             _ => [float.Epsilon, -float.Epsilon, 1e38f, -1e38f, -0f, 0, 1.1754944e-38f, 1],
         };

@@ -34,10 +34,12 @@ public class RowTests
                 kernels.LayerNorm(x, weight, bias, 1e-5f, output);
                 reference.LayerNorm(x, weight, bias, 1e-5f, expected);
                 double tolerance = Math.Abs(offset) > 1000 ? 0.3 : 1e-4;
-                Assert.True(Arena.Difference(output, expected) < tolerance, $"LayerNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
+                Assert.True(Arena.Difference(output, expected) < tolerance,
+                    $"LayerNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
                 kernels.RmsNorm(x, weight, 1e-5f, output);
                 reference.RmsNorm(x, weight, 1e-5f, expected);
-                Assert.True(Arena.Difference(output, expected) < 1e-6, $"RmsNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
+                Assert.True(Arena.Difference(output, expected) < 1e-6,
+                    $"RmsNorm of {columns} at {offset}: {Arena.Difference(output, expected)}");
             }
         }
     }

@@ -5,8 +5,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Tests.Kernels;
 
 /// <summary>
-/// More than the contract asks for: sixteen lanes do the same arithmetic whatever vectors carry them, so where multiply-adds are fused the fast
-/// sets agree to the bit.
+/// More than the contract asks for: sixteen lanes do the same arithmetic whatever vectors carry them, so where multiply-adds are fused the
+/// fast sets agree to the bit.
 /// </summary>
 public class SetsAgreeTests
 {
@@ -53,7 +53,8 @@ public class SetsAgreeTests
             batch.Add(i, i);
         }
 
-        RotaryParams rotary = new(arena.Normal(64, HeadDim / 2), arena.Normal(64, HeadDim / 2), HeadDim, weight with { Columns = HeadDim }, bias with { Columns = HeadDim }, 1e-6f);
+        RotaryParams rotary = new(arena.Normal(64, HeadDim / 2), arena.Normal(64, HeadDim / 2), HeadDim, weight with { Columns = HeadDim },
+            bias with { Columns = HeadDim }, 1e-6f);
         kernels.LayerNorm(x, weight, bias, 1e-5f, normed);
         kernels.MatMul(qkvWeights, normed, qkv, new Epilogue(Activation: Activation.GeluTanh));
         kernels.StoreKeysValues(qkv, Heads, rotary, layer, batch);
@@ -61,7 +62,8 @@ public class SetsAgreeTests
         kernels.RmsNorm(x, weight, 1e-5f, normed);
         kernels.GatedMatMul(gate, up, normed, hidden, Activation.Silu);
         kernels.MatMul(down, hidden, logits, default);
-        DecisionBatch decision = new(41, 8, 1) { Rows = 41, Best = 8, Params = DecisionParams.Greedy with { Temperature = 0.9f, TopP = 0.95f } };
+        DecisionBatch decision =
+            new(41, 8, 1) { Rows = 41, Best = 8, Params = DecisionParams.Greedy with { Temperature = 0.9f, TopP = 0.95f } };
         kernels.Decide(logits, decision);
         return [.. Enumerable.Range(0, 41).SelectMany(row => logits.Floats(row).ToArray()), .. decision.Scores, .. decision.LogProbs];
     }

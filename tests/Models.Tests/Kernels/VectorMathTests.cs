@@ -126,7 +126,8 @@ public unsafe class VectorMathTests
     {
         uint[] draws =
         [
-            0, 1, 2, 1000, 1u << 24, (1u << 24) + 1, 1u << 30, 1_257_966_796, 1u << 31, 2_714_937_127, uint.MaxValue - 1000, uint.MaxValue - 1, uint.MaxValue,
+            0, 1, 2, 1000, 1u << 24, (1u << 24) + 1, 1u << 30, 1_257_966_796, 1u << 31, 2_714_937_127, uint.MaxValue - 1000, uint.MaxValue
+                - 1, uint.MaxValue,
         ];
         foreach (uint bits in draws)
         {

@@ -64,7 +64,8 @@ public partial class ImportDirectionTests
     {
         foreach ((string project, Dictionary<string, string[]> folders) in _folders)
         {
-            IEnumerable<string> found = Sources().Where(file => file.Project == project && file.Folder.Length > 0).Select(file => file.Folder).Distinct();
+            IEnumerable<string> found = Sources().Where(file => file.Project == project && file.Folder.Length > 0)
+                .Select(file => file.Folder).Distinct();
             Assert.Equal(folders.Keys.Order(StringComparer.Ordinal), found.Order(StringComparer.Ordinal));
         }
     }

@@ -13,7 +13,8 @@ public class ChatTemplateTests
         Assert.All(cases, line =>
         {
             JsonElement fields = JsonDocument.Parse(line).RootElement;
-            ChatTemplateCase.Check(File.ReadAllText(TestData.Fixture($"chat_templates/{fields.GetProperty("template").GetString()}.jinja")), fields);
+            ChatTemplateCase.Check(File.ReadAllText(TestData.Fixture($"chat_templates/{fields.GetProperty("template").GetString()}.jinja")),
+                fields);
         });
     }
 
@@ -52,7 +53,8 @@ public class ChatTemplateTests
     [InlineData("{% set ns = namespace(x='aa') %}{% for i in range(100) %}{% set ns.x = ns.x | replace('a', 'aa') %}{% endfor %}")]
     [InlineData("{% set ns = namespace(x=[]) %}{% for i in range(10000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}")]
     [InlineData("{% set ns = namespace(x=[]) %}{% for i in range(10000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x | tojson }}")]
-    [InlineData("{% set ns = namespace(x=[], y=[]) %}{% for i in range(10000) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor %}{{ ns.x == ns.y }}")]
+    [InlineData("{% set ns = namespace(x=[], y=[]) %}{% for i in range(10000) %}{% set ns.x = [ns.x] %}{% set ns.y = [ns.y] %}{% endfor "
+        + "%}{{ ns.x == ns.y }}")]
     [InlineData("{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x | tojson }}")]
     [InlineData("{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}")]
     [InlineData("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}")]
@@ -66,8 +68,10 @@ public class ChatTemplateTests
     public void Deep_nesting_in_the_source_is_refused()
     {
         foreach (string source in (string[])[
-            "{{ " + new string('(', 100_000), "{{ " + new string('-', 100_000) + "1 }}", string.Concat(Enumerable.Repeat("{% if x %}", 100_000)),
-            "{{ " + string.Concat(Enumerable.Repeat("not ", 100_000)) + "x }}", "{{ " + string.Concat(Enumerable.Repeat("[", 100_000)) + " }}"])
+            "{{ " + new string('(', 100_000), "{{ " + new string('-', 100_000) + "1 }}",
+            string.Concat(Enumerable.Repeat("{% if x %}", 100_000)),
+            "{{ " + string.Concat(Enumerable.Repeat("not ", 100_000)) + "x }}", "{{ " + string.Concat(Enumerable.Repeat("[", 100_000))
+                + " }}"])
         {
             Assert.Throws<InvalidDataException>(() => ChatTemplate.Parse(source));
         }
@@ -95,7 +99,8 @@ public class ChatTemplateTests
             Assert.Null(ChatTemplate.FromFolder(folder));
             Write("tokenizer_config.json", """{"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": "one"}""");
             Check("one");
-            Write("tokenizer_config.json", """{"bos_token": "<s>", "eos_token": "</s>", "chat_template": [{"name": "rag", "template": "r"}, {"name": "default", "template": "two"}]}""");
+            Write("tokenizer_config.json", """{"bos_token": "<s>", "eos_token": "</s>", "chat_template": ["""
+                + """{"name": "rag", "template": "r"}, {"name": "default", "template": "two"}]}""");
             Check("two");
             Write("chat_template.json", """{"chat_template": "three"}""");
             Check("three");

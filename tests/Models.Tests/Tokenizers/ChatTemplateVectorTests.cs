@@ -44,7 +44,8 @@ internal static class ChatTemplateCase
         }
 
         ChatTemplate template = ChatTemplate.Parse(
-            source, fields.TryGetProperty("now", out JsonElement now) ? new StoppedClock(new DateTimeOffset(now.GetDateTime(), TimeSpan.Zero)) : null);
+            source, fields.TryGetProperty("now", out JsonElement now)
+                ? new StoppedClock(new DateTimeOffset(now.GetDateTime(), TimeSpan.Zero)) : null);
         if (fields.TryGetProperty("error", out JsonElement error))
         {
             Assert.Equal(error.GetString(), Assert.Throws<ChatTemplateException>(() => template.Render(variables)).Message);

@@ -21,7 +21,8 @@ public class GgufTokenizerTests
         {
             string plain = text.Replace("<pad>", ""); // strips blanks, which GGUF cannot say
             return expected.Encode(plain).SequenceEqual(tokenizer.Encode(plain))
-                && expected.Decode(expected.Encode(plain), skipSpecial: true) == tokenizer.Decode(tokenizer.Encode(plain), skipSpecial: true);
+                && expected.Decode(expected.Encode(plain), skipSpecial: true) == tokenizer.Decode(tokenizer.Encode(plain),
+                    skipSpecial: true);
         }).QuickCheckThrowOnFailure();
     }
 
@@ -109,7 +110,8 @@ public class GgufTokenizerTests
         Refuses(bytes with { Merges = ["ab"] }, "tokenizer.ggml.merges[0]: 'ab' is not two tokens");
         Refuses(bytes with { Merges = [""] }, "tokenizer.ggml.merges[0]: '' is not two tokens");
         Refuses(bytes with { Merges = ["zzz zz"] }, "tokenizer.ggml.merges[0]: 'zzz zz' names tokens that the vocabulary lacks");
-        Refuses(bytes with { Tokens = [.. bytes.Tokens.SkipLast(1), "!"] }, $"tokenizer.ggml.tokens[{bytes.Tokens.Length - 1}]: '!' is there twice");
+        Refuses(bytes with { Tokens = [.. bytes.Tokens.SkipLast(1), "!"] },
+            $"tokenizer.ggml.tokens[{bytes.Tokens.Length - 1}]: '!' is there twice");
 
         static void Refuses(GgufVocabulary vocabulary, string message) =>
             Assert.StartsWith(message, Assert.Throws<InvalidDataException>(() => Tokenizer.FromGguf(vocabulary)).Message);
@@ -118,7 +120,8 @@ public class GgufTokenizerTests
     [SharedDataFact("tokenizers")]
     public void Scores_give_the_encodings_of_a_real_model()
     {
-        using var file = new GZipStream(File.OpenRead(TestData.Shared("tokenizers/phi-3-mini.tokenizer.json.gz")), CompressionMode.Decompress);
+        using var file =
+            new GZipStream(File.OpenRead(TestData.Shared("tokenizers/phi-3-mini.tokenizer.json.gz")), CompressionMode.Decompress);
         JsonElement json = JsonDocument.Parse(file).RootElement;
         string[] tokens = Tokens(json);
 
@@ -135,11 +138,13 @@ public class GgufTokenizerTests
             null, 1, 2, 0, AddBos: false, AddEos: false, AddSpacePrefix: true));
         var vectors = File.ReadLines(TestData.Shared("tokenizers/phi-3-mini.vectors.jsonl"))
             .Select(line => JsonDocument.Parse(line).RootElement)
-            .Where(vector => !vector.GetProperty("text").GetString()!.Contains("<|") && !vector.GetProperty("text").GetString()!.Contains("</s>"))
+            .Where(vector => !vector.GetProperty("text").GetString()!.Contains("<|")
+                && !vector.GetProperty("text").GetString()!.Contains("</s>"))
             .ToList();
         Assert.True(vectors.Count > 150);
         Assert.All(vectors, vector => Assert.Equal(
-            vector.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()), tokenizer.Encode(vector.GetProperty("text").GetString()!)));
+            vector.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32()),
+            tokenizer.Encode(vector.GetProperty("text").GetString()!)));
     }
 
     /// <summary>The metadata that the byte-level fixture would have as GGUF.</summary>
@@ -151,19 +156,22 @@ public class GgufTokenizerTests
         return new GgufVocabulary(
             "gpt2", pre, [.. tokens, .. added.Select(token => token.GetProperty("content").GetString()!)], null,
             [.. tokens.Select(_ => 1), .. added.Select(token => token.GetProperty("special").GetBoolean() ? 3 : 4)],
-            [.. json.GetProperty("model").GetProperty("merges").EnumerateArray().Select(pair => $"{pair[0].GetString()} {pair[1].GetString()}")],
+            [.. json.GetProperty("model").GetProperty("merges").EnumerateArray()
+                .Select(pair => $"{pair[0].GetString()} {pair[1].GetString()}")],
             tokens.Length, null, null, AddBos: true, AddEos: false, AddSpacePrefix: false);
     }
 
     private static string[] Tokens(JsonElement json) =>
-        [.. json.GetProperty("model").GetProperty("vocab").EnumerateObject().OrderBy(token => token.Value.GetInt32()).Select(token => token.Name)];
+        [.. json.GetProperty("model").GetProperty("vocab").EnumerateObject().OrderBy(token => token.Value.GetInt32())
+            .Select(token => token.Name)];
 
     private static GgufVocabulary SentencePiece(string[] pieces, float[] scores)
     {
         string[] head = ["<unk>", "<s>", "</s>", .. Enumerable.Range(0, 256).Select(value => $"<0x{value:X2}>")];
         return new GgufVocabulary(
             "llama", "default", [.. head, .. pieces], [.. head.Select(_ => 0f), .. scores],
-            [2, 3, 3, .. Enumerable.Repeat(6, 256), .. Enumerable.Repeat(1, pieces.Length)], null, 1, 2, 0, AddBos: true, AddEos: false, AddSpacePrefix: true);
+            [2, 3, 3, .. Enumerable.Repeat(6, 256), .. Enumerable.Repeat(1, pieces.Length)], null, 1, 2, 0, AddBos: true, AddEos: false,
+            AddSpacePrefix: true);
     }
 
     private static string[] MergeByScore(Dictionary<string, float> scores, string text)

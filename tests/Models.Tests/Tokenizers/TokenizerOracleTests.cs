@@ -8,7 +8,9 @@ using Tokenizer = Understory.Models.Tokenizers.Tokenizer;
 
 namespace Understory.Models.Tests.Tokenizers;
 
-/// <summary>Our engine beside others, on random texts: Hugging Face's own library, and Microsoft's where it can read the vocabulary.</summary>
+/// <summary>
+/// Our engine beside others, on random texts: Hugging Face's own library, and Microsoft's where it can read the vocabulary.
+/// </summary>
 public class TokenizerOracleTests
 {
     /// <summary>GPT-2's pattern for words.</summary>
@@ -36,7 +38,8 @@ public class TokenizerOracleTests
     public void Random_texts_have_the_ids_of_Microsofts_byte_pairs_on_a_byte_level_vocabulary()
     {
         JsonElement model = JsonDocument.Parse(File.ReadAllBytes(s_demo)).RootElement.GetProperty("model");
-        var options = new BpeOptions(model.GetProperty("vocab").EnumerateObject().Select(token => KeyValuePair.Create(token.Name, token.Value.GetInt32())))
+        var options = new BpeOptions(model.GetProperty("vocab").EnumerateObject()
+            .Select(token => KeyValuePair.Create(token.Name, token.Value.GetInt32())))
         {
             ByteLevel = true,
             Merges = [.. model.GetProperty("merges").EnumerateArray().Select(merge => merge.GetString()!)],

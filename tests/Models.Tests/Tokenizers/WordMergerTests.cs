@@ -9,7 +9,8 @@ public class WordMergerTests
     /// <summary>Merges of small symbols; the second set has ranks in common, as SentencePiece's scores may.</summary>
     private static readonly Merge[][] s_tables =
     [
-        [new(0, 0, 3, 2), new(0, 1, 4, 0), new(1, 2, 5, 1), new(3, 3, 6, 5), new(4, 2, 7, 3), new(3, 4, 8, 4), new(6, 6, 9, 6), new(8, 7, 10, 7)],
+        [new(0, 0, 3, 2), new(0, 1, 4, 0), new(1, 2, 5, 1), new(3, 3, 6, 5), new(4, 2, 7, 3), new(3, 4, 8, 4), new(6, 6, 9, 6),
+            new(8, 7, 10, 7)],
         [new(0, 0, 3, 1), new(0, 1, 4, 1), new(1, 0, 5, 1), new(3, 1, 6, 0), new(2, 2, 7, 2), new(7, 7, 8, 2), new(4, 5, 9, 0)],
     ];
 

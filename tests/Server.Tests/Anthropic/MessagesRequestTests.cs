@@ -10,27 +10,35 @@ namespace Understory.Server.Tests.Anthropic;
 public sealed class MessagesRequestTests
 {
     private const string Hi = "\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}]";
-    private const string Tools = "\"tools\": [{\"name\": \"f\", \"input_schema\": {\"type\": \"object\"}, \"cache_control\": {\"type\": \"ephemeral\"}}, {\"type\": \"custom\", \"name\": \"g\", \"input_schema\": {}, \"strict\": true}]";
+    private const string Tools = "\"tools\": [{\"name\": \"f\", \"input_schema\": {\"type\": \"object\"}, \"cache_control\": {\"type\": "
+        + "\"ephemeral\"}}, {\"type\": \"custom\", \"name\": \"g\", \"input_schema\": {}, \"strict\": true}]";
 
     private static MessagesRequest Read(string fields) => Fields.Read(
         Encoding.UTF8.GetBytes($"{{{fields}}}"), body => MessagesRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Auto));
 
     private static string Turns(string fields) => string.Join(" | ", Read($"\"max_tokens\": 5, {fields}").Conversation.Turns.Select(turn =>
-        $"{turn.Role}:{turn.Content}{string.Concat(turn.ToolCalls.Select(call => $"<{call.Id} {call.Name} {call.Arguments}>"))}{(turn.Reasoning is { } r ? $"({r})" : "")}{(turn.ToolCallId is { } id ? $"[{id} {turn.Name}]" : "")}"));
+        $"{turn.Role}:{turn.Content}{string.Concat(turn.ToolCalls.Select(call => $"<{call.Id} {call.Name} {call.Arguments}>"))}"
+            + $"{(turn.Reasoning is { } r ? $"({r})" : "")}{(turn.ToolCallId is { } id ? $"[{id} {turn.Name}]" : "")}"));
 
     [Theory]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"system\": \"s\"", "system:s | user:a")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"a\"}, {\"type\": \"text\", \"text\": \"b\"}]}], \"system\": [{\"type\": \"text\", \"text\": \"s\"}, {\"type\": \"text\", \"text\": \"t\"}]", "system:s\nt | user:ab")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, {\"role\": \"system\", \"content\": \"c\"}]", "user:a | assistant:b | system:c")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\", \"text\": \"a\"}, {\"type\": \"text\", \"text\": "
+        + "\"b\"}]}], \"system\": [{\"type\": \"text\", \"text\": \"s\"}, {\"type\": \"text\", \"text\": \"t\"}]", "system:s\nt | user:ab")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, {\"role\": "
+        + "\"system\", \"content\": \"c\"}]", "user:a | assistant:b | system:c")]
     public void System_and_messages_become_turns(string fields, string expected) => Assert.Equal(expected, Turns(fields));
 
     [Fact]
     public void Thoughts_calls_and_results_stand_where_templates_look_for_them()
     {
         const string Messages =
-            "{\"role\": \"user\", \"content\": \"q\"}, {\"role\": \"assistant\", \"content\": [{\"type\": \"thinking\", \"thinking\": \"hm\", \"signature\": \"\"}, {\"type\": \"redacted_thinking\", \"data\": \"x\"}, "
-            + "{\"type\": \"text\", \"text\": \"See.\"}, {\"type\": \"tool_use\", \"id\": \"t1\", \"name\": \"f\", \"input\": {\"a\": 1}}, {\"type\": \"tool_use\", \"id\": \"t2\", \"name\": \"g\", \"input\": {}}]}, "
-            + "{\"role\": \"user\", \"content\": [{\"type\": \"tool_result\", \"tool_use_id\": \"t1\", \"content\": \"one\"}, {\"type\": \"tool_result\", \"tool_use_id\": \"t2\", \"content\": [{\"type\": \"text\", \"text\": \"two\"}], \"is_error\": true}, {\"type\": \"text\", \"text\": \"go on\"}]}";
+            "{\"role\": \"user\", \"content\": \"q\"}, {\"role\": \"assistant\", \"content\": [{\"type\": \"thinking\", \"thinking\": "
+                + "\"hm\", \"signature\": \"\"}, {\"type\": \"redacted_thinking\", \"data\": \"x\"}, "
+            + "{\"type\": \"text\", \"text\": \"See.\"}, {\"type\": \"tool_use\", \"id\": \"t1\", \"name\": \"f\", \"input\": {\"a\": "
+            + "1}}, {\"type\": \"tool_use\", \"id\": \"t2\", \"name\": \"g\", \"input\": {}}]}, "
+            + "{\"role\": \"user\", \"content\": [{\"type\": \"tool_result\", \"tool_use_id\": \"t1\", \"content\": \"one\"}, {\"type\": "
+            + "\"tool_result\", \"tool_use_id\": \"t2\", \"content\": [{\"type\": \"text\", \"text\": \"two\"}], \"is_error\": true}, "
+            + "{\"type\": \"text\", \"text\": \"go on\"}]}";
         Assert.Equal(
             "user:q | assistant:See.<t1 f {\"a\": 1}><t2 g {}>(hm) | tool:one[t1 f] | tool:Error: two[t2 g] | user:go on",
             Turns($"\"messages\": [{Messages}]"));
@@ -44,7 +52,8 @@ public sealed class MessagesRequestTests
     public void The_choice_of_tools_is_read(string choice, ToolChoiceMode mode, string? name, bool parallel)
     {
         Conversation conversation = Read($"{Hi}, {Tools}, \"tool_choice\": {choice}").Conversation;
-        Assert.Equal((mode, name, parallel), (conversation.ToolChoice.Mode, conversation.ToolChoice.Names?.Single(), conversation.ParallelToolCalls));
+        Assert.Equal((mode, name, parallel),
+            (conversation.ToolChoice.Mode, conversation.ToolChoice.Names?.Single(), conversation.ParallelToolCalls));
         Assert.Equal([("f", false), ("g", true)], conversation.Tools.Select(tool => (tool.Name, tool.Strict)));
     }
 
@@ -62,8 +71,12 @@ public sealed class MessagesRequestTests
     [Fact]
     public void Sampling_stops_and_format_are_read()
     {
-        MessagesRequest request = Read($"{Hi}, \"temperature\": 0.5, \"top_p\": 0.25, \"top_k\": 7, \"seed\": 3, \"stop_sequences\": [\"a\", \"b\"], \"output_config\": {{\"effort\": \"low\", \"format\": {{\"type\": \"json_schema\", \"schema\": {{\"type\": \"object\"}}}}}}");
-        Assert.Equal((0.5f, 0.25f, 7, 3ul), (request.Generation.Sampling.Temperature, request.Generation.Sampling.TopP, request.Generation.Sampling.TopK, request.Generation.Sampling.Seed));
+        MessagesRequest request = Read($"{Hi}, \"temperature\": 0.5, \"top_p\": 0.25, \"top_k\": 7, \"seed\": 3, \"stop_sequences\": "
+            + "[\"a\", \"b\"], \"output_config\": {\"effort\": \"low\", \"format\": {\"type\": \"json_schema\", \"schema\": {\"type\": "
+            + "\"object\"}}}");
+        Assert.Equal((0.5f, 0.25f, 7, 3ul),
+            (request.Generation.Sampling.Temperature, request.Generation.Sampling.TopP, request.Generation.Sampling.TopK,
+                request.Generation.Sampling.Seed));
         Assert.Equal(["a", "b"], request.Generation.Stop);
         Assert.Equal("low", request.Conversation.Effort);
         Assert.IsType<JsonSchemaFormat>(request.Conversation.Format);
@@ -74,10 +87,14 @@ public sealed class MessagesRequestTests
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]", "max_tokens", "missing")]
     [InlineData("\"max_tokens\": 5", "messages", "missing")]
     [InlineData("\"max_tokens\": 5, \"messages\": []", "messages", "an array of 0")]
-    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"y\"}]", "messages", "does not continue")]
-    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image\"}]}]", "messages[0].content[0]", "image")]
-    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"document\"}]}]", "messages[0].content[0]", "document")]
-    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"tool_result\", \"tool_use_id\": \"t\"}]}]", "messages[0].content[0].tool_use_id", "no tool_use")]
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"assistant\", "
+        + "\"content\": \"y\"}]", "messages", "does not continue")]
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image\"}]}]", "messages[0].content[0]",
+        "image")]
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"document\"}]}]",
+        "messages[0].content[0]", "document")]
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"tool_result\", \"tool_use_id\": "
+        + "\"t\"}]}]", "messages[0].content[0].tool_use_id", "no tool_use")]
     [InlineData(Hi + ", \"tools\": [{\"type\": \"web_search_20250305\", \"name\": \"web_search\"}]", "tools[0]", "web_search_20250305")]
     [InlineData(Hi + ", \"tools\": [{\"name\": \"f\"}]", "tools[0].input_schema", "JSON schema")]
     [InlineData(Hi + ", \"tool_choice\": {\"type\": \"any\"}", "tool_choice", "tools is empty")]

@@ -13,7 +13,8 @@ public sealed class AnswerGrammarTests
 
     private static readonly Tool Weather = new(
         "get_weather", null,
-        JsonDocument.Parse("{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}, \"days\": {\"type\": \"integer\"}}, \"required\": [\"city\", \"days\"], \"additionalProperties\": false}").RootElement);
+        JsonDocument.Parse("{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}, \"days\": {\"type\": \"integer\"}}, "
+            + "\"required\": [\"city\", \"days\"], \"additionalProperties\": false}").RootElement);
 
     private static readonly Tool Now = new("now", null, Tool.NoParameters);
     private static readonly ToolCall Bern = new("1", "get_weather", "{\"city\": \"Bern\", \"days\": 2}");
@@ -86,7 +87,8 @@ public sealed class AnswerGrammarTests
     [Fact]
     public void A_format_leaves_calls_possible()
     {
-        Conversation conversation = Both with { Format = new JsonSchemaFormat("response_format", JsonDocument.Parse("{\"type\": \"integer\"}").RootElement) };
+        Conversation conversation =
+            Both with { Format = new JsonSchemaFormat("response_format", JsonDocument.Parse("{\"type\": \"integer\"}").RootElement) };
         Constraint constraint = Constrained(conversation);
         Assert.True(constraint.Matches("5"));
         Assert.True(constraint.Matches(ToolSyntax.Hermes.Write([Bern])));
@@ -99,7 +101,8 @@ public sealed class AnswerGrammarTests
     [Fact]
     public void Thoughts_come_before_what_is_constrained()
     {
-        const string Thinks = "{% for message in messages %}{{ message.content }}{% endfor %}{% if enable_thinking is defined %}<think>{% endif %}{# </think> #}";
+        const string Thinks = "{% for message in messages %}{{ message.content }}{% endfor %}{% if enable_thinking is defined %}<think>{% "
+            + "endif %}{# </think> #}";
         Conversation conversation = new() { Turns = [new("user", "hi")], Format = new RegexFormat("regex", "yes|no") };
         Constraint constraint = Constrained(conversation, template: Thinks);
         Assert.True(constraint.Matches("yes"));
@@ -113,7 +116,10 @@ public sealed class AnswerGrammarTests
     [Fact]
     public void A_schema_that_cannot_be_names_its_place()
     {
-        Tool broken = Weather with { Parameters = JsonDocument.Parse("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"strng\"}}}").RootElement };
+        Tool broken = Weather with
+        {
+            Parameters = JsonDocument.Parse("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"strng\"}}}").RootElement
+        };
         var refusal = Assert.Throws<ChatException>(() => Prepare(Both with { Tools = [Now, broken], ToolChoice = ToolChoice.Required }));
         Assert.Equal("tools[1].function.parameters", refusal.Field);
         Assert.Contains("#/properties/a", refusal.Message);

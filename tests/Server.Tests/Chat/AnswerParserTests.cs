@@ -13,9 +13,12 @@ public sealed class AnswerParserTests
     /// <summary>What texts under test are made of: everything that means something to one of the formats, whole and in parts.</summary>
     private static readonly string[] Fragments =
     [
-        "<tool_call>", "</tool_call>", "<tool", "_call>", "<|python_tag|>", "<|python", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]ab1", "[TOOL", "[", "]", ", ", "; ",
-        "<think>", "</think>", "<th", "{\"name\": \"f\", \"arguments\": {\"x\": [1, \"}\\\"\"]}}", "{\"name\": \"f\", \"parameters\": {}}", "{\"arguments\": {\"a\": 1e-3}, \"name\": \"get_weather\"}",
-        "{\"name\": \"unknown\", \"arguments\": {}}", "{\"name\": \"f\"}", "{\"name\": \"f\", \"arguments\": \"{\\\"x\\\": 1}\"}", "{\"name\": \"f\", \"arguments\": 5}", "f", "get_weather", "{\"x\": 1}",
+        "<tool_call>", "</tool_call>", "<tool", "_call>", "<|python_tag|>",
+        "<|python", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]ab1", "[TOOL", "[", "]", ", ", "; ",
+        "<think>", "</think>", "<th", "{\"name\": \"f\", \"arguments\": {\"x\": [1, "
+            + "\"}\\\"\"]}}", "{\"name\": \"f\", \"parameters\": {}}", "{\"arguments\": {\"a\": 1e-3}, \"name\": \"get_weather\"}",
+        "{\"name\": \"unknown\", \"arguments\": {}}", "{\"name\": \"f\"}", "{\"name\": \"f\", \"arguments\": \"{\\\"x\\\": 1}\"}",
+        "{\"name\": \"f\", \"arguments\": 5}", "f", "get_weather", "{\"x\": 1}",
         "{", "}", "\"", "\\", "name", ":", "\n", " ", "\t", "é", "😀", "text", "0", "-1.5",
     ];
 
@@ -57,27 +60,31 @@ public sealed class AnswerParserTests
     [InlineData("Hello.", "Hello.")]
     [InlineData("<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>", " f{\"x\": 1}")]
     [InlineData("Let me see.\n\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n", "Let me see. f{}")]
-    [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"c\": \"Ü}{\\\"\"}}</tool_call>", " f{} get_weather{\"c\": \"Ü}{\\\"\"}")]
+    [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>\n<tool_call>{\"name\": \"get_weather\", \"arguments\": "
+        + "{\"c\": \"Ü}{\\\"\"}}</tool_call>", " f{} get_weather{\"c\": \"Ü}{\\\"\"}")]
     [InlineData("<tool_call>{\"arguments\": {\"x\": [{}]}, \"id\": 7, \"name\": \"f\"}</tool_call>", " f{\"x\": [{}]}")]
     [InlineData("<tool_call>{\"name\": \"f\"}</tool_call>", " f{}")]
     [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": \"{\\\"x\\\": \\\"é\\\"}\"}</tool_call>", " f{\"x\": \"é\"}")]
     [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}", " f{\"x\": 1}")]
     [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": [1", " f{\"x\": [1")]
     [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_ca", " f{}")]
-    [InlineData("<tool_call>{\"name\": \"other\", \"arguments\": {}}</tool_call>", "<tool_call>{\"name\": \"other\", \"arguments\": {}}</tool_call>")]
+    [InlineData("<tool_call>{\"name\": \"other\", \"arguments\": {}}</tool_call>",
+        "<tool_call>{\"name\": \"other\", \"arguments\": {}}</tool_call>")]
     [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": 5}</tool_call>", "<tool_call>{\"name\": \"f\", \"arguments\": 5}</tool_call>")]
     [InlineData("<tool_call>f(x)</tool_call>", "<tool_call>f(x)</tool_call>")]
     [InlineData("a <tool_call> b", "a <tool_call> b")]
     [InlineData("if a <tool and b <", "if a <tool and b <")]
     [InlineData("<tool_call><tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>", "<tool_call> f{}")]
     [InlineData("<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>\n\nDone.", "Done. f{}")]
-    public void Hermes_calls_are_read(string text, string shown) => Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Hermes), text).Answer));
+    public void Hermes_calls_are_read(string text, string shown) =>
+        Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Hermes), text).Answer));
 
     [Theory]
     [InlineData("Hello.", "Hello.")]
     [InlineData("{\"name\": \"f\", \"parameters\": {\"x\": 1}}", " f{\"x\": 1}")]
     [InlineData("\n<|python_tag|>{\"name\": \"f\", \"parameters\": {\"x\": 1}}", " f{\"x\": 1}")]
-    [InlineData("{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"get_weather\", \"parameters\": {\"c\": null}}", " f{} get_weather{\"c\": null}")]
+    [InlineData("{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"get_weather\", \"parameters\": {\"c\": null}}",
+        " f{} get_weather{\"c\": null}")]
     [InlineData("{\"name\": \"f\", \"parameters\": {}}\n<|python_tag|>{\"name\": \"f\", \"parameters\": {}}", " f{} f{}")]
     [InlineData("{\"type\": \"function\", \"name\": \"f\", \"parameters\": {}}", " f{}")]
     [InlineData("{\"name\": \"Ada\", \"age\": 36}", "{\"name\": \"Ada\", \"age\": 36}")]
@@ -96,7 +103,8 @@ public sealed class AnswerParserTests
     [InlineData("[TOOL_CALLS]other[ARGS]{}", "[TOOL_CALLS]other[ARGS]{}")]
     [InlineData("[TOOL_CALLS][]", "[TOOL_CALLS][]")]
     [InlineData("[TOOL_CALLS]", "[TOOL_CALLS]")]
-    public void Mistral_calls_are_read(string text, string shown) => Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Mistral), text).Answer));
+    public void Mistral_calls_are_read(string text, string shown) =>
+        Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Mistral), text).Answer));
 
     [Theory]
     [InlineData("<think>\nHm. <b>\n</think>\n\nYes.", "(Hm. <b>)Yes.")]
@@ -104,7 +112,8 @@ public sealed class AnswerParserTests
     [InlineData(" <thin air", " <thin air")]
     [InlineData("<think>\nHm.", "(Hm.)")]
     [InlineData("<think>Hm.</think><tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>", "(Hm.) f{}")]
-    [InlineData("<think><tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call></think>Yes.", "(<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>)Yes.")]
+    [InlineData("<think><tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call></think>Yes.",
+        "(<tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call>)Yes.")]
     [InlineData("So: <think>Hm.</think>", "So: <think>Hm.</think>")]
     public void Thoughts_come_before_the_answer(string text, string shown) =>
         Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Hermes, thinks: true), text).Answer));
@@ -119,7 +128,8 @@ public sealed class AnswerParserTests
     [Fact]
     public void Only_the_first_call_counts_where_one_was_asked_for()
     {
-        const string Text = "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call><tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 2}}</tool_call>";
+        const string Text = "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call><tool_call>{\"name\": \"f\", "
+            + "\"arguments\": {\"x\": 2}}</tool_call>";
         Assert.Equal(" f{\"x\": 1}", Show(Parse(Syntax(ToolSyntax.Hermes, parallel: false), Text).Answer));
     }
 
@@ -163,10 +173,12 @@ public sealed class AnswerParserTests
 
     [Fact]
     public void What_is_no_call_and_no_thought_stays_text_to_the_character() =>
-        Check.One(Config.QuickThrowOnFailure.WithMaxTest(3000), Prop.ForAll((from syntax in Syntaxes from text in Texts select (syntax, text)).ToArbitrary(), input =>
+        Check.One(Config.QuickThrowOnFailure.WithMaxTest(3000),
+            Prop.ForAll((from syntax in Syntaxes from text in Texts select (syntax, text)).ToArbitrary(), input =>
         {
             ParsedAnswer answer = Parse(input.syntax, input.text).Answer;
-            if (answer.ToolCalls.Count == 0 && !input.syntax.Thinking && !input.text.TrimStart().StartsWith("<think>", StringComparison.Ordinal))
+            if (answer.ToolCalls.Count == 0 && !input.syntax.Thinking
+                && !input.text.TrimStart().StartsWith("<think>", StringComparison.Ordinal))
             {
                 Assert.Equal(input.text, answer.Text);
             }
@@ -177,7 +189,8 @@ public sealed class AnswerParserTests
     [Fact]
     public void Calls_that_are_written_are_read_back()
     {
-        Gen<string> values = Gen.Elements("1", "-0.5e+7", "true", "null", "\"a\\n\\\"\\u00e9}\"", "[]", "[1, {\"y\": \"[\"}]", "{\"z\": {}}", "\"</tool_call>\"", "\"[TOOL_CALLS]\"");
+        Gen<string> values = Gen.Elements("1", "-0.5e+7", "true", "null", "\"a\\n\\\"\\u00e9}\"", "[]", "[1, {\"y\": \"[\"}]",
+            "{\"z\": {}}", "\"</tool_call>\"", "\"[TOOL_CALLS]\"");
         Gen<ToolCall> calls =
             from name in Gen.Elements("f", "get_weather")
             from members in Gen.ListOf(values).Resize(4)
@@ -191,7 +204,8 @@ public sealed class AnswerParserTests
     public void A_value_ends_where_JSON_ends()
     {
         Gen<string> texts = from parts in Gen.ListOf(Gen.Elements(
-            "{", "}", "[", "]", ",", ":", "\"a\"", "\"\\u00e9\\\\\"", "\"\\x\"", "1", "0", "-", ".", "5", "e", "+", "true", "nul", "l", " ", "\n", "\u0001", "\"k\":")).Resize(10)
+            "{", "}", "[", "]", ",", ":", "\"a\"", "\"\\u00e9\\\\\"", "\"\\x\"", "1", "0", "-", ".", "5", "e", "+", "true", "nul", "l", " ",
+            "\n", "\u0001", "\"k\":")).Resize(10)
                             select string.Concat(parts);
         Check.One(Config.QuickThrowOnFailure.WithMaxTest(3000), Prop.ForAll(texts.ToArbitrary(), text =>
         {

@@ -7,11 +7,14 @@ namespace Understory.Server.Tests.Chat;
 public sealed class ChatFormatTests
 {
     private const string ChatMl =
-        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
-        + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}{% if enable_thinking is defined %}{{ 'think' }}{% endif %}";
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% "
+            + "endfor %}"
+        + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}{% if enable_thinking is defined %}{{ 'think' }}{% "
+        + "endif %}";
 
     private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
-    private static readonly ChatTurn[] Turns = [new("system", "Be brief."), new("user", "Hi"), new("assistant", "Hello."), new("user", "Bye")];
+    private static readonly ChatTurn[] Turns =
+        [new("system", "Be brief."), new("user", "Hi"), new("assistant", "Hello."), new("user", "Bye")];
     private static readonly Conversation Brief = new() { Turns = Turns };
 
     [Fact]

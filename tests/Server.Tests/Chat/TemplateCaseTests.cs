@@ -10,8 +10,8 @@ using Understory.Server.OpenAi;
 namespace Understory.Server.Tests.Chat;
 
 /// <summary>
-/// Real templates through the whole way of a request: the reference's messages and tools go in as an OpenAI request (arguments as text), and the
-/// prompt must be what two other implementations of Jinja rendered from them.
+/// Real templates through the whole way of a request: the reference's messages and tools go in as an OpenAI request (arguments as text),
+/// and the prompt must be what two other implementations of Jinja rendered from them.
 /// </summary>
 public sealed class TemplateCaseTests
 {
@@ -30,7 +30,8 @@ public sealed class TemplateCaseTests
         foreach (string line in File.ReadLines(Path.Combine(Folder!, name + ".cases.jsonl")))
         {
             JsonObject fields = JsonNode.Parse(line)!.AsObject();
-            if (!(bool)fields["add_generation_prompt"]! || fields["rendered"] is null || fields["now"] is not null || fields["tools"] is not JsonArray { Count: > 0 } || !AsRequest(fields))
+            if (!(bool)fields["add_generation_prompt"]! || fields["rendered"] is null || fields["now"] is not null
+                || fields["tools"] is not JsonArray { Count: > 0 } || !AsRequest(fields))
             {
                 continue;
             }
@@ -38,7 +39,8 @@ public sealed class TemplateCaseTests
             ChatFormat format = Format(name, fields);
             Assert.Equal(syntax, format.Syntax?.Name);
             ChatRequest request = Fields.Read(
-                Encoding.UTF8.GetBytes(fields.ToJsonString()), body => ChatRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Off));
+                Encoding.UTF8.GetBytes(fields.ToJsonString()), body =>
+                    ChatRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Off));
             Assert.Equal((string)fields["rendered"]!, Demo.Decode(format.Prepare(request.Conversation).Prompt));
             tried++;
         }
@@ -80,7 +82,12 @@ public sealed class TemplateCaseTests
             File.Copy(Path.Combine(Folder!, name + ".jinja"), Path.Combine(folder, "chat_template.jinja"));
             File.WriteAllText(
                 Path.Combine(folder, "tokenizer_config.json"),
-                new JsonObject { ["bos_token"] = fields["bos_token"]?.DeepClone() ?? "", ["eos_token"] = fields["eos_token"]?.DeepClone() ?? "" }.ToJsonString());
+                new JsonObject
+                {
+                    ["bos_token"] = fields["bos_token"]?.DeepClone() ?? "",
+                    ["eos_token"] = fields["eos_token"]?.DeepClone()
+                    ?? ""
+                }.ToJsonString());
             return new ChatFormat(Demo, ChatTemplate.FromFolder(folder));
         }
         finally
@@ -111,6 +118,7 @@ public sealed class TemplateCaseTests
     [AttributeUsage(AttributeTargets.Method)]
     private sealed class TemplateTheoryAttribute : TheoryAttribute
     {
-        public TemplateTheoryAttribute() => Skip = Folder is null ? "No chat_templates in UNDERSTORY_TEST_DATA or in a shared/data above the tests." : null;
+        public TemplateTheoryAttribute() =>
+            Skip = Folder is null ? "No chat_templates in UNDERSTORY_TEST_DATA or in a shared/data above the tests." : null;
     }
 }

@@ -43,7 +43,8 @@ public sealed class AnthropicDotNetTests(DemoServer server)
             new Dictionary<string, JsonElement>(),
             new Dictionary<string, JsonElement>(),
             JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(
-                "{\"model\": \"understory-demo\", \"max_tokens\": 24, \"temperature\": 0, \"messages\": [{\"role\": \"user\", \"content\": \"def add(a, b):\"}]}")!);
+                "{\"model\": \"understory-demo\", \"max_tokens\": 24, \"temperature\": 0, \"messages\": [{\"role\": \"user\", "
+                    + "\"content\": \"def add(a, b):\"}]}")!);
         Message plain = await Client(server.Address).Messages.Create(request);
         var text = new StringBuilder();
         var kinds = new List<string>();
@@ -116,17 +117,20 @@ public sealed class AnthropicDotNetTests(DemoServer server)
     [Fact]
     public async Task Tokens_are_counted()
     {
-        MessageTokensCount count = await Client(server.Address).Messages.CountTokens(new() { Model = "understory-demo", Messages = [new UserMessageParam("hi")] });
+        MessageTokensCount count =
+            await Client(server.Address).Messages.CountTokens(new() { Model = "understory-demo", Messages = [new UserMessageParam("hi")] });
         Assert.InRange(count.InputTokens, 1, 100);
     }
 
     [Fact]
     public async Task A_refusal_is_a_typed_exception()
     {
-        var missing = await Assert.ThrowsAsync<AnthropicNotFoundException>(() => Client(server.Address).Messages.Create(Request("claude-x", new UserMessageParam("hi"))));
+        var missing = await Assert.ThrowsAsync<AnthropicNotFoundException>(() =>
+            Client(server.Address).Messages.Create(Request("claude-x", new UserMessageParam("hi"))));
         Assert.Contains("claude-x", missing.Message);
         await Assert.ThrowsAsync<AnthropicBadRequestException>(
-            () => Client(server.Address).Messages.Create(Request("understory-demo", new UserMessageParam("hi"), new AssistantMessageParam("Well"))));
+            () => Client(server.Address).Messages.Create(
+                Request("understory-demo", new UserMessageParam("hi"), new AssistantMessageParam("Well"))));
     }
 
     [Fact]
@@ -135,7 +139,9 @@ public sealed class AnthropicDotNetTests(DemoServer server)
         await using ScriptedServer scripted = await ScriptedServer.StartAsync();
         Task reading = Task.Run(async () =>
         {
-            await foreach (RawMessageStreamEvent item in Client(scripted.App.Address).Messages.CreateStreaming(Request("scripted", new UserMessageParam("hi"))))
+            await foreach (
+                RawMessageStreamEvent item in Client(scripted.App.Address).Messages.CreateStreaming(
+                    Request("scripted", new UserMessageParam("hi"))))
             {
                 Assert.NotEqual("message_stop", item.Type.Raw());
             }

@@ -25,7 +25,8 @@ public sealed class ChatApiNodeTests(DemoServer server)
         Assert.InRange((int)seen["next"]!, 1, 4);
         Assert.Contains((string)seen["parsed"]!["kind"]!, (string[])["int", "str"]);
         Assert.Contains(seen["parsed"]!["nullable"]!.ToJsonString(), (string[])["true", "false"]);
-        Assert.Equal((400, "previous_response_id", "BadRequestError"), ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["param"]!, (string)seen["refusal"]!["name"]!));
+        Assert.Equal((400, "previous_response_id", "BadRequestError"),
+            ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["param"]!, (string)seen["refusal"]!["name"]!));
         Assert.Equal((404, "NotFoundError"), ((int)seen["missing"]!["status"]!, (string)seen["missing"]!["name"]!));
         Assert.Equal(1, (int)seen["after"]!);
     }
@@ -45,7 +46,8 @@ public sealed class ChatApiNodeTests(DemoServer server)
         string stop = (string)seen["stop"]!;
         Assert.Equal(("stop_sequence", stop), ((string)seen["stoppedReason"]!, (string)seen["stoppedBy"]!));
         Assert.Equal(plain[..plain.IndexOf(stop, StringComparison.Ordinal)], (string)seen["stopped"]!);
-        Assert.Equal((400, "invalid_request_error", "BadRequestError"), ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["type"]!, (string)seen["refusal"]!["name"]!));
+        Assert.Equal((400, "invalid_request_error", "BadRequestError"),
+            ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["type"]!, (string)seen["refusal"]!["name"]!));
         Assert.StartsWith("req_", (string)seen["refusal"]!["requestId"]!);
         Assert.StartsWith("req_", (string)seen["requestId"]!);
         Assert.Equal(1, (int)seen["after"]!);

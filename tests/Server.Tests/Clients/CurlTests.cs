@@ -12,21 +12,27 @@ public sealed class CurlTests
         using ServerProcess server = await ServerProcess.StartAsync("--api-key", "secret");
         string root = server.Client.BaseAddress!.ToString().TrimEnd('/');
         const string Turn = "\"messages\": [{\"role\": \"user\", \"content\": \"def add(a, b):\"}]";
-        foreach ((string path, string header, string fields, string text, string last) in (IEnumerable<(string, string, string, string, string)>)
-            [("/v1/completions", "Authorization: Bearer secret", "\"prompt\": \"def add(a, b):\", \"max_tokens\": 8", "choices.0.text", "data: [DONE]"),
-            ("/v1/chat/completions", "Authorization: Bearer secret", $"{Turn}, \"max_tokens\": 8", "choices.0.message.content", "data: [DONE]"),
-            ("/v1/responses", "Authorization: Bearer secret", "\"input\": \"def add(a, b):\", \"max_output_tokens\": 8", "output.0.content.0.text", "event: response.incomplete"),
+        foreach (
+            (string path, string header, string fields, string text, string last) in (IEnumerable<(string, string, string, string, string)>)
+            [("/v1/completions", "Authorization: Bearer secret", "\"prompt\": \"def add(a, b):\", \"max_tokens\": 8", "choices.0.text",
+                "data: [DONE]"),
+            ("/v1/chat/completions", "Authorization: Bearer secret", $"{Turn}, \"max_tokens\": 8", "choices.0.message.content",
+                "data: [DONE]"),
+            ("/v1/responses", "Authorization: Bearer secret", "\"input\": \"def add(a, b):\", \"max_output_tokens\": 8",
+                "output.0.content.0.text", "event: response.incomplete"),
             ("/v1/messages", "x-api-key: secret", $"{Turn}, \"max_tokens\": 8", "content.0.text", "data: {\"type\":\"message_stop\"}")])
         {
             string[] post = ["-sS", "-i", "-H", "Content-Type: application/json", "-H", header, $"{root}{path}", "-d"];
             (string head, string body) = await RunAsync([.. post, $"{{{fields}, \"temperature\": 0}}"]);
             Assert.StartsWith("HTTP/1.1 200 ", head);
-            JsonNode? found = text.Split('.').Aggregate(JsonNode.Parse(body), (node, name) => int.TryParse(name, out int index) ? node![index] : node![name]);
+            JsonNode? found = text.Split('.')
+                .Aggregate(JsonNode.Parse(body), (node, name) => int.TryParse(name, out int index) ? node![index] : node![name]);
             Assert.NotEmpty((string)found!);
 
             (head, body) = await RunAsync(["-N", .. post, $"{{{fields}, \"temperature\": 0, \"stream\": true}}"]);
             Assert.Contains("Content-Type: text/event-stream", head);
-            Assert.Contains(last, body.Split('\n').Where(line => line.Length > 0).TakeLast(2).Select(line => line[..Math.Min(line.Length, last.Length)]));
+            Assert.Contains(last, body.Split('\n').Where(line => line.Length > 0).TakeLast(2)
+                .Select(line => line[..Math.Min(line.Length, last.Length)]));
 
             (head, body) = await RunAsync([.. post.Where(argument => argument != header).Where((argument, i) => i != 4), "{}"]);
             Assert.StartsWith("HTTP/1.1 401 ", head);
@@ -37,7 +43,8 @@ public sealed class CurlTests
     /// <summary>What curl printed: the header, and the body.</summary>
     private static async Task<(string Head, string Body)> RunAsync(string[] arguments)
     {
-        using Process curl = Process.Start(new ProcessStartInfo("curl", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using Process curl =
+            Process.Start(new ProcessStartInfo("curl", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         Task<string> errors = curl.StandardError.ReadToEndAsync();
         string output = await curl.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(1));
         await curl.WaitForExitAsync();

@@ -16,13 +16,15 @@ public sealed class OpenAiDotNetTests(DemoServer server)
 
     private OpenAIClient Client() => Client(server.Address);
 
-    private static OpenAIClient Client(Uri address) => new(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(address, "/v1") });
+    private static OpenAIClient Client(Uri address) =>
+        new(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(address, "/v1") });
 
     [Fact]
     public async Task A_plain_chat_has_text_usage_and_a_reason()
     {
         ChatClient chat = Client().GetChatClient("understory-demo");
-        ChatCompletion answer = await chat.CompleteChatAsync(Conversation, new ChatCompletionOptions { MaxOutputTokenCount = 12, Temperature = 0 });
+        ChatCompletion answer =
+            await chat.CompleteChatAsync(Conversation, new ChatCompletionOptions { MaxOutputTokenCount = 12, Temperature = 0 });
         Assert.Equal(ChatMessageRole.Assistant, answer.Role);
         Assert.NotNull(answer.Content[0].Text);
         Assert.True(answer.FinishReason is ChatFinishReason.Length or ChatFinishReason.Stop);
@@ -34,7 +36,13 @@ public sealed class OpenAiDotNetTests(DemoServer server)
     public async Task A_streamed_chat_says_the_same_as_a_plain_one()
     {
         ChatClient chat = Client().GetChatClient("understory-demo");
-        var options = new ChatCompletionOptions { MaxOutputTokenCount = 24, Temperature = 0.8f, IncludeLogProbabilities = true, TopLogProbabilityCount = 2 };
+        var options = new ChatCompletionOptions
+        {
+            MaxOutputTokenCount = 24,
+            Temperature = 0.8f,
+            IncludeLogProbabilities = true,
+            TopLogProbabilityCount = 2
+        };
 #pragma warning disable OPENAI001 // Seed is marked as experimental.
         options.Seed = 17;
 #pragma warning restore OPENAI001
@@ -61,7 +69,8 @@ public sealed class OpenAiDotNetTests(DemoServer server)
     [Fact]
     public async Task A_refusal_is_a_typed_exception()
     {
-        var refusal = await Assert.ThrowsAsync<ClientResultException>(() => Client().GetChatClient("gpt-5").CompleteChatAsync(Conversation));
+        var refusal =
+            await Assert.ThrowsAsync<ClientResultException>(() => Client().GetChatClient("gpt-5").CompleteChatAsync(Conversation));
         Assert.Equal(404, refusal.Status);
         Assert.Contains("gpt-5", refusal.Message);
     }
@@ -73,7 +82,8 @@ public sealed class OpenAiDotNetTests(DemoServer server)
         using var leave = new CancellationTokenSource();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (StreamingChatCompletionUpdate update in chat.CompleteChatStreamingAsync(Conversation, cancellationToken: leave.Token))
+            await foreach (
+                StreamingChatCompletionUpdate update in chat.CompleteChatStreamingAsync(Conversation, cancellationToken: leave.Token))
             {
                 await leave.CancelAsync();
                 leave.Token.ThrowIfCancellationRequested();
@@ -90,7 +100,8 @@ public sealed class OpenAiDotNetTests(DemoServer server)
         Task<string> reading = Task.Run(async () =>
         {
             string text = "";
-            await foreach (StreamingChatCompletionUpdate update in Client(scripted.App.Address).GetChatClient("scripted").CompleteChatStreamingAsync([new UserChatMessage("hi")]))
+            await foreach (StreamingChatCompletionUpdate update in Client(scripted.App.Address).GetChatClient("scripted")
+                .CompleteChatStreamingAsync([new UserChatMessage("hi")]))
             {
                 text += string.Concat(update.ContentUpdate.Select(part => part.Text));
             }
@@ -107,7 +118,8 @@ public sealed class OpenAiDotNetTests(DemoServer server)
     public async Task Embeddings_come_as_base64_and_have_length_1()
     {
         OpenAI.Embeddings.EmbeddingClient embeddings = Client().GetEmbeddingClient("understory-demo");
-        OpenAI.Embeddings.OpenAIEmbeddingCollection many = await embeddings.GenerateEmbeddingsAsync(["def add(a, b):", "import os", "def add(a, c):"]);
+        OpenAI.Embeddings.OpenAIEmbeddingCollection many =
+            await embeddings.GenerateEmbeddingsAsync(["def add(a, b):", "import os", "def add(a, c):"]);
         float[][] vectors = [.. many.Select(embedding => embedding.ToFloats().ToArray())];
         Assert.All(vectors, vector => Assert.Equal(1, vector.Sum(value => (double)value * value), 1e-5));
         float[] alone = (await embeddings.GenerateEmbeddingAsync("import os")).Value.ToFloats().ToArray();

@@ -17,12 +17,14 @@ public sealed class OpenAiNodeTests(DemoServer server)
         Assert.Equal((int)seen["plainUsage"]!, (int)seen["usage"]!);
         Assert.True((int)seen["timings"]! > 0);
         Assert.Equal((string)seen["chat"]!, (string)seen["chatStreamed"]!);
-        Assert.Equal((400, "max_tokens", "BadRequestError"), ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["param"]!, (string)seen["refusal"]!["name"]!));
+        Assert.Equal((400, "max_tokens", "BadRequestError"),
+            ((int)seen["refusal"]!["status"]!, (string)seen["refusal"]!["param"]!, (string)seen["refusal"]!["name"]!));
         Assert.Equal(1, (int)seen["next"]!);
 
         // This client asks for base64 and decodes it, unless numbers are asked for.
         Assert.Equal(2, seen["vectors"]!.AsArray().Count);
-        Assert.Equal(seen["numbers"]!.AsArray().Select(value => (float)value!), seen["vectors"]![0]!.AsArray().Select(value => (float)value!));
+        Assert.Equal(seen["numbers"]!.AsArray().Select(value => (float)value!), seen["vectors"]![0]!.AsArray()
+            .Select(value => (float)value!));
         Assert.True((int)seen["embedded"]! > 0);
         Assert.Equal("def add(a, b):\n    # é 😀\n", (string)seen["echoed"]!["text"]!);
         Assert.Null(seen["echoed"]!["logprobs"]!["token_logprobs"]![0]);

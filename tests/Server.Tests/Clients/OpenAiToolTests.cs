@@ -8,17 +8,23 @@ using OpenAI.Chat;
 
 namespace Understory.Server.Tests.Clients;
 
-/// <summary>Tools and structured outputs with the official clients, unchanged. The demo model has never seen a tool: the constraint makes it call one.</summary>
+/// <summary>
+/// Tools and structured outputs with the official clients, unchanged. The demo model has never seen a tool: the constraint makes it call
+/// one.
+/// </summary>
 [Collection(DemoCollection.Name)]
 public sealed class OpenAiToolTests(DemoServer server)
 {
     private const string Schema =
-        "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\", \"enum\": [\"Bern\", \"Zürich\"]}, \"celsius\": {\"type\": \"boolean\"}}, \"required\": [\"city\", \"celsius\"], \"additionalProperties\": false}";
+        "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\", \"enum\": [\"Bern\", \"Zürich\"]}, \"celsius\": "
+            + "{\"type\": \"boolean\"}}, \"required\": [\"city\", \"celsius\"], \"additionalProperties\": false}";
 
-    private static readonly ChatTool Weather = ChatTool.CreateFunctionTool("get_weather", "Current weather", BinaryData.FromString(Schema), functionSchemaIsStrict: true);
+    private static readonly ChatTool Weather =
+        ChatTool.CreateFunctionTool("get_weather", "Current weather", BinaryData.FromString(Schema), functionSchemaIsStrict: true);
 
     private ChatClient Chat() =>
-        new OpenAIClient(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(server.Address, "/v1") }).GetChatClient("understory-demo");
+        new OpenAIClient(new ApiKeyCredential("unused"), new OpenAIClientOptions { Endpoint = new Uri(server.Address, "/v1") })
+            .GetChatClient("understory-demo");
 
     private static ChatCompletionOptions Options(bool tools)
     {
@@ -89,7 +95,8 @@ public sealed class OpenAiToolTests(DemoServer server)
     public async Task A_structured_output_validates()
     {
         ChatCompletionOptions options = Options(tools: false);
-        options.ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("weather", BinaryData.FromString(Schema), jsonSchemaIsStrict: true);
+        options.ResponseFormat =
+            ChatResponseFormat.CreateJsonSchemaFormat("weather", BinaryData.FromString(Schema), jsonSchemaIsStrict: true);
         ChatCompletion answer = await Chat().CompleteChatAsync([new UserChatMessage("Weather?")], options);
         Assert.Equal(ChatFinishReason.Stop, answer.FinishReason);
         CheckArguments(answer.Content[0].Text);
@@ -98,8 +105,11 @@ public sealed class OpenAiToolTests(DemoServer server)
     [Fact]
     public async Task Completions_keep_to_a_regular_expression_and_a_grammar()
     {
-        Assert.Matches("^[0-9]{3}-[a-z]{2}$", (await server.TextsAsync("\"prompt\": \"x = \", \"seed\": 1, \"regex\": \"[0-9]{3}-[a-z]{2}\""))[0]);
-        Assert.Matches("^(yes|no)!$", (await server.TextsAsync("\"prompt\": \"x = \", \"seed\": 1, \"grammar\": \"root ::= (\\\"yes\\\" | \\\"no\\\") \\\"!\\\"\""))[0]);
+        Assert.Matches("^[0-9]{3}-[a-z]{2}$",
+            (await server.TextsAsync("\"prompt\": \"x = \", \"seed\": 1, \"regex\": \"[0-9]{3}-[a-z]{2}\""))[0]);
+        Assert.Matches("^(yes|no)!$",
+            (await server.TextsAsync("\"prompt\": \"x = \", \"seed\": 1, \"grammar\": \"root ::= (\\\"yes\\\" | \\\"no\\\") \\\"!\\\"\""))[
+                0]);
         HttpResponseMessage refused = await server.PostAsync("/v1/completions", "{\"prompt\": \"x\", \"grammar\": \"rot ::= 1\"}");
         await refused.ErrorAsync(400, "grammar");
     }

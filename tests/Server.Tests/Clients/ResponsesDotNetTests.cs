@@ -11,10 +11,12 @@ namespace Understory.Server.Tests.Clients;
 [Collection(DemoCollection.Name)]
 public sealed class ResponsesDotNetTests(DemoServer server)
 {
-    private static readonly BinaryData City = BinaryData.FromString("{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}");
+    private static readonly BinaryData City =
+        BinaryData.FromString("{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}");
 
     private static ResponsesClient Client(Uri address) => new(
-        new ApiKeyCredential("unused"), new ResponsesClientOptions { Endpoint = new Uri(address, "/v1"), RetryPolicy = new ClientRetryPolicy(maxRetries: 0) });
+        new ApiKeyCredential("unused"),
+        new ResponsesClientOptions { Endpoint = new Uri(address, "/v1"), RetryPolicy = new ClientRetryPolicy(maxRetries: 0) });
 
     private static CreateResponseOptions Request(string model, params ResponseItem[] items) => new(model, items)
     {
@@ -28,7 +30,8 @@ public sealed class ResponsesDotNetTests(DemoServer server)
     [Fact]
     public async Task A_plain_response_has_text_usage_and_a_status()
     {
-        ResponseResult response = await Client(server.Address).CreateResponseAsync(Request("understory-demo", ResponseItem.CreateUserMessageItem("Say é 😀.")));
+        ResponseResult response = await Client(server.Address)
+            .CreateResponseAsync(Request("understory-demo", ResponseItem.CreateUserMessageItem("Say é 😀.")));
         Assert.NotEmpty(response.GetOutputText());
         Assert.Equal("understory-demo", response.Model);
         Assert.True(response.Status is ResponseStatus.Completed or ResponseStatus.Incomplete);
@@ -71,7 +74,8 @@ public sealed class ResponsesDotNetTests(DemoServer server)
         Assert.InRange(tokens, 1, plain.Usage.OutputTokenCount);
         Assert.Equal(
             [
-                typeof(StreamingResponseCreatedUpdate), typeof(StreamingResponseInProgressUpdate), typeof(StreamingResponseOutputItemAddedUpdate),
+                typeof(StreamingResponseCreatedUpdate), typeof(StreamingResponseInProgressUpdate),
+                typeof(StreamingResponseOutputItemAddedUpdate),
                 typeof(StreamingResponseContentPartAddedUpdate), typeof(StreamingResponseOutputTextDeltaUpdate),
             ],
             kinds.Take(5));

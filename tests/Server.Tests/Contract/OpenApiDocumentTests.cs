@@ -7,24 +7,30 @@ namespace Understory.Server.Tests.Contract;
 [Collection(DemoCollection.Name)]
 public sealed class OpenApiDocumentTests(DemoServer server)
 {
-    private const string Tool = "\"tools\": [{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"type\": \"object\"}}], \"tool_choice\": \"none\"";
+    private const string Tool = "\"tools\": [{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"type\": \"object\"}}], "
+        + "\"tool_choice\": \"none\"";
     private const string Messages = "\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]";
 
     /// <summary>Path in the document, and a request to it; without a body it is a GET.</summary>
     private static readonly (string Path, string Target, string? Body)[] Requests =
     [
         ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 3}"),
-        ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 3, \"logprobs\": 2, \"n\": 2, \"speculation\": \"staged\"}"),
-        ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 3, \"logprobs\": 2, \"stream\": true, \"stream_options\": {\"include_usage\": true}}"),
-        ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 6, \"stream\": true, \"speculation\": \"staged\", \"speculation_events\": true}"),
+        ("/v1/completions", "/v1/completions",
+            "{\"prompt\": \"x\", \"max_tokens\": 3, \"logprobs\": 2, \"n\": 2, \"speculation\": \"staged\"}"),
+        ("/v1/completions", "/v1/completions", "{\"prompt\": \"x\", \"max_tokens\": 3, \"logprobs\": 2, \"stream\": true, "
+            + "\"stream_options\": {\"include_usage\": true}}"),
+        ("/v1/completions", "/v1/completions",
+            "{\"prompt\": \"x\", \"max_tokens\": 6, \"stream\": true, \"speculation\": \"staged\", \"speculation_events\": true}"),
         ("/v1/completions", "/v1/completions", "{\"prompt\": \"x = 1\", \"max_tokens\": 1, \"logprobs\": 1, \"echo\": true}"),
         ("/v1/completions", "/v1/completions", "{\"prompt\": 5}"),
         ("/v1/completions", "/v1/completions", "{\"model\": \"other\"}"),
         ("/v1/chat/completions", "/v1/chat/completions", $"{{{Messages}, \"max_tokens\": 3, \"logprobs\": true, \"top_logprobs\": 1}}"),
         ("/v1/chat/completions", "/v1/chat/completions", $"{{{Messages}, \"max_tokens\": 3, \"logprobs\": true, \"stream\": true}}"),
         ("/v1/chat/completions", "/v1/chat/completions", "{\"messages\": []}"),
-        ("/v1/responses", "/v1/responses", $"{{\"input\": \"hi\", \"max_output_tokens\": 3, \"include\": [\"message.output_text.logprobs\"], \"top_logprobs\": 1, {Tool}}}"),
-        ("/v1/responses", "/v1/responses", $"{{\"input\": \"hi\", \"max_output_tokens\": 3, \"stream\": true, {Tool}, \"user\": \"me\", \"metadata\": {{\"a\": \"b\"}}}}"),
+        ("/v1/responses", "/v1/responses", $"{{\"input\": \"hi\", \"max_output_tokens\": 3, \"include\": "
+            + $"[\"message.output_text.logprobs\"], \"top_logprobs\": 1, {Tool}}}"),
+        ("/v1/responses", "/v1/responses", $"{{\"input\": \"hi\", \"max_output_tokens\": 3, \"stream\": true, {Tool}, \"user\": \"me\", "
+            + "\"metadata\": {\"a\": \"b\"}}"),
         ("/v1/responses", "/v1/responses", "{\"input\": 5}"),
         ("/v1/responses/input_tokens", "/v1/responses/input_tokens", "{\"input\": \"hi\"}"),
         ("/v1/responses/{id}", "/v1/responses/resp_1", null),
@@ -35,7 +41,8 @@ public sealed class OpenApiDocumentTests(DemoServer server)
         ("/v1/embeddings", "/v1/embeddings", "{\"input\": [\"a\", \"b c\"]}"),
         ("/v1/embeddings", "/v1/embeddings", "{\"input\": \"a\", \"encoding_format\": \"base64\", \"dimensions\": 3}"),
         ("/v1/embeddings", "/v1/embeddings", "{\"input\": \"\"}"),
-        ("/v1/chat/completions", "/v1/chat/completions", $"{{{Messages}, \"max_tokens\": 3, \"prediction\": {{\"type\": \"content\", \"content\": \"a b c\"}}}}"),
+        ("/v1/chat/completions", "/v1/chat/completions",
+            $"{{{Messages}, \"max_tokens\": 3, \"prediction\": {{\"type\": \"content\", \"content\": \"a b c\"}}}}"),
         ("/props", "/props", null),
         ("/slots", "/slots", null),
         ("/v1/models", "/v1/models", null),

@@ -6,7 +6,8 @@ namespace Understory.Server.Tests.Endpoints;
 
 public sealed class AccessTests
 {
-    private static Task<HttpResponseMessage> GetAsync(ScriptedServer server, string path, string? key = null, string? host = null, string? origin = null)
+    private static Task<HttpResponseMessage> GetAsync(ScriptedServer server, string path, string? key = null, string? host = null,
+        string? origin = null)
     {
         var request = new HttpRequestMessage(HttpMethod.Get, path);
         request.Headers.Authorization = key is null ? null : new AuthenticationHeaderValue("Bearer", key);
@@ -78,7 +79,8 @@ public sealed class AccessTests
     public async Task Further_names_can_be_allowed()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { AllowedHosts = ["box.example"] });
-        Assert.Equal(HttpStatusCode.OK, (await GetAsync(server, "/v1/models", host: "box.example:8080", origin: "https://box.example")).StatusCode);
+        Assert.Equal(HttpStatusCode.OK,
+            (await GetAsync(server, "/v1/models", host: "box.example:8080", origin: "https://box.example")).StatusCode);
         await (await GetAsync(server, "/v1/models", host: "other.example")).ErrorAsync(403);
         await using ScriptedServer open = await ScriptedServer.StartAsync(new ServerOptions { AllowedHosts = ["*"] });
         Assert.Equal(HttpStatusCode.OK, (await GetAsync(open, "/v1/models", host: "other.example")).StatusCode);
@@ -87,7 +89,8 @@ public sealed class AccessTests
     [Fact]
     public async Task A_name_may_be_allowed_on_one_port_or_with_all_names_under_it()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { AllowedHosts = ["server:8080", "*.box.example", "10.0.0.7"] });
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(new ServerOptions { AllowedHosts = ["server:8080", "*.box.example", "10.0.0.7"] });
         foreach (string host in (string[])["server:8080", "a.box.example", "b.a.box.example:99", "10.0.0.7:8080", "localhost"])
         {
             Assert.Equal(HttpStatusCode.OK, (await GetAsync(server, "/metrics", host: host)).StatusCode);
@@ -121,7 +124,8 @@ public sealed class AccessTests
     [Fact]
     public async Task Metrics_can_be_opened_without_opening_the_rest()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { ApiKeys = ["first"], OpenPaths = ["/metrics"] });
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(new ServerOptions { ApiKeys = ["first"], OpenPaths = ["/metrics"] });
         Assert.Equal(HttpStatusCode.OK, (await GetAsync(server, "/metrics")).StatusCode);
         await (await GetAsync(server, "/openapi/v1.json")).ErrorAsync(401);
         await (await GetAsync(server, "/")).ErrorAsync(401);
@@ -146,14 +150,16 @@ public sealed class AccessTests
     [Fact]
     public async Task A_named_origin_gets_its_preflight_answered_and_may_read_answers_and_errors()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { ApiKeys = ["first"], CorsOrigins = ["https://app.example", "http://localhost:3000/"] });
+        await using ScriptedServer server = await ScriptedServer.StartAsync(
+            new ServerOptions { ApiKeys = ["first"], CorsOrigins = ["https://app.example", "http://localhost:3000/"] });
         foreach (string origin in (string[])["https://app.example", "http://localhost:3000"])
         {
             HttpResponseMessage preflight = await PreflightAsync(server, origin);
             Assert.Equal(HttpStatusCode.NoContent, preflight.StatusCode);
             Assert.Equal(origin, preflight.Headers.GetValues("Access-Control-Allow-Origin").Single());
             Assert.Contains("POST", preflight.Headers.GetValues("Access-Control-Allow-Methods").Single());
-            Assert.Equal("authorization, content-type, x-stainless-os", preflight.Headers.GetValues("Access-Control-Allow-Headers").Single());
+            Assert.Equal("authorization, content-type, x-stainless-os", preflight.Headers.GetValues("Access-Control-Allow-Headers")
+                .Single());
             Assert.Contains("Origin", preflight.Headers.Vary);
 
             HttpResponseMessage answer = await GetAsync(server, "/v1/models", "first", origin: origin);
@@ -175,7 +181,8 @@ public sealed class AccessTests
         await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { ApiKeys = ["first"], CorsOrigins = ["*"] });
         Assert.Equal("*", (await PreflightAsync(server, "https://any.example")).Headers.GetValues("Access-Control-Allow-Origin").Single());
         await (await GetAsync(server, "/v1/models", origin: "https://any.example")).ErrorAsync(401);
-        await (await GetAsync(server, "/v1/models", "first", host: "evil.example", origin: "https://any.example")).ErrorAsync(403, code: "host_not_allowed");
+        await (await GetAsync(server, "/v1/models", "first", host: "evil.example", origin: "https://any.example"))
+            .ErrorAsync(403, code: "host_not_allowed");
     }
 
     private static Task<HttpResponseMessage> PreflightAsync(ScriptedServer server, string origin)

@@ -84,7 +84,8 @@ public sealed class DemoTests(DemoServer server)
         string quoted = JsonValue.Create(stop).ToJsonString();
         foreach (string mode in (string[])["off", "staged"])
         {
-            JsonNode body = await server.CompleteAsync($"{Prompt}, \"max_tokens\": 40, \"temperature\": 0, \"stop\": [{quoted}, \"never to be seen\"], \"speculation\": \"{mode}\"");
+            JsonNode body = await server.CompleteAsync($"{Prompt}, \"max_tokens\": 40, \"temperature\": 0, \"stop\": [{quoted}, \"never "
+                + $"to be seen\"], \"speculation\": \"{mode}\"");
             Assert.Equal(expected, (string)body["choices"]![0]!["text"]!);
             Assert.Equal("stop", (string)body["choices"]![0]!["finish_reason"]!);
         }
@@ -134,7 +135,8 @@ public sealed class DemoTests(DemoServer server)
     [Fact]
     public async Task Log_probabilities_follow_the_text_token_by_token()
     {
-        JsonNode choice = (await server.CompleteAsync($"{Prompt}, \"max_tokens\": 10, \"temperature\": 0, \"logprobs\": 2"))["choices"]![0]!;
+        JsonNode choice =
+            (await server.CompleteAsync($"{Prompt}, \"max_tokens\": 10, \"temperature\": 0, \"logprobs\": 2"))["choices"]![0]!;
         JsonNode logProbs = choice["logprobs"]!;
         string[] tokens = [.. logProbs["tokens"]!.AsArray().Select(token => (string)token!)];
         float[] chosen = [.. logProbs["token_logprobs"]!.AsArray().Select(value => (float)value!)];
@@ -155,7 +157,8 @@ public sealed class DemoTests(DemoServer server)
     [Fact]
     public async Task Chat_log_probabilities_carry_bytes_and_alternatives()
     {
-        const string Body = "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"max_tokens\": 5, \"logprobs\": true, \"top_logprobs\": 3, \"ignore_eos\": true, \"seed\": 2}";
+        const string Body = "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"max_tokens\": 5, \"logprobs\": true, "
+            + "\"top_logprobs\": 3, \"ignore_eos\": true, \"seed\": 2}";
         JsonNode plain = await (await server.PostAsync("/v1/chat/completions", Body)).JsonAsync();
         JsonArray content = plain["choices"]![0]!["logprobs"]!["content"]!.AsArray();
         Assert.Equal(5, content.Count);
@@ -176,9 +179,11 @@ public sealed class DemoTests(DemoServer server)
     {
         JsonNode choice = (await server.CompleteAsync($"{Prompt}, \"max_tokens\": 1, \"temperature\": 0, \"logprobs\": 0"))["choices"]![0]!;
         string text = (string)choice["text"]!;
-        JsonNode ids = (await (await server.PostAsync("/tokenize", $"{{\"text\": {JsonValue.Create(text).ToJsonString()}}}")).JsonAsync())["tokens"]!;
+        JsonNode ids =
+            (await (await server.PostAsync("/tokenize", $"{{\"text\": {JsonValue.Create(text).ToJsonString()}}}")).JsonAsync())["tokens"]!;
         int id = (int)ids.AsArray().Single()!;
-        Assert.NotEqual(text, (await server.TextsAsync($"{Prompt}, \"max_tokens\": 1, \"temperature\": 0, \"logit_bias\": {{\"{id}\": -100}}"))[0]);
+        Assert.NotEqual(text,
+            (await server.TextsAsync($"{Prompt}, \"max_tokens\": 1, \"temperature\": 0, \"logit_bias\": {{\"{id}\": -100}}"))[0]);
         Assert.Equal(
             [string.Concat(Enumerable.Repeat(text, 5))],
             await server.TextsAsync($"{Prompt}, \"max_tokens\": 5, \"temperature\": 0, \"logit_bias\": {{\"{id}\": 100}}"));
@@ -198,7 +203,8 @@ public sealed class DemoTests(DemoServer server)
         Assert.Equal([0, 1, 2, 3], chosen.Select(choice => (int)choice!["index"]!));
         Assert.Equal(all.Sum(choice => choice!["logprobs"]!["tokens"]!.AsArray().Count), (int)best["usage"]!["completion_tokens"]!);
         // Without logprobs the same are chosen, and none are told.
-        JsonArray silent = (await server.CompleteAsync(fields.Replace("\"logprobs\": 0", "\"n\": 2, \"best_of\": 6")))["choices"]!.AsArray();
+        JsonArray silent =
+            (await server.CompleteAsync(fields.Replace("\"logprobs\": 0", "\"n\": 2, \"best_of\": 6")))["choices"]!.AsArray();
         Assert.Equal(expected, silent.Select(choice => (string)choice!["text"]!));
         Assert.All(silent, choice => Assert.Null(choice!["logprobs"]));
     }
@@ -209,52 +215,65 @@ public sealed class DemoTests(DemoServer server)
         const string Rest = "\"temperature\": 0, \"logprobs\": 2, \"ignore_eos\": true";
         JsonNode decoded = (await server.CompleteAsync($"\"prompt\": \"naïve = [\", \"max_tokens\": 12, {Rest}"))["choices"]![0]!;
         string text = "naïve = [" + (string)decoded["text"]!;
-        JsonNode echoed = (await server.CompleteAsync($"\"prompt\": {JsonValue.Create("naïve = [").ToJsonString()}, \"max_tokens\": 12, \"echo\": true, {Rest}"))["choices"]![0]!;
+        JsonNode echoed = (
+            await server.CompleteAsync($"\"prompt\": {JsonValue.Create("naïve = [").ToJsonString()}, \"max_tokens\": 12, \"echo\": "
+                + $"true, {Rest}"))["choices"]![0]!;
         Assert.Equal(text, (string)echoed["text"]!);
         JsonNode logProbs = echoed["logprobs"]!;
         int count = logProbs["tokens"]!.AsArray().Count;
         int prompt = count - 12;
-        Assert.Equal((count, count, count), (logProbs["token_logprobs"]!.AsArray().Count, logProbs["top_logprobs"]!.AsArray().Count, logProbs["text_offset"]!.AsArray().Count));
+        Assert.Equal((count, count, count),
+            (logProbs["token_logprobs"]!.AsArray().Count, logProbs["top_logprobs"]!.AsArray().Count,
+                logProbs["text_offset"]!.AsArray().Count));
         Assert.Null(logProbs["token_logprobs"]![0]);
         Assert.Null(logProbs["top_logprobs"]![0]);
         Assert.All(logProbs["top_logprobs"]!.AsArray().Skip(1), top => Assert.InRange(top!.AsObject().Count, 2, 3));
-        Assert.Equal(decoded["logprobs"]!["token_logprobs"]!.AsArray().Select(value => (float)value!), logProbs["token_logprobs"]!.AsArray().Skip(prompt).Select(value => (float)value!));
+        Assert.Equal(decoded["logprobs"]!["token_logprobs"]!.AsArray().Select(value => (float)value!), logProbs["token_logprobs"]!.AsArray()
+            .Skip(prompt).Select(value => (float)value!));
 
         // Offsets are places in the whole text: each token stands where it says.
         int[] offsets = [.. logProbs["text_offset"]!.AsArray().Select(value => (int)value!)];
         Assert.Equal(0, offsets[0]);
         Assert.Equal("naïve = [".Length, offsets[prompt]);
-        foreach ((string token, int offset) in logProbs["tokens"]!.AsArray().Select(token => (string)token!).Zip(offsets).Where(pair => !pair.First.StartsWith("bytes:", StringComparison.Ordinal)))
+        foreach ((string token, int offset) in logProbs["tokens"]!.AsArray().Select(token => (string)token!).Zip(offsets)
+            .Where(pair => !pair.First.StartsWith("bytes:", StringComparison.Ordinal)))
         {
             Assert.Equal(token, text.Substring(offset, token.Length));
         }
 
         // As an evaluation harness asks: what was decoded, given as a prompt.
-        string ids = (await (await server.PostAsync("/tokenize", new JsonObject { ["text"] = text }.ToJsonString())).JsonAsync())["tokens"]!.ToJsonString();
+        string ids = (await (await server.PostAsync("/tokenize", new JsonObject { ["text"] = text }.ToJsonString()))
+            .JsonAsync())["tokens"]!.ToJsonString();
         JsonNode given = await server.CompleteAsync($"\"prompt\": {ids}, \"max_tokens\": 0, \"echo\": true, {Rest}");
         Assert.Equal(text, (string)given["choices"]![0]!["text"]!);
         Assert.Equal(0, (int)given["usage"]!["completion_tokens"]!);
         Assert.Equal(JsonNode.Parse(ids)!.AsArray().Count, given["choices"]![0]!["logprobs"]!["token_logprobs"]!.AsArray().Count);
 
-        List<JsonNode> chunks = await (await server.PostAsync("/v1/completions", $"{{\"prompt\": {ids}, \"max_tokens\": 3, \"echo\": true, \"stream\": true, {Rest}}}")).ChunksAsync();
+        List<JsonNode> chunks = await (
+            await server.PostAsync("/v1/completions",
+                $"{{\"prompt\": {ids}, \"max_tokens\": 3, \"echo\": true, \"stream\": true, {Rest}}}")).ChunksAsync();
         JsonNode whole = (await server.CompleteAsync($"\"prompt\": {ids}, \"max_tokens\": 3, \"echo\": true, {Rest}"))["choices"]![0]!;
         Assert.Equal((string)whole["text"]!, string.Concat(chunks.Select(chunk => (string)chunk["choices"]![0]!["text"]!)));
         foreach (string list in (string[])["tokens", "token_logprobs", "top_logprobs", "text_offset"])
         {
-            JsonNode?[] streamed = [.. chunks.Select(chunk => chunk["choices"]![0]!["logprobs"]).Where(part => part is not null).SelectMany(part => part![list]!.AsArray())];
-            Assert.Equal(whole["logprobs"]![list]!.ToJsonString(), $"[{string.Join(',', streamed.Select(item => item?.ToJsonString() ?? "null"))}]");
+            JsonNode?[] streamed = [.. chunks.Select(chunk => chunk["choices"]![0]!["logprobs"]).Where(part => part is not null)
+                .SelectMany(part => part![list]!.AsArray())];
+            Assert.Equal(whole["logprobs"]![list]!.ToJsonString(),
+                $"[{string.Join(',', streamed.Select(item => item?.ToJsonString() ?? "null"))}]");
         }
     }
 
     [Fact]
     public async Task A_predicted_answer_never_changes_the_text_and_its_fate_is_told()
     {
-        const string Body = "\"messages\": [{\"role\": \"user\", \"content\": \"def add(a, b):\"}], \"max_tokens\": 60, \"temperature\": 0, \"ignore_eos\": true, \"speculation\": \"ngram\"";
+        const string Body = "\"messages\": [{\"role\": \"user\", \"content\": \"def add(a, b):\"}], \"max_tokens\": 60, \"temperature\": "
+            + "0, \"ignore_eos\": true, \"speculation\": \"ngram\"";
         async Task<(string Text, int Accepted, int Rejected)> AskAsync(string more)
         {
             JsonNode answer = await (await server.PostAsync("/v1/chat/completions", $"{{{Body}{more}}}")).JsonAsync();
             JsonNode details = answer["usage"]!["completion_tokens_details"]!;
-            return ((string)answer["choices"]![0]!["message"]!["content"]!, (int)details["accepted_prediction_tokens"]!, (int)details["rejected_prediction_tokens"]!);
+            return ((string)answer["choices"]![0]!["message"]!["content"]!, (int)details["accepted_prediction_tokens"]!,
+                (int)details["rejected_prediction_tokens"]!);
         }
 
         (string text, int accepted, int rejected) = await AskAsync("");
@@ -263,10 +282,12 @@ public sealed class DemoTests(DemoServer server)
         (string predicted, accepted, _) = await AskAsync($", \"prediction\": {{\"type\": \"content\", \"content\": {content}}}");
         Assert.Equal(text, predicted);
         Assert.InRange(accepted, 10, 60);
-        (string inParts, int again, _) = await AskAsync($", \"prediction\": {{\"type\": \"content\", \"content\": [{{\"type\": \"text\", \"text\": {content}}}]}}");
+        (string inParts, int again, _) =
+            await AskAsync($", \"prediction\": {{\"type\": \"content\", \"content\": [{{\"type\": \"text\", \"text\": {content}}}]}}");
         Assert.Equal(text, inParts);
         Assert.InRange(again, 10, 60);
-        (string wrong, accepted, _) = await AskAsync(", \"prediction\": {\"type\": \"content\", \"content\": \"Zebras do not fly over purple mountains.\"}");
+        (string wrong, accepted, _) =
+            await AskAsync(", \"prediction\": {\"type\": \"content\", \"content\": \"Zebras do not fly over purple mountains.\"}");
         Assert.Equal(text, wrong);
         Assert.InRange(accepted, 0, 2);
     }
@@ -279,7 +300,8 @@ public sealed class DemoTests(DemoServer server)
         string raw = await (await server.PostAsync("/v1/completions", body)).Content.ReadAsStringAsync();
         Assert.Contains(Text, raw);
         List<JsonNode> chunks = await (await server.PostAsync("/v1/completions", body.Insert(1, "\"stream\": true, "))).ChunksAsync();
-        Assert.Equal((string)JsonNode.Parse(raw)!["choices"]![0]!["text"]!, string.Concat(chunks.Select(chunk => (string)chunk["choices"]![0]!["text"]!)));
+        Assert.Equal((string)JsonNode.Parse(raw)!["choices"]![0]!["text"]!,
+            string.Concat(chunks.Select(chunk => (string)chunk["choices"]![0]!["text"]!)));
     }
 
     [Fact]
@@ -298,11 +320,14 @@ public sealed class DemoTests(DemoServer server)
     [Fact]
     public async Task Unknown_fields_nulls_and_an_empty_prompt_are_fine()
     {
-        Assert.Single(await server.TextsAsync("\"prompt\": \"\", \"max_tokens\": 2, \"whatever\": {\"a\": [1]}, \"user\": \"me\", \"temperature\": null, \"stop\": null, \"seed\": null, \"best_of\": 1, \"n\": 1"));
+        Assert.Single(await server.TextsAsync("\"prompt\": \"\", \"max_tokens\": 2, \"whatever\": {\"a\": [1]}, \"user\": \"me\", "
+            + "\"temperature\": null, \"stop\": null, \"seed\": null, \"best_of\": 1, \"n\": 1"));
         Assert.Single(await server.TextsAsync("\"max_tokens\": 2"));
         HttpResponseMessage chat = await server.PostAsync(
             "/v1/chat/completions",
-            "{\"messages\": [{\"role\": \"developer\", \"content\": [{\"type\": \"text\", \"text\": \"a\"}]}, {\"role\": \"user\", \"content\": \"b\", \"name\": \"c\"}], \"max_completion_tokens\": 2, \"tools\": [], \"tool_choice\": \"none\", \"response_format\": {\"type\": \"text\"}, \"store\": false}");
+            "{\"messages\": [{\"role\": \"developer\", \"content\": [{\"type\": \"text\", \"text\": \"a\"}]}, {\"role\": \"user\", "
+                + "\"content\": \"b\", \"name\": \"c\"}], \"max_completion_tokens\": 2, \"tools\": [], \"tool_choice\": \"none\", "
+                + "\"response_format\": {\"type\": \"text\"}, \"store\": false}");
         Assert.Equal(HttpStatusCode.OK, chat.StatusCode);
     }
 
@@ -326,9 +351,12 @@ public sealed class DemoTests(DemoServer server)
         Assert.Equal((long)timings["draft_n_accepted"]!, timings["stages"]!.AsArray().Sum(stage => (long)stage!["accepted"]!));
         string metrics = await server.Client.GetStringAsync("/metrics");
         foreach (string name in (string[])
-            ["requests_total{endpoint=\"/v1/completions\",status=\"200\"}", "queue_depth", "queue_wait_seconds_count", "time_to_first_token_seconds_count",
-            "inter_token_seconds_count", "request_seconds_count", "prompt_tokens_total", "generated_tokens_total", "cached_prompt_tokens_total", "target_passes_total",
-            "tokens_per_batch_count", "tree_nodes_count", "draft_tokens_proposed_total{stage=\"draft\"}", "draft_tokens_accepted_total{stage=\"draft\"}",
+            ["requests_total{endpoint=\"/v1/completions\",status=\"200\"}", "queue_depth", "queue_wait_seconds_count",
+                "time_to_first_token_seconds_count",
+            "inter_token_seconds_count", "request_seconds_count", "prompt_tokens_total", "generated_tokens_total",
+            "cached_prompt_tokens_total", "target_passes_total",
+            "tokens_per_batch_count", "tree_nodes_count", "draft_tokens_proposed_total{stage=\"draft\"}",
+            "draft_tokens_accepted_total{stage=\"draft\"}",
             "pass_seconds_count{model=\"target\"}", "pass_seconds_count{model=\"draft\"}", "kv_cache_tokens"])
         {
             Assert.Contains($"\nunderstory_{name} ", metrics);
@@ -342,7 +370,8 @@ public sealed class DemoTests(DemoServer server)
         string prompts = string.Join(',', Enumerable.Repeat("\"x\"", 8));
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
         {
-            Content = new StringContent($"{{\"prompt\": [{prompts}], \"max_tokens\": 4000, \"n\": 128, \"ignore_eos\": true, \"stream\": true}}", Encoding.UTF8, "application/json"),
+            Content = new StringContent($"{{\"prompt\": [{prompts}], \"max_tokens\": 4000, \"n\": 128, \"ignore_eos\": true, "
+                + "\"stream\": true}", Encoding.UTF8, "application/json"),
         };
         using (HttpResponseMessage response = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
         {
@@ -352,6 +381,8 @@ public sealed class DemoTests(DemoServer server)
 
         JsonNode next = await server.CompleteAsync("\"prompt\": \"y\", \"max_tokens\": 1");
         Assert.Single(next["choices"]!.AsArray());
-        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("endpoint=\"/v1/completions\",status=\"499\"", StringComparison.Ordinal));
+        await ScriptedServer.UntilAsync(() =>
+            server.Client.GetStringAsync("/metrics").Result.Contains("endpoint=\"/v1/completions\",status=\"499\"",
+                StringComparison.Ordinal));
     }
 }

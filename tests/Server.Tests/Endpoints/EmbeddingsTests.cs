@@ -16,7 +16,8 @@ public sealed class EmbeddingsTests(DemoServer server)
         return body;
     }
 
-    private static float[] Vector(JsonNode body, int index = 0) => [.. body["data"]![index]!["embedding"]!.AsArray().Select(value => (float)value!)];
+    private static float[] Vector(JsonNode body, int index = 0) =>
+        [.. body["data"]![index]!["embedding"]!.AsArray().Select(value => (float)value!)];
 
     [Fact]
     public async Task Inputs_together_have_the_vectors_of_each_alone_whatever_ran_in_between()
@@ -75,7 +76,8 @@ public sealed class EmbeddingsTests(DemoServer server)
     {
         JsonNode full = await EmbedAsync($"\"input\": [{string.Join(',', Enumerable.Repeat(5, 1024))}]");
         Assert.Equal(1024, (int)full["usage"]!["prompt_tokens"]!);
-        HttpResponseMessage longer = await server.PostAsync("/v1/embeddings", $"{{\"input\": [{string.Join(',', Enumerable.Repeat(5, 1025))}]}}");
+        HttpResponseMessage longer =
+            await server.PostAsync("/v1/embeddings", $"{{\"input\": [{string.Join(',', Enumerable.Repeat(5, 1025))}]}}");
         await longer.ErrorAsync(400, "input", "context_length_exceeded");
     }
 
@@ -83,7 +85,8 @@ public sealed class EmbeddingsTests(DemoServer server)
     public async Task They_can_be_switched_off()
     {
         await using ScriptedServer off = await ScriptedServer.StartAsync(new ServerOptions { Embeddings = false });
-        Assert.Contains("--embeddings", await (await off.PostAsync("/v1/embeddings", "{\"input\": \"x\"}")).ErrorAsync(400, "model", "embeddings_unsupported"));
+        Assert.Contains("--embeddings", await (await off.PostAsync("/v1/embeddings", "{\"input\": \"x\"}"))
+            .ErrorAsync(400, "model", "embeddings_unsupported"));
         Assert.Null((await (await off.Client.GetAsync("/props")).JsonAsync())["embedding_size"]);
     }
 }

@@ -10,9 +10,11 @@ public sealed class MessagesTests : IAsyncLifetime
 {
     private const string Hi = "\"max_tokens\": 50, \"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]";
     private const string Weather =
-        "\"tools\": [{\"name\": \"weather\", \"description\": \"Tells it.\", \"input_schema\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}]";
+        "\"tools\": [{\"name\": \"weather\", \"description\": \"Tells it.\", \"input_schema\": {\"type\": \"object\", \"properties\": "
+            + "{\"city\": {\"type\": \"string\"}}}}]";
 
-    private static readonly string[] Call = ["<think>\nhm", "m</think>\n", "See: ", "<tool_call>{\"name\": \"weather\", ", "\"arguments\": {\"city\": \"Bonn\"}}</tool_call>"];
+    private static readonly string[] Call =
+        ["<think>\nhm", "m</think>\n", "See: ", "<tool_call>{\"name\": \"weather\", ", "\"arguments\": {\"city\": \"Bonn\"}}</tool_call>"];
 
     private ScriptedServer _server = null!;
 
@@ -26,13 +28,15 @@ public sealed class MessagesTests : IAsyncLifetime
     {
         List<JsonNode> events = await StreamAsync($"{Hi}, \"seed\": 5", ["Hello", " you"]);
         Assert.Equal(
-            ["message_start", "ping", "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop", "message_delta", "message_stop"],
+            ["message_start", "ping", "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop",
+                "message_delta", "message_stop"],
             events.Select(item => (string)item["type"]!));
         JsonNode message = events[0]["message"]!;
         Assert.Equal(("message", "assistant", "scripted"), ((string)message["type"]!, (string)message["role"]!, (string)message["model"]!));
         Assert.True((int)message["usage"]!["input_tokens"]! > 0);
         Assert.Null(message["stop_reason"]);
-        Assert.Equal(["Hello", " you"], events.Where(item => (string)item["type"]! == "content_block_delta").Select(item => (string)item["delta"]!["text"]!));
+        Assert.Equal(["Hello", " you"], events.Where(item => (string)item["type"]! == "content_block_delta")
+            .Select(item => (string)item["delta"]!["text"]!));
         Assert.Equal("end_turn", (string)events[^2]["delta"]!["stop_reason"]!);
         Assert.Equal(1, (int)events[^2]["usage"]!["output_tokens"]!);
         Assert.Equal(5, (int)events[^2]["seed"]!);
@@ -79,7 +83,8 @@ public sealed class MessagesTests : IAsyncLifetime
     [Fact]
     public async Task Thoughts_can_be_left_out_but_not_that_there_were_some()
     {
-        JsonNode whole = await WholeAsync($"{Hi}, \"thinking\": {{\"type\": \"adaptive\", \"display\": \"omitted\"}}", ["<think>secret</think>", "Hello"]);
+        JsonNode whole = await WholeAsync($"{Hi}, \"thinking\": {{\"type\": \"adaptive\", \"display\": \"omitted\"}}",
+            ["<think>secret</think>", "Hello"]);
         Assert.Equal(("thinking", ""), ((string)whole["content"]![0]!["type"]!, (string)whole["content"]![0]!["thinking"]!));
         Assert.Equal("Hello", (string)whole["content"]![1]!["text"]!);
         Assert.DoesNotContain("secret", whole.ToJsonString());
@@ -102,7 +107,8 @@ public sealed class MessagesTests : IAsyncLifetime
     [InlineData(FinishReason.Length, null, 50, "model_context_window_exceeded", null)]
     public async Task A_message_says_why_it_ended(FinishReason reason, string? found, int maxTokens, string expected, string? sequence)
     {
-        string body = $"{{\"max_tokens\": {maxTokens}, \"stop_sequences\": [\"END\", \"FIN\"], \"messages\": [{{\"role\": \"user\", \"content\": \"hi\"}}]}}";
+        string body = $"{{\"max_tokens\": {maxTokens}, \"stop_sequences\": [\"END\", \"FIN\"], \"messages\": [{{\"role\": \"user\", "
+            + "\"content\": \"hi\"}]}";
         Task<HttpResponseMessage> asked = _server.PostAsync("/v1/messages", body);
         GenerationJob job = await _server.TakeAsync();
         Assert.Equal(["END", "FIN"], job.Choices[0].Stop);
@@ -125,7 +131,8 @@ public sealed class MessagesTests : IAsyncLifetime
     [Fact]
     public async Task Pings_keep_a_quiet_stream_alive_once_it_has_begun()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { KeepAlive = TimeSpan.FromMilliseconds(50) });
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(new ServerOptions { KeepAlive = TimeSpan.FromMilliseconds(50) });
         Task<HttpResponseMessage> asked = server.PostAsync("/v1/messages", $"{{{Hi}, \"stream\": true}}", stream: true);
         GenerationJob job = await server.TakeAsync();
         using var reader = new StreamReader(await (await asked).Content.ReadAsStreamAsync());
@@ -161,7 +168,8 @@ public sealed class MessagesTests : IAsyncLifetime
         });
         int at = seen.IndexOf("event: error");
         JsonNode error = JsonNode.Parse(seen[at + 1]["data: ".Length..])!;
-        Assert.Equal(("overloaded_error", "The server is shutting down."), ((string)error["error"]!["type"]!, (string)error["error"]!["message"]!));
+        Assert.Equal(("overloaded_error", "The server is shutting down."),
+            ((string)error["error"]!["type"]!, (string)error["error"]!["message"]!));
         Assert.Equal(response.Headers.GetValues("request-id").Single(), (string)error["request_id"]!);
     }
 

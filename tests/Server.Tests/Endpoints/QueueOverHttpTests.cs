@@ -51,7 +51,8 @@ public sealed class QueueOverHttpTests
         ScriptedServer.Say(job, "after");
         job.End();
         server.App.Queue.Finish(TimeSpan.FromSeconds(1));
-        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("\nunderstory_generated_tokens_total 2\n"));
+        await ScriptedServer.UntilAsync(() =>
+            server.Client.GetStringAsync("/metrics").Result.Contains("\nunderstory_generated_tokens_total 2\n"));
     }
 
     [Fact]

@@ -46,10 +46,12 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"speculation_nodes\": 65", "speculation_nodes", "65", "from 1 to 64")]
     [InlineData("\"ignore_eos\": 1", "ignore_eos", "1", "true or false")]
     [InlineData("\"model\": 1", "model", "1", "a string")]
-    public async Task A_known_field_of_the_wrong_kind_is_named_with_its_value_and_the_remedy(string field, string name, string value, string remedy)
+    public async Task A_known_field_of_the_wrong_kind_is_named_with_its_value_and_the_remedy(string field, string name, string value,
+        string remedy)
     {
         foreach ((string path, string rest) in (IEnumerable<(string, string)>)
-            [("/v1/completions", "\"prompt\": \"x\""), ("/v1/chat/completions", "\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]")])
+            [("/v1/completions", "\"prompt\": \"x\""),
+                ("/v1/chat/completions", "\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]")])
         {
             string message = await (await _server.PostAsync(path, $"{{{rest}, {field}}}")).ErrorAsync(400, name);
             Assert.Contains(name, message);
@@ -88,15 +90,19 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": 5}]", "messages[0].content", "5")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image_url\"}]}]", "messages[0].content", "image_url")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"text\"}]}]", "messages[0].content", "without text")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"tools\": [{\"type\": \"function\"}]", "tools[0].function", "missing")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"tools\": [{\"type\": \"function\"}]", "tools[0].function",
+        "missing")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"tool_choice\": \"required\"", "tool_choice", "no tools")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"modalities\": [\"audio\"]", "modalities", "not supported")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"top_logprobs\": 2", "top_logprobs", "\"logprobs\": true")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"logprobs\": 2", "logprobs", "true or false")]
     [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": \"x\"", "prediction", "an object such as")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"code\", \"content\": \"x\"}", "prediction.type", "\"content\"")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"content\"}", "prediction.content", "missing")]
-    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"content\", \"content\": [5]}", "prediction.content", "5")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"code\", \"content\": \"x\"}",
+        "prediction.type", "\"content\"")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"content\"}", "prediction.content",
+        "missing")]
+    [InlineData("\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"prediction\": {\"type\": \"content\", \"content\": [5]}",
+        "prediction.content", "5")]
     public async Task A_chat_that_cannot_be_names_the_field(string fields, string name, string named) =>
         Assert.Contains(named, await (await _server.PostAsync("/v1/chat/completions", $"{{{fields}}}")).ErrorAsync(400, name));
 
@@ -116,8 +122,10 @@ public sealed class RefusalTests : IAsyncLifetime
     [InlineData("/detokenize", "{\"tokens\": \"a\"}", "tokens")]
     [InlineData("/detokenize", "{\"tokens\": [4096]}", "tokens")]
     [InlineData("/v1/completions", "{\"prompt\": \"x\", \"logit_bias\": {\"\\ud800\": 1}}", null)]
-    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": {\"a\": \"\\ud800\"}}", "chat_template_kwargs")]
-    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": 1}", "chat_template_kwargs")]
+    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": {\"a\": "
+        + "\"\\ud800\"}}", "chat_template_kwargs")]
+    [InlineData("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}], \"chat_template_kwargs\": 1}",
+        "chat_template_kwargs")]
     public async Task Every_endpoint_refuses_in_the_same_way(string path, string body, string? name) =>
         await (await _server.PostAsync(path, body)).ErrorAsync(400, name);
 
@@ -137,7 +145,8 @@ public sealed class RefusalTests : IAsyncLifetime
     public async Task Too_long_a_prompt_is_refused_with_both_numbers()
     {
         string ids = string.Join(',', Enumerable.Repeat(5, 64));
-        string message = await (await _server.PostAsync("/v1/completions", $"{{\"prompt\": [{ids}]}}")).ErrorAsync(400, "prompt", "context_length_exceeded");
+        string message = await (await _server.PostAsync("/v1/completions", $"{{\"prompt\": [{ids}]}}"))
+            .ErrorAsync(400, "prompt", "context_length_exceeded");
         Assert.Contains("has 64 tokens", message);
         Assert.Contains("holds 64", message);
         string chat = $"{{\"messages\": [{{\"role\": \"user\", \"content\": \"{string.Concat(Enumerable.Repeat("word ", 100))}\"}}]}}";
@@ -158,7 +167,8 @@ public sealed class RefusalTests : IAsyncLifetime
     [Fact]
     public async Task A_mode_without_its_drafter_is_refused()
     {
-        string message = await (await _server.PostAsync("/v1/completions", "{\"prompt\": \"x\", \"speculation\": \"draft\"}")).ErrorAsync(400, "speculation");
+        string message = await (await _server.PostAsync("/v1/completions", "{\"prompt\": \"x\", \"speculation\": \"draft\"}"))
+            .ErrorAsync(400, "speculation");
         Assert.Contains("auto, off, ngram", message);
     }
 

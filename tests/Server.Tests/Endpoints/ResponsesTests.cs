@@ -11,7 +11,8 @@ namespace Understory.Server.Tests.Endpoints;
 public sealed class ResponsesTests : IAsyncLifetime
 {
     private const string Weather =
-        "\"tools\": [{\"type\": \"function\", \"name\": \"weather\", \"description\": \"Tells it.\", \"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}]";
+        "\"tools\": [{\"type\": \"function\", \"name\": \"weather\", \"description\": \"Tells it.\", \"parameters\": {\"type\": "
+            + "\"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}]";
 
     private ScriptedServer _server = null!;
 
@@ -26,8 +27,10 @@ public sealed class ResponsesTests : IAsyncLifetime
         List<JsonNode> events = await StreamAsync("\"input\": \"hi\", \"seed\": 5", ["Hello", " you"]);
         Assert.Equal(
             [
-                "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added", "response.output_text.delta",
-                "response.output_text.delta", "response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed",
+                "response.created", "response.in_progress", "response.output_item.added", "response.content_part.added",
+                "response.output_text.delta",
+                "response.output_text.delta", "response.output_text.done", "response.content_part.done", "response.output_item.done",
+                "response.completed",
             ],
             Types(events));
         Assert.Equal(Enumerable.Range(0, events.Count), events.Select(item => (int)item["sequence_number"]!));
@@ -37,7 +40,8 @@ public sealed class ResponsesTests : IAsyncLifetime
         JsonNode item = events[^1]["response"]!["output"]!.AsArray().Single()!;
         Assert.Equal(events[^2]["item"]!.ToJsonString(), item.ToJsonString());
         Assert.Equal("Hello you", (string)item["content"]![0]!["text"]!);
-        Assert.Single(events.Where(at => at["item_id"] is not null).Select(at => (string)at["item_id"]!).Append((string)item["id"]!).Distinct());
+        Assert.Single(events.Where(at => at["item_id"] is not null).Select(at => (string)at["item_id"]!).Append((string)item["id"]!)
+            .Distinct());
         Assert.Equal(5, (int)events[^1]["response"]!["seed"]!);
         Assert.NotNull(events[^1]["response"]!["timings"]);
     }
@@ -47,7 +51,8 @@ public sealed class ResponsesTests : IAsyncLifetime
     [InlineData(", \"include\": [\"message.output_text.logprobs\"]")]
     public async Task A_whole_response_is_what_its_stream_ends_with(string fields)
     {
-        string[] script = ["<think>\nhm", "m</think>\n", "See: ", "<tool_call>{\"name\": \"weather\", ", "\"arguments\": {\"city\": \"Bonn\"}}</tool_call>"];
+        string[] script = ["<think>\nhm", "m</think>\n", "See: ", "<tool_call>{\"name\": \"weather\", ",
+            "\"arguments\": {\"city\": \"Bonn\"}}</tool_call>"];
         JsonNode streamed = (await StreamAsync($"\"input\": \"hi\", \"seed\": 1, {Weather}{fields}", script))[^1]["response"]!;
         JsonNode whole = await WholeAsync($"\"input\": \"hi\", \"seed\": 1, {Weather}{fields}", script);
         Assert.Equal(["reasoning", "message", "function_call"], whole["output"]!.AsArray().Select(item => (string)item!["type"]!));
@@ -73,13 +78,15 @@ public sealed class ResponsesTests : IAsyncLifetime
     public async Task Thoughts_and_calls_are_items_of_their_own()
     {
         List<JsonNode> events = await StreamAsync(
-            $"\"input\": \"hi\", {Weather}", ["<think>hmm</think>", "<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"Bonn\"}}</tool_call>"]);
+            $"\"input\": \"hi\", {Weather}",
+            ["<think>hmm</think>", "<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": \"Bonn\"}}</tool_call>"]);
         Assert.Equal(
             [
                 "response.created", "response.in_progress",
                 "response.output_item.added", "response.content_part.added", "response.reasoning_text.delta",
                 "response.reasoning_text.done", "response.content_part.done", "response.output_item.done",
-                "response.output_item.added", "response.function_call_arguments.delta", "response.function_call_arguments.done", "response.output_item.done",
+                "response.output_item.added", "response.function_call_arguments.delta", "response.function_call_arguments.done",
+                "response.output_item.done",
                 "response.completed",
             ],
             Types(events).Where((type, i) => i == 0 || type != (string)events[i - 1]["type"]!));
@@ -88,7 +95,8 @@ public sealed class ResponsesTests : IAsyncLifetime
         Assert.Equal(("weather", "{\"city\": \"Bonn\"}"), ((string)items[1]["name"]!, (string)items[1]["arguments"]!));
         Assert.Equal(
             "{\"city\": \"Bonn\"}",
-            string.Concat(events.Where(at => (string)at["type"]! == "response.function_call_arguments.delta").Select(at => (string)at["delta"]!)));
+            string.Concat(events.Where(at => (string)at["type"]! == "response.function_call_arguments.delta")
+                .Select(at => (string)at["delta"]!)));
         Assert.NotEmpty((string)items[1]["call_id"]!);
         Assert.True((int)events[^1]["response"]!["usage"]!["output_tokens_details"]!["reasoning_tokens"]! > 0);
     }
@@ -115,14 +123,21 @@ public sealed class ResponsesTests : IAsyncLifetime
     public async Task A_response_repeats_its_request_and_says_that_nothing_is_stored()
     {
         JsonNode response = await WholeAsync(
-            "\"input\": [{\"role\": \"user\", \"content\": \"hi\"}], \"instructions\": \"Be brief.\", \"max_output_tokens\": 9, \"temperature\": 0.5, \"top_p\": 0.25, "
-            + "\"metadata\": {\"a\": \"b\"}, \"store\": true, \"parallel_tool_calls\": false, \"tool_choice\": \"none\", \"truncation\": \"auto\", \"user\": \"me\", "
+            "\"input\": [{\"role\": \"user\", \"content\": \"hi\"}], \"instructions\": \"Be brief.\", \"max_output_tokens\": 9, "
+                + "\"temperature\": 0.5, \"top_p\": 0.25, "
+            + "\"metadata\": {\"a\": \"b\"}, \"store\": true, \"parallel_tool_calls\": false, \"tool_choice\": \"none\", \"truncation\": "
+            + "\"auto\", \"user\": \"me\", "
             + "\"reasoning\": {\"effort\": \"low\"}, \"text\": {\"format\": {\"type\": \"text\"}, \"verbosity\": \"low\"}, " + Weather,
             ["ok"]);
-        Assert.Equal(("response", "scripted", "Be brief.", 9), ((string)response["object"]!, (string)response["model"]!, (string)response["instructions"]!, (int)response["max_output_tokens"]!));
-        Assert.Equal((0.5f, 0.25f, "none", "auto", "me"), ((float)response["temperature"]!, (float)response["top_p"]!, (string)response["tool_choice"]!, (string)response["truncation"]!, (string)response["user"]!));
+        Assert.Equal(("response", "scripted", "Be brief.", 9),
+            ((string)response["object"]!, (string)response["model"]!, (string)response["instructions"]!,
+                (int)response["max_output_tokens"]!));
+        Assert.Equal((0.5f, 0.25f, "none", "auto", "me"),
+            ((float)response["temperature"]!, (float)response["top_p"]!, (string)response["tool_choice"]!, (string)response["truncation"]!,
+                (string)response["user"]!));
         Assert.Equal(("b", "low", "low", "weather"), (
-            (string)response["metadata"]!["a"]!, (string)response["reasoning"]!["effort"]!, (string)response["text"]!["verbosity"]!, (string)response["tools"]![0]!["name"]!));
+            (string)response["metadata"]!["a"]!, (string)response["reasoning"]!["effort"]!, (string)response["text"]!["verbosity"]!,
+            (string)response["tools"]![0]!["name"]!));
         Assert.False((bool)response["parallel_tool_calls"]!);
         Assert.False((bool)response["store"]!);
         JsonNode usage = response["usage"]!;
@@ -148,7 +163,8 @@ public sealed class ResponsesTests : IAsyncLifetime
                 seen.Add(line);
             }
         });
-        JsonNode[] last = [.. seen.Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).TakeLast(2).Select(line => JsonNode.Parse(line["data: ".Length..])!)];
+        JsonNode[] last = [.. seen.Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).TakeLast(2)
+            .Select(line => JsonNode.Parse(line["data: ".Length..])!)];
         Assert.Equal(["error", "response.failed"], last.Select(item => (string)item["type"]!));
         Assert.Equal("Decoding failed.", (string)last[0]["message"]!);
         Assert.Equal(("failed", "Decoding failed."), (Status(last[1]), (string)last[1]["response"]!["error"]!["message"]!));
@@ -158,7 +174,8 @@ public sealed class ResponsesTests : IAsyncLifetime
     [Fact]
     public async Task Nothing_is_stored_and_asking_for_it_says_so()
     {
-        Assert.Contains("stores none", await (await _server.Client.GetAsync("/v1/responses/resp_1")).ErrorAsync(404, "id", "response_not_found"));
+        Assert.Contains("stores none", await (await _server.Client.GetAsync("/v1/responses/resp_1"))
+            .ErrorAsync(404, "id", "response_not_found"));
         Assert.Contains("stores none", await (await _server.Client.DeleteAsync("/v1/responses/resp_1")).ErrorAsync(404, "id"));
         Assert.Contains("stores none", await (await _server.Client.GetAsync("/v1/responses/resp_1/input_items")).ErrorAsync(404, "id"));
     }
@@ -169,8 +186,10 @@ public sealed class ResponsesTests : IAsyncLifetime
     [InlineData("\"truncation\": null", false)]
     public async Task A_conversation_that_does_not_fit_loses_its_oldest_turns_only_where_asked(string truncation, bool answered)
     {
-        string long_ = string.Join(", ", Enumerable.Range(0, 40).Select(i => $"{{\"role\": \"{(i % 2 == 0 ? "user" : "assistant")}\", \"content\": \"{i} {string.Concat(Enumerable.Repeat("word ", 60))}\"}}"));
-        string body = $"{{\"instructions\": \"Keep me.\", \"input\": [{long_}, {{\"role\": \"user\", \"content\": \"the last\"}}], {truncation}}}";
+        string long_ = string.Join(", ", Enumerable.Range(0, 40).Select(i => $"{{\"role\": \"{(i % 2 == 0 ? "user" : "assistant")}\", "
+            + $"\"content\": \"{i} {string.Concat(Enumerable.Repeat("word ", 60))}\"}}"));
+        string body = $"{{\"instructions\": \"Keep me.\", \"input\": [{long_}, {{\"role\": \"user\", \"content\": \"the last\"}}], "
+            + $"{truncation}}}";
         if (!answered)
         {
             await (await _server.PostAsync("/v1/responses", body)).ErrorAsync(400, "input", "context_length_exceeded");
@@ -227,7 +246,8 @@ public sealed class ResponsesTests : IAsyncLifetime
         foreach (string text in script)
         {
             TokenLogProb[] tokens = logProbs ? [new(65 + (offset % 26), -0.5f, [], offset)] : [];
-            job.Send(new StepDone(0, text, 1, tokens, new StepReport(1, 0, 0, 0.001, 0, 0, 0.001), System.Diagnostics.Stopwatch.GetTimestamp()));
+            job.Send(
+                new StepDone(0, text, 1, tokens, new StepReport(1, 0, 0, 0.001, 0, 0, 0.001), System.Diagnostics.Stopwatch.GetTimestamp()));
             offset += text.Length;
         }
 

@@ -42,7 +42,8 @@ public sealed class SpeculationEventsTests(DemoServer server)
 
         Assert.Equal((int)plain["usage"]!["completion_tokens"]!, tokens);
         Assert.Equal((int)chunks[^1]["timings"]!["target_passes"]!, chunks.Count(chunk => chunk["speculation"] is not null));
-        Assert.Equal((int)chunks[^1]["timings"]!["draft_n"]!, chunks.Sum(chunk => chunk["speculation"]?["tree"]!["nodes"]!.AsArray().Count ?? 0));
+        Assert.Equal((int)chunks[^1]["timings"]!["draft_n"]!,
+            chunks.Sum(chunk => chunk["speculation"]?["tree"]!["nodes"]!.AsArray().Count ?? 0));
         Assert.Equal(
             (int)chunks[^1]["timings"]!["draft_n_accepted"]!,
             chunks.Sum(chunk => chunk["speculation"]?["tree"]!["nodes"]!.AsArray().Count(node => (bool)node!["accepted"]!) ?? 0));
@@ -51,12 +52,14 @@ public sealed class SpeculationEventsTests(DemoServer server)
     [Fact]
     public async Task Chat_chunks_carry_them_too()
     {
-        const string Body = "\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"max_tokens\": 30, \"seed\": 2, \"speculation\": \"staged\", \"ignore_eos\": true";
+        const string Body = "\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"max_tokens\": 30, \"seed\": 2, \"speculation\": "
+            + "\"staged\", \"ignore_eos\": true";
         JsonNode plain = await (await server.PostAsync("/v1/chat/completions", $"{{{Body}}}")).JsonAsync();
         List<JsonNode> chunks = await StreamAsync("/v1/chat/completions", Body);
         Assert.Equal(
             (string)plain["choices"]![0]!["message"]!["content"]!,
-            string.Concat(chunks.SelectMany(chunk => chunk["speculation"]?["tokens"]!.AsArray().Select(token => (string)token!["text"]!) ?? [])));
+            string.Concat(
+                chunks.SelectMany(chunk => chunk["speculation"]?["tokens"]!.AsArray().Select(token => (string)token!["text"]!) ?? [])));
         Assert.Null(chunks[0]["speculation"]);
         Assert.All(chunks, chunk => Assert.Single(chunk["choices"]!.AsArray()));
     }
@@ -66,7 +69,8 @@ public sealed class SpeculationEventsTests(DemoServer server)
     [InlineData("/v1/chat/completions", "\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]")]
     public async Task Without_a_stream_they_are_refused_by_name(string path, string fields)
     {
-        string message = await (await server.PostAsync(path, $"{{{fields}, \"speculation_events\": true}}")).ErrorAsync(400, "speculation_events");
+        string message = await (await server.PostAsync(path, $"{{{fields}, \"speculation_events\": true}}"))
+            .ErrorAsync(400, "speculation_events");
         Assert.Contains("\"stream\": true", message);
         await (await server.PostAsync(path, $"{{{fields}, \"speculation_events\": \"yes\"}}")).ErrorAsync(400, "speculation_events");
     }

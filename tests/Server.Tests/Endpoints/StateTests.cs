@@ -11,7 +11,8 @@ public sealed class StateTests : IAsyncLifetime
     private ScriptedServer _server = null!;
 
     public async Task InitializeAsync() => _server = await ScriptedServer.StartAsync(
-        new ServerOptions { MaxQueue = 7, Speculation = SpeculationMode.Ngram }, model: ScriptedServer.Model() with { Aliases = ["org/name"], HiddenSize = 192 });
+        new ServerOptions { MaxQueue = 7, Speculation = SpeculationMode.Ngram },
+        model: ScriptedServer.Model() with { Aliases = ["org/name"], HiddenSize = 192 });
 
     public async Task DisposeAsync() => await _server.DisposeAsync();
 
@@ -38,7 +39,8 @@ public sealed class StateTests : IAsyncLifetime
         GenerationJob job = await _server.TakeAsync();
         Task<HttpResponseMessage> second = _server.PostAsync("/v1/completions", "{\"prompt\": \"secret words\"}");
         await ScriptedServer.UntilAsync(() => _server.App.Queue.Depth == 1);
-        Task<HttpResponseMessage> third = _server.PostAsync("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"secret words\"}]}");
+        Task<HttpResponseMessage> third =
+            _server.PostAsync("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"secret words\"}]}");
         await ScriptedServer.UntilAsync(() => _server.App.Queue.Depth == 2);
         job.Send(new PromptRead(0, 0));
         ScriptedServer.Say(job, "secret words");
@@ -50,11 +52,14 @@ public sealed class StateTests : IAsyncLifetime
         Assert.True((bool)slot["is_processing"]!);
         JsonNode task = slot["task"]!;
         Assert.Equal("/v1/completions", (string)task["endpoint"]!);
-        Assert.Equal((2, 0, 6, 3, 2), ((int)task["choices"]!, (int)task["choices_done"]!, (int)task["n_prompt"]!, (int)task["n_prompt_done"]!, (int)task["n_decoded"]!));
+        Assert.Equal((2, 0, 6, 3, 2),
+            ((int)task["choices"]!, (int)task["choices_done"]!, (int)task["n_prompt"]!, (int)task["n_prompt_done"]!,
+                (int)task["n_decoded"]!));
         Assert.Equal(1, (double)task["tokens_per_batch"]!);
         Assert.Equal(7, (int)slots["places"]!);
         JsonArray waiting = slots["waiting"]!.AsArray();
-        Assert.Equal([(1, "/v1/completions"), (2, "/v1/chat/completions")], waiting.Select(one => ((int)one!["place"]!, (string)one["endpoint"]!)));
+        Assert.Equal([(1, "/v1/completions"), (2, "/v1/chat/completions")],
+            waiting.Select(one => ((int)one!["place"]!, (string)one["endpoint"]!)));
         Assert.Equal(3, waiting.Select(one => (string)one!["id"]!).Append((string)task["id"]!).Distinct().Count());
 
         _server.Finish(job);

@@ -11,14 +11,16 @@ public sealed class StreamingTests : IAsyncLifetime
 {
     private ScriptedServer _server = null!;
 
-    public async Task InitializeAsync() => _server = await ScriptedServer.StartAsync(new ServerOptions { KeepAlive = TimeSpan.FromMilliseconds(50) });
+    public async Task InitializeAsync() =>
+        _server = await ScriptedServer.StartAsync(new ServerOptions { KeepAlive = TimeSpan.FromMilliseconds(50) });
 
     public async Task DisposeAsync() => await _server.DisposeAsync();
 
     [Fact]
     public async Task A_stream_ends_with_its_reason_its_figures_and_DONE()
     {
-        Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/completions", "{\"prompt\": [1], \"stream\": true, \"seed\": 5}", stream: true);
+        Task<HttpResponseMessage> streamed =
+            _server.PostAsync("/v1/completions", "{\"prompt\": [1], \"stream\": true, \"seed\": 5}", stream: true);
         GenerationJob job = await _server.TakeAsync();
         job.Send(new PromptRead(0, 0));
         ScriptedServer.Say(job, "one");
@@ -33,7 +35,8 @@ public sealed class StreamingTests : IAsyncLifetime
         Assert.All(chunks.SkipLast(1), chunk => Assert.Null(chunk["timings"]));
         Assert.Equal(5, (int)chunks[^1]["seed"]!);
         Assert.Equal(
-            ["queue_ms", "prompt_n", "cache_n", "prompt_ms", "predicted_n", "predicted_ms", "predicted_per_second", "target_passes", "tokens_per_batch", "draft_n", "draft_n_accepted", "stages"],
+            ["queue_ms", "prompt_n", "cache_n", "prompt_ms", "predicted_n", "predicted_ms", "predicted_per_second", "target_passes",
+                "tokens_per_batch", "draft_n", "draft_n_accepted", "stages"],
             chunks[^1]["timings"]!.AsObject().Select(field => field.Key));
         Assert.Equal(1, (int)chunks[^1]["usage"]!["completion_tokens"]!);
     }
@@ -41,7 +44,8 @@ public sealed class StreamingTests : IAsyncLifetime
     [Fact]
     public async Task Usage_on_request_comes_in_a_last_chunk_without_choices()
     {
-        const string Body = "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"stream\": true, \"stream_options\": {\"include_usage\": true}}";
+        const string Body = "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"stream\": true, \"stream_options\": "
+            + "{\"include_usage\": true}}";
         Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/chat/completions", Body, stream: true);
         GenerationJob job = await _server.TakeAsync();
         job.Send(new PromptRead(0, 0));
@@ -63,7 +67,8 @@ public sealed class StreamingTests : IAsyncLifetime
     [Fact]
     public async Task Echo_comes_first_in_every_choice()
     {
-        Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/completions", "{\"prompt\": \"ab\", \"echo\": true, \"n\": 2, \"stream\": true}", stream: true);
+        Task<HttpResponseMessage> streamed =
+            _server.PostAsync("/v1/completions", "{\"prompt\": \"ab\", \"echo\": true, \"n\": 2, \"stream\": true}", stream: true);
         GenerationJob job = await _server.TakeAsync();
         for (int choice = 0; choice < 2; choice++)
         {
@@ -75,7 +80,8 @@ public sealed class StreamingTests : IAsyncLifetime
         List<JsonNode> chunks = await (await streamed).ChunksAsync();
         foreach (int index in (int[])[0, 1])
         {
-            Assert.Equal("abcd", string.Concat(chunks.Select(chunk => chunk["choices"]![0]!).Where(choice => (int)choice["index"]! == index).Select(choice => (string)choice["text"]!)));
+            Assert.Equal("abcd", string.Concat(chunks.Select(chunk => chunk["choices"]![0]!).Where(choice => (int)choice["index"]! == index)
+                .Select(choice => (string)choice["text"]!)));
         }
     }
 
@@ -102,7 +108,8 @@ public sealed class StreamingTests : IAsyncLifetime
     [Fact]
     public async Task An_error_in_mid_stream_is_an_event_and_a_broken_connection()
     {
-        Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/chat/completions", "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"stream\": true}", stream: true);
+        Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/chat/completions",
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}], \"stream\": true}", stream: true);
         GenerationJob job = await _server.TakeAsync();
         ScriptedServer.Say(job, "half");
         HttpResponseMessage response = await streamed;
@@ -154,6 +161,7 @@ public sealed class StreamingTests : IAsyncLifetime
         using var strange = new HttpRequestMessage(HttpMethod.Get, "/v1/models");
         strange.Headers.TryAddWithoutValidation("x-request-id", "not an id;");
         Assert.StartsWith("req_", (await _server.Client.SendAsync(strange)).Headers.GetValues("x-request-id").Single());
-        Assert.Equal(new MediaTypeHeaderValue("application/json", "utf-8"), (await _server.Client.GetAsync("/v1/models")).Content.Headers.ContentType);
+        Assert.Equal(new MediaTypeHeaderValue("application/json", "utf-8"),
+            (await _server.Client.GetAsync("/v1/models")).Content.Headers.ContentType);
     }
 }

@@ -5,18 +5,23 @@ using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Endpoints;
 
-/// <summary>Tools over HTTP, with the test in the decoding thread's place: what the model is shown, and what becomes of what it writes.</summary>
+/// <summary>
+/// Tools over HTTP, with the test in the decoding thread's place: what the model is shown, and what becomes of what it writes.
+/// </summary>
 public sealed class ToolCallTests
 {
     /// <summary>A template that knows tools and thoughts, in the manner of Qwen's.</summary>
     private const string Template =
         "{% if tools %}<tools>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</tools> as <tool_call>{% endif %}"
         + "{% for message in messages %}<{{ message.role }}>{{ message.content }}"
-        + "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function.name }} {{ call.function.arguments | tojson }}</tool_call>{% endfor %}</{{ message.role }}>{% endfor %}"
-        + "{% if add_generation_prompt %}<assistant>{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}{% endif %}";
+        + "{% for call in message.tool_calls or [] %}<tool_call>{{ call.function.name }} {{ call.function.arguments | tojson "
+        + "}}</tool_call>{% endfor %}</{{ message.role }}>{% endfor %}"
+        + "{% if add_generation_prompt %}<assistant>{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif "
+        + "%}{% endif %}";
 
     private const string Tools =
-        "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", \"parameters\": {\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}, "
+        "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", \"parameters\": "
+            + "{\"type\": \"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}, "
         + "{\"type\": \"function\", \"function\": {\"name\": \"now\"}}]";
 
     private const string Ask = "\"messages\": [{\"role\": \"user\", \"content\": \"Weather in Zürich?\"}]";
@@ -25,7 +30,8 @@ public sealed class ToolCallTests
     private static async Task<(string Prompt, JsonNode Answer, GenerationRequest Request)> AnswerAsync(
         string body, string text, FinishReason reason = FinishReason.Stop, ChatFormat? chat = null)
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(chat ?? ScriptedServer.Format(Template)));
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model(chat ?? ScriptedServer.Format(Template)));
         Task<HttpResponseMessage> response = server.PostAsync("/v1/chat/completions", $"{{{body}}}");
         if (await Task.WhenAny(response, Task.Delay(50)) == response && !(await response).IsSuccessStatusCode)
         {
@@ -42,7 +48,8 @@ public sealed class ToolCallTests
     public async Task A_call_is_told_in_full()
     {
         (string prompt, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", "I look.\n" + Call);
-        Assert.StartsWith("<tools>{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", \"parameters\": {\"type\": ", prompt);
+        Assert.StartsWith("<tools>{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", "
+            + "\"parameters\": {\"type\": ", prompt);
         Assert.Contains("{\"name\": \"now\", \"parameters\": {\"type\": \"object\", \"properties\": {}}}", prompt);
         Assert.EndsWith("<user>Weather in Zürich?</user><assistant>", prompt);
         JsonNode choice = answer["choices"]![0]!;
@@ -54,7 +61,8 @@ public sealed class ToolCallTests
         string id = (string)call["id"]!;
         Assert.Matches("^call_[0-9a-f]{32}$", id);
         Assert.Equal(
-            "{\"id\":\"" + id + "\",\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\": \\\"Zürich\\\"}\"}}",
+            "{\"id\":\"" + id + "\",\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"arguments\":\"{\\\"city\\\": "
+                + "\\\"Zürich\\\"}\"}}",
             System.Text.RegularExpressions.Regex.Unescape(call.ToJsonString().Replace("\\u0022", "\\\\\\\"")));
     }
 
@@ -73,10 +81,12 @@ public sealed class ToolCallTests
     public async Task A_streamed_call_comes_as_deltas()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
-        Task<HttpResponseMessage> streamed = server.PostAsync("/v1/chat/completions", $"{{{Ask}, {Tools}, \"stream\": true}}", stream: true);
+        Task<HttpResponseMessage> streamed =
+            server.PostAsync("/v1/chat/completions", $"{{{Ask}, {Tools}, \"stream\": true}}", stream: true);
         GenerationJob job = await server.TakeAsync();
         job.Send(new PromptRead(0, 0));
-        foreach (string piece in (string[])["Well", "\n<tool_", "call>\n{\"name\": \"now\", ", "\"arguments\": {\"a\"", ": 1}", "}\n</tool_call>", "\n<tool_call>{\"name\": \"now\"}</tool_call>"])
+        foreach (string piece in (string[])["Well", "\n<tool_", "call>\n{\"name\": \"now\", ", "\"arguments\": {\"a\"", ": 1}",
+            "}\n</tool_call>", "\n<tool_call>{\"name\": \"now\"}</tool_call>"])
         {
             ScriptedServer.Say(job, piece);
         }
@@ -90,10 +100,12 @@ public sealed class ToolCallTests
             [
                 "{\"role\":\"assistant\",\"content\":\"\"}",
                 "{\"content\":\"Well\"}",
-                "{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"now\",\"arguments\":\"\"},\"id\":\"" + ids[0] + "\",\"type\":\"function\"}]}",
+                "{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"now\",\"arguments\":\"\"},\"id\":\"" + ids[0]
+                    + "\",\"type\":\"function\"}]}",
                 "{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{'a'\"}}]}",
                 "{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\": 1}\"}}]}",
-                "{\"tool_calls\":[{\"index\":1,\"function\":{\"name\":\"now\",\"arguments\":\"\"},\"id\":\"" + ids[1] + "\",\"type\":\"function\"}]}",
+                "{\"tool_calls\":[{\"index\":1,\"function\":{\"name\":\"now\",\"arguments\":\"\"},\"id\":\"" + ids[1]
+                    + "\",\"type\":\"function\"}]}",
                 "{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"{}\"}}]}",
                 "{}",
             ],
@@ -105,13 +117,16 @@ public sealed class ToolCallTests
     public async Task A_result_goes_back_to_the_model_with_its_call()
     {
         const string Body =
-            "\"messages\": [{\"role\": \"user\", \"content\": \"Weather?\"}, {\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": \"call_1\", \"type\": \"function\", "
+            "\"messages\": [{\"role\": \"user\", \"content\": \"Weather?\"}, {\"role\": \"assistant\", \"content\": null, \"tool_calls\": "
+                + "[{\"id\": \"call_1\", \"type\": \"function\", "
             + "\"function\": {\"name\": \"get_weather\", \"arguments\": \"{\\\"city\\\":\\\"Zürich\\\",\\\"days\\\":2}\"}}]}, "
             + "{\"role\": \"tool\", \"tool_call_id\": \"call_1\", \"content\": [{\"type\": \"text\", \"text\": \"21 °C\"}]}], " + Tools;
         (string prompt, JsonNode answer, _) = await AnswerAsync(Body, "It is 21 °C.");
         Assert.EndsWith(
-            "<user>Weather?</user><assistant><tool_call>get_weather {\"city\": \"Zürich\", \"days\": 2}</tool_call></assistant><tool>21 °C</tool><assistant>", prompt);
-        Assert.Equal(("It is 21 °C.", "stop"), ((string)answer["choices"]![0]!["message"]!["content"]!, (string)answer["choices"]![0]!["finish_reason"]!));
+            "<user>Weather?</user><assistant><tool_call>get_weather {\"city\": \"Zürich\", \"days\": 2}</tool_call></assistant><tool>21 "
+                + "°C</tool><assistant>", prompt);
+        Assert.Equal(("It is 21 °C.", "stop"),
+            ((string)answer["choices"]![0]!["message"]!["content"]!, (string)answer["choices"]![0]!["finish_reason"]!));
     }
 
     [Fact]
@@ -119,13 +134,16 @@ public sealed class ToolCallTests
     {
         const string Plain = "{% for message in messages %}[{{ message.role }}] {{ message.content }}\n{% endfor %}[assistant] ";
         const string Body =
-            "\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \"Weather?\"}, {\"role\": \"assistant\", \"content\": \"I look.\", \"tool_calls\": [{\"id\": \"1\", \"type\": \"function\", "
-            + "\"function\": {\"name\": \"now\", \"arguments\": \"{}\"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"1\", \"content\": \"12:00\"}, {\"role\": \"tool\", \"tool_call_id\": \"2\", \"content\": \"warm\"}], ";
+            "\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \"Weather?\"}, "
+                + "{\"role\": \"assistant\", \"content\": \"I look.\", \"tool_calls\": [{\"id\": \"1\", \"type\": \"function\", "
+            + "\"function\": {\"name\": \"now\", \"arguments\": \"{}\"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"1\", \"content\": "
+            + "\"12:00\"}, {\"role\": \"tool\", \"tool_call_id\": \"2\", \"content\": \"warm\"}], ";
         foreach (ChatFormat format in (ChatFormat[])[ScriptedServer.Format(Plain), ScriptedServer.Format(null)])
         {
             (string prompt, JsonNode answer, _) = await AnswerAsync(Body + Tools, Call, chat: format);
             Assert.Contains("Be brief.\n\n# Tools", prompt);
-            Assert.Contains("{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", \"parameters\": {\"type\": \"object\", ", prompt);
+            Assert.Contains("{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", "
+                + "\"parameters\": {\"type\": \"object\", ", prompt);
             Assert.Contains("I look.\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>\n", prompt);
             Assert.Contains("<tool_response>\n12:00\n</tool_response>\n<tool_response>\nwarm\n</tool_response>", prompt);
             Assert.Equal("get_weather", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["name"]!);
@@ -139,7 +157,8 @@ public sealed class ToolCallTests
         {
             (string prompt, JsonNode answer, _) = await AnswerAsync(body, Call);
             Assert.DoesNotContain("get_weather", prompt);
-            Assert.Equal((Call, "stop"), ((string)answer["choices"]![0]!["message"]!["content"]!, (string)answer["choices"]![0]!["finish_reason"]!));
+            Assert.Equal((Call, "stop"),
+                ((string)answer["choices"]![0]!["message"]!["content"]!, (string)answer["choices"]![0]!["finish_reason"]!));
             Assert.Null(answer["choices"]![0]!["message"]!["tool_calls"]);
         }
     }
@@ -147,7 +166,8 @@ public sealed class ToolCallTests
     [Fact]
     public async Task Only_allowed_tools_are_shown_and_called()
     {
-        const string Allowed = "\"tool_choice\": {\"type\": \"allowed_tools\", \"allowed_tools\": {\"mode\": \"auto\", \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"now\"}}]}}";
+        const string Allowed = "\"tool_choice\": {\"type\": \"allowed_tools\", \"allowed_tools\": {\"mode\": \"auto\", \"tools\": "
+            + "[{\"type\": \"function\", \"function\": {\"name\": \"now\"}}]}}";
         (string prompt, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}, {Allowed}", Call);
         Assert.DoesNotContain("get_weather", prompt);
         Assert.Equal(Call, (string)answer["choices"]![0]!["message"]!["content"]!);
@@ -164,7 +184,8 @@ public sealed class ToolCallTests
     [Fact]
     public async Task A_call_that_the_end_of_the_tokens_cuts_is_told_as_it_stands()
     {
-        (_, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Z", FinishReason.Length);
+        (_, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}",
+            "<tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Z", FinishReason.Length);
         Assert.Equal("length", (string)answer["choices"]![0]!["finish_reason"]!);
         Assert.Equal("{\"city\": \"Z", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["arguments"]!);
     }
@@ -189,7 +210,8 @@ public sealed class ToolCallTests
     public async Task Streamed_thoughts_are_deltas_of_their_own()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
-        Task<HttpResponseMessage> streamed = server.PostAsync("/v1/chat/completions", $"{{{Ask}, \"n\": 2, \"stream\": true}}", stream: true);
+        Task<HttpResponseMessage> streamed =
+            server.PostAsync("/v1/chat/completions", $"{{{Ask}, \"n\": 2, \"stream\": true}}", stream: true);
         GenerationJob job = await server.TakeAsync();
         for (int choice = 0; choice < 2; choice++)
         {
@@ -203,7 +225,8 @@ public sealed class ToolCallTests
         List<JsonNode> chunks = await (await streamed).ChunksAsync();
         for (int choice = 0; choice < 2; choice++)
         {
-            JsonNode[] deltas = [.. chunks.Select(chunk => chunk["choices"]![0]!).Where(own => (int)own["index"]! == choice).Select(own => own["delta"]!)];
+            JsonNode[] deltas =
+                [.. chunks.Select(chunk => chunk["choices"]![0]!).Where(own => (int)own["index"]! == choice).Select(own => own["delta"]!)];
             Assert.Equal("Hm.", string.Concat(deltas.Select(delta => (string?)delta["reasoning_content"])));
             Assert.Equal($"Yes {choice}.", string.Concat(deltas.Select(delta => (string?)delta["content"])));
         }
@@ -218,10 +241,14 @@ public sealed class ToolCallTests
     [InlineData("\"tools\": [{\"type\": \"custom\", \"custom\": {}}]", "tools[0].type", "custom")]
     [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {}}]", "tools[0].function.name", "missing")]
     [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"a b\"}}]", "tools[0].function.name", "letters")]
-    [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": []}}]", "tools[0].function.parameters", "object")]
-    [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"strict\": 1}}]", "tools[0].function.strict", "true or false")]
-    [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}, {\"type\": \"function\", \"function\": {\"name\": \"f\"}}]", "tools[1].function.name", "differ")]
-    [InlineData("\"tool_choice\": {\"type\": \"function\", \"function\": {\"name\": \"g\"}}, \"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}]", "tool_choice", "\"g\"")]
+    [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": []}}]",
+        "tools[0].function.parameters", "object")]
+    [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"strict\": 1}}]", "tools[0].function.strict",
+        "true or false")]
+    [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\"}}, {\"type\": \"function\", \"function\": {\"name\": "
+        + "\"f\"}}]", "tools[1].function.name", "differ")]
+    [InlineData("\"tool_choice\": {\"type\": \"function\", \"function\": {\"name\": \"g\"}}, \"tools\": [{\"type\": \"function\", "
+        + "\"function\": {\"name\": \"f\"}}]", "tool_choice", "\"g\"")]
     [InlineData("\"tool_choice\": \"maybe\"", "tool_choice", "maybe")]
     [InlineData("\"tool_choice\": {\"type\": \"allowed_tools\"}", "tool_choice.allowed_tools.tools", "missing")]
     [InlineData("\"functions\": [{\"name\": \"f\"}]", "functions", "tools")]
@@ -229,8 +256,10 @@ public sealed class ToolCallTests
     [InlineData("\"response_format\": \"json\"", "response_format", "json_schema")]
     [InlineData("\"response_format\": {\"type\": \"xml\"}", "response_format.type", "xml")]
     [InlineData("\"response_format\": {\"type\": \"json_schema\"}", "response_format.json_schema", "missing")]
-    [InlineData("\"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"schema\": {}}}", "response_format.json_schema.name", "missing")]
-    [InlineData("\"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"a\", \"schema\": 5}}", "response_format.json_schema.schema", "5")]
+    [InlineData("\"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"schema\": {}}}", "response_format.json_schema.name",
+        "missing")]
+    [InlineData("\"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"a\", \"schema\": 5}}",
+        "response_format.json_schema.schema", "5")]
     [InlineData("\"response_format\": {\"type\": \"json_object\"}, \"regex\": \"a\"", "regex", "response_format")]
     [InlineData("\"json_schema\": \"{\"", "json_schema", "schema")]
     public async Task What_cannot_be_names_the_field(string fields, string name, string named)
@@ -244,38 +273,50 @@ public sealed class ToolCallTests
     [InlineData("{\"role\": \"function\", \"name\": \"f\", \"content\": \"x\"}", "messages[0].role", "\"tool\"")]
     [InlineData("{\"role\": \"assistant\"}", "messages[0].content", "missing")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": 5}", "messages[0].tool_calls", "5")]
-    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\"}]}", "messages[0].tool_calls[0]", "function")]
-    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": \"\"}}]}", "messages[0].tool_calls[0].id", "missing")]
-    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": {}}}]}", "messages[0].tool_calls[0].function.arguments", "an object")]
+    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\"}]}", "messages[0].tool_calls[0]",
+        "function")]
+    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": "
+        + "\"\"}}]}", "messages[0].tool_calls[0].id", "missing")]
+    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\", \"function\": {\"name\": \"f\", "
+        + "\"arguments\": {}}}]}", "messages[0].tool_calls[0].function.arguments", "an object")]
     [InlineData("{\"role\": \"assistant\", \"function_call\": {\"name\": \"f\"}}", "messages[0].function_call", "tool_calls")]
-    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"input_audio\", \"input_audio\": {}}]}", "messages[0].content", "input_audio")]
+    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"input_audio\", \"input_audio\": {}}]}", "messages[0].content",
+        "input_audio")]
     [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"refusal\", \"refusal\": \"no\"}]}", "messages[0].content", "refusal")]
     public async Task A_message_that_cannot_be_names_the_field(string message, string name, string named)
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
-        Assert.Contains(named, await (await server.PostAsync("/v1/chat/completions", $"{{\"messages\": [{message}]}}")).ErrorAsync(400, name));
+        Assert.Contains(named, await (await server.PostAsync("/v1/chat/completions", $"{{\"messages\": [{message}]}}"))
+            .ErrorAsync(400, name));
     }
 
     [Fact]
     public async Task Every_kind_of_message_is_read()
     {
         const string Body =
-            "\"messages\": [{\"role\": \"developer\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"name\": \"Ann\", \"content\": [{\"type\": \"text\", \"text\": \"a\"}, {\"type\": \"text\", \"text\": \"b\"}]}, "
-            + "{\"role\": \"assistant\", \"content\": [{\"type\": \"refusal\", \"refusal\": \"no\"}]}, {\"role\": \"assistant\", \"content\": null, \"refusal\": \"never\"}, {\"role\": \"user\", \"content\": \"c\"}]";
+            "\"messages\": [{\"role\": \"developer\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"name\": \"Ann\", \"content\": "
+                + "[{\"type\": \"text\", \"text\": \"a\"}, {\"type\": \"text\", \"text\": \"b\"}]}, "
+            + "{\"role\": \"assistant\", \"content\": [{\"type\": \"refusal\", \"refusal\": \"no\"}]}, {\"role\": \"assistant\", "
+            + "\"content\": null, \"refusal\": \"never\"}, {\"role\": \"user\", \"content\": \"c\"}]";
         (string prompt, _, _) = await AnswerAsync(Body, "x");
-        Assert.Equal("<system>Be brief.</system><user>ab</user><assistant>no</assistant><assistant>never</assistant><user>c</user><assistant>", prompt);
+        Assert.Equal(
+            "<system>Be brief.</system><user>ab</user><assistant>no</assistant><assistant>never</assistant><user>c</user><assistant>",
+            prompt);
     }
 
     [Fact]
     public async Task A_template_with_an_unknown_way_to_call_refuses_tools_by_name()
     {
-        const string Strange = "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}{% for message in messages %}{{ message.content }}{% endfor %}";
+        const string Strange = "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}{% for message in messages %}{{ "
+            + "message.content }}{% endfor %}";
         await using (ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Strange))))
         {
-            Assert.Contains("--tool-format", await (await server.PostAsync("/v1/chat/completions", $"{{{Ask}, {Tools}}}")).ErrorAsync(400, "tools"));
+            Assert.Contains("--tool-format", await (await server.PostAsync("/v1/chat/completions", $"{{{Ask}, {Tools}}}"))
+                .ErrorAsync(400, "tools"));
         }
 
-        (_, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", "{\"name\": \"now\", \"parameters\": {}}", chat: ScriptedServer.Format(Strange, ToolSyntax.Llama));
+        (_, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", "{\"name\": \"now\", \"parameters\": {}}",
+            chat: ScriptedServer.Format(Strange, ToolSyntax.Llama));
         Assert.Equal("now", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["name"]!);
     }
 }

@@ -90,7 +90,8 @@ public sealed class OptionTests : IDisposable
 
     [Fact]
     public void A_wrong_variable_is_named_as_the_variable() =>
-        Assert.Contains("UNDERSTORY_PORT", Assert.Throws<UsageException>(() => ServerOptions.From(Source(environment: "UNDERSTORY_PORT=x"))).Message);
+        Assert.Contains("UNDERSTORY_PORT",
+            Assert.Throws<UsageException>(() => ServerOptions.From(Source(environment: "UNDERSTORY_PORT=x"))).Message);
 
     [Theory]
     [InlineData("""{"Understory": {"max_queue": 3}}""", "max_queue")]

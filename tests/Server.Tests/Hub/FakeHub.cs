@@ -12,8 +12,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Understory.Server.Tests.Hub;
 
 /// <summary>
-/// A hub on loopback, and behind it, on a port of its own, the store that large files are redirected to. Faults are put in line per file and
-/// happen once each.
+/// A hub on loopback, and behind it, on a port of its own, the store that large files are redirected to. Faults are put in line per file
+/// and happen once each.
 /// </summary>
 internal sealed class FakeHub : IAsyncDisposable
 {
@@ -101,7 +101,8 @@ internal sealed class FakeHub : IAsyncDisposable
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    private static Uri AddressOf(WebApplication app) => new(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
+    private static Uri AddressOf(WebApplication app) =>
+        new(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
     private static WebApplication Build()
     {
@@ -138,7 +139,8 @@ internal sealed class FakeHub : IAsyncDisposable
             return Task.CompletedTask;
         }
 
-        if ((string)http.Request.RouteValues["revision"]! is not "main" and not "v1" && (string)http.Request.RouteValues["revision"]! != Commit)
+        if ((string)http.Request.RouteValues["revision"]! is not "main" and not "v1"
+            && (string)http.Request.RouteValues["revision"]! != Commit)
         {
             http.Response.StatusCode = 404;
             http.Response.Headers["X-Error-Code"] = "RevisionNotFound";
@@ -161,7 +163,8 @@ internal sealed class FakeHub : IAsyncDisposable
         entries.Add(new JsonObject { ["type"] = "directory", ["oid"] = new string('d', 40), ["size"] = 0, ["path"] = "folder" });
         if (from + Page < _files.Count)
         {
-            http.Response.Headers.Link = $"<{Address}api/models/{Repository}/tree/{Commit}?recursive=true&cursor={from + Page}>; rel=\"next\"";
+            http.Response.Headers.Link =
+                $"<{Address}api/models/{Repository}/tree/{Commit}?recursive=true&cursor={from + Page}>; rel=\"next\"";
         }
 
         return http.Response.WriteAsJsonAsync(entries);

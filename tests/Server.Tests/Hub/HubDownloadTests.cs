@@ -36,7 +36,8 @@ public sealed class HubDownloadTests : IAsyncLifetime
         return bytes;
     }
 
-    private async Task<string> PullAsync(HubReference? reference = null, string? token = null, Action<DownloadProgress>? progress = null, CancellationToken stop = default)
+    private async Task<string> PullAsync(HubReference? reference = null, string? token = null, Action<DownloadProgress>? progress = null,
+        CancellationToken stop = default)
     {
         var settings = new HubSettings(_hub.Address, token, _folder, Offline: false);
         using var client = new HubClient(settings, TimeSpan.FromMilliseconds(1));
@@ -56,13 +57,15 @@ public sealed class HubDownloadTests : IAsyncLifetime
     [InlineData("/c/hub/models--someone--tiny/snapshots", null)]
     [InlineData("/c/models/snapshots/tiny", null)]
     [InlineData("/c/models/tiny", null)]
-    public void A_path_in_the_cache_tells_its_repository(string path, string? repository) => Assert.Equal(repository, HubCache.RepositoryOf(path));
+    public void A_path_in_the_cache_tells_its_repository(string path, string? repository) =>
+        Assert.Equal(repository, HubCache.RepositoryOf(path));
 
     [Fact]
     public async Task Only_the_files_that_are_needed_are_fetched_and_they_are_what_the_hub_holds()
     {
         string snapshot = await PullAsync();
-        Assert.Equal(["config.json", "model.safetensors", "tokenizer.json"], Directory.EnumerateFiles(snapshot).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        Assert.Equal(["config.json", "model.safetensors", "tokenizer.json"], Directory.EnumerateFiles(snapshot).Select(Path.GetFileName)
+            .Order(StringComparer.Ordinal));
         Assert.Equal(Weights, File.ReadAllBytes(Path.Combine(snapshot, "model.safetensors")));
         Assert.Equal(_hub.Commit, File.ReadAllText(Path.Combine(_folder, "models--someone--tiny", "refs", "main")));
         Assert.Equal(snapshot, new HubCache(_folder).Find(Tiny));

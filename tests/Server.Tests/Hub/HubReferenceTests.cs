@@ -31,7 +31,13 @@ public sealed class HubReferenceTests
     [Fact]
     public void The_variables_of_the_hubs_own_tools_are_obeyed()
     {
-        var said = new Dictionary<string, string> { ["HF_HOME"] = "/h", ["HF_ENDPOINT"] = "http://mirror:1/x/", ["HF_TOKEN"] = "t", ["HF_HUB_OFFLINE"] = "1" };
+        var said = new Dictionary<string, string>
+        {
+            ["HF_HOME"] = "/h",
+            ["HF_ENDPOINT"] = "http://mirror:1/x/",
+            ["HF_TOKEN"] = "t",
+            ["HF_HUB_OFFLINE"] = "1"
+        };
         HubSettings settings = HubSettings.From(said.GetValueOrDefault);
         Assert.Equal(new HubSettings(new Uri("http://mirror:1/x/"), "t", Path.Combine("/h", "hub"), true), settings);
         said["HF_HUB_CACHE"] = "/c";

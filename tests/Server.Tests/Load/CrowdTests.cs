@@ -70,7 +70,8 @@ public sealed class CrowdTests
             await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == i);
         }
 
-        HttpResponseMessage[] refused = await Task.WhenAll(Enumerable.Range(1000, 500).Select(i => server.PostAsync("/v1/completions", Body(i))));
+        HttpResponseMessage[] refused =
+            await Task.WhenAll(Enumerable.Range(1000, 500).Select(i => server.PostAsync("/v1/completions", Body(i))));
         Assert.All(refused, answer => Assert.Equal(HttpStatusCode.TooManyRequests, answer.StatusCode));
 
         // Every third one goes; whoever comes now stands behind all others.

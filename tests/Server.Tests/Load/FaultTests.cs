@@ -93,11 +93,13 @@ public sealed class FaultTests : IDisposable
 
         int port = FreePort();
         string program = Path.Combine(AppContext.BaseDirectory, "understory");
-        using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"exec '{program}' --port {port} >/dev/full 2>/dev/full"]))!;
+        using var process =
+            Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"exec '{program}' --port {port} >/dev/full 2>/dev/full"]))!;
         try
         {
             using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
-            await ScriptedServer.UntilAsync(() => !process.HasExited && IsHealthy(client) ? true : process.HasExited ? throw new InvalidOperationException($"It ended with {process.ExitCode}.") : false);
+            await ScriptedServer.UntilAsync(() => !process.HasExited && IsHealthy(client) ? true : process.HasExited
+                ? throw new InvalidOperationException($"It ended with {process.ExitCode}.") : false);
             string text = await TextAsync(client);
             for (int i = 0; i < 50; i++)
             {

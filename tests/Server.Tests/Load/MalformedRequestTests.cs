@@ -4,7 +4,9 @@ using System.Text.Json.Nodes;
 
 namespace Understory.Server.Tests.Load;
 
-/// <summary>Ten thousand spoilt requests made from the server's own OpenAPI document. <c>UNDERSTORY_FUZZ=N</c> sends N times as many.</summary>
+/// <summary>
+/// Ten thousand spoilt requests made from the server's own OpenAPI document. <c>UNDERSTORY_FUZZ=N</c> sends N times as many.
+/// </summary>
 [Collection(DemoCollection.Name)]
 public sealed class MalformedRequestTests(DemoServer server)
 {
@@ -17,7 +19,8 @@ public sealed class MalformedRequestTests(DemoServer server)
         var fuzzer = new RequestFuzzer(await server.Client.GetStringAsync("/openapi/v1.json"));
         Assert.InRange(fuzzer.Operations, 8, 100);
         string[] before = await server.TextsAsync(Reference);
-        int times = int.TryParse(Environment.GetEnvironmentVariable("UNDERSTORY_FUZZ"), CultureInfo.InvariantCulture, out int asked) ? asked : 1;
+        int times = int.TryParse(Environment.GetEnvironmentVariable("UNDERSTORY_FUZZ"), CultureInfo.InvariantCulture, out int asked)
+            ? asked : 1;
 
         // What the first requests make once (pools, compiled code, metrics) is not a leak.
         var statuses = new ConcurrentDictionary<int, int>();
@@ -32,16 +35,20 @@ public sealed class MalformedRequestTests(DemoServer server)
         Assert.InRange(statuses.GetValueOrDefault(400), Requests / 4, Requests * times);
         Assert.InRange(statuses.GetValueOrDefault(200), Requests / 100, Requests * times);
         Assert.Equal(before, await server.TextsAsync(Reference));
-        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 0\n", StringComparison.Ordinal));
+        await ScriptedServer.UntilAsync(() =>
+            server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 0\n", StringComparison.Ordinal));
     }
 
-    private Task SendAsync(RequestFuzzer fuzzer, int from, int to, ConcurrentDictionary<int, int> statuses, ConcurrentBag<string> problems) => Parallel.ForEachAsync(
+    private Task SendAsync(RequestFuzzer fuzzer, int from, int to, ConcurrentDictionary<int, int> statuses,
+        ConcurrentBag<string> problems) => Parallel.ForEachAsync(
         Enumerable.Range(from, to - from),
         new ParallelOptions { MaxDegreeOfParallelism = 4 },
         async (seed, cancellation) =>
         {
             FuzzedRequest made = fuzzer.Make(seed);
-            using var request = new HttpRequestMessage(new HttpMethod(made.Method), new Uri(server.Address.GetLeftPart(UriPartial.Authority) + made.Path, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }));
+            using var request = new HttpRequestMessage(new HttpMethod(made.Method),
+                new Uri(server.Address.GetLeftPart(UriPartial.Authority) + made.Path,
+                    new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }));
             if (made.Body is not null)
             {
                 request.Content = new ByteArrayContent(made.Body);
@@ -55,7 +62,8 @@ public sealed class MalformedRequestTests(DemoServer server)
             string? problem = Problem(made, response, answer);
             if (problem is not null)
             {
-                problems.Add($"seed {seed}: {problem}: {status} {response.Content.Headers.ContentType} {answer[..Math.Min(answer.Length, 300)]}\n  {made}");
+                problems.Add($"seed {seed}: {problem}: {status} {response.Content.Headers.ContentType} "
+                    + $"{answer[..Math.Min(answer.Length, 300)]}\n  {made}");
             }
         });
 
@@ -70,7 +78,8 @@ public sealed class MalformedRequestTests(DemoServer server)
 
         if (status < 400)
         {
-            return answer.StartsWith("data: ", StringComparison.Ordinal) && answer.Contains("server_error", StringComparison.Ordinal) ? "a failure in mid-stream" : null;
+            return answer.StartsWith("data: ", StringComparison.Ordinal) && answer.Contains("server_error", StringComparison.Ordinal)
+                ? "a failure in mid-stream" : null;
         }
 
         // A path that is none is refused before anything of ours sees it.

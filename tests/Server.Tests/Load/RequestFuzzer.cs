@@ -7,20 +7,24 @@ namespace Understory.Server.Tests.Load;
 /// <summary>A request as it goes out; <c>Body</c> null: none.</summary>
 internal sealed record FuzzedRequest(string Method, string Path, string? ContentType, byte[]? Body)
 {
-    public override string ToString() => $"{Method} {Path} {ContentType}: {(Body is null ? "" : Encoding.UTF8.GetString(Body.AsSpan(0, Math.Min(Body.Length, 600))))}";
+    public override string ToString() => $"{Method} {Path} {ContentType}: "
+        + $"{(Body is null ? "" : Encoding.UTF8.GetString(Body.AsSpan(0, Math.Min(Body.Length, 600))))}";
 }
 
 /// <summary>
-/// Makes requests that an OpenAPI document describes, and spoils them: values of other types, numbers at the ends of their ranges, texts that are
-/// none, members twice, bodies cut in the middle, other methods and paths. The same requests for a seed.
+/// Makes requests that an OpenAPI document describes, and spoils them: values of other types, numbers at the ends of their ranges, texts
+/// that are none, members twice, bodies cut in the middle, other methods and paths. The same requests for a seed.
 /// </summary>
 internal sealed class RequestFuzzer
 {
     private static readonly string[] Values =
     [
-        "null", "true", "false", "0", "-1", "1", "2", "0.5", "1e308", "-1e308", "1e999", "2147483648", "-9223372036854775809", "18446744073709551615", "1e-320",
-        "\"\"", "\"x\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\uffff\"", "\"none\"", "\"auto\"", "\"NaN\"", "\"../../etc/passwd\"", "\"%s%n\"", "\"{{ 1/0 }}\"", "\"<|im_end|>\"",
-        "[]", "{}", "[[]]", "[null]", "[\"\"]", "[0]", "[-1]", "[4096]", "[1e9]", "[[0],[]]", "[{}]", "{\"type\":null}", "{\"type\":\"text\"}", "{\"a\":{\"$ref\":\"#\"}}", "{\"\":\"\"}",
+        "null", "true", "false", "0", "-1", "1", "2", "0.5", "1e308", "-1e308", "1e999", "2147483648", "-9223372036854775809",
+        "18446744073709551615", "1e-320",
+        "\"\"", "\"x\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\uffff\"", "\"none\"", "\"auto\"", "\"NaN\"", "\"../../etc/passwd\"", "\"%s%n\"",
+        "\"{{ 1/0 }}\"", "\"<|im_end|>\"",
+        "[]", "{}", "[[]]", "[null]", "[\"\"]", "[0]", "[-1]", "[4096]", "[1e9]", "[[0],[]]", "[{}]", "{\"type\":null}",
+        "{\"type\":\"text\"}", "{\"a\":{\"$ref\":\"#\"}}", "{\"\":\"\"}",
         "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]", "\"\\ud83d\\ude00\"", "{\"role\":\"tool\"}", "{\"0\":101}", "{\"-1\":1}",
     ];
 
@@ -70,7 +74,9 @@ internal sealed class RequestFuzzer
         JsonNode? value = Sample(schema, random, 0);
         string text = Spoil(value, random);
         byte[] body = Encoding.UTF8.GetBytes(text);
-        string type = random.Next(40) == 0 ? Pick(random, ["text/plain", "application/xml", "application/json; charset=utf-16", "multipart/form-data", "x"]) : "application/json";
+        string type = random.Next(40) == 0
+            ? Pick(random,
+                ["text/plain", "application/xml", "application/json; charset=utf-16", "multipart/form-data", "x"]) : "application/json";
         if (random.Next(12) == 0)
         {
             body = Cut(body, random);
@@ -124,7 +130,8 @@ internal sealed class RequestFuzzer
             text = text.Insert(text.Length - 1, $",\"{Pick(random, [.. body.Select(member => member.Key)])}\":{Value(random)}");
         }
 
-        return random.Next(60) == 0 ? Pick(random, ["", "[]", "null", "\uFEFF{}", "{", "{}{}", new string('[', 3000), "\"x\"", "{\"prompt\":\"\u0000\"}"]) : text;
+        return random.Next(60) == 0
+            ? Pick(random, ["", "[]", "null", "\uFEFF{}", "{", "{}{}", new string('[', 3000), "\"x\"", "{\"prompt\":\"\u0000\"}"]) : text;
     }
 
     private static string Value(Random random) => random.Next(25) switch
@@ -162,7 +169,9 @@ internal sealed class RequestFuzzer
         while (path.IndexOf('{') is >= 0 and int open)
         {
             int close = path.IndexOf('}', open);
-            path = path[..open] + Pick(random, ["demo", "understory-demo", "x", "..", "%00", "%2e%2e%2f", "a%2Fb", new string('a', 300), "%F0%9F%98%80"]) + path[(close + 1)..];
+            path = path[..open]
+                + Pick(random, ["demo", "understory-demo", "x", "..", "%00", "%2e%2e%2f", "a%2Fb", new string('a', 300), "%F0%9F%98%80"])
+                + path[(close + 1)..];
         }
 
         return random.Next(30) == 0 ? path + Pick(random, ["/", "//x", "?a=b", "?model=%ff", "/../..", ";x"]) : path;
@@ -200,7 +209,8 @@ internal sealed class RequestFuzzer
             return constant.DeepClone();
         }
 
-        string type = rules["type"] is JsonArray types ? (string)types[random.Next(types.Count)]! : (string?)rules["type"] ?? (rules["properties"] is null ? "string" : "object");
+        string type = rules["type"] is JsonArray types ? (string)types[random.Next(types.Count)]! : (string?)rules["type"]
+            ?? (rules["properties"] is null ? "string" : "object");
         switch (type)
         {
             case "object":

@@ -30,7 +30,8 @@ public sealed class RequestLimitTests
     public async Task A_path_that_is_too_long_is_refused_in_the_shape_of_the_API()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync();
-        JsonNode error = await ErrorOfAsync(server, $"GET /health?{new string('x', 9000)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 414);
+        JsonNode error = await ErrorOfAsync(server,
+            $"GET /health?{new string('x', 9000)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 414);
         Assert.Equal("invalid_request_error", (string)error["type"]!);
     }
 
@@ -43,7 +44,8 @@ public sealed class RequestLimitTests
         string body = new(' ', 9_000_000);
         string framed = framing.StartsWith('C') ? body : $"{body.Length:x}\r\n{body}\r\n0\r\n\r\n";
         JsonNode error = await ErrorOfAsync(
-            server, $"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{framing}\r\n\r\n{framed}", 413);
+            server, $"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: "
+                + $"application/json\r\n{framing}\r\n\r\n{framed}", 413);
         Assert.Contains("8 MiB", (string)error["message"]!);
     }
 
@@ -58,7 +60,9 @@ public sealed class RequestLimitTests
         for (int i = 0; i < 50; i++)
         {
             clients.Add(await RawConnection.OpenAsync(server.App.Address));
-            await clients[i].SendAsync("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 8000000\r\n\r\n{");
+            await clients[i]
+                .SendAsync("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+                    + "8000000\r\n\r\n{");
         }
 
         // One after the other, so that these have been read when this one is answered.
@@ -73,7 +77,8 @@ public sealed class RequestLimitTests
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync();
         string prompts = string.Join(", ", Enumerable.Repeat("\"x\"", 103));
-        Assert.Contains("1024", await (await server.PostAsync("/v1/completions", $"{{\"prompt\": [{prompts}], \"n\": 10}}")).ErrorAsync(400, "n"));
+        Assert.Contains("1024", await (await server.PostAsync("/v1/completions", $"{{\"prompt\": [{prompts}], \"n\": 10}}"))
+            .ErrorAsync(400, "n"));
     }
 
     [Fact]
@@ -102,7 +107,8 @@ public sealed class RequestLimitTests
             "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
             "GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
             "GET /%ff%fe HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
+            "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: "
+                + "AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Encoding.Latin1.GetString(noise),
             "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + Encoding.Latin1.GetString(noise),
             Encoding.Latin1.GetString(noise),
@@ -127,11 +133,13 @@ public sealed class RequestLimitTests
     public async Task Requests_in_one_piece_are_answered_one_by_one_in_their_order()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync();
-        string requests = string.Concat(Enumerable.Range(0, 50).Select(i => $"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nx-request-id: r{i}\r\n\r\n"))
+        string requests =
+            string.Concat(Enumerable.Range(0, 50).Select(i => $"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nx-request-id: r{i}\r\n\r\n"))
             + RawConnection.Post("/tokenize", "{nonsense}", "x-request-id: bad\r\n")
             + "GET /health HTTP/1.1\r\nHost: localhost\r\nx-request-id: last\r\nConnection: close\r\n\r\n";
         string answers = await RawConnection.ExchangeAsync(server.App.Address, requests);
-        string[] ids = [.. answers.Split("\r\n").Where(line => line.StartsWith("x-request-id: ", StringComparison.OrdinalIgnoreCase)).Select(line => line[14..])];
+        string[] ids = [.. answers.Split("\r\n").Where(line => line.StartsWith("x-request-id: ", StringComparison.OrdinalIgnoreCase))
+            .Select(line => line[14..])];
         Assert.Equal([.. Enumerable.Range(0, 50).Select(i => $"r{i}"), "bad", "last"], ids);
     }
 }

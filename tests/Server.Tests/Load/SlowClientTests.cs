@@ -15,7 +15,8 @@ public sealed class SlowClientTests
         LeastRate = 100_000,
     };
 
-    private static Task<ScriptedServer> StartAsync(ConnectionLimits limits) => ScriptedServer.StartAsync(new ServerOptions { Connections = limits });
+    private static Task<ScriptedServer> StartAsync(ConnectionLimits limits) =>
+        ScriptedServer.StartAsync(new ServerOptions { Connections = limits });
 
     [Fact]
     public async Task A_stream_whose_client_does_not_read_ends_before_its_backlog_grows_beyond_bounds()
@@ -39,7 +40,8 @@ public sealed class SlowClientTests
 
         Assert.True(job.Events.Count <= 5001);
         server.App.Queue.Finish(TimeSpan.FromSeconds(1));
-        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("status=\"499\"} 1", StringComparison.Ordinal));
+        await ScriptedServer.UntilAsync(() =>
+            server.Client.GetStringAsync("/metrics").Result.Contains("status=\"499\"} 1", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -107,7 +109,8 @@ public sealed class SlowClientTests
     {
         await using ScriptedServer server = await StartAsync(Impatient);
         using RawConnection client = await RawConnection.OpenAsync(server.App.Address);
-        await client.SendAsync("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{");
+        await client.SendAsync("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+            + "100000\r\n\r\n{");
         string answer = await client.ReadToEndAsync();
         Assert.StartsWith("HTTP/1.1 408", answer);
         Assert.Contains("\"type\":\"invalid_request_error\"", answer);

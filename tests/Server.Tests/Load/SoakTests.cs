@@ -7,8 +7,8 @@ using Xunit.Abstractions;
 namespace Understory.Server.Tests.Load;
 
 /// <summary>
-/// Hours of requests in minutes against the program itself: short answers, streams, streams that are cut, chats, spoilt requests, crowds that the queue
-/// refuses, connections that are reset. Not among the ordinary tests:
+/// Hours of requests in minutes against the program itself: short answers, streams, streams that are cut, chats, spoilt requests, crowds
+/// that the queue refuses, connections that are reset. Not among the ordinary tests:
 /// <code>UNDERSTORY_SOAK=10000 dotnet test -c Release tests/Server.Tests --filter SoakTests --logger "console;verbosity=detailed"</code>
 /// runs about so many requests and prints what the process held every tenth of them.
 /// </summary>
@@ -40,10 +40,13 @@ public sealed class SoakTests(ITestOutputHelper output)
             held.Add(resident);
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{done} | {watch.Elapsed.TotalSeconds:F0} | {resident / 1024.0:F1} | {Figure(metrics, "dotnet_gc_heap_bytes") / 1e6:F1} | {Directory.GetFiles($"/proc/{server.Id}/fd").Length} | {Status(server.Id, "Threads:")} | {Figure(metrics, "understory_generated_tokens_total"):F0}"));
+                $"{done} | {watch.Elapsed.TotalSeconds:F0} | {resident / 1024.0:F1} | {Figure(metrics, "dotnet_gc_heap_bytes") / 1e6:F1} "
+                    + $"| {Directory.GetFiles($"/proc/{server.Id}/fd").Length} | {Status(server.Id, "Threads:")} | "
+                    + $"{Figure(metrics, "understory_generated_tokens_total"):F0}"));
         }
 
-        foreach (string line in (await server.Client.GetStringAsync("/metrics")).Split('\n').Where(line => line.StartsWith("understory_requests_total", StringComparison.Ordinal)))
+        foreach (string line in (await server.Client.GetStringAsync("/metrics")).Split('\n')
+            .Where(line => line.StartsWith("understory_requests_total", StringComparison.Ordinal)))
         {
             output.WriteLine(line);
         }
@@ -64,10 +67,12 @@ public sealed class SoakTests(ITestOutputHelper output)
                 await CompleteAsync(server, seed);
                 return 1;
             case 2 or 3:
-                await PostAsync(server, "/v1/chat/completions", $"{{\"messages\": [{{\"role\": \"user\", \"content\": \"Question {seed}\"}}], \"max_tokens\": {seed % 40}}}");
+                await PostAsync(server, "/v1/chat/completions",
+                    $"{{\"messages\": [{{\"role\": \"user\", \"content\": \"Question {seed}\"}}], \"max_tokens\": {seed % 40}}}");
                 return 1;
             case 4 or 5:
-                using (HttpResponseMessage stream = await PostAsync(server, "/v1/completions", $"{{\"prompt\": \"# {seed}\\n\", \"max_tokens\": {10 + (seed % 90)}, \"stream\": true}}"))
+                using (HttpResponseMessage stream = await PostAsync(server, "/v1/completions",
+                    $"{{\"prompt\": \"# {seed}\\n\", \"max_tokens\": {10 + (seed % 90)}, \"stream\": true}}"))
                 {
                     _ = await stream.Content.ReadAsStringAsync();
                 }
@@ -76,7 +81,9 @@ public sealed class SoakTests(ITestOutputHelper output)
             case 6:
                 using (RawConnection client = await RawConnection.OpenAsync(address))
                 {
-                    await client.SendAsync(RawConnection.Post("/v1/completions", $"{{\"prompt\": \"{seed}\", \"max_tokens\": 800, \"ignore_eos\": true, \"stream\": true}}", "Connection: close\r\n"));
+                    await client.SendAsync(
+                        RawConnection.Post("/v1/completions", $"{{\"prompt\": \"{seed}\", \"max_tokens\": 800, \"ignore_eos\": true, "
+                            + "\"stream\": true}", "Connection: close\r\n"));
                     await client.ReadAsync(1 + (seed % 3000));
                     client.Reset();
                 }
@@ -99,7 +106,8 @@ public sealed class SoakTests(ITestOutputHelper output)
                 return 1;
             case 8 when seed % 100 == 8:
                 // A crowd: some are served, the others are refused.
-                await Task.WhenAll(Enumerable.Range(0, 60).Select(i => PostAsync(server, "/v1/completions", $"{{\"prompt\": \"{i}\", \"max_tokens\": 4}}")));
+                await Task.WhenAll(Enumerable.Range(0, 60)
+                    .Select(i => PostAsync(server, "/v1/completions", $"{{\"prompt\": \"{i}\", \"max_tokens\": 4}}")));
                 return 60;
             case 8:
                 using (await server.Client.GetAsync(seed % 3 == 0 ? "/metrics" : "/v1/models"))
@@ -120,7 +128,8 @@ public sealed class SoakTests(ITestOutputHelper output)
     {
         while (true)
         {
-            using HttpResponseMessage response = await PostAsync(server, "/v1/completions", $"{{\"prompt\": \"def f{seed % 50}(\", \"max_tokens\": 32, \"seed\": {seed}}}");
+            using HttpResponseMessage response =
+                await PostAsync(server, "/v1/completions", $"{{\"prompt\": \"def f{seed % 50}(\", \"max_tokens\": 32, \"seed\": {seed}}}");
             JsonNode body = await response.JsonAsync();
             if ((int)response.StatusCode != 429)
             {
@@ -139,15 +148,18 @@ public sealed class SoakTests(ITestOutputHelper output)
     }
 
     private static double Figure(string metrics, string name) => double.Parse(
-        metrics.Split('\n').Single(line => line.StartsWith(name + " ", StringComparison.Ordinal))[(name.Length + 1)..], CultureInfo.InvariantCulture);
+        metrics.Split('\n').Single(line => line.StartsWith(name + " ", StringComparison.Ordinal))[(name.Length + 1)..],
+        CultureInfo.InvariantCulture);
 
     private static long Status(int process, string field) => long.Parse(
-        File.ReadLines($"/proc/{process}/status").Single(line => line.StartsWith(field, StringComparison.Ordinal))[field.Length..].Replace("kB", "", StringComparison.Ordinal),
+        File.ReadLines($"/proc/{process}/status").Single(line => line.StartsWith(field, StringComparison.Ordinal))[field.Length..]
+            .Replace("kB", "", StringComparison.Ordinal),
         CultureInfo.InvariantCulture);
 
     [AttributeUsage(AttributeTargets.Method)]
     private sealed class SoakFactAttribute : FactAttribute
     {
-        public SoakFactAttribute() => Skip = Asked is { Length: > 0 } && OperatingSystem.IsLinux() ? null : "UNDERSTORY_SOAK does not say how many requests, or this is not Linux.";
+        public SoakFactAttribute() => Skip = Asked is { Length: > 0 } && OperatingSystem.IsLinux()
+            ? null : "UNDERSTORY_SOAK does not say how many requests, or this is not Linux.";
     }
 }

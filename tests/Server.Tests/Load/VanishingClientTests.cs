@@ -16,7 +16,8 @@ public sealed class VanishingClientTests(DemoServer server)
     public async Task A_client_may_hang_up_at_any_byte_of_its_request(bool stream, bool reset)
     {
         string reference = await ReferenceAsync();
-        byte[] request = Encoding.Latin1.GetBytes(RawConnection.Post("/v1/completions", $"{{{Fields}, \"stream\": {(stream ? "true" : "false")}}}"));
+        byte[] request =
+            Encoding.Latin1.GetBytes(RawConnection.Post("/v1/completions", $"{{{Fields}, \"stream\": {(stream ? "true" : "false")}}}"));
         for (int length = 0; length <= request.Length; length++)
         {
             RawConnection client = await RawConnection.OpenAsync(server.Address);
@@ -33,7 +34,8 @@ public sealed class VanishingClientTests(DemoServer server)
     public async Task A_client_may_hang_up_at_any_byte_of_the_answer(bool stream, int stride)
     {
         string reference = await ReferenceAsync();
-        string request = RawConnection.Post("/v1/completions", $"{{{Fields}, \"stream\": {(stream ? "true" : "false")}}}", "Connection: close\r\n");
+        string request =
+            RawConnection.Post("/v1/completions", $"{{{Fields}, \"stream\": {(stream ? "true" : "false")}}}", "Connection: close\r\n");
         int whole = (await RawConnection.ExchangeAsync(server.Address, request)).Length;
 
         // Every byte of the head, then here and there; the strides are prime to the length of lines.
@@ -66,7 +68,8 @@ public sealed class VanishingClientTests(DemoServer server)
     private async Task StillServesAsync(string reference)
     {
         Assert.Equal(reference, await ReferenceAsync());
-        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 0\n", StringComparison.Ordinal));
+        await ScriptedServer.UntilAsync(() =>
+            server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 0\n", StringComparison.Ordinal));
         JsonNode answer = await server.CompleteAsync(Fields);
         Assert.Equal(12, (int)answer["usage"]!["completion_tokens"]!);
     }

@@ -12,7 +12,8 @@ internal sealed class LogLines : ILogEventSink
 
     public LogEvent[] Events => [.. _events];
 
-    public string[] Texts => [.. _events.Select(line => line.RenderMessage(CultureInfo.InvariantCulture).Replace("\"", "", StringComparison.Ordinal))];
+    public string[] Texts =>
+        [.. _events.Select(line => line.RenderMessage(CultureInfo.InvariantCulture).Replace("\"", "", StringComparison.Ordinal))];
 
     public void Emit(LogEvent logEvent) => _events.Enqueue(logEvent);
 

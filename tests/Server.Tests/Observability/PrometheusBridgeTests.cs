@@ -111,7 +111,8 @@ public sealed class PrometheusBridgeTests : IDisposable
     [InlineData("application/openmetrics-text;q=0", "text/plain")]
     [InlineData("application/openmetrics-text;version=1.0.0;q=0.3, text/plain;version=0.0.4;q=0.5", "text/plain")]
     [InlineData("application/openmetrics-text", "application/openmetrics-text")]
-    [InlineData("application/openmetrics-text;version=1.0.0;q=0.5, application/openmetrics-text;version=0.0.1;q=0.4, text/plain;version=0.0.4;q=0.3, */*;q=0.2",
+    [InlineData("application/openmetrics-text;version=1.0.0;q=0.5, application/openmetrics-text;version=0.0.1;q=0.4, "
+        + "text/plain;version=0.0.4;q=0.3, */*;q=0.2",
         "application/openmetrics-text")]
     public async Task Accept_chooses_between_the_text_format_and_OpenMetrics(string accept, string expected)
     {
@@ -166,7 +167,12 @@ public sealed class PrometheusBridgeTests : IDisposable
         metrics.Step(new StepReport(2, 5, 0, 0.01, 2, 0.001, 0.02), 2);
         metrics.Stage("draft", 5, 1);
 
-        var start = new ProcessStartInfo("promtool", ["check", "metrics"]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("promtool", ["check", "metrics"])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        };
         using Process promtool = Process.Start(start)!;
         await promtool.StandardInput.WriteAsync(await RenderAsync());
         promtool.StandardInput.Close();

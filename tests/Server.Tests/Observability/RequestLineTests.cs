@@ -33,7 +33,8 @@ public sealed class RequestLineTests : IDisposable
 
         await ScriptedServer.UntilAsync(() => _lines.Texts.Length == 3);
         Assert.Equal(
-            ["/v1/completions 400 invalid_request_error prompt", "/v1/completions 404 model_not_found model", "/v1/completions 400 invalid_request_error -"],
+            ["/v1/completions 400 invalid_request_error prompt", "/v1/completions 404 model_not_found model",
+                "/v1/completions 400 invalid_request_error -"],
             _lines.Texts.Select(line => line[(line.IndexOf(' ', StringComparison.Ordinal) + 1)..]));
     }
 
@@ -84,7 +85,8 @@ public sealed class RequestLineTests : IDisposable
         var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
         {
             Content = new StringContent(
-                "{\"prompt\": \"def add(a, b):\", \"max_tokens\": 900, \"n\": 50, \"ignore_eos\": true, \"stream\": true}", Encoding.UTF8, "application/json"),
+                "{\"prompt\": \"def add(a, b):\", \"max_tokens\": 900, \"n\": 50, \"ignore_eos\": true, \"stream\": true}", Encoding.UTF8,
+                "application/json"),
         };
         using (HttpResponseMessage response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
         {

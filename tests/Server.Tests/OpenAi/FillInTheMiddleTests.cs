@@ -54,10 +54,13 @@ public sealed class FillInTheMiddleTests
     public async Task A_request_with_a_suffix_is_decoded_from_behind_the_gap()
     {
         Tokenizer tokenizer = With("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>");
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model() with { Tokenizer = tokenizer, Vocabulary = 4099 });
-        foreach (string prompt in (string[])["\"a = [\"", new JsonArray([.. tokenizer.Encode("a = [").Select(id => (JsonNode)id)]).ToJsonString()])
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model() with { Tokenizer = tokenizer, Vocabulary = 4099 });
+        foreach (string prompt in (string[])["\"a = [\"", new JsonArray([.. tokenizer.Encode("a = [").Select(id => (JsonNode)id)])
+            .ToJsonString()])
         {
-            Task<HttpResponseMessage> answer = server.PostAsync("/v1/completions", $"{{\"prompt\": {prompt}, \"suffix\": \"]\\nprint(a)\"}}");
+            Task<HttpResponseMessage> answer =
+                server.PostAsync("/v1/completions", $"{{\"prompt\": {prompt}, \"suffix\": \"]\\nprint(a)\"}}");
             GenerationJob job = await server.TakeAsync();
             Assert.Equal([4096, .. tokenizer.Encode("a = ["), 4097, .. tokenizer.Encode("]\nprint(a)"), 4098], job.Choices[0].Prompt);
             ScriptedServer.Say(job, "1");

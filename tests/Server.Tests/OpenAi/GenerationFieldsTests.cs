@@ -7,10 +7,12 @@ namespace Understory.Server.Tests.OpenAi;
 
 public sealed class GenerationFieldsTests
 {
-    private static readonly GenerationDefaults Recommended = new(Temperature: 0.6f, TopK: 20, TopP: 0.95f, MinP: 0.1f, RepetitionPenalty: 1.1f);
+    private static readonly GenerationDefaults Recommended =
+        new(Temperature: 0.6f, TopK: 20, TopP: 0.95f, MinP: 0.1f, RepetitionPenalty: 1.1f);
 
     private static GenerationFields Read(string body, GenerationDefaults? defaults = null) => Fields.Read(
-        Encoding.UTF8.GetBytes(body), fields => GenerationFields.Read(fields, defaults ?? new GenerationDefaults(), 4096, SpeculationMode.Staged));
+        Encoding.UTF8.GetBytes(body), fields =>
+            GenerationFields.Read(fields, defaults ?? new GenerationDefaults(), 4096, SpeculationMode.Staged));
 
     [Fact]
     public void A_request_wins_over_the_models_recommendations_and_those_over_OpenAIs_defaults()
@@ -18,8 +20,10 @@ public sealed class GenerationFieldsTests
         var sampling = Read("{}").Sampling;
         Assert.Equal((1, 0, 1, 0, 1), (sampling.Temperature, sampling.TopK, sampling.TopP, sampling.MinP, sampling.RepetitionPenalty));
         sampling = Read("{}", Recommended).Sampling;
-        Assert.Equal((0.6f, 20, 0.95f, 0.1f, 1.1f), (sampling.Temperature, sampling.TopK, sampling.TopP, sampling.MinP, sampling.RepetitionPenalty));
-        sampling = Read("{\"temperature\": 0.2, \"top_k\": -1, \"top_p\": 1, \"min_p\": 0, \"repetition_penalty\": 1}", Recommended).Sampling;
+        Assert.Equal((0.6f, 20, 0.95f, 0.1f, 1.1f),
+            (sampling.Temperature, sampling.TopK, sampling.TopP, sampling.MinP, sampling.RepetitionPenalty));
+        sampling =
+            Read("{\"temperature\": 0.2, \"top_k\": -1, \"top_p\": 1, \"min_p\": 0, \"repetition_penalty\": 1}", Recommended).Sampling;
         Assert.Equal((0.2f, 0, 1, 0, 1), (sampling.Temperature, sampling.TopK, sampling.TopP, sampling.MinP, sampling.RepetitionPenalty));
     }
 
@@ -35,7 +39,8 @@ public sealed class GenerationFieldsTests
     public void Silence_means_one_choice_in_the_servers_mode()
     {
         GenerationFields fields = Read("{}");
-        Assert.Equal((1, null, SpeculationMode.Staged, null), (fields.Choices, fields.MaxTokens, fields.Speculation, fields.SpeculationNodes));
+        Assert.Equal((1, null, SpeculationMode.Staged, null),
+            (fields.Choices, fields.MaxTokens, fields.Speculation, fields.SpeculationNodes));
         Assert.False(fields.Stream || fields.IgnoreEos || fields.IncludeUsage);
         Assert.Empty(fields.Stop);
         Assert.Null(fields.Sampling.LogitBias);
@@ -59,7 +64,8 @@ public sealed class GenerationFieldsTests
     [InlineData("{\"max_completion_tokens\": 5}", 5)]
     [InlineData("{\"max_tokens\": 5, \"max_completion_tokens\": 6}", 6)]
     [InlineData("{\"max_tokens\": 0}", 0)]
-    public void Max_completion_tokens_is_another_name_of_max_tokens(string body, int expected) => Assert.Equal(expected, Read(body).MaxTokens);
+    public void Max_completion_tokens_is_another_name_of_max_tokens(string body, int expected) =>
+        Assert.Equal(expected, Read(body).MaxTokens);
 
     [Fact]
     public void A_vanishing_temperature_is_greedy() => Assert.Equal(0, Read("{\"temperature\": 1e-30}").Sampling.Temperature);

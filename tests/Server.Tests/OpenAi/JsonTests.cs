@@ -32,21 +32,25 @@ public sealed class JsonTests
     [Fact]
     public void Names_are_as_readable_as_texts()
     {
-        var logProbs = new CompletionLogProbs(["a"], [null, -0.5f], [null, new Dictionary<string, float> { ["😀\"é\n"] = -1e-7f, [""] = -9999 }, new Dictionary<string, float>()], [0]);
+        var logProbs = new CompletionLogProbs(["a"], [null, -0.5f],
+            [null, new Dictionary<string, float> { ["😀\"é\n"] = -1e-7f, [""] = -9999 }, new Dictionary<string, float>()], [0]);
         string json = Write(new CompletionBody("id", "text_completion", 0, "m", "fp", [new(0, "", logProbs, null)]));
         Assert.Contains("\"top_logprobs\":[null,{\"😀\\\"é\\n\":-1E-07,\"\":-9999},{}]", json);
-        JsonElement top = JsonDocument.Parse(json).RootElement.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("top_logprobs");
+        JsonElement top = JsonDocument.Parse(json).RootElement.GetProperty("choices")[0].GetProperty("logprobs")
+            .GetProperty("top_logprobs");
         Assert.Equal(-1e-7f, top[1].GetProperty("😀\"é\n").GetSingle());
     }
 
     [Fact]
-    public void Half_a_pair_becomes_a_replacement_character() => Assert.Equal("{\"text\":\"é\uFFFDx\"}", Write(new DetokenizeBody("é\ud800x")));
+    public void Half_a_pair_becomes_a_replacement_character() =>
+        Assert.Equal("{\"text\":\"é\uFFFDx\"}", Write(new DetokenizeBody("é\ud800x")));
 
     [Fact]
     public void Names_are_snake_case_and_absent_extensions_are_left_out()
     {
         Assert.Equal("{\"tokens\":[1],\"count\":1,\"max_model_len\":8}", Write(new TokenizeBody([1], 1, 8)));
-        Assert.Equal("{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":null}}", Write(new ApiException(500, "m").Body));
+        Assert.Equal("{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":null}}",
+            Write(new ApiException(500, "m").Body));
     }
 
     [Theory]

@@ -17,13 +17,15 @@ public sealed class RequestParametersTests
     /// <summary>Endpoint, its table, its reader, and the least body that it takes.</summary>
     private static readonly Dictionary<string, (IReadOnlyList<Parameter> Table, Action<Fields> Read, string Least)> Readers = new()
     {
-        ["completions"] = (RequestParameters.Completions, fields => CompletionRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto), "{}"),
+        ["completions"] = (RequestParameters.Completions, fields =>
+            CompletionRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto), "{}"),
         ["chat"] = (
             RequestParameters.Chat,
             fields => ChatRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto),
             "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]}"),
         ["embeddings"] = (RequestParameters.Embeddings, fields => EmbeddingRequest.Read(fields, 4096, 192), "{\"input\": \"x\"}"),
-        ["responses"] = (ResponsesParameters.All, fields => ResponsesRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto), "{\"input\": \"x\"}"),
+        ["responses"] = (ResponsesParameters.All, fields =>
+            ResponsesRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto), "{\"input\": \"x\"}"),
         ["messages"] = (
             MessagesParameters.Messages,
             fields => MessagesRequest.Read(fields, new GenerationDefaults(), 4096, SpeculationMode.Auto),
@@ -40,7 +42,8 @@ public sealed class RequestParametersTests
         var asked = new HashSet<string>();
         using JsonDocument body = JsonDocument.Parse(least);
         read(new Fields(body.RootElement, asked));
-        Assert.Equal(table.Where(parameter => parameter.Standing != Standing.Ignored).Select(parameter => parameter.Name).Order(), asked.Order());
+        Assert.Equal(table.Where(parameter => parameter.Standing != Standing.Ignored).Select(parameter => parameter.Name)
+            .Order(), asked.Order());
         Assert.Equal(table.Count, table.Select(parameter => parameter.Name).Distinct().Count());
         Assert.All(table.Where(parameter => parameter.Standing == Standing.Honoured), parameter => Assert.NotEmpty(parameter.Meaning));
     }
@@ -71,9 +74,12 @@ public sealed class RequestParametersTests
         {
             string? error = Refusal(endpoint, parameter.Name, "{\"type\": \"else\"}");
             Assert.Equal(parameter.Standing == Standing.Refused, error is not null);
-            Assert.True(error is null || (error.StartsWith(parameter.Name, StringComparison.Ordinal) && error.Contains("not supported", StringComparison.Ordinal)), error);
+            Assert.True(error is null
+                || (error.StartsWith(parameter.Name, StringComparison.Ordinal)
+                    && error.Contains("not supported", StringComparison.Ordinal)), error);
             Assert.Null(Refusal(endpoint, parameter.Name, "null"));
-            foreach ((string value, _) in Edges(JsonNode.Parse(parameter.Shape.Schema().ToJsonString())!.AsObject()).Where(edge => edge.Valid))
+            foreach ((string value, _) in Edges(JsonNode.Parse(parameter.Shape.Schema().ToJsonString())!.AsObject())
+                .Where(edge => edge.Valid))
             {
                 Assert.Null(Refusal(endpoint, parameter.Name, value));
             }
@@ -92,7 +98,8 @@ public sealed class RequestParametersTests
         {
             "integer" or "number" => Numbers(schema).Append(("\"1\"", false)),
             "boolean" => [("true", true), ("false", true), ("1", false)],
-            "string" when schema["enum"] is JsonArray values => values.Select(value => (value!.ToJsonString(), true)).Append(("\"else\"", false)),
+            "string" when schema["enum"] is JsonArray values =>
+                values.Select(value => (value!.ToJsonString(), true)).Append(("\"else\"", false)),
             "string" => [("\"" + new string('x', (int?)schema["minLength"] ?? 0) + "\"", true), ("5", false)],
             "array" => Lists(schema),
             _ => [],
@@ -109,13 +116,15 @@ public sealed class RequestParametersTests
         if (schema["minimum"] is { } least)
         {
             yield return (least.ToJsonString(), true);
-            yield return (((double)least - 0.001 - ((string)schema["type"]! == "integer" ? 0.999 : 0)).ToString("R", CultureInfo.InvariantCulture), false);
+            yield return (((double)least - 0.001 - ((string)schema["type"]! == "integer" ? 0.999 : 0))
+                .ToString("R", CultureInfo.InvariantCulture), false);
         }
 
         if (schema["maximum"] is { } most)
         {
             yield return (most.ToJsonString(), true);
-            yield return (((double)most + ((string)schema["type"]! == "integer" ? 1 : 0.001)).ToString("R", CultureInfo.InvariantCulture), false);
+            yield return (((double)most + ((string)schema["type"]! == "integer" ? 1 : 0.001)).ToString("R", CultureInfo.InvariantCulture),
+                false);
         }
     }
 

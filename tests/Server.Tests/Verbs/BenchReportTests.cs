@@ -45,8 +45,10 @@ public sealed class BenchReportTests : IDisposable
         Modes = new Dictionary<string, ModeResult> { ["off"] = Mode(100, 1, 1, 1), ["staged"] = Mode(200 * factor, 2 * factor, 3, 0.35) },
         ByPrompt =
         [
-            new(tokens, new Dictionary<string, PromptModeResult> { ["off"] = new(100, 1, 1, new Dictionary<string, long>()), ["staged"] = new(250 * factor, 2.5, 4, new Dictionary<string, long>()) }),
-            new("bb", new Dictionary<string, PromptModeResult> { ["off"] = new(100, 1, 1, new Dictionary<string, long>()), ["staged"] = new(150 * factor, 1.5, 2, new Dictionary<string, long>()) }),
+            new(tokens, new Dictionary<string, PromptModeResult> { ["off"] = new(100, 1, 1, new Dictionary<string, long>()),
+                ["staged"] = new(250 * factor, 2.5, 4, new Dictionary<string, long>()) }),
+            new("bb", new Dictionary<string, PromptModeResult> { ["off"] = new(100, 1, 1, new Dictionary<string, long>()),
+                ["staged"] = new(150 * factor, 1.5, 2, new Dictionary<string, long>()) }),
         ],
     };
 
@@ -62,13 +64,16 @@ public sealed class BenchReportTests : IDisposable
     {
         XElement chart = XElement.Parse(BenchChart.Draw(Report()));
         string[] texts = [.. chart.Descendants(Svg + "text").Select(text => text.Value)];
-        Assert.All(["a <machine> & more", "200.0 (2.00 x off)", "0.35 (paper 0.23)", "ngram 40 % of 100"], part => Assert.Contains(texts, text => text.Contains(part, StringComparison.Ordinal)));
+        Assert.All(["a <machine> & more", "200.0 (2.00 x off)", "0.35 (paper 0.23)", "ngram 40 % of 100"], part =>
+            Assert.Contains(texts, text => text.Contains(part, StringComparison.Ordinal)));
         // Two plots of two prompts and two modes.
         Assert.Equal(8, chart.Descendants(Svg + "circle").Count());
         Assert.Equal(2, chart.Descendants(Svg + "polyline").Count());
         double height = double.Parse(chart.Attribute("height")!.Value, CultureInfo.InvariantCulture);
-        Assert.All(chart.Descendants(Svg + "text"), text => Assert.InRange(double.Parse(text.Attribute("y")!.Value, CultureInfo.InvariantCulture), 0, height));
-        Assert.All(chart.Descendants(Svg + "circle"), dot => Assert.InRange(double.Parse(dot.Attribute("cx")!.Value, CultureInfo.InvariantCulture), 0, 960));
+        Assert.All(chart.Descendants(Svg + "text"), text =>
+            Assert.InRange(double.Parse(text.Attribute("y")!.Value, CultureInfo.InvariantCulture), 0, height));
+        Assert.All(chart.Descendants(Svg + "circle"), dot =>
+            Assert.InRange(double.Parse(dot.Attribute("cx")!.Value, CultureInfo.InvariantCulture), 0, 960));
     }
 
     [Theory]
@@ -103,7 +108,8 @@ public sealed class BenchReportTests : IDisposable
     public void A_bars_length_is_in_proportion()
     {
         XElement chart = XElement.Parse(BenchChart.Draw(Report()));
-        double[] lengths = [.. chart.Descendants(Svg + "rect").Skip(1).Take(2).Select(bar => double.Parse(bar.Attribute("width")!.Value, CultureInfo.InvariantCulture))];
+        double[] lengths = [.. chart.Descendants(Svg + "rect").Skip(1).Take(2)
+            .Select(bar => double.Parse(bar.Attribute("width")!.Value, CultureInfo.InvariantCulture))];
         Assert.Equal(2, lengths[1] / lengths[0], 2);
     }
 
@@ -111,7 +117,8 @@ public sealed class BenchReportTests : IDisposable
     public void The_tables_have_as_many_cells_in_every_row_and_stand_the_paper_beside_our_figures()
     {
         string markdown = BenchMarkdown.Write(Report() with { Temperature = 1, TopK = 50 });
-        string[][] tables = [.. markdown.Split("\n\n").Select(block => block.Split('\n').Where(line => line.StartsWith('|')).ToArray()).Where(table => table.Length > 0)];
+        string[][] tables = [.. markdown.Split("\n\n").Select(block => block.Split('\n').Where(line => line.StartsWith('|')).ToArray())
+            .Where(table => table.Length > 0)];
         Assert.Equal(2, tables.Length);
         Assert.All(tables, table => Assert.Single(table.Select(row => row.Count(c => c == '|')).Distinct()));
         Assert.Contains("| `staged` | 200.0 | 2.00 | 3.00 | 0.35 | 0.35 | ngram 40 % |", markdown);
@@ -125,7 +132,8 @@ public sealed class BenchReportTests : IDisposable
         string after = Write("b.json", Report(0.5, "cc") with { Machine = "another" });
         var (code, output, _) = await ServerProcess.RunAsync(["bench", "compare", before, after]);
         Assert.Equal(0, code);
-        Assert.All(["not the same: machine", "same tokens on 1 of 2 prompts", "200.0 -> 100.0", "0.500", "0.50, 0.50, 0.50"], part => Assert.Contains(part, output));
+        Assert.All(["not the same: machine", "same tokens on 1 of 2 prompts", "200.0 -> 100.0", "0.500", "0.50, 0.50, 0.50"], part =>
+            Assert.Contains(part, output));
         (code, _, string errors) = await ServerProcess.RunAsync(["bench", "compare", before, after, "--at-least", "0.97"]);
         Assert.Equal(1, code);
         Assert.Equal("understory: slower than --at-least 0.97: staged 0.500.", errors.Trim());

@@ -9,7 +9,8 @@ public sealed class ChatVerbTests
 {
     private static readonly string[] Greedy = ["chat", "--temperature", "0", "--max-tokens", "24"];
 
-    private const string System = "You complete Python code. You never explain it, you never repeat it, and you stop as soon as the function is complete.";
+    private const string System =
+        "You complete Python code. You never explain it, you never repeat it, and you stop as soon as the function is complete.";
 
     private static async Task<string[]> AnswersAsync(string input, params string[] more)
     {
@@ -39,7 +40,8 @@ public sealed class ChatVerbTests
     public async Task The_mode_changes_the_speed_and_not_the_words_and_reset_forgets()
     {
         string[] once = await AnswersAsync("import numpy\n");
-        string[] often = await AnswersAsync("import numpy\n/mode off\n/reset\nimport numpy\n/mode staged\n/reset\nimport numpy\n/exit\nnever\n");
+        string[] often =
+            await AnswersAsync("import numpy\n/mode off\n/reset\nimport numpy\n/mode staged\n/reset\nimport numpy\n/exit\nnever\n");
         Assert.Equal([.. once[..^1], .. once[..^1], .. once[..^1], ""], often);
     }
 
@@ -47,16 +49,19 @@ public sealed class ChatVerbTests
     public async Task What_is_no_command_is_told_and_a_question_that_does_not_fit_can_be_asked_shorter()
     {
         string tooLong = string.Join(' ', Enumerable.Range(0, 3000));
-        var (code, output, errors) = await ServerProcess.RunAsync([.. Greedy, "--context", "64"], $"/dance\n/mode fast\n/retry\n{tooLong}\nx\n");
+        var (code, output, errors) =
+            await ServerProcess.RunAsync([.. Greedy, "--context", "64"], $"/dance\n/mode fast\n/retry\n{tooLong}\nx\n");
         Assert.Equal(0, code);
-        Assert.All(["/dance is no command", "'fast' is none of auto, off, ngram", "there is no answer yet", "/reset begins anew"], part => Assert.Contains(part, errors));
+        Assert.All(["/dance is no command", "'fast' is none of auto, off, ngram", "there is no answer yet", "/reset begins anew"], part =>
+            Assert.Contains(part, errors));
         Assert.True(output.Length > 1, errors);
     }
 
     [ProcessFact]
     public async Task SIGINT_stops_the_answer_and_not_the_program()
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "understory"), ["chat", "--threads", "1", "--max-tokens", "2000", "--speculation", "off"])
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "understory"),
+            ["chat", "--threads", "1", "--max-tokens", "2000", "--speculation", "off"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

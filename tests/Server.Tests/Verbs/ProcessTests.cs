@@ -41,7 +41,8 @@ public sealed class ProcessTests : IDisposable
         using ServerProcess server = await ServerProcess.StartAsync("--alias", "mine");
         Assert.NotEqual(0, server.Client.BaseAddress!.Port);
         Assert.Equal(HttpStatusCode.OK, (await server.Client.GetAsync("/health")).StatusCode);
-        JsonNode answer = await (await server.Client.PostAsync("/v1/completions", Json("{\"model\": \"mine\", \"prompt\": \"x\", \"max_tokens\": 3, \"ignore_eos\": true}"))).JsonAsync();
+        JsonNode answer = await (await server.Client.PostAsync("/v1/completions",
+            Json("{\"model\": \"mine\", \"prompt\": \"x\", \"max_tokens\": 3, \"ignore_eos\": true}"))).JsonAsync();
         Assert.Equal(3, (int)answer["usage"]!["completion_tokens"]!);
         server.Signal("TERM");
         Assert.Equal(0, await server.ExitAsync());
@@ -54,7 +55,8 @@ public sealed class ProcessTests : IDisposable
     {
         using ServerProcess server = await ServerProcess.StartAsync();
         await server.Client.PostAsync("/v1/completions", Json("{\"prompt\": \"confidential words\", \"echo\": true}"));
-        await server.Client.PostAsync("/v1/chat/completions", Json("{\"messages\": [{\"role\": \"user\", \"content\": \"confidential words\"}], \"temperature\": \"confidential\"}"));
+        await server.Client.PostAsync("/v1/chat/completions",
+            Json("{\"messages\": [{\"role\": \"user\", \"content\": \"confidential words\"}], \"temperature\": \"confidential\"}"));
         server.Signal("TERM");
         await server.ExitAsync();
         Assert.Contains("/v1/chat/completions 400", server.Errors);
@@ -99,7 +101,8 @@ public sealed class ProcessTests : IDisposable
         };
         using HttpResponseMessage running = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         Task<HttpResponseMessage> waiting = server.Client.PostAsync("/v1/completions", Json("{\"prompt\": \"y\"}"));
-        await ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 1\n", StringComparison.Ordinal));
+        await ScriptedServer.UntilAsync(() =>
+            server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 1\n", StringComparison.Ordinal));
 
         server.Signal("TERM");
         await (await waiting).ErrorAsync(503, code: "shutting_down");
@@ -165,7 +168,8 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task Wrong_use_is_one_line_and_exit_code_2()
     {
-        foreach (string[] arguments in (string[][])[["--prot", "1"], ["--port", "x"], ["fly"], ["--host", "0.0.0.0"], ["complete", "x", "--max-tokens", "x"], ["--speculation", "fast"]])
+        foreach (string[] arguments in (string[][])[["--prot", "1"], ["--port", "x"], ["fly"], ["--host", "0.0.0.0"],
+            ["complete", "x", "--max-tokens", "x"], ["--speculation", "fast"]])
         {
             (int code, _, string errors) = await ServerProcess.RunAsync(arguments);
             Assert.True(code == 2, $"{string.Join(' ', arguments)}: {code} {errors}");
@@ -189,9 +193,11 @@ public sealed class ProcessTests : IDisposable
     public async Task Complete_writes_the_text_that_the_server_would()
     {
         const string Prompt = "def add(a, b):\n    return";
-        (int code, string output, string errors) = await ServerProcess.RunAsync(["complete", Prompt, "--max-tokens", "24", "--temperature", "0.8", "--seed", "5"]);
+        (int code, string output, string errors) =
+            await ServerProcess.RunAsync(["complete", Prompt, "--max-tokens", "24", "--temperature", "0.8", "--seed", "5"]);
         Assert.Equal(0, code);
-        (_, string piped, _) = await ServerProcess.RunAsync(["complete", "--max-tokens", "24", "--temperature", "0.8", "--seed", "5", "--speculation", "off"], input: Prompt);
+        (_, string piped, _) = await ServerProcess.RunAsync(
+            ["complete", "--max-tokens", "24", "--temperature", "0.8", "--seed", "5", "--speculation", "off"], input: Prompt);
         Assert.Equal(output, piped);
         Assert.Contains("tok/s", errors);
 

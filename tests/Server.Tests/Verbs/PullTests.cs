@@ -26,7 +26,9 @@ public sealed class PullTests : IAsyncLifetime
     }
 
     private Task<(int Code, string Output, string Errors)> RunAsync(params string[] arguments) => ServerProcess.RunAsync(
-        arguments, folder: _home, variables: [("HF_HOME", _home), ("HF_ENDPOINT", _hub.Address.ToString()), ("HF_TOKEN", ""), ("HF_HUB_CACHE", ""), ("HF_HUB_OFFLINE", "")]);
+        arguments, folder: _home,
+        variables: [("HF_HOME", _home), ("HF_ENDPOINT", _hub.Address.ToString()), ("HF_TOKEN", ""), ("HF_HUB_CACHE", ""),
+            ("HF_HUB_OFFLINE", "")]);
 
     [ProcessFact]
     public async Task A_pulled_model_is_served_under_its_name()

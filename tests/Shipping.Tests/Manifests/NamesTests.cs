@@ -10,8 +10,11 @@ public sealed partial class NamesTests
 {
     private static readonly string[] _files =
     [
-        "Dockerfile", "compose.yaml", "docker/build-image.sh", "docker/prometheus.yml", "docker/prometheus/rules.yml", "docker/nginx/nginx.conf", "docker/nginx/replicas.conf",
-        "docker/grafana/dashboards/understory.json", "deploy/understory.service", .. Directory.EnumerateFiles(Path.Combine(Tools.Root, "deploy/kubernetes"), "*.yaml").Select(path => Path.GetRelativePath(Tools.Root, path)),
+        "Dockerfile", "compose.yaml", "docker/build-image.sh", "docker/prometheus.yml", "docker/prometheus/rules.yml",
+        "docker/nginx/nginx.conf", "docker/nginx/replicas.conf",
+        "docker/grafana/dashboards/understory.json", "deploy/understory.service",
+        .. Directory.EnumerateFiles(Path.Combine(Tools.Root, "deploy/kubernetes"), "*.yaml")
+        .Select(path => Path.GetRelativePath(Tools.Root, path)),
     ];
 
     public static TheoryData<string> Files => [.. _files];
@@ -43,9 +46,12 @@ public sealed partial class NamesTests
     [Fact]
     public void Values_are_what_the_options_take()
     {
-        foreach (YamlMappingNode environment in Yaml.Read(Full("compose.yaml")).AllNodes.Concat(Yaml.Read(Full("deploy/kubernetes/config.yaml")).AllNodes).OfType<YamlMappingNode>())
+        foreach (
+            YamlMappingNode environment in Yaml.Read(Full("compose.yaml")).AllNodes.Concat(
+                Yaml.Read(Full("deploy/kubernetes/config.yaml")).AllNodes).OfType<YamlMappingNode>())
         {
-            var said = environment.Children.Where(pair => pair.Key.ToString().StartsWith("UNDERSTORY_", StringComparison.Ordinal) && pair.Value is YamlScalarNode { Value: var value } && !value!.Contains('$'))
+            var said = environment.Children.Where(pair => pair.Key.ToString().StartsWith("UNDERSTORY_", StringComparison.Ordinal)
+                && pair.Value is YamlScalarNode { Value: var value } && !value!.Contains('$'))
                 .ToDictionary(pair => pair.Key.ToString(), pair => pair.Value.ToString());
             // The key's file is not here.
             said.Remove("UNDERSTORY_API_KEY_FILE");
@@ -67,15 +73,18 @@ public sealed partial class NamesTests
         Assert.Contains(published, text => text.Contains(":8088:8088", StringComparison.Ordinal));
         Assert.Contains("listen 8088;", Text("docker/nginx/nginx.conf"));
         // Nothing is published beyond this machine.
-        Assert.All(Yaml.Read(Full("compose.yaml")).AllNodes.OfType<YamlMappingNode>().Where(node => node.Children.ContainsKey("ports")).SelectMany(node => (YamlSequenceNode)node["ports"]), line => Assert.StartsWith("127.0.0.1:", line.ToString()));
+        Assert.All(Yaml.Read(Full("compose.yaml")).AllNodes.OfType<YamlMappingNode>().Where(node => node.Children.ContainsKey("ports"))
+            .SelectMany(node => (YamlSequenceNode)node["ports"]), line => Assert.StartsWith("127.0.0.1:", line.ToString()));
     }
 
     [Fact]
     public void Probes_and_checks_ask_for_paths_that_answer()
     {
         string endpoints = string.Concat(Directory.EnumerateFiles(Full("src/Server/Endpoints"), "*.cs").Select(File.ReadAllText));
-        IEnumerable<string> paths = new[] { "deployment.yaml", "monitor.yaml" }.SelectMany(file => Yaml.Read(Full($"deploy/kubernetes/{file}")).All("path"))
-            .Where(path => path.StartsWith('/')).Concat(Location().Matches(Text("docker/nginx/nginx.conf")).Select(location => location.Groups[1].Value)).Distinct();
+        IEnumerable<string> paths =
+            new[] { "deployment.yaml", "monitor.yaml" }.SelectMany(file => Yaml.Read(Full($"deploy/kubernetes/{file}")).All("path"))
+            .Where(path => path.StartsWith('/'))
+            .Concat(Location().Matches(Text("docker/nginx/nginx.conf")).Select(location => location.Groups[1].Value)).Distinct();
         Assert.Equal(["/health", "/metrics"], paths.Except(["/nowhere"]).Order());
         Assert.All(paths.Except(["/nowhere"]), path => Assert.Contains($"\"{path}\"", endpoints));
     }
@@ -87,14 +96,16 @@ public sealed partial class NamesTests
         Assert.All(Yaml.Read(Full("compose.yaml")).All("stop_grace_period"), text => Assert.True(double.Parse(text.TrimEnd('s')) > drain));
         Assert.True(double.Parse(Regex.Match(Text("deploy/understory.service"), "TimeoutStopSec=(\\d+)").Groups[1].Value) > drain);
         double configured = double.Parse(Yaml.Read(Full("deploy/kubernetes/config.yaml")).All("UNDERSTORY_DRAIN_SECONDS").Single());
-        Assert.True(double.Parse(Yaml.Read(Full("deploy/kubernetes/deployment.yaml")).All("terminationGracePeriodSeconds").Single()) > configured);
+        Assert.True(
+            double.Parse(Yaml.Read(Full("deploy/kubernetes/deployment.yaml")).All("terminationGracePeriodSeconds").Single()) > configured);
     }
 
     [Fact]
     public void Files_that_are_mounted_or_copied_are_there()
     {
         IEnumerable<string> sources = Yaml.Read(Full("compose.yaml")).AllNodes.OfType<YamlScalarNode>().Select(node => node.Value!)
-            .Where(value => value.StartsWith("./docker", StringComparison.Ordinal)).Select(value => value.Split(':')[0]).Where(path => path != "./docker/secrets/api-key");
+            .Where(value => value.StartsWith("./docker", StringComparison.Ordinal)).Select(value => value.Split(':')[0])
+            .Where(path => path != "./docker/secrets/api-key");
         Assert.NotEmpty(sources);
         Assert.All(sources, path => Assert.True(Path.Exists(Full(path)), path));
         foreach (string line in File.ReadLines(Full(".dockerignore")).Where(line => line.StartsWith('!')))
@@ -106,7 +117,8 @@ public sealed partial class NamesTests
     [Fact]
     public void The_parts_of_the_Kubernetes_manifests_name_each_other()
     {
-        Dictionary<string, YamlMappingNode> kinds = Directory.EnumerateFiles(Full("deploy/kubernetes"), "*.yaml").Where(path => !path.EndsWith("gpu.yaml", StringComparison.Ordinal))
+        Dictionary<string, YamlMappingNode> kinds = Directory.EnumerateFiles(Full("deploy/kubernetes"), "*.yaml")
+            .Where(path => !path.EndsWith("gpu.yaml", StringComparison.Ordinal))
             .SelectMany(path => Yaml.Read(path).Documents).ToDictionary(document => document["kind"].ToString());
         YamlNode pod = kinds["Deployment"]["spec"]["template"];
         string label = pod["metadata"]["labels"]["app.kubernetes.io/name"].ToString();
@@ -120,14 +132,16 @@ public sealed partial class NamesTests
         Assert.Equal(container["ports"][0]["name"], kinds["Service"]["spec"]["ports"][0]["targetPort"]);
         Assert.Equal(kinds["Service"]["spec"]["ports"][0]["name"], kinds["ServiceMonitor"]["spec"]["endpoints"][0]["port"]);
         Assert.Equal(
-            ((YamlSequenceNode)container["volumeMounts"]).Select(mount => mount["name"]), ((YamlSequenceNode)pod["spec"]["volumes"]).Select(volume => volume["name"]));
+            ((YamlSequenceNode)container["volumeMounts"]).Select(mount => mount["name"]), ((YamlSequenceNode)pod["spec"]["volumes"])
+                .Select(volume => volume["name"]));
         Assert.Equal(kinds["PersistentVolumeClaim"]["metadata"]["name"], pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]);
         string key = kinds["ConfigMap"]["data"]["UNDERSTORY_API_KEY_FILE"].ToString();
         Assert.Equal(key, $"{container["volumeMounts"][1]["mountPath"]}/{pod["spec"]["volumes"][1]["secret"]["items"][0]["path"]}");
         Assert.Equal("1654", pod["spec"]["securityContext"]["runAsUser"].ToString());
         Assert.StartsWith("1654:", Packages.Dockerfile.Of(Text("Dockerfile"), "USER"));
         Assert.Equal(
-            Directory.EnumerateFiles(Full("deploy/kubernetes")).Select(Path.GetFileName).Except(["kustomization.yaml", "autoscaler.yaml", "monitor.yaml", "gpu.yaml"]).Order(),
+            Directory.EnumerateFiles(Full("deploy/kubernetes")).Select(Path.GetFileName)
+                .Except(["kustomization.yaml", "autoscaler.yaml", "monitor.yaml", "gpu.yaml"]).Order(),
             ((YamlSequenceNode)kinds["Kustomization"]["resources"]).Select(file => file.ToString()).Order());
     }
 
@@ -136,8 +150,10 @@ public sealed partial class NamesTests
     {
         // The one complaint is that the program is not installed here.
         (_, string complaints) = await Daemon.RunAsync("systemd-analyze", ["verify", "--man=no", Full("deploy/understory.service")]);
-        Assert.All(complaints.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.Contains("/opt/understory/understory is not executable", line));
-        (int code, string report) = await Daemon.RunAsync("systemd-analyze", ["security", "--offline=true", "--threshold=30", "--no-pager", Full("deploy/understory.service")]);
+        Assert.All(complaints.Split('\n', StringSplitOptions.RemoveEmptyEntries), line =>
+            Assert.Contains("/opt/understory/understory is not executable", line));
+        (int code, string report) = await Daemon.RunAsync("systemd-analyze",
+            ["security", "--offline=true", "--threshold=30", "--no-pager", Full("deploy/understory.service")]);
         Assert.True(code == 0, report);
     }
 

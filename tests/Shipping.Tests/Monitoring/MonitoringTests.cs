@@ -18,12 +18,14 @@ public sealed class MonitoringTests : IDisposable
     {
         string keyFile = Path.Combine(_folder, "key");
         File.WriteAllText(keyFile, Key);
-        using RunningServer server = await RunningServer.StartAsync(RunningServer.Built, ["--port", "0", "--api-key-file", keyFile], key: Key);
+        using RunningServer server =
+            await RunningServer.StartAsync(RunningServer.Built, ["--port", "0", "--api-key-file", keyFile], key: Key);
         int port = Daemon.FreePort();
         string config = Configure(keyFile, server.Address.Authority);
         await Daemon.DoAsync("promtool", ["check", "config", config]);
         using Daemon prometheus = Daemon.Start(
-            "prometheus", ["--config.file", config, "--storage.tsdb.path", Path.Combine(_folder, "data"), "--web.listen-address", $"127.0.0.1:{port}"]);
+            "prometheus",
+            ["--config.file", config, "--storage.tsdb.path", Path.Combine(_folder, "data"), "--web.listen-address", $"127.0.0.1:{port}"]);
         using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
 
         var dark = new List<string> { "nothing was asked yet" };
@@ -32,7 +34,8 @@ public sealed class MonitoringTests : IDisposable
         {
             // Two stages at work, one prompt that comes again, one refusal.
             string mode = round++ % 2 == 0 ? "staged" : "ngram";
-            await server.CompleteAsync($"\"prompt\": \"def add(a, b):\\n    return a + b\\n\\ndef sub(a, b):\", \"max_tokens\": 48, \"ignore_eos\": true, \"speculation\": \"{mode}\"");
+            await server.CompleteAsync($"\"prompt\": \"def add(a, b):\\n    return a + b\\n\\ndef sub(a, b):\", \"max_tokens\": 48, "
+                + $"\"ignore_eos\": true, \"speculation\": \"{mode}\"");
             await server.PostAsync("/v1/completions", "{\"prompt\": 1.5}");
             if (round % 5 == 0)
             {
@@ -93,7 +96,8 @@ public sealed class MonitoringTests : IDisposable
         }
 
         Assert.All(Dashboard.Panels, panel => Assert.Equal(uid, (string)panel["datasource"]!["uid"]!));
-        Assert.All(Dashboard.Panels.SelectMany(panel => panel["targets"]!.AsArray()), target => Assert.Equal(uid, (string)target!["datasource"]!["uid"]!));
+        Assert.All(Dashboard.Panels.SelectMany(panel => panel["targets"]!.AsArray()), target =>
+            Assert.Equal(uid, (string)target!["datasource"]!["uid"]!));
         int[] ids = [.. Dashboard.Json["panels"]!.AsArray().Select(panel => (int)panel!["id"]!)];
         Assert.Equal(ids.Length, ids.Distinct().Count());
     }
@@ -125,7 +129,8 @@ public sealed class MonitoringTests : IDisposable
 
         JsonNode answer = await response.JsonAsync();
         Assert.True((string)answer["status"]! == "success", $"{query}: {answer.ToJsonString()}");
-        return answer["data"]!["result"]!.AsArray().Any(series => double.IsFinite(double.Parse((string)series!["value"]![1]!, CultureInfo.InvariantCulture)));
+        return answer["data"]!["result"]!.AsArray()
+            .Any(series => double.IsFinite(double.Parse((string)series!["value"]![1]!, CultureInfo.InvariantCulture)));
     }
 
     private async Task<(int Code, string Output)> CheckMetricsAsync(string metrics)

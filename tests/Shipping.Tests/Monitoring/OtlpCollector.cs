@@ -21,13 +21,17 @@ internal sealed class OtlpCollector : IDisposable
 
     /// <summary>Attributes of the resources that sent anything.</summary>
     public IEnumerable<IReadOnlyDictionary<string, object>> Resources =>
-        Bodies("/v1/traces").Concat(Bodies("/v1/metrics")).SelectMany(body => body.Messages(1)).SelectMany(sent => sent.Messages(1)).Select(OtlpSpan.Attributes);
+        Bodies("/v1/traces").Concat(Bodies("/v1/metrics")).SelectMany(body => body.Messages(1)).SelectMany(sent => sent.Messages(1))
+            .Select(OtlpSpan.Attributes);
 
     /// <summary>resource_spans = 1, scope_spans = 2, spans = 2.</summary>
     public IReadOnlyList<OtlpSpan> Spans =>
-        [.. Bodies("/v1/traces").SelectMany(body => body.Messages(1)).SelectMany(sent => sent.Messages(2)).SelectMany(scope => scope.Messages(2)).Select(OtlpSpan.Of)];
+        [.. Bodies("/v1/traces").SelectMany(body => body.Messages(1)).SelectMany(sent => sent.Messages(2))
+            .SelectMany(scope => scope.Messages(2)).Select(OtlpSpan.Of)];
 
-    /// <summary>resource_metrics = 1, scope_metrics = 2, metrics = 2; a histogram (9) counts in field 4 of its points, a sum (7) as int in 6.</summary>
+    /// <summary>
+    /// resource_metrics = 1, scope_metrics = 2, metrics = 2; a histogram (9) counts in field 4 of its points, a sum (7) as int in 6.
+    /// </summary>
     public IReadOnlyList<(string Name, ulong Histogram, ulong Sum)> Metrics =>
     [
         .. from body in Bodies("/v1/metrics")
@@ -85,8 +89,11 @@ internal sealed class OtlpCollector : IDisposable
     }
 }
 
-/// <summary>A span: trace_id = 1, span_id = 2, parent_span_id = 4, name = 5, kind = 6, start = 7, end = 8, attributes = 9, status = 15.</summary>
-internal sealed record OtlpSpan(string Trace, string Id, string Parent, string Name, ulong Kind, ulong Start, ulong End, IReadOnlyDictionary<string, object> Tags, ulong Status)
+/// <summary>
+/// A span: trace_id = 1, span_id = 2, parent_span_id = 4, name = 5, kind = 6, start = 7, end = 8, attributes = 9, status = 15.
+/// </summary>
+internal sealed record OtlpSpan(string Trace, string Id, string Parent, string Name, ulong Kind, ulong Start, ulong End,
+    IReadOnlyDictionary<string, object> Tags, ulong Status)
 {
     public static OtlpSpan Of(WireMessage span) => new(
         span.Hex(1), span.Hex(2), span.Hex(4), span.Text(5), span.Number(6), span.Number(7), span.Number(8), Attributes(span, 9),
@@ -139,5 +146,6 @@ internal sealed class WireMessage
 
     public IEnumerable<WireMessage> Messages(int field) => Bytes(field).Select(bytes => new WireMessage(bytes.ToByteArray()));
 
-    private IEnumerable<ByteString> Bytes(int field) => _fields.Where(found => found.Field == field && found.Bytes is not null).Select(found => found.Bytes!);
+    private IEnumerable<ByteString> Bytes(int field) => _fields.Where(found => found.Field == field && found.Bytes is not null)
+        .Select(found => found.Bytes!);
 }

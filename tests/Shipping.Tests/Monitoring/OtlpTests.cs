@@ -14,11 +14,13 @@ public sealed class OtlpTests
     {
         using var collector = new OtlpCollector();
         using RunningServer server = await RunningServer.StartAsync(
-            RunningServer.Built, ["--port", "0", "--otlp-endpoint", collector.Address.ToString()], variables: ("OTEL_SERVICE_NAME", "here"));
+            RunningServer.Built, ["--port", "0", "--otlp-endpoint", collector.Address.ToString()],
+            variables: ("OTEL_SERVICE_NAME", "here"));
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
         {
             Content = new StringContent(
-                "{\"prompt\": \"confidential words\", \"max_tokens\": 12, \"ignore_eos\": true, \"temperature\": 0.5, \"seed\": 7, \"n\": 2, \"speculation\": \"staged\"}", Encoding.UTF8, "application/json"),
+                "{\"prompt\": \"confidential words\", \"max_tokens\": 12, \"ignore_eos\": true, \"temperature\": 0.5, \"seed\": 7, \"n\": "
+                    + "2, \"speculation\": \"staged\"}", Encoding.UTF8, "application/json"),
         };
         request.Headers.Add("traceparent", $"00-{Trace}-{Caller}-01");
         Assert.Equal(HttpStatusCode.OK, (await server.Client.SendAsync(request)).StatusCode);
@@ -30,8 +32,10 @@ public sealed class OtlpTests
         foreach ((string name, object value) in new (string, object)[]
         {
             ("gen_ai.operation.name", "text_completion"), ("gen_ai.request.model", "understory-demo"), ("gen_ai.request.max_tokens", 12L),
-            ("gen_ai.request.temperature", 0.5), ("gen_ai.request.seed", 7L), ("gen_ai.request.choice.count", 2L), ("gen_ai.usage.output_tokens", 24L),
-            ("gen_ai.response.finish_reasons", "length,length"), ("http.request.method", "POST"), ("http.route", "/v1/completions"), ("http.response.status_code", 200L),
+            ("gen_ai.request.temperature", 0.5), ("gen_ai.request.seed", 7L), ("gen_ai.request.choice.count", 2L),
+            ("gen_ai.usage.output_tokens", 24L),
+            ("gen_ai.response.finish_reasons", "length,length"), ("http.request.method", "POST"), ("http.route", "/v1/completions"),
+            ("http.response.status_code", 200L),
         })
         {
             Assert.Equal(value, root.Tags[name]);
@@ -40,7 +44,9 @@ public sealed class OtlpTests
         OtlpSpan[] phases = [.. collector.Spans.Where(span => span.Parent == root.Id).OrderBy(span => span.Start)];
         Assert.Equal(["queue", "prompt", "decode", "prompt", "decode"], phases.Select(span => span.Name));
         Assert.Equal(6, collector.Spans.Count);
-        Assert.All(phases, phase => Assert.True(phase.Trace == Trace && phase.Start <= phase.End && root.Start <= phase.Start && phase.End <= root.End, phase.Name));
+        Assert.All(phases, phase =>
+            Assert.True(phase.Trace == Trace && phase.Start <= phase.End && root.Start <= phase.Start
+                && phase.End <= root.End, phase.Name));
         Assert.Equal(12L, phases[2].Tags["gen_ai.usage.output_tokens"]);
         Assert.True((long)phases[2].Tags["understory.draft.proposed"] > 0);
         Assert.False(collector.Mentions("confidential"));
@@ -77,14 +83,17 @@ public sealed class OtlpTests
             using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
             {
                 Content = new StringContent(
-                    "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"stream\": true, \"ignore_eos\": true, \"n\": 100, \"speculation\": \"off\"}", Encoding.UTF8, "application/json"),
+                    "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"stream\": true, \"ignore_eos\": true, \"n\": 100, "
+                        + "\"speculation\": \"off\"}", Encoding.UTF8, "application/json"),
             };
-            using HttpResponseMessage response = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, leave.Token);
+            using HttpResponseMessage response =
+                await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, leave.Token);
             await using Stream body = await response.Content.ReadAsStreamAsync(leave.Token);
             Assert.True(await body.ReadAsync(new byte[4096], leave.Token) > 0);
         }
 
-        await server.Daemon.UntilAsync(async () => (await server.Client.GetStringAsync("/metrics")).Contains("status=\"499\"", StringComparison.Ordinal));
+        await server.Daemon.UntilAsync(async () =>
+            (await server.Client.GetStringAsync("/metrics")).Contains("status=\"499\"", StringComparison.Ordinal));
         await EndAsync(server);
         OtlpSpan root = Assert.Single(collector.Spans, span => span.Kind == 2);
         Assert.Equal(499L, root.Tags["http.response.status_code"]);
@@ -99,7 +108,8 @@ public sealed class OtlpTests
     {
         using var collector = new OtlpCollector();
         using (RunningServer server = await RunningServer.StartAsync(
-            RunningServer.Built, ["--port", "0", "--otlp-endpoint", collector.Address.ToString()], variables: ("OTEL_SDK_DISABLED", "true")))
+            RunningServer.Built, ["--port", "0", "--otlp-endpoint", collector.Address.ToString()],
+            variables: ("OTEL_SDK_DISABLED", "true")))
         {
             await server.CompleteAsync("\"prompt\": \"a\"");
             await EndAsync(server);

@@ -21,7 +21,8 @@ public sealed class PackageTests : IDisposable
         Assert.True(Directory.Exists(Path.Combine(image, "models")));
         Assert.All(
             Directory.EnumerateFileSystemEntries(Path.Combine(image, "app"), "*", SearchOption.AllDirectories),
-            entry => Assert.Equal(UnixFileMode.None, File.GetUnixFileMode(entry) & (UnixFileMode.UserWrite | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)));
+            entry => Assert.Equal(UnixFileMode.None,
+                File.GetUnixFileMode(entry) & (UnixFileMode.UserWrite | UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)));
 
         // As the Dockerfile says: its variables, its user, its check.
         string dockerfile = File.ReadAllText(Path.Combine(Tools.Root, "Dockerfile"));
@@ -40,7 +41,8 @@ public sealed class PackageTests : IDisposable
         string key = Path.Combine(_folder, "key");
         File.WriteAllText(key, "sesame\n");
         variables = [.. variables, ("UNDERSTORY_API_KEY_FILE", key)];
-        using RunningServer server = await RunningServer.StartAsync(user, [.. before, program, .. serve[1..]], _folder, "sesame", variables);
+        using RunningServer server =
+            await RunningServer.StartAsync(user, [.. before, program, .. serve[1..]], _folder, "sesame", variables);
         Assert.Contains("\"ok\"", await Daemon.DoAsync(user, [.. before, program, .. check[1..]], _folder, variables));
         await CompletesAsync(server);
         using var anonymous = new HttpClient { BaseAddress = server.Address };
@@ -51,12 +53,14 @@ public sealed class PackageTests : IDisposable
     public async Task A_single_file_runs_where_there_is_no_NET_and_Windows_and_Linux_each_have_one()
     {
         string build = Path.Combine(_folder, "build");
-        foreach ((string platform, string program, string magic) in new[] { ("linux-x64", "understory", "\u007fELF"), ("win-x64", "understory.exe", "MZ") })
+        foreach ((string platform, string program, string magic) in new[] { ("linux-x64", "understory", "\u007fELF"),
+            ("win-x64", "understory.exe", "MZ") })
         {
             string given = Path.Combine(_folder, platform);
             await Daemon.DoAsync(
                 "dotnet",
-                ["publish", _project, "-c", "Release", "-r", platform, "--self-contained", "-p:PublishSingleFile=true", "--artifacts-path", build, "-o", given, "-nologo", "-clp:ErrorsOnly"]);
+                ["publish", _project, "-c", "Release", "-r", platform, "--self-contained", "-p:PublishSingleFile=true", "--artifacts-path",
+                    build, "-o", given, "-nologo", "-clp:ErrorsOnly"]);
             string path = Path.Combine(given, program);
             byte[] start = new byte[magic.Length];
             using (FileStream file = File.OpenRead(path))
@@ -72,7 +76,8 @@ public sealed class PackageTests : IDisposable
 
         string empty = Directory.CreateDirectory(Path.Combine(_folder, "empty")).FullName;
         using RunningServer server = await RunningServer.StartAsync(
-            Path.Combine(_folder, "linux-x64", "understory"), ["--port", "0"], empty, variables: [("PATH", "/nowhere"), ("DOTNET_ROOT", null), ("HOME", empty)]);
+            Path.Combine(_folder, "linux-x64", "understory"), ["--port", "0"], empty,
+            variables: [("PATH", "/nowhere"), ("DOTNET_ROOT", null), ("HOME", empty)]);
         await CompletesAsync(server);
         Assert.Empty(Directory.EnumerateFileSystemEntries(empty));
     }
@@ -82,7 +87,8 @@ public sealed class PackageTests : IDisposable
     {
         string given = Path.Combine(_folder, "portable");
         await Daemon.DoAsync("dotnet", ["publish", _project, "-c", "Release", "-o", given, "-nologo", "-clp:ErrorsOnly"]);
-        using RunningServer server = await RunningServer.StartAsync("dotnet", [Path.Combine(given, "understory.dll"), "--port", "0"], _folder);
+        using RunningServer server =
+            await RunningServer.StartAsync("dotnet", [Path.Combine(given, "understory.dll"), "--port", "0"], _folder);
         await CompletesAsync(server);
     }
 
@@ -95,8 +101,10 @@ public sealed class PackageTests : IDisposable
         string version = Path.GetFileNameWithoutExtension(package)["Understory.".Length..];
         string tools = Path.Combine(_folder, "tools");
         string settings = Path.Combine(_folder, "NuGet.Config");
-        File.WriteAllText(settings, $"<configuration><packageSources><clear /><add key=\"here\" value=\"{packages}\" /></packageSources></configuration>");
-        await Daemon.DoAsync("dotnet", ["tool", "install", "Understory", "--version", version, "--tool-path", tools, "--configfile", settings], _folder);
+        File.WriteAllText(settings,
+            $"<configuration><packageSources><clear /><add key=\"here\" value=\"{packages}\" /></packageSources></configuration>");
+        await Daemon.DoAsync("dotnet",
+            ["tool", "install", "Understory", "--version", version, "--tool-path", tools, "--configfile", settings], _folder);
         using RunningServer server = await RunningServer.StartAsync(Path.Combine(tools, "understory"), ["--port", "0"], _folder);
         await CompletesAsync(server);
     }
@@ -118,5 +126,6 @@ public sealed class PackageTests : IDisposable
     }
 
     private static void Open(string folder) => File.SetUnixFileMode(
-        folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherRead
+            | UnixFileMode.OtherExecute);
 }

@@ -26,10 +26,12 @@ public sealed class Cluster : IAsyncLifetime
         await Task.WhenAll(Enumerable.Range(0, _replicas.Length).Select(StartAsync));
         int port = Daemon.FreePort();
         // The workers of a root's nginx are nobody.
-        File.SetUnixFileMode(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+        File.SetUnixFileMode(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherRead
+            | UnixFileMode.OtherExecute);
         string config = File.ReadAllText(Path.Combine(_shipped, "nginx.conf"));
         Assert.Contains("listen 8088;", config);
-        File.WriteAllText(Path.Combine(_folder, "nginx.conf"), config.Replace("listen 8088;", $"listen 127.0.0.1:{port};").Replace(" /tmp/", $" {_folder}/"));
+        File.WriteAllText(Path.Combine(_folder, "nginx.conf"), config.Replace("listen 8088;", $"listen 127.0.0.1:{port};")
+            .Replace(" /tmp/", $" {_folder}/"));
         string replicas = File.ReadAllText(Path.Combine(_shipped, "replicas.conf"));
         for (int i = 0; i < _ports.Length; i++)
         {
@@ -59,7 +61,9 @@ public sealed class Cluster : IAsyncLifetime
     {
         _replicas[replica]?.Dispose();
         _replicas[replica] = await RunningServer.StartAsync(
-            RunningServer.Built, ["--port", _ports[replica].ToString(), "--threads", "1", "--max-queue", "4", "--drain-seconds", "60", "--prefix-cache-mb", "128"]);
+            RunningServer.Built,
+            ["--port", _ports[replica].ToString(), "--threads", "1", "--max-queue", "4", "--drain-seconds", "60", "--prefix-cache-mb",
+                "128"]);
     }
 
     /// <summary>The replica that answered a request last; waits for nginx's log, which tells it once the answer is out.</summary>
@@ -73,7 +77,8 @@ public sealed class Cluster : IAsyncLifetime
     }
 
     /// <summary>nginx's line about a request that is over; null: it is not.</summary>
-    public string? LineOf(string id) => _nginx!.Output.Split('\n').FirstOrDefault(line => line.TrimEnd().EndsWith($"id={id}", StringComparison.Ordinal));
+    public string? LineOf(string id) =>
+        _nginx!.Output.Split('\n').FirstOrDefault(line => line.TrimEnd().EndsWith($"id={id}", StringComparison.Ordinal));
 
     public Task DisposeAsync()
     {
@@ -88,7 +93,9 @@ public sealed class Cluster : IAsyncLifetime
         return Task.CompletedTask;
     }
 
-    /// <summary>"a:1, b:2 : c:3 503, 200 200": nginx lists every address that it tried, commas within a pool and colons between pools.</summary>
+    /// <summary>
+    /// "a:1, b:2 : c:3 503, 200 200": nginx lists every address that it tried, commas within a pool and colons between pools.
+    /// </summary>
     private static string LastAddress(string line) =>
         line.Split("replica=")[1].Split(' ', ',').Last(part => part.StartsWith("127.0.0.1:", StringComparison.Ordinal));
 }

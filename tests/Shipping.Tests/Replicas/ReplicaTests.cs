@@ -24,7 +24,8 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
             {
                 var messages = new JsonArray(
                     Message("system", "Answer with code and with nothing else, please."),
-                    Message("user", $"{(random ? "Write" : "Make")} function number {talk} that adds {talk} to its argument and returns it."));
+                    Message("user",
+                        $"{(random ? "Write" : "Make")} function number {talk} that adds {talk} to its argument and returns it."));
                 var replicas = new HashSet<int>();
                 for (int turn = 0; turn < Turns; turn++)
                 {
@@ -52,7 +53,8 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
             Assert.True(random || used.Count > 1, "all conversations went to one replica");
         }
 
-        output.WriteLine($"prompt tokens found in the prefix cache from the second turn on: {hits[0]:P0} with affinity, {hits[1]:P0} with random routing");
+        output.WriteLine($"prompt tokens found in the prefix cache from the second turn on: {hits[0]:P0} with affinity, {hits[1]:P0} with "
+            + "random routing");
         Assert.True(hits[0] > hits[1], $"{hits[0]:P0} with affinity, {hits[1]:P0} without");
     }
 
@@ -66,7 +68,8 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
             return await cluster.ReplicaOfAsync(id);
         }
 
-        foreach ((string fields, string? header) in new[] { ("\"user\": \"ann\"", null), ("\"prompt_cache_key\":\"k\"", null), ("\"max_tokens\": 1", "a") })
+        foreach ((string fields, string? header) in new[] { ("\"user\": \"ann\"", null), ("\"prompt_cache_key\":\"k\"", null),
+            ("\"max_tokens\": 1", "a") })
         {
             var replicas = new HashSet<int>();
             for (int i = 0; i < 6; i++)
@@ -105,14 +108,16 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
     [NginxFact]
     public async Task What_a_full_queue_turns_away_is_taken_by_other_replicas()
     {
-        const string Body = "{\"prompt\": \"x\", \"max_tokens\": 100, \"n\": 16, \"ignore_eos\": true, \"speculation\": \"off\", \"user\": \"crowd\"}";
+        const string Body = "{\"prompt\": \"x\", \"max_tokens\": 100, \"n\": 16, \"ignore_eos\": true, \"speculation\": \"off\", "
+            + "\"user\": \"crowd\"}";
         // One runs and four wait on each of three.
         var sent = Enumerable.Range(0, 15).Select(_ => SendAsync(cluster.Client, "/v1/completions", Body)).ToList();
         int[] statuses = [.. (await Task.WhenAll(sent)).Select(answer => (int)answer.Response.StatusCode)];
         int[] replicas = await Task.WhenAll(sent.Select(task => cluster.ReplicaOfAsync(task.Result.Id)));
         Assert.Equal(3, replicas.Distinct().Count());
         Assert.All(statuses, status => Assert.True(status is 200 or 429, status.ToString()));
-        output.WriteLine($"15 requests with one key: {statuses.Count(status => status == 200)} answered, by replicas {string.Join(' ', replicas.CountBy(replica => replica))}");
+        output.WriteLine($"15 requests with one key: {statuses.Count(status => status == 200)} answered, by replicas "
+            + $"{string.Join(' ', replicas.CountBy(replica => replica))}");
         Assert.True(statuses.Count(status => status == 200) > 5, string.Join(' ', statuses));
     }
 
@@ -127,10 +132,12 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
             using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
             Assert.StartsWith("data: ", await reader.ReadLineAsync());
             drained.Daemon.Signal("TERM");
-            await drained.Daemon.UntilAsync(async () => (await drained.Client.GetAsync("/health")).StatusCode == HttpStatusCode.ServiceUnavailable);
+            await drained.Daemon.UntilAsync(async () =>
+                (await drained.Client.GetAsync("/health")).StatusCode == HttpStatusCode.ServiceUnavailable);
             for (int i = 0; i < 6; i++)
             {
-                (HttpResponseMessage next, string nextId) = await SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"a\", \"max_tokens\": 2, \"user\": \"{user}\"}}");
+                (HttpResponseMessage next, string nextId) =
+                    await SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"a\", \"max_tokens\": 2, \"user\": \"{user}\"}}");
                 Assert.Equal(HttpStatusCode.OK, next.StatusCode);
                 Assert.NotEqual(replica, await cluster.ReplicaOfAsync(nextId));
             }
@@ -151,9 +158,12 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
         Assert.StartsWith("data: ", await reader.ReadLineAsync());
         // These wait behind the stream; nothing of their answers is out.
-        var waiting = Enumerable.Range(0, 3).Select(_ => SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"a\", \"max_tokens\": 2, \"user\": \"{user}\"}}")).ToList();
+        var waiting = Enumerable.Range(0, 3)
+            .Select(_ => SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"a\", \"max_tokens\": 2, \"user\": \"{user}\"}}"))
+            .ToList();
         await cluster.Replicas[replica].Daemon.UntilAsync(async () =>
-            (await cluster.Replicas[replica].Client.GetStringAsync("/metrics")).Contains("understory_queue_depth 3\n", StringComparison.Ordinal));
+            (await cluster.Replicas[replica].Client.GetStringAsync("/metrics"))
+                .Contains("understory_queue_depth 3\n", StringComparison.Ordinal));
         cluster.Replicas[replica].Daemon.Signal("KILL");
 
         foreach ((HttpResponseMessage answer, string id) in await Task.WhenAll(waiting))
@@ -164,7 +174,8 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
 
         for (int i = 0; i < 12; i++)
         {
-            (HttpResponseMessage later, _) = await SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"b\", \"max_tokens\": 2, \"user\": \"{(i % 2 == 0 ? user : "other" + i)}\"}}");
+            (HttpResponseMessage later, _) = await SendAsync(cluster.Client, "/v1/completions",
+                $"{{\"prompt\": \"b\", \"max_tokens\": 2, \"user\": \"{(i % 2 == 0 ? user : "other" + i)}\"}}");
             Assert.Equal(HttpStatusCode.OK, later.StatusCode);
         }
 
@@ -176,17 +187,20 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
 
     private static JsonNode Message(string role, string content) => new JsonObject { ["role"] = role, ["content"] = content };
 
-    private static async Task<(HttpResponseMessage Response, string Id)> SendAsync(HttpClient client, string path, string body, bool stream = false, string? header = null)
+    private static async Task<(HttpResponseMessage Response, string Id)> SendAsync(HttpClient client, string path, string body,
+        bool stream = false, string? header = null)
     {
         string id = $"test-{Guid.NewGuid():N}";
-        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        var request =
+            new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         request.Headers.Add("x-request-id", id);
         if (header is not null)
         {
             request.Headers.Add("X-Affinity", header);
         }
 
-        return (await client.SendAsync(request, stream ? HttpCompletionOption.ResponseHeadersRead : HttpCompletionOption.ResponseContentRead), id);
+        return (await client.SendAsync(request, stream
+            ? HttpCompletionOption.ResponseHeadersRead : HttpCompletionOption.ResponseContentRead), id);
     }
 
     private static async Task<(JsonNode Answer, string Id)> ChatAsync(HttpClient client, JsonArray messages)
@@ -201,7 +215,8 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
 
     /// <summary>A stream long enough to outlast what a test does meanwhile.</summary>
     private static Task<(HttpResponseMessage Response, string Id)> StreamAsync(HttpClient client, string user) => SendAsync(
-        client, "/v1/completions", $"{{\"prompt\": \"x\", \"max_tokens\": 700, \"n\": 30, \"ignore_eos\": true, \"stream\": true, \"speculation\": \"off\", \"user\": \"{user}\"}}", stream: true);
+        client, "/v1/completions", $"{{\"prompt\": \"x\", \"max_tokens\": 700, \"n\": 30, \"ignore_eos\": true, \"stream\": true, "
+            + $"\"speculation\": \"off\", \"user\": \"{user}\"}}", stream: true);
 
     /// <summary>Starts a replica again, and waits until nginx trusts it again in both of its pools.</summary>
     private async Task RecoverAsync(int replica, string user)
@@ -221,7 +236,8 @@ public sealed class ReplicaTests(Cluster cluster, ITestOutputHelper output) : IC
     private async Task<(int Replica, string User)> UserAsync()
     {
         string user = Guid.NewGuid().ToString("N");
-        (HttpResponseMessage response, string id) = await SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"a\", \"max_tokens\": 1, \"user\": \"{user}\"}}");
+        (HttpResponseMessage response, string id) =
+            await SendAsync(cluster.Client, "/v1/completions", $"{{\"prompt\": \"a\", \"max_tokens\": 1, \"user\": \"{user}\"}}");
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return (await cluster.ReplicaOfAsync(id), user);
     }

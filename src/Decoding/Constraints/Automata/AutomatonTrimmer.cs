@@ -27,7 +27,8 @@ internal static class AutomatonTrimmer
     }
 
     /// <summary>
-    /// States from which their rule's end is reached. A state waits for what it leads to; a call waits for its return and for the rule itself.
+    /// States from which their rule's end is reached. A state waits for what it leads to; a call waits for its return and for the rule
+    /// itself.
     /// </summary>
     private static bool[] Live(List<RuleState> states, Dictionary<GrammarRule, int> starts)
     {
@@ -60,7 +61,9 @@ internal static class AutomatonTrimmer
                 live[s] = true;
                 foreach (int before in waiting[s])
                 {
-                    if (!live[before] && (states[before].Next.Contains(s) || states[before].Calls.Exists(call => live[starts[call.Rule]] && live[call.Return])))
+                    if (!live[before]
+                        && (states[before].Next.Contains(s)
+                            || states[before].Calls.Exists(call => live[starts[call.Rule]] && live[call.Return])))
                     {
                         open.Push(before);
                     }

@@ -101,7 +101,8 @@ internal sealed class GrammarAutomaton
 
             if ((long)states.Count * determinizer.ClassCount > GrammarBudget.MaxTransitions)
             {
-                throw new GrammarException("", $"The grammar is too large: its automaton has more than {GrammarBudget.MaxTransitions} transitions; use smaller repetition counts or fewer alternatives.");
+                throw new GrammarException("", $"The grammar is too large: its automaton has more than {GrammarBudget.MaxTransitions} "
+                    + "transitions; use smaller repetition counts or fewer alternatives.");
             }
         }
 

@@ -18,7 +18,8 @@ internal sealed class GrammarBudget
         _work += units;
         if (_work > MaxWork)
         {
-            throw new GrammarException("", $"The grammar is too complex: building its automaton takes more than {MaxWork} steps; use smaller repetition counts, fewer alternatives or shorter enumerations.");
+            throw new GrammarException("", $"The grammar is too complex: building its automaton takes more than {MaxWork} steps; use "
+                + "smaller repetition counts, fewer alternatives or shorter enumerations.");
         }
     }
 
@@ -26,7 +27,8 @@ internal sealed class GrammarBudget
     {
         if (++_nfaStates > MaxNfaStates)
         {
-            throw new GrammarException("", $"The grammar is too large: more than {MaxNfaStates} states; use smaller repetition counts or fewer alternatives.");
+            throw new GrammarException("",
+                $"The grammar is too large: more than {MaxNfaStates} states; use smaller repetition counts or fewer alternatives.");
         }
     }
 
@@ -34,7 +36,8 @@ internal sealed class GrammarBudget
     {
         if (++_states > MaxStates)
         {
-            throw new GrammarException("", $"The grammar is too large: its automaton has more than {MaxStates} states; use smaller repetition counts, or alternatives that differ at their beginnings.");
+            throw new GrammarException("", $"The grammar is too large: its automaton has more than {MaxStates} states; use smaller "
+                + "repetition counts, or alternatives that differ at their beginnings.");
         }
     }
 }

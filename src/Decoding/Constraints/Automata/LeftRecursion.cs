@@ -23,7 +23,8 @@ internal static class LeftRecursion
                 }
                 else if (open.Contains(at.Rule))
                 {
-                    throw new GrammarException("", $"The rule '{at.Rule.Name}' is left-recursive: it may begin with itself. Write it with a repetition, as in  expr ::= term (\"+\" term)*.");
+                    throw new GrammarException("", $"The rule '{at.Rule.Name}' is left-recursive: it may begin with itself. Write it with "
+                        + "a repetition, as in  expr ::= term (\"+\" term)*.");
                 }
                 else if (!done.Contains(at.Rule))
                 {

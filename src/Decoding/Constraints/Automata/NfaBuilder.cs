@@ -153,7 +153,8 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
 
         if (!_open.Add(rule))
         {
-            throw new GrammarException("", $"The rule '{rule.Name}' refers to itself, where only a regular expression can stand (in an intersection, a difference or the like).");
+            throw new GrammarException("", $"The rule '{rule.Name}' refers to itself, where only a regular expression can stand (in an "
+                + "intersection, a difference or the like).");
         }
 
         int state = Build(rule.Body, next);

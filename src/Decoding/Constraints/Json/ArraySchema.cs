@@ -59,10 +59,14 @@ internal sealed class ArraySchema(SchemaCompiler compiler, JsonTexts texts)
     private static SchemaNode[] Leading(SchemaNode part)
     {
         string keyword = part.Has("prefixItems") ? "prefixItems" : "items";
-        return part.Has(keyword) && part[keyword].Schema.ValueKind == JsonValueKind.Array ? [.. part.Under(keyword).Select(entry => entry.Node)] : [];
+        return part.Has(keyword) && part[keyword].Schema.ValueKind == JsonValueKind.Array
+            ? [.. part.Under(keyword).Select(entry => entry.Node)] : [];
     }
 
-    /// <summary>What a part says of the i-th item; null: nothing. Older drafts write <c>items</c> and <c>additionalItems</c> for prefixItems and items.</summary>
+    /// <summary>
+    /// What a part says of the i-th item; null: nothing. Older drafts write <c>items</c> and <c>additionalItems</c> for prefixItems and
+    /// items.
+    /// </summary>
     private static SchemaNode? ItemOf(SchemaNode part, int i)
     {
         SchemaNode[] leading = Leading(part);

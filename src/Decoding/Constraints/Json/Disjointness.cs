@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Understory.Decoding.Constraints.Json;
 
 /// <summary>
-/// oneOf asks that exactly one alternative holds. As alternatives of a grammar they are only right if no value satisfies two, which must be plain to see:
-/// by their types, by enumerated values, or by a required property that tells them apart.
+/// oneOf asks that exactly one alternative holds. As alternatives of a grammar they are only right if no value satisfies two, which must
+/// be plain to see: by their types, by enumerated values, or by a required property that tells them apart.
 /// </summary>
 internal sealed class Disjointness(SchemaCompiler compiler)
 {
@@ -17,7 +17,8 @@ internal sealed class Disjointness(SchemaCompiler compiler)
             {
                 if (!AreDisjoint([alternatives[j]], [alternatives[i]], depth: 0))
                 {
-                    throw new GrammarException(list.Path, $"A value might satisfy both the alternatives {j} and {i}; use anyOf, give them different types, or a required property with different constants.");
+                    throw new GrammarException(list.Path, $"A value might satisfy both the alternatives {j} and {i}; use anyOf, give them "
+                        + "different types, or a required property with different constants.");
                 }
             }
         }
@@ -40,8 +41,10 @@ internal sealed class Disjointness(SchemaCompiler compiler)
         HashSet<string> shared = [.. Kinds(a)];
         shared.IntersectWith(Kinds(b));
         return shared.Count == 0
-            || (Values(a) is { } these && Values(b) is { } those && !these.Exists(value => those.Exists(other => JsonElement.DeepEquals(value, other))))
-            || (shared.SetEquals(["object"]) && Required(a).Intersect(Required(b)).Any(name => AreDisjoint(Property(a, name), Property(b, name), depth + 1)))
+            || (Values(a) is { } these && Values(b) is { } those
+                && !these.Exists(value => those.Exists(other => JsonElement.DeepEquals(value, other))))
+            || (shared.SetEquals(["object"]) && Required(a).Intersect(Required(b))
+                .Any(name => AreDisjoint(Property(a, name), Property(b, name), depth + 1)))
             || (shared.SetEquals(["object"]) && (Lacks(a, b) || Lacks(b, a)));
     }
 
@@ -67,7 +70,9 @@ internal sealed class Disjointness(SchemaCompiler compiler)
         return all;
     }
 
-    /// <summary>Types by what they say of themselves only: what a missing type implies for writing says nothing of what validates.</summary>
+    /// <summary>
+    /// Types by what they say of themselves only: what a missing type implies for writing says nothing of what validates.
+    /// </summary>
     private static IEnumerable<string> Kinds(List<SchemaNode> parts) =>
         (parts.Exists(part => part.Has("type")) ? SchemaCompiler.Types(parts) : SchemaKeywords.OfType.Keys.ToHashSet())
             .Select(type => type == "integer" ? "number" : type);

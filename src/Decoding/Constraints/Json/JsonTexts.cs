@@ -5,8 +5,8 @@ using Understory.Decoding.Constraints.Automata;
 namespace Understory.Decoding.Constraints.Json;
 
 /// <summary>
-/// How JSON values are written. White space is bounded, so that no answer can lose itself in it, and so are the digits of numbers, so that every number is
-/// finite wherever it is read.
+/// How JSON values are written. White space is bounded, so that no answer can lose itself in it, and so are the digits of numbers, so that
+/// every number is finite wherever it is read.
 /// </summary>
 internal sealed class JsonTexts
 {
@@ -22,7 +22,8 @@ internal sealed class JsonTexts
         Comma = free ? Grammar.Sequence(Grammar.Literal(comma), space) : Grammar.Literal(comma);
         String = Grammar.Rule("string", Grammar.Sequence(Grammar.Literal("\""), Grammar.Repeat(Character), Grammar.Literal("\"")));
         GrammarRule value = Grammar.Rule("value");
-        Object = Grammar.Rule("object", Grammar.Sequence(Grammar.Literal("{"), space, List(Grammar.Sequence(String, Colon, value)), Grammar.Literal("}")));
+        Object = Grammar.Rule("object",
+            Grammar.Sequence(Grammar.Literal("{"), space, List(Grammar.Sequence(String, Colon, value)), Grammar.Literal("}")));
         Array = Grammar.Rule("array", Grammar.Sequence(Grammar.Literal("["), space, List(value), Grammar.Literal("]")));
         value.Body = Grammar.Choice(Object, Array, String, Number, Boolean, Null);
         Value = value;
@@ -55,12 +56,15 @@ internal sealed class JsonTexts
 
     public static Grammar Null { get; } = Grammar.Literal("null");
 
-    /// <summary>One line, a blank after each comma and colon: what <c>json.dumps</c> writes, and models know best. Leaves the writer no choice.</summary>
+    /// <summary>
+    /// One line, a blank after each comma and colon: what <c>json.dumps</c> writes, and models know best. Leaves the writer no choice.
+    /// </summary>
     public static JsonTexts Line { get; } = new(Grammar.Empty, ": ", ", ", free: false);
 
     /// <summary>At most one blank, or a line end and its indentation, between two parts.</summary>
     public static JsonTexts Free { get; } = new(
-        Grammar.Choice(Grammar.Empty, Grammar.Literal(" "), Grammar.Sequence(Grammar.Literal("\n"), Grammar.Repeat(new GrammarClass(CodePointSet.AnyOf(" \t")), 0, 24))),
+        Grammar.Choice(Grammar.Empty, Grammar.Literal(" "),
+            Grammar.Sequence(Grammar.Literal("\n"), Grammar.Repeat(new GrammarClass(CodePointSet.AnyOf(" \t")), 0, 24))),
         ":",
         ",",
         free: true);
@@ -86,7 +90,8 @@ internal sealed class JsonTexts
     /// <summary>A value on one line, numbers as they stand.</summary>
     public static string Write(JsonElement value) => value.ValueKind switch
     {
-        JsonValueKind.Object => "{" + string.Join(", ", value.EnumerateObject().Select(entry => Quote(entry.Name) + ": " + Write(entry.Value))) + "}",
+        JsonValueKind.Object =>
+            "{" + string.Join(", ", value.EnumerateObject().Select(entry => Quote(entry.Name) + ": " + Write(entry.Value))) + "}",
         JsonValueKind.Array => "[" + string.Join(", ", value.EnumerateArray().Select(Write)) + "]",
         JsonValueKind.String => Quote(value.GetString()!),
         _ => value.GetRawText(),

@@ -2,7 +2,10 @@ using System.Numerics;
 
 namespace Understory.Decoding.Constraints.Json;
 
-/// <summary>Integers and decimal numbers between bounds, digit by digit. Without a bound, numbers have at most <see cref="JsonTexts.MaxDigits"/> digits on that side.</summary>
+/// <summary>
+/// Integers and decimal numbers between bounds, digit by digit. Without a bound, numbers have at most <see cref="JsonTexts.MaxDigits"/>
+/// digits on that side.
+/// </summary>
 internal static class NumberRange
 {
     private static readonly Grammar _digit = Digits('0', '9');
@@ -53,7 +56,8 @@ internal static class NumberRange
     private static Grammar Magnitudes(decimal low, bool lowOut, decimal? high, bool highOut)
     {
         BigInteger reach = Reach(new BigInteger(low), high is null ? null : new BigInteger(high.Value));
-        Grammar shape = Grammar.Sequence(Naturals(0, reach), Grammar.Optional(Grammar.Sequence(Grammar.Literal("."), Grammar.Repeat(_digit, 1, JsonTexts.MaxDigits))));
+        Grammar shape = Grammar.Sequence(Naturals(0, reach),
+            Grammar.Optional(Grammar.Sequence(Grammar.Literal("."), Grammar.Repeat(_digit, 1, JsonTexts.MaxDigits))));
         Grammar found = Grammar.Intersect(shape, AtLeast(low, lowOut, reach));
         return high is null ? found : Grammar.Intersect(found, AtMost(high.Value, highOut));
     }
@@ -89,7 +93,8 @@ internal static class NumberRange
 
     private static Grammar Below(string bound, bool isOut)
     {
-        Grammar rest = bound.Length > 1 ? Grammar.Optional(Below(bound[1..], isOut)) : isOut ? Grammar.Nothing : Grammar.Repeat(Digits('0', '0'));
+        Grammar rest = bound.Length > 1 ? Grammar.Optional(Below(bound[1..], isOut)) : isOut ? Grammar.Nothing
+            : Grammar.Repeat(Digits('0', '0'));
         return Grammar.Choice(Then(Digits('0', (char)(bound[0] - 1)), _anyDigits), Grammar.Sequence(Digits(bound[0], bound[0]), rest));
     }
 
@@ -132,7 +137,8 @@ internal static class NumberRange
 
     private static Grammar Digits(char first, char last) => first > last ? Grammar.Nothing : Grammar.Characters((first, last));
 
-    private static Grammar Then(Grammar first, Grammar rest) => ReferenceEquals(first, Grammar.Nothing) ? Grammar.Nothing : Grammar.Sequence(first, rest);
+    private static Grammar Then(Grammar first, Grammar rest) =>
+        ReferenceEquals(first, Grammar.Nothing) ? Grammar.Nothing : Grammar.Sequence(first, rest);
 
     /// <summary>What stands for infinity.</summary>
     private static BigInteger Reach(BigInteger? low, BigInteger? high)

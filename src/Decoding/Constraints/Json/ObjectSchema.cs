@@ -8,7 +8,8 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
     public Grammar Build(List<SchemaNode> parts)
     {
         string[] required = [.. parts.Where(part => part.Has("required")).SelectMany(part => part.Names("required")).Distinct()];
-        string[] declared = [.. parts.Where(part => part.Has("properties")).SelectMany(part => part.Under("properties").Select(entry => entry.Name)).Distinct()];
+        string[] declared = [.. parts.Where(part => part.Has("properties"))
+            .SelectMany(part => part.Under("properties").Select(entry => entry.Name)).Distinct()];
         string[] names = [.. declared, .. required.Except(declared)];
         Grammar? others = Others(parts, names);
         var properties = new List<(Grammar Body, bool Required)>();
@@ -29,7 +30,9 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
         return Grammar.Sequence(Grammar.Literal("{"), texts.Space, Members(properties, others), Grammar.Literal("}"));
     }
 
-    /// <summary>From the last property to the first: what follows one is the same text whether or not it was there, but for the comma.</summary>
+    /// <summary>
+    /// From the last property to the first: what follows one is the same text whether or not it was there, but for the comma.
+    /// </summary>
     private Grammar Members(List<(Grammar Body, bool Required)> properties, Grammar? others)
     {
         Grammar more = others is null ? Grammar.Empty : Grammar.Repeat(Grammar.Sequence(texts.Comma, others));
@@ -90,6 +93,7 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
         Grammar key = Grammar.Except(
             Grammar.Repeat(JsonTexts.SimpleCharacter),
             Grammar.Choice([.. names.Select(name => Grammar.Literal(JsonTexts.Quote(name)[1..^1]))]));
-        return Grammar.Sequence(Grammar.Rule("another key", Grammar.Sequence(Grammar.Literal("\""), key, Grammar.Literal("\""))), texts.Colon, value);
+        return Grammar.Sequence(Grammar.Rule("another key", Grammar.Sequence(Grammar.Literal("\""), key, Grammar.Literal("\""))),
+            texts.Colon, value);
     }
 }

@@ -24,7 +24,8 @@ internal static class ScalarSchemas
                 string name = part.Text("format");
                 bodies.Add(JsonTexts.Escape(StringFormats.All.TryGetValue(name, out Grammar? format)
                     ? format
-                    : throw new GrammarException($"{part.Path}/format", $"The format '{name}' is not supported; {string.Join(", ", StringFormats.All.Keys)} are.")));
+                    : throw new GrammarException($"{part.Path}/format",
+                        $"The format '{name}' is not supported; {string.Join(", ", StringFormats.All.Keys)} are.")));
             }
         }
 
@@ -46,8 +47,10 @@ internal static class ScalarSchemas
             return JsonTexts.Integer;
         }
 
-        BigInteger? least = low is null ? null : new BigInteger(Math.Ceiling(low.Value)) + (lowOut && Math.Ceiling(low.Value) == low ? 1 : 0);
-        BigInteger? most = high is null ? null : new BigInteger(Math.Floor(high.Value)) - (highOut && Math.Floor(high.Value) == high ? 1 : 0);
+        BigInteger? least = low is null ? null
+            : new BigInteger(Math.Ceiling(low.Value)) + (lowOut && Math.Ceiling(low.Value) == low ? 1 : 0);
+        BigInteger? most = high is null ? null
+            : new BigInteger(Math.Floor(high.Value)) - (highOut && Math.Floor(high.Value) == high ? 1 : 0);
         return NumberRange.Integers(least, most);
     }
 
@@ -64,7 +67,8 @@ internal static class ScalarSchemas
         if (min > MaxCounted)
         {
             SchemaNode part = parts.First(part => part.Has("minLength") && part.Count("minLength") == min);
-            throw new GrammarException($"{part.Path}/minLength", $"{min} characters at least are too many to count; the limit is {MaxCounted}.");
+            throw new GrammarException($"{part.Path}/minLength",
+                $"{min} characters at least are too many to count; the limit is {MaxCounted}.");
         }
 
         max = max > MaxCounted ? MaxCounted : max;
@@ -77,9 +81,11 @@ internal static class ScalarSchemas
         (decimal? low, bool lowOut, decimal? high, bool highOut) = (null, false, null, false);
         foreach (SchemaNode part in parts)
         {
-            foreach ((string keyword, string exclusive, bool isLow) in new[] { ("minimum", "exclusiveMinimum", true), ("maximum", "exclusiveMaximum", false) })
+            foreach ((string keyword, string exclusive, bool isLow) in new[] { ("minimum", "exclusiveMinimum", true),
+                ("maximum", "exclusiveMaximum", false) })
             {
-                bool flag = part.Has(exclusive) && part[exclusive].Schema.ValueKind is System.Text.Json.JsonValueKind.True or System.Text.Json.JsonValueKind.False;
+                bool flag = part.Has(exclusive)
+                    && part[exclusive].Schema.ValueKind is System.Text.Json.JsonValueKind.True or System.Text.Json.JsonValueKind.False;
                 if (part.Has(keyword))
                 {
                     Narrow(part.Number(keyword), flag && part[exclusive].Schema.GetBoolean(), isLow);

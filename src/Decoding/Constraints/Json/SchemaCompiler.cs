@@ -4,9 +4,10 @@ using System.Text.Json;
 namespace Understory.Decoding.Constraints.Json;
 
 /// <summary>
-/// Turns a JSON Schema (draft 2020-12, and what older drafts share with it) into a grammar whose texts validate. Schemas that hold together (allOf, $ref with
-/// siblings) are merged; anyOf and oneOf become alternatives. Where a schema leaves open what most do not mean, the narrower reading is taken, so that
-/// every text still validates: keywords of one type imply that type, and an object with <c>properties</c> has no others unless
+/// Turns a JSON Schema (draft 2020-12, and what older drafts share with it) into a grammar whose texts validate. Schemas that hold
+/// together (allOf, $ref with siblings) are merged; anyOf and oneOf become alternatives. Where a schema leaves open what most do not mean,
+/// the narrower reading is taken, so that every text still validates: keywords of one type imply that type, and an object with
+/// <c>properties</c> has no others unless
 /// <c>additionalProperties</c> says so.
 /// </summary>
 internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
@@ -44,7 +45,8 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
         {
             if (_rules.Count >= MaxRules)
             {
-                throw new GrammarException(nodes[0].Path, $"The schema needs more than {MaxRules} rules; combine fewer alternatives by allOf and anyOf.");
+                throw new GrammarException(nodes[0].Path,
+                    $"The schema needs more than {MaxRules} rules; combine fewer alternatives by allOf and anyOf.");
             }
 
             rule = Grammar.Rule(nodes[0].Path);
@@ -59,7 +61,8 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
     /// <summary>Equal schemas of scalars share a rule wherever they stand.</summary>
     private static string KeyOf(SortedDictionary<string, SchemaNode> parts)
     {
-        if (parts.Count == 1 && parts.Values.First() is { WithoutAlternatives: false } only && !only.Has("$ref") && only.Schema.EnumerateObject().All(keyword => IsFlat(keyword.Value)))
+        if (parts.Count == 1 && parts.Values.First() is { WithoutAlternatives: false } only && !only.Has("$ref")
+            && only.Schema.EnumerateObject().All(keyword => IsFlat(keyword.Value)))
         {
             return only.Schema.GetRawText();
         }
@@ -69,7 +72,8 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
 
     private static bool IsFlat(JsonElement value) =>
         value.ValueKind != JsonValueKind.Object
-        && (value.ValueKind != JsonValueKind.Array || value.EnumerateArray().All(item => item.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array)));
+        && (value.ValueKind != JsonValueKind.Array
+            || value.EnumerateArray().All(item => item.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array)));
 
     private IEnumerable<SchemaNode> Ordered(IReadOnlyList<SchemaNode> nodes, SortedDictionary<string, SchemaNode> parts)
     {
@@ -110,17 +114,20 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
         SchemaNode at = new(root, "#");
         if (!reference.StartsWith('#') || (reference.Length > 1 && reference[1] != '/'))
         {
-            throw new GrammarException($"{node.Path}/$ref", $"'{reference}' is not supported: only references into the same schema, such as #/$defs/name, are.");
+            throw new GrammarException($"{node.Path}/$ref",
+                $"'{reference}' is not supported: only references into the same schema, such as #/$defs/name, are.");
         }
 
         foreach (string step in reference.Split('/').Skip(1))
         {
-            string name = Uri.UnescapeDataString(step).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
+            string name = Uri.UnescapeDataString(step).Replace("~1", "/", StringComparison.Ordinal)
+                .Replace("~0", "~", StringComparison.Ordinal);
             if (at.Schema.ValueKind == JsonValueKind.Object && at.Has(name))
             {
                 at = at[name];
             }
-            else if (at.Schema.ValueKind == JsonValueKind.Array && int.TryParse(name, out int index) && index >= 0 && index < at.Schema.GetArrayLength())
+            else if (at.Schema.ValueKind == JsonValueKind.Array && int.TryParse(name, out int index) && index >= 0
+                && index < at.Schema.GetArrayLength())
             {
                 at = new SchemaNode(at.Schema[index], $"{at.Path}/{index}");
             }
@@ -195,7 +202,8 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
 
         if (!named)
         {
-            SortedSet<string> implied = [.. SchemaKeywords.OfType.Where(entry => entry.Value.Any(keyword => parts.Any(part => part.Has(keyword)))).Select(entry => entry.Key)];
+            SortedSet<string> implied = [.. SchemaKeywords.OfType.Where(entry =>
+                entry.Value.Any(keyword => parts.Any(part => part.Has(keyword)))).Select(entry => entry.Key)];
             types = implied.Count > 0 ? implied : types;
         }
 
@@ -226,7 +234,8 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
         {
             foreach (JsonElement[] allowed in Values(part))
             {
-                values = values is null ? [.. allowed] : [.. values.Where(value => allowed.Any(other => JsonElement.DeepEquals(value, other)))];
+                values = values is null
+                    ? [.. allowed] : [.. values.Where(value => allowed.Any(other => JsonElement.DeepEquals(value, other)))];
             }
         }
 
@@ -241,13 +250,15 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
 
             string text = JsonTexts.Write(value);
             SchemaNode? limiting = parts.Cast<SchemaNode?>().FirstOrDefault(part => SchemaKeywords.OfType[type].Any(part!.Value.Has));
-            if (limiting is null || (value.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array) && Constraint.Allows(Typed(type, parts), text)))
+            if (limiting is null
+                || (value.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array) && Constraint.Allows(Typed(type, parts), text)))
             {
                 options.Add(Grammar.Literal(text));
             }
             else if (value.ValueKind is JsonValueKind.Object or JsonValueKind.Array)
             {
-                throw new GrammarException(limiting.Value.Path, "enum or const with objects or arrays beside keywords that limit these is not supported; leave those keywords out.");
+                throw new GrammarException(limiting.Value.Path, "enum or const with objects or arrays beside keywords that limit these is "
+                    + "not supported; leave those keywords out.");
             }
         }
 

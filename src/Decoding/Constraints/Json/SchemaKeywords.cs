@@ -7,8 +7,10 @@ internal static class SchemaKeywords
 {
     private static readonly HashSet<string> _unsupported =
     [
-        "not", "if", "then", "else", "dependentSchemas", "dependentRequired", "dependencies", "patternProperties", "propertyNames", "contains", "minContains",
-        "maxContains", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef", "multipleOf", "uniqueItems", "minProperties", "maxProperties",
+        "not", "if", "then", "else", "dependentSchemas", "dependentRequired", "dependencies", "patternProperties", "propertyNames",
+        "contains", "minContains",
+        "maxContains", "unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef", "multipleOf", "uniqueItems",
+        "minProperties", "maxProperties",
         "contentSchema", "extends", "disallow", "divisibleBy",
     ];
 
@@ -24,7 +26,9 @@ internal static class SchemaKeywords
         ["null"] = [],
     };
 
-    /// <summary>Refuses what is no schema, or asks for something that the grammar would not hold. Keywords unknown to JSON Schema are annotations.</summary>
+    /// <summary>
+    /// Refuses what is no schema, or asks for something that the grammar would not hold. Keywords unknown to JSON Schema are annotations.
+    /// </summary>
     /// <exception cref="GrammarException">Names the keyword by its path.</exception>
     public static void Check(SchemaNode node)
     {
@@ -37,7 +41,8 @@ internal static class SchemaKeywords
         {
             if (_unsupported.Contains(keyword.Name) && !LimitsNothing(keyword))
             {
-                throw new GrammarException($"{node.Path}/{keyword.Name}", $"The keyword '{keyword.Name}' is not supported; leave it out, or say it otherwise.");
+                throw new GrammarException($"{node.Path}/{keyword.Name}",
+                    $"The keyword '{keyword.Name}' is not supported; leave it out, or say it otherwise.");
             }
         }
     }

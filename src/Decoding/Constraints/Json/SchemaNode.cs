@@ -4,7 +4,8 @@ namespace Understory.Decoding.Constraints.Json;
 
 /// <summary>One of the schemas that a value must satisfy together.</summary>
 /// <param name="Path">JSON pointer from the root, beginning with <c>#</c>.</param>
-/// <param name="WithoutAlternatives">Its <c>anyOf</c> and <c>oneOf</c> have been taken out: each alternative is compiled for itself.</param>
+/// <param name="WithoutAlternatives">Its <c>anyOf</c> and <c>oneOf</c> have been taken out: each alternative is compiled for
+/// itself.</param>
 internal readonly record struct SchemaNode(JsonElement Schema, string Path, bool WithoutAlternatives = false)
 {
     public SchemaNode this[string keyword] => new(Schema.GetProperty(keyword), $"{Path}/{Escape(keyword)}");
@@ -19,7 +20,8 @@ internal readonly record struct SchemaNode(JsonElement Schema, string Path, bool
         SchemaNode holder = this[keyword];
         if (holder.Schema.ValueKind == JsonValueKind.Object)
         {
-            return holder.Schema.EnumerateObject().Select(entry => (entry.Name, new SchemaNode(entry.Value, $"{holder.Path}/{Escape(entry.Name)}")));
+            return holder.Schema.EnumerateObject()
+                .Select(entry => (entry.Name, new SchemaNode(entry.Value, $"{holder.Path}/{Escape(entry.Name)}")));
         }
 
         return holder.Schema.ValueKind == JsonValueKind.Array
@@ -31,7 +33,8 @@ internal readonly record struct SchemaNode(JsonElement Schema, string Path, bool
     public int Count(string keyword)
     {
         SchemaNode node = this[keyword];
-        return node.Schema.ValueKind == JsonValueKind.Number && node.Schema.TryGetDecimal(out decimal value) && value >= 0 && value == Math.Floor(value)
+        return node.Schema.ValueKind == JsonValueKind.Number && node.Schema.TryGetDecimal(out decimal value) && value >= 0
+            && value == Math.Floor(value)
             ? (int)Math.Min(value, int.MaxValue)
             : throw node.Broken("a whole number that is 0 or more");
     }
@@ -54,7 +57,8 @@ internal readonly record struct SchemaNode(JsonElement Schema, string Path, bool
     public IEnumerable<string> Names(string keyword)
     {
         SchemaNode node = this[keyword];
-        if (node.Schema.ValueKind != JsonValueKind.Array || node.Schema.EnumerateArray().Any(name => name.ValueKind != JsonValueKind.String))
+        if (node.Schema.ValueKind != JsonValueKind.Array
+            || node.Schema.EnumerateArray().Any(name => name.ValueKind != JsonValueKind.String))
         {
             throw node.Broken("an array of strings");
         }
@@ -70,5 +74,6 @@ internal readonly record struct SchemaNode(JsonElement Schema, string Path, bool
         return text.Length <= 60 ? text : text[..60] + "…";
     }
 
-    private static string Escape(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
+    private static string Escape(string name) =>
+        name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
 }

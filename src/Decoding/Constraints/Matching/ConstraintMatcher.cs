@@ -7,8 +7,8 @@ using Understory.Models.Tokenizers;
 namespace Understory.Decoding.Constraints.Matching;
 
 /// <summary>
-/// Follows texts through a constraint, token by token. States are plain numbers that stay valid as long as the matcher lives; masks and transitions are found
-/// when they are first asked for and kept. Used from one thread.
+/// Follows texts through a constraint, token by token. States are plain numbers that stay valid as long as the matcher lives; masks and
+/// transitions are found when they are first asked for and kept. Used from one thread.
 /// </summary>
 internal sealed class ConstraintMatcher
 {
@@ -42,7 +42,8 @@ internal sealed class ConstraintMatcher
         _trie = VocabularyTrie.Of(_tokenizer);
         _firstTrie = VocabularyTrie.OfFirst(_tokenizer);
         _masks = new MaskBuilder(
-            _states, constraint.Automaton.Alike, VocabularyTrie.Bands(_tokenizer), ReferenceEquals(_firstTrie, _trie) ? null : _firstTrie, vocabulary);
+            _states, constraint.Automaton.Alike, VocabularyTrie.Bands(_tokenizer), ReferenceEquals(_firstTrie, _trie)
+                ? null : _firstTrie, vocabulary);
         _eos = [.. eos];
     }
 
@@ -147,7 +148,8 @@ internal sealed class ConstraintMatcher
     public bool Allows(int state, int token) => (Mask(state)[token >> 6] >> token & 1) != 0;
 
     /// <summary>
-    /// The token to propose where the grammar leaves but one text to go on with: what the tokenizer makes of that text. -1: there is a choice.
+    /// The token to propose where the grammar leaves but one text to go on with: what the tokenizer makes of that text. -1: there is a
+    /// choice.
     /// </summary>
     /// <param name="sure">The token is well within the text, so that what comes behind it can hardly make it another one.</param>
     public int Forced(int state, out bool sure)

@@ -5,9 +5,9 @@ using Understory.Decoding.Constraints.Automata;
 namespace Understory.Decoding.Constraints.Matching;
 
 /// <summary>
-/// Finds the tokens that may follow a state by walking the vocabulary's trie with it. What an automaton state allows whoever called its rule is found once,
-/// together with the nodes of the trie where the rule ends; only below those does a state's own stack matter. Short and long tokens are walked
-/// apart, so that states that only differ for long texts share what they allow of the short ones.
+/// Finds the tokens that may follow a state by walking the vocabulary's trie with it. What an automaton state allows whoever called its
+/// rule is found once, together with the nodes of the trie where the rule ends; only below those does a state's own stack matter. Short
+/// and long tokens are walked apart, so that states that only differ for long texts share what they allow of the short ones.
 /// </summary>
 internal sealed class MaskBuilder(MatchStates states, StateClasses alike, VocabularyTrie[] bands, VocabularyTrie? firstTrie, int vocabulary)
 {
@@ -153,7 +153,9 @@ internal sealed class MaskBuilder(MatchStates states, StateClasses alike, Vocabu
         }
     }
 
-    /// <summary>Bytes that lead from a state to itself. A state that may also return to an unknown caller has none: its ends must all be met.</summary>
+    /// <summary>
+    /// Bytes that lead from a state to itself. A state that may also return to an unknown caller has none: its ends must all be met.
+    /// </summary>
     private ByteSet Loop(int state)
     {
         if (!_loops.TryGetValue(state, out ByteSet loop))

@@ -3,8 +3,9 @@ using Understory.Decoding.Constraints.Automata;
 namespace Understory.Decoding.Constraints.Matching;
 
 /// <summary>
-/// Where a text may stand in a grammar, hash-consed: a state is a set of automaton states, each with its set of call stacks, and equal ones have
-/// one number. States never change, so the nodes of a tree share them; transitions are found once. Made as they are met; used from one thread.
+/// Where a text may stand in a grammar, hash-consed: a state is a set of automaton states, each with its set of call stacks, and equal
+/// ones have one number. States never change, so the nodes of a tree share them; transitions are found once. Made as they are met; used
+/// from one thread.
 /// </summary>
 internal sealed class MatchStates
 {
@@ -157,7 +158,8 @@ internal sealed class MatchStates
             if (_closure.Count > MaxConfigurations)
             {
                 _open.Clear();
-                throw new GrammarException("", $"The grammar is too ambiguous: more than {MaxConfigurations} ways through it are open at once; make its alternatives differ earlier.");
+                throw new GrammarException("", $"The grammar is too ambiguous: more than {MaxConfigurations} ways through it are open at "
+                    + "once; make its alternatives differ earlier.");
             }
 
             foreach ((int start, int back) in _automaton.Calls(at.State))

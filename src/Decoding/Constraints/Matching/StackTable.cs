@@ -4,8 +4,8 @@ using Understory.Decoding.Constraints.Automata;
 namespace Understory.Decoding.Constraints.Matching;
 
 /// <summary>
-/// Sets of call stacks, hash-consed: equal sets have one id. A set is a list of frames, each with the set of what lies below it; so many ways through
-/// an ambiguous grammar share what they have in common.
+/// Sets of call stacks, hash-consed: equal sets have one id. A set is a list of frames, each with the set of what lies below it; so many
+/// ways through an ambiguous grammar share what they have in common.
 /// </summary>
 internal sealed class StackTable
 {
@@ -51,7 +51,8 @@ internal sealed class StackTable
         {
             if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
             {
-                throw new GrammarException("", "The answer is nested too deeply for an ambiguous grammar; make its alternatives differ earlier.");
+                throw new GrammarException("",
+                    "The answer is nested too deeply for an ambiguous grammar; make its alternatives differ earlier.");
             }
 
             union = Intern(Merge(_sets[a], _sets[b]));

@@ -5,9 +5,9 @@ using Understory.Models.Tokenizers;
 namespace Understory.Decoding.Constraints.Matching;
 
 /// <summary>
-/// The bytes of all tokens as a trie, its nodes in the order of a walk from left to right: a subtree is a range of nodes and of tokens. Special tokens
-/// have no text; they stand under the mark that <see cref="NfaBuilder.TokenBytes"/> writes. Tokens without text, and those with bytes that no
-/// UTF-8 text holds, are not in it. Immutable.
+/// The bytes of all tokens as a trie, its nodes in the order of a walk from left to right: a subtree is a range of nodes and of tokens.
+/// Special tokens have no text; they stand under the mark that <see cref="NfaBuilder.TokenBytes"/> writes. Tokens without text, and those
+/// with bytes that no UTF-8 text holds, are not in it. Immutable.
 /// </summary>
 internal sealed class VocabularyTrie
 {
@@ -33,8 +33,10 @@ internal sealed class VocabularyTrie
         var ids = new List<int>(count);
         for (int id = 0; id < count; id++)
         {
-            ReadOnlySpan<byte> bytes = tokenizer.IsSpecial(id) ? NfaBuilder.TokenBytes(id) : first ? tokenizer.FirstBytes(id) : tokenizer.TokenBytes(id);
-            if (bytes.Length <= moreThan || bytes.Length > atMost || (!tokenizer.IsSpecial(id) && bytes.ContainsAnyInRange((byte)0xF8, (byte)0xFF)))
+            ReadOnlySpan<byte> bytes = tokenizer.IsSpecial(id) ? NfaBuilder.TokenBytes(id) : first ? tokenizer.FirstBytes(id)
+                : tokenizer.TokenBytes(id);
+            if (bytes.Length <= moreThan || bytes.Length > atMost
+                || (!tokenizer.IsSpecial(id) && bytes.ContainsAnyInRange((byte)0xF8, (byte)0xFF)))
             {
                 continue;
             }
@@ -98,14 +100,19 @@ internal sealed class VocabularyTrie
     public static VocabularyTrie OfFirst(Tokenizer tokenizer) =>
         tokenizer.FirstTokenDiffers ? _firstTries.GetValue(tokenizer, key => new VocabularyTrie(key, first: true)) : Of(tokenizer);
 
-    /// <summary>The tokens by their length: of each band those that are longer than the bound before it, and not longer than its own.</summary>
+    /// <summary>
+    /// The tokens by their length: of each band those that are longer than the bound before it, and not longer than its own.
+    /// </summary>
     public static VocabularyTrie[] Bands(Tokenizer tokenizer) => _bands.GetValue(tokenizer, key =>
-        [.. StateClasses.Bounds.Select((bound, i) => new VocabularyTrie(key, first: false, i == 0 ? 0 : StateClasses.Bounds[i - 1], bound))]);
+        [.. StateClasses.Bounds.Select((bound, i) =>
+            new VocabularyTrie(key, first: false, i == 0 ? 0 : StateClasses.Bounds[i - 1], bound))]);
 
     /// <summary>The bytes of a token; none for one that is not in the trie.</summary>
     public ReadOnlySpan<byte> Bytes(int token) => (uint)token < (uint)_start.Length ? _text.AsSpan(_start[token], _length[token]) : default;
 
-    /// <summary>Whether all bytes below a node are in <paramref name="bytes"/>; false for small subtrees, which are not worth the question.</summary>
+    /// <summary>
+    /// Whether all bytes below a node are in <paramref name="bytes"/>; false for small subtrees, which are not worth the question.
+    /// </summary>
     public bool HoldsOnly(int node, in ByteSet bytes) => _summary[node] >= 0 && _summaries[_summary[node]].IsIn(bytes);
 
     private int[] SubtreeEnds()

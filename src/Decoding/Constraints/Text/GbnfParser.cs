@@ -6,9 +6,10 @@ using Understory.Decoding.Constraints.Automata;
 namespace Understory.Decoding.Constraints.Text;
 
 /// <summary>
-/// Reads GBNF, the notation of llama.cpp's grammars: <c>name ::= alternatives</c> of literals, <c>[classes]</c>, <c>.</c>, rule names and groups, each with
-/// <c>* + ? {m} {m,} {m,n}</c>; comments from <c>#</c> to the end of the line. Within a rule's parentheses line ends do not count; outside a rule ends with its line,
-/// unless the line ends with <c>|</c> or the next one begins with it.
+/// Reads GBNF, the notation of llama.cpp's grammars: <c>name ::= alternatives</c> of literals, <c>[classes]</c>, <c>.</c>, rule names and
+/// groups, each with
+/// <c>* + ? {m} {m,} {m,n}</c>; comments from <c>#</c> to the end of the line. Within a rule's parentheses line ends do not count; outside
+/// a rule ends with its line, unless the line ends with <c>|</c> or the next one begins with it.
 /// </summary>
 internal sealed class GbnfParser
 {
@@ -191,7 +192,8 @@ internal sealed class GbnfParser
             _at++;
         }
 
-        return _at == begin ? null : int.TryParse(_source.AsSpan(begin, _at - begin), out int value) ? value : throw Error("the number is too large", begin);
+        return _at == begin ? null : int.TryParse(_source.AsSpan(begin, _at - begin), out int value) ? value
+            : throw Error("the number is too large", begin);
     }
 
     private Grammar ReadItem()
@@ -280,7 +282,8 @@ internal sealed class GbnfParser
 
     private int ReadHex(int digits)
     {
-        if (_at + digits <= _source.Length && int.TryParse(_source.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, null, out int value) && Rune.IsValid(value))
+        if (_at + digits <= _source.Length && int.TryParse(_source.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, null, out int value)
+            && Rune.IsValid(value))
         {
             _at += digits;
             return value;

@@ -17,7 +17,8 @@ internal static class RegexClasses
 
     public static CodePointSet WordCharacters { get; } = CodePointSet.Of(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z'));
 
-    public static CodePointSet Spaces { get; } = CodePointSet.AnyOf("\t\n\v\f\r \u00A0\u1680\u2028\u2029\u202F\u205F\u3000\uFEFF").Union(CodePointSet.Of((0x2000, 0x200A)));
+    public static CodePointSet Spaces { get; } = CodePointSet.AnyOf("\t\n\v\f\r \u00A0\u1680\u2028\u2029\u202F\u205F\u3000\uFEFF")
+        .Union(CodePointSet.Of((0x2000, 0x200A)));
 
     /// <summary>A general category by its short or long name of Unicode, or a group of them by its letter; null: not known.</summary>
     public static CodePointSet? Category(string name)
@@ -37,7 +38,8 @@ internal static class RegexClasses
 
     private static CodePointSet? Find(string name)
     {
-        UnicodeCategory[] wanted = [.. _names.Where(entry => entry.Key == name || (name.Length == 1 && entry.Key[0] == name[0])).SelectMany(entry => entry.Value)];
+        UnicodeCategory[] wanted =
+            [.. _names.Where(entry => entry.Key == name || (name.Length == 1 && entry.Key[0] == name[0])).SelectMany(entry => entry.Value)];
         if (wanted.Length == 0 && Enum.TryParse(name, out UnicodeCategory category) && !int.TryParse(name, out _))
         {
             wanted = [category];

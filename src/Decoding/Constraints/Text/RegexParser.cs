@@ -19,8 +19,9 @@ internal sealed record RegexGrammar(IReadOnlyList<(Grammar Body, bool AtStart, b
 }
 
 /// <summary>
-/// Reads ECMAScript's notation of regular expressions with Unicode on: alternatives, groups, classes, escapes, quantifiers (lazy ones too: which text is in the
-/// language does not depend on that), <c>\p{…}</c> of general categories, and anchors at the ends of the whole or of its outermost alternatives.
+/// Reads ECMAScript's notation of regular expressions with Unicode on: alternatives, groups, classes, escapes, quantifiers (lazy ones too:
+/// which text is in the language does not depend on that), <c>\p{…}</c> of general categories, and anchors at the ends of the whole or of
+/// its outermost alternatives.
 /// </summary>
 internal sealed class RegexParser
 {
@@ -60,7 +61,8 @@ internal sealed class RegexParser
         while (parser.Take('|'));
         return parser.AtEnd
             ? new RegexGrammar(alternatives)
-            : throw parser.Error(parser.Current == ')' ? "the group that ends here was never begun; write \\) for the character" : $"'{parser.Current}' is not expected here; an anchor can only stand at the ends of the expression");
+            : throw parser.Error(parser.Current == ')' ? "the group that ends here was never begun; write \\) for the "
+                + "character" : $"'{parser.Current}' is not expected here; an anchor can only stand at the ends of the expression");
     }
 
     private Grammar ReadAlternatives()
@@ -82,7 +84,8 @@ internal sealed class RegexParser
     private Grammar ReadSequence(bool outermost)
     {
         var parts = new List<Grammar>();
-        while (!AtEnd && Current is not ('|' or ')') && !(outermost && Current == '$' && (_at + 1 == _pattern.Length || _pattern[_at + 1] == '|')))
+        while (!AtEnd && Current is not ('|' or ')')
+            && !(outermost && Current == '$' && (_at + 1 == _pattern.Length || _pattern[_at + 1] == '|')))
         {
             parts.Add(ReadQuantified());
         }
@@ -230,7 +233,8 @@ internal sealed class RegexParser
             {
                 int dash = _at++;
                 (_, int last) = ReadClassItem();
-                item = last >= single ? CodePointSet.Of((single, last)) : throw Error("the range is out of order, or ends with a class", dash);
+                item = last >= single
+                    ? CodePointSet.Of((single, last)) : throw Error("the range is out of order, or ends with a class", dash);
             }
 
             set = set.Union(item);
@@ -316,7 +320,8 @@ internal sealed class RegexParser
 
         string name = _pattern[_at..end];
         _at = end + 1;
-        return RegexClasses.Category(name) ?? throw Error($"the property '{name}' is not supported; general categories such as L, Lu, N or P are", begin);
+        return RegexClasses.Category(name)
+            ?? throw Error($"the property '{name}' is not supported; general categories such as L, Lu, N or P are", begin);
     }
 
     private int ReadUnicode(int begin)
@@ -336,7 +341,8 @@ internal sealed class RegexParser
         {
             _at += 2;
             int low = ReadHex(4, begin);
-            return char.IsLowSurrogate((char)low) ? char.ConvertToUtf32((char)unit, (char)low) : throw Error("a high surrogate lacks its low one", begin);
+            return char.IsLowSurrogate((char)low)
+                ? char.ConvertToUtf32((char)unit, (char)low) : throw Error("a high surrogate lacks its low one", begin);
         }
 
         return Rune.IsValid(unit) ? unit : throw Error("a lone surrogate is no character", begin);
@@ -344,7 +350,8 @@ internal sealed class RegexParser
 
     private int ReadHex(int digits, int begin)
     {
-        if (_at + digits <= _pattern.Length && int.TryParse(_pattern.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, null, out int value))
+        if (_at + digits <= _pattern.Length
+            && int.TryParse(_pattern.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, null, out int value))
         {
             _at += digits;
             return value;
@@ -380,5 +387,6 @@ internal sealed class RegexParser
     }
 
     private GrammarException Error(string message, int? at = null) =>
-        new(_path.Length == 0 ? $"character {(at ?? _at) + 1} of the regular expression" : $"{_path}, character {(at ?? _at) + 1}", message + ".");
+        new(_path.Length == 0 ? $"character {(at ?? _at) + 1} of the regular expression" : $"{_path}, character {(at ?? _at) + 1}",
+            message + ".");
 }

@@ -3,8 +3,8 @@ using Understory.Models.Kernels;
 namespace Understory.Models.Architecture.Families;
 
 /// <summary>
-/// Gemma 2 (arXiv 2408.00118): scaled embeddings, norms before and behind each branch, an MLP gated by GELU, every other layer with a window, scores and logits capped.
-/// Hugging Face keeps norms less 1; GGUF has the 1 in them.
+/// Gemma 2 (arXiv 2408.00118): scaled embeddings, norms before and behind each branch, an MLP gated by GELU, every other layer with a
+/// window, scores and logits capped. Hugging Face keeps norms less 1; GGUF has the 1 in them.
 /// </summary>
 internal class Gemma2 : LlamaLike
 {
@@ -20,12 +20,17 @@ internal class Gemma2 : LlamaLike
 
     /// <summary>Those of transformers' Gemma2Config.</summary>
     protected override string Defaults => """
-        {"vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4,
-         "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 8192, "rms_norm_eps": 1e-6, "tie_word_embeddings": true,
+        {"vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
+         "num_key_value_heads": 4,
+         "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 8192, "rms_norm_eps": 1e-6,
+         "tie_word_embeddings": true,
          "query_pre_attn_scalar": 256, "sliding_window": 4096, "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0}
         """;
 
-    /// <summary>Layers of the 27B model, whose scores alone are scaled by the width over the heads: GGUF does not say so (llama.cpp knows it by this number too).</summary>
+    /// <summary>
+    /// Layers of the 27B model, whose scores alone are scaled by the width over the heads: GGUF does not say so (llama.cpp knows it by
+    /// this number too).
+    /// </summary>
     private protected virtual int LayersOfLargest => 46;
 
     /// <summary>The last of so many layers sees everything; the others have a window.</summary>
@@ -40,13 +45,15 @@ internal class Gemma2 : LlamaLike
     }
 
     private protected override ModelConfig Adapt(ModelConfig model, JsonKeys config) => Adapted(
-        model, config.Number("query_pre_attn_scalar"), config.Number("attn_logit_softcapping", 0), config.Number("final_logit_softcapping", 0));
+        model, config.Number("query_pre_attn_scalar"), config.Number("attn_logit_softcapping", 0),
+        config.Number("final_logit_softcapping", 0));
 
     private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys)
     {
         const int Sliding = 2;
         return Adapted(
-            Alternating(model, Sliding), QueryScalar(model), keys.Number("attn_logit_softcapping", 50), keys.Number("final_logit_softcapping", 30));
+            Alternating(model, Sliding), QueryScalar(model), keys.Number("attn_logit_softcapping", 50),
+            keys.Number("final_logit_softcapping", 30));
     }
 
     /// <summary>GGUF has one window for all layers: every so many-th layer has none.</summary>

@@ -1,8 +1,8 @@
 namespace Understory.Models.Architecture.Families;
 
 /// <summary>
-/// Gemma 3 (arXiv 2503.19786), its text part: a Gemma 2 with five layers with a window to one without, which turns by a table of its own, heads' queries and keys
-/// normed, and nothing capped.
+/// Gemma 3 (arXiv 2503.19786), its text part: a Gemma 2 with five layers with a window to one without, which turns by a table of its own,
+/// heads' queries and keys normed, and nothing capped.
 /// </summary>
 internal sealed class Gemma3 : Gemma2
 {
@@ -17,8 +17,10 @@ internal sealed class Gemma3 : Gemma2
 
     /// <summary>Those of transformers' Gemma3TextConfig: published configs name neither heads nor vocabulary.</summary>
     protected override string Defaults => """
-        {"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4,
-         "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "tie_word_embeddings": true,
+        {"vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8,
+         "num_key_value_heads": 4,
+         "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh", "max_position_embeddings": 131072, "rms_norm_eps": 1e-6,
+         "tie_word_embeddings": true,
          "query_pre_attn_scalar": 256, "sliding_window": 4096, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0}
         """;
 

@@ -2,7 +2,10 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture.Families;
 
-/// <summary>GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019): learned positions, LayerNorm, a plain MLP, biases everywhere.</summary>
+/// <summary>
+/// GPT-2 (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019): learned positions, LayerNorm, a plain MLP, biases
+/// everywhere.
+/// </summary>
 internal sealed class Gpt2 : Family
 {
     public override string Name => "gpt2";
@@ -37,7 +40,8 @@ internal sealed class Gpt2 : Family
 
         int hidden = config.Integer("n_embd");
         return Of(
-            hidden, config.Integer("n_layer"), config.Integer("n_head"), config.Quotient("n_embd", "n_head"), config.Integer("n_inner", 4 * hidden),
+            hidden, config.Integer("n_layer"), config.Integer("n_head"), config.Quotient("n_embd", "n_head"),
+            config.Integer("n_inner", 4 * hidden),
             ActivationOf(config, "activation_function")) with
         {
             VocabularySize = config.Integer("vocab_size"),
@@ -52,7 +56,8 @@ internal sealed class Gpt2 : Family
     {
         int hidden = keys.Count("embedding_length");
         int heads = keys.Count("attention.head_count");
-        return Of(hidden, keys.Count("block_count"), heads, keys.HeadDim(hidden, heads), keys.Count("feed_forward_length"), Activation.GeluTanh) with
+        return Of(hidden, keys.Count("block_count"), heads, keys.HeadDim(hidden, heads), keys.Count("feed_forward_length"),
+            Activation.GeluTanh) with
         {
             VocabularySize = keys.VocabularySize,
             TrainedContext = keys.Count("context_length"),

@@ -13,7 +13,8 @@ internal sealed class Granite : LlamaLike
         config.Number("logits_scaling", 1));
 
     private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys) => Multiplied(
-        model, keys.Number("embedding_scale", 1), keys.Number("attention.scale", 1), keys.Number("residual_scale", 1), keys.Number("logit_scale", 1));
+        model, keys.Number("embedding_scale", 1), keys.Number("attention.scale", 1), keys.Number("residual_scale", 1),
+        keys.Number("logit_scale", 1));
 
     /// <param name="logits">Logits are divided by it.</param>
     private static ModelConfig Multiplied(ModelConfig model, double embedding, double attention, double residual, double logits) => Replan(

@@ -3,8 +3,8 @@ using Understory.Models.Kernels;
 namespace Understory.Models.Architecture.Families;
 
 /// <summary>
-/// What Llama (Touvron et al., arXiv 2302.13971) and its kin have in common: RMSNorm, rotary positions, grouped queries, a gated MLP with SiLU. What each of them
-/// does otherwise it says itself.
+/// What Llama (Touvron et al., arXiv 2302.13971) and its kin have in common: RMSNorm, rotary positions, grouped queries, a gated MLP with
+/// SiLU. What each of them does otherwise it says itself.
 /// </summary>
 internal abstract class LlamaLike : Family
 {
@@ -51,7 +51,9 @@ internal abstract class LlamaLike : Family
         return (bias, bias);
     }
 
-    /// <summary>The ways in which layers turn; the first one is theirs unless <see cref="Adapt(ModelConfig, JsonKeys)"/> says otherwise.</summary>
+    /// <summary>
+    /// The ways in which layers turn; the first one is theirs unless <see cref="Adapt(ModelConfig, JsonKeys)"/> says otherwise.
+    /// </summary>
     private protected virtual Rotary[] Rotaries(JsonKeys config, int headDim, int context) => [Rope.Read(config, headDim, context)];
 
     /// <inheritdoc cref="Rotaries(JsonKeys, int, int)"/>
@@ -74,7 +76,8 @@ internal abstract class LlamaLike : Family
         int context = config.Integer("max_position_embeddings");
         int layers = config.Integer("num_hidden_layers");
         (bool qkvBias, bool outputBias) = Biases(config);
-        var mlp = new MlpPlan(config.Integer("intermediate_size"), ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true);
+        var mlp = new MlpPlan(config.Integer("intermediate_size"),
+            ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true);
         int[] windows = Windows(config, layers);
         if (windows.Length > 0 && windows.Length != layers)
         {
@@ -101,13 +104,16 @@ internal abstract class LlamaLike : Family
             Norm = NormKind.RmsNorm,
             NormEpsilon = (float)config.Number("rms_norm_eps"),
             Rotaries = Rotaries(config, headDim, context),
-            Layers = ModelConfig.Plan(layers, layer => new LayerPlan(attention with { Window = windows.Length == 0 ? 0 : windows[layer] }, mlp)),
+            Layers =
+                ModelConfig.Plan(layers, layer => new LayerPlan(attention with { Window = windows.Length == 0 ? 0 : windows[layer] }, mlp)),
             TiedHead = config.Flag("tie_word_embeddings", false),
         };
         return Adapt(model, config);
     }
 
-    /// <summary>What the metadata leaves open (biases, a tied head, the norm of queries and keys) is known from the tensors that the file has.</summary>
+    /// <summary>
+    /// What the metadata leaves open (biases, a tied head, the norm of queries and keys) is known from the tensors that the file has.
+    /// </summary>
     internal override ModelConfig Read(GgufKeys keys)
     {
         int hidden = keys.Count("embedding_length");
@@ -172,7 +178,9 @@ internal abstract class LlamaLike : Family
         };
     }
 
-    /// <summary>A window in the layers that <c>layer_types</c> names; where it names none, from layer <paramref name="first"/> on.</summary>
+    /// <summary>
+    /// A window in the layers that <c>layer_types</c> names; where it names none, from layer <paramref name="first"/> on.
+    /// </summary>
     private protected static int[] SlidingFrom(JsonKeys config, int layers, int window, int first)
     {
         string[] types = config.Strings("layer_types");

@@ -2,7 +2,10 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture.Families;
 
-/// <summary>Ministral 3 and Mistral Small from 3.1 on, as GGUF calls them: a Mistral whose queries are scaled by their position beyond the first training's context.</summary>
+/// <summary>
+/// Ministral 3 and Mistral Small from 3.1 on, as GGUF calls them: a Mistral whose queries are scaled by their position beyond the first
+/// training's context.
+/// </summary>
 internal sealed class Ministral3 : LlamaLike
 {
     public override string Name => "ministral3";

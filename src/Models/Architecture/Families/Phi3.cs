@@ -1,6 +1,9 @@
 namespace Understory.Models.Architecture.Families;
 
-/// <summary>Phi-3 and Phi-4 (arXiv 2404.14219, 2412.08905): a Llama whose queries, keys and values are one tensor, and gate and up another; long contexts by LongRoPE.</summary>
+/// <summary>
+/// Phi-3 and Phi-4 (arXiv 2404.14219, 2412.08905): a Llama whose queries, keys and values are one tensor, and gate and up another; long
+/// contexts by LongRoPE.
+/// </summary>
 internal sealed class Phi3 : LlamaLike
 {
     public override string Name => "phi3";

@@ -3,7 +3,9 @@ namespace Understory.Models.Architecture.Families;
 /// <summary>How configs say in which way heads are rotated.</summary>
 internal static class Rope
 {
-    /// <summary>Hugging Face's, in both layouts: <c>rope_theta</c> beside <c>rope_scaling</c>, and the newer <c>rope_parameters</c> that holds all.</summary>
+    /// <summary>
+    /// Hugging Face's, in both layouts: <c>rope_theta</c> beside <c>rope_scaling</c>, and the newer <c>rope_parameters</c> that holds all.
+    /// </summary>
     public static Rotary Read(JsonKeys keys, int headDim, int context) =>
         Read(keys, keys.Object("rope_parameters") ?? keys.Object("rope_scaling") ?? JsonKeys.Empty, headDim, context);
 
@@ -26,7 +28,8 @@ internal static class Rope
                 scaling.Integer("original_max_position_embeddings")),
             "yarn" => Yarn(scaling, context),
             "longrope" or "su" => LongRope(keys, scaling, context),
-            _ => throw scaling.Unsupported(scaling.Has("rope_type") ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn and longrope are"),
+            _ => throw scaling.Unsupported(scaling.Has("rope_type")
+                ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn and longrope are"),
         });
     }
 
@@ -40,11 +43,13 @@ internal static class Rope
             return new Rotary(dim, theta, new FactorsScaling(factors));
         }
 
-        if (keys.Floats("rope_factors_long.weight", dim / 2) is { } longer && keys.Floats("rope_factors_short.weight", dim / 2) is { } shorter)
+        if (keys.Floats("rope_factors_long.weight", dim / 2) is { } longer
+            && keys.Floats("rope_factors_short.weight", dim / 2) is { } shorter)
         {
             int original = keys.Count("rope.scaling.original_context_length");
             double attention = LongRopeScaling.DefaultAttention(keys.Count("context_length"), original);
-            return new Rotary(dim, theta, new LongRopeScaling(shorter, longer, original, keys.Number("rope.scaling.attn_factor", attention)));
+            return new Rotary(dim, theta,
+                new LongRopeScaling(shorter, longer, original, keys.Number("rope.scaling.attn_factor", attention)));
         }
 
         double factor = keys.Number("rope.scaling.factor", 1);
@@ -61,7 +66,8 @@ internal static class Rope
                 keys.Number("rope.scaling.attn_factor", 1) * YarnScaling.DefaultAttention(factor)
                     / YarnScaling.DefaultAttention(factor, keys.Number("rope.scaling.yarn_log_multiplier", 0)),
                 Truncate: true),
-            string other => throw new InvalidDataException($"{keys.Path}: rope scaling \"{other}\" is not supported; none, linear and yarn are."),
+            string other =>
+                throw new InvalidDataException($"{keys.Path}: rope scaling \"{other}\" is not supported; none, linear and yarn are."),
         });
     }
 

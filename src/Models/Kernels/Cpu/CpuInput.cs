@@ -4,8 +4,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu;
 
 /// <summary>
-/// Inputs of products: F32, strides of whole vectors, as plain weights read them; and for quantised weights the same rows as 8-bit integers, made when the
-/// first such product asks for them and kept until the rows are written anew.
+/// Inputs of products: F32, strides of whole vectors, as plain weights read them; and for quantised weights the same rows as 8-bit
+/// integers, made when the first such product asks for them and kept until the rows are written anew.
 /// </summary>
 internal sealed class CpuInput : ProductInput
 {
@@ -45,7 +45,8 @@ internal sealed class CpuInput : ProductInput
     {
         var input = (CpuInput)rows.Input;
         NativeMemoryBlock memory = input._integers
-            ?? throw new InvalidOperationException("These inputs were made for plain weights, and a product with quantised ones reads them.");
+            ?? throw new InvalidOperationException(
+                "These inputs were made for plain weights, and a product with quantised ones reads them.");
         stale = input._held != (rows.First, rows.Count, rows.Columns);
         input._held = (rows.First, rows.Count, rows.Columns);
         return new QuantisedInput(memory.Address, rows.Count, rows.Columns);

@@ -30,7 +30,8 @@ internal abstract class CpuKernels : IKernels
             range => target.Pack(rows, range * together, Math.Min(target.Blocks, (range + 1) * together)));
     }
 
-    public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers) => new CpuInput(maxRows, columns, readers);
+    public ProductInput CreateInput(int maxRows, int columns, IReadOnlyCollection<WeightFormat> readers) =>
+        new CpuInput(maxRows, columns, readers);
 
     public void Write(ReadOnlySpan<float> values, InputRows row) => values.CopyTo(CpuInput.Write(row).Floats(0));
 
@@ -43,7 +44,8 @@ internal abstract class CpuKernels : IKernels
 
     public void MoveSlots(ReadOnlySpan<KvLayer> layers, ReadOnlySpan<int> from, int to) => CacheLayout.MoveSlots(layers, from, to);
 
-    public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count) => CacheLayout.CopySlots(source, destination, count);
+    public void CopySlots(ReadOnlySpan<KvLayer> source, ReadOnlySpan<KvLayer> destination, int count) =>
+        CacheLayout.CopySlots(source, destination, count);
 
     public abstract void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale);
 

@@ -161,7 +161,8 @@ internal sealed class ReferenceKernels : CpuKernels
     }
 
     private void Attend(
-        ReadOnlySpan<float> query, in KvLayer layer, int kvHead, in AttentionParams attention, int prefix, ReadOnlySpan<int> ancestors, Span<float> output)
+        ReadOnlySpan<float> query, in KvLayer layer, int kvHead, in AttentionParams attention, int prefix, ReadOnlySpan<int> ancestors,
+        Span<float> output)
     {
         int length = prefix + ancestors.Length;
         int first = attention.Window > 0 ? Math.Max(0, length - attention.Window) : 0;
@@ -203,9 +204,12 @@ internal sealed class ReferenceKernels : CpuKernels
     }
 
     /// <summary>The slot of a row's logical position.</summary>
-    private static int Slot(int position, int prefix, ReadOnlySpan<int> ancestors) => position < prefix ? position : ancestors[position - prefix];
+    private static int Slot(int position, int prefix, ReadOnlySpan<int> ancestors) =>
+        position < prefix ? position : ancestors[position - prefix];
 
-    /// <summary>The products of all rows with the weights to one output: in double precision, or by the integers of quantised weights.</summary>
+    /// <summary>
+    /// The products of all rows with the weights to one output: in double precision, or by the integers of quantised weights.
+    /// </summary>
     private void Dots(InputRows x, CpuMatrix matrix, int output, ref double[] dots)
     {
         if (dots.Length < x.Count)

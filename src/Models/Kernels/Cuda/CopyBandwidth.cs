@@ -11,7 +11,8 @@ internal static class CopyBandwidth
     private const long Least = 256L << 20;
 
     /// <summary>Bytes read plus bytes written a second, of the best of several copies of about so many bytes.</summary>
-    /// <exception cref="InsufficientMemoryException">There is no room for a copy of so many bytes, or of a quarter of what is free.</exception>
+    /// <exception cref="InsufficientMemoryException">There is no room for a copy of so many bytes, or of a quarter of what is
+    /// free.</exception>
     public static double BytesPerSecond(CudaDriver driver, long bytes)
     {
         bytes = Math.Min(Math.Max(bytes, Least), driver.FreeMemory / 4);

@@ -4,8 +4,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cuda;
 
 /// <summary>
-/// Keys and values on the device: blocks of 16 slots of all layers, <c>KvLayer.BlockStride</c> bytes apart, so that memory grows with the text. Within a block each layer
-/// has its keys <c>[KvHeads, 16, HeadDim]</c> and then its values, alike.
+/// Keys and values on the device: blocks of 16 slots of all layers, <c>KvLayer.BlockStride</c> bytes apart, so that memory grows with the
+/// text. Within a block each layer has its keys <c>[KvHeads, 16, HeadDim]</c> and then its values, alike.
 /// </summary>
 internal static class CudaCache
 {

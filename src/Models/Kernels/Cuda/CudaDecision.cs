@@ -3,7 +3,9 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cuda;
 
-/// <summary>The decision rule on the device (Source/decide.cu): a small upload, two to four kernels, and a few numbers per row that come back.</summary>
+/// <summary>
+/// The decision rule on the device (Source/decide.cu): a small upload, two to four kernels, and a few numbers per row that come back.
+/// </summary>
 internal sealed unsafe class CudaDecision(CudaDriver driver, KernelModules modules) : IDisposable
 {
     /// <summary>Tokens that one block of <c>parts</c> looks at.</summary>

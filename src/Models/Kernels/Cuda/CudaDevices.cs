@@ -19,7 +19,8 @@ internal static class CudaDevices
         try
         {
             string[] words = (Environment.GetEnvironmentVariable(Variable) ?? "").Split(',', StringSplitOptions.TrimEntries);
-            kernels = new CudaKernels(new NativeDriver(ordinal), overlap: !words.Contains("no-overlap"), record: !words.Contains("no-graphs"));
+            kernels =
+                new CudaKernels(new NativeDriver(ordinal), overlap: !words.Contains("no-overlap"), record: !words.Contains("no-graphs"));
             if (CudaSelfCheck.Run(kernels) is { } difference)
             {
                 description = $"{kernels.Device.Name} computes wrongly: {difference}";
@@ -29,7 +30,9 @@ internal static class CudaDevices
 
             CudaDeviceInfo device = kernels.Device;
             description = string.Create(CultureInfo.InvariantCulture,
-                $"{device.Name}, compute capability {device.Major}.{device.Minor}, {device.MemoryBytes / (double)(1 << 30):F0} GiB, driver {device.DriverVersion / 1000}.{device.DriverVersion % 1000 / 10}, checked against the CPU in {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s");
+                $"{device.Name}, compute capability {device.Major}.{device.Minor}, {device.MemoryBytes / (double)(1 << 30):F0} GiB, "
+                    + $"driver {device.DriverVersion / 1000}.{device.DriverVersion % 1000 / 10}, checked against the CPU in "
+                    + $"{Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s");
             return kernels;
         }
         catch (DllNotFoundException)

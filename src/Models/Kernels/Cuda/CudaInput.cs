@@ -18,7 +18,8 @@ internal sealed class CudaInput : ProductInput
 
     public Tensor Values { get; }
 
-    public static Tensor ValuesOf(InputRows rows) => ((CudaInput)rows.Input).Values.RowRange(rows.First, rows.Count).ColumnRange(0, rows.Columns);
+    public static Tensor ValuesOf(InputRows rows) =>
+        ((CudaInput)rows.Input).Values.RowRange(rows.First, rows.Count).ColumnRange(0, rows.Columns);
 
     /// <summary>Copies a row from the host.</summary>
     public static unsafe void Write(CudaDriver driver, ReadOnlySpan<float> values, InputRows row)

@@ -4,16 +4,18 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cuda;
 
 /// <summary>
-/// The operations on one CUDA device. They are launched on a stream and run behind the caller; a pass of at most 64 rows is recorded once as a graph for
-/// each shape (rows rounded up to a bucket) and launched as one. Inputs of products are rounded to the weights' type (BF16 or F16) and summed in
-/// F32; F32 weights are multiplied in F32. See Source/*.cu for the order of every sum.
+/// The operations on one CUDA device. They are launched on a stream and run behind the caller; a pass of at most 64 rows is recorded once
+/// as a graph for each shape (rows rounded up to a bucket) and launched as one. Inputs of products are rounded to the weights' type (BF16
+/// or F16) and summed in F32; F32 weights are multiplied in F32. See Source/*.cu for the order of every sum.
 /// </summary>
 internal sealed unsafe class CudaKernels : IKernels
 {
     /// <summary>Recorded widths. Wider passes are launched one kernel after the other: their work outlasts the launching.</summary>
     private static readonly int[] Buckets = [1, 2, 4, 8, 16, 24, 32, 48, 64];
 
-    /// <summary>Most rows before the first wanted one that a graph is made for: an answer's few tokens that a draft has not seen yet.</summary>
+    /// <summary>
+    /// Most rows before the first wanted one that a graph is made for: an answer's few tokens that a draft has not seen yet.
+    /// </summary>
     private const int MostFirst = 8;
 
     private const int MaxHeadDim = 256;
@@ -75,7 +77,9 @@ internal sealed unsafe class CudaKernels : IKernels
     public MemoryBlock AllocateCache(Span<KvLayer> layers, ReadOnlySpan<KvShape> shapes, CacheType type, int slots) =>
         CudaCache.Allocate(_driver, layers, shapes, type, slots);
 
-    /// <summary>1024 rows read the weights a quarter as often as 256; but on a small device they would take the room of keys and values.</summary>
+    /// <summary>
+    /// 1024 rows read the weights a quarter as often as 256; but on a small device they would take the room of keys and values.
+    /// </summary>
     public int WidestPass(long bytesPerRow)
     {
         const int Widest = 1024;
@@ -174,7 +178,8 @@ internal sealed unsafe class CudaKernels : IKernels
 
         if (positions is not null && positions.Columns != table.Columns)
         {
-            throw new ArgumentException($"The position table has {positions.Columns} columns, the embedding {table.Columns}.", nameof(positions));
+            throw new ArgumentException($"The position table has {positions.Columns} columns, the embedding {table.Columns}.",
+                nameof(positions));
         }
 
         var tokens = (TiledMatrix)table;
@@ -240,7 +245,8 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
-    public void MultiplyStore(in ProductSource x, Projection weights, Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
+    public void MultiplyStore(in ProductSource x, Projection weights, Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer,
+        ForwardBatch batch)
     {
         if (rotary.Turns || weights.Parts.Length > 1)
         {

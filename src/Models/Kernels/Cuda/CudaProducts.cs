@@ -45,7 +45,8 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
         });
     }
 
-    public void Multiply(in ProductSource x, Projection weights, Tensor y, int rows, Activation activation = Activation.None, bool add = false)
+    public void Multiply(in ProductSource x, Projection weights, Tensor y, int rows, Activation activation = Activation.None,
+        bool add = false)
     {
         ProductArguments arguments = Arguments(rows, y, activation, add);
         Tensor input = Input(x, rows, (TiledMatrix)weights.Parts[0], fuse: weights.Parts.Length == 1, ref arguments);
@@ -61,7 +62,8 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
     {
         if (up.Type != gate.Type)
         {
-            throw new ArgumentException($"A gated pair of {gate.Type} and {up.Type} cannot be multiplied together; convert the checkpoint to one type.", nameof(up));
+            throw new ArgumentException($"A gated pair of {gate.Type} and {up.Type} cannot be multiplied together; convert the checkpoint "
+                + "to one type.", nameof(up));
         }
 
         ProductArguments arguments = Arguments(rows, y, activation, add: false);
@@ -72,7 +74,8 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
     /// <summary>A product of one matrix that stores keys and values by itself.</summary>
     /// <param name="firstKey">Column of the first key.</param>
     public void MultiplyStore(
-        in ProductSource x, Projection weights, Tensor qkv, int rows, nint pass, in LayerArguments keys, in LayerArguments values, int firstKey, DType cacheType)
+        in ProductSource x, Projection weights, Tensor qkv, int rows, nint pass, in LayerArguments keys, in LayerArguments values,
+        int firstKey, DType cacheType)
     {
         ProductArguments arguments = Arguments(rows, qkv, Activation.None, add: false);
         arguments.Pass = pass;
@@ -106,7 +109,8 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
         Epsilon = norm.Epsilon,
     };
 
-    private static Tensor BiasOf(Projection weights, int column) => weights.Bias.Data == 0 ? default : weights.Bias.ColumnRange(column, weights.Outputs - column);
+    private static Tensor BiasOf(Projection weights, int column) =>
+        weights.Bias.Data == 0 ? default : weights.Bias.ColumnRange(column, weights.Outputs - column);
 
     /// <summary>What a product reads, normed: by itself where it can, else by a kernel before it.</summary>
     private Tensor Input(in ProductSource x, int rows, TiledMatrix weights, bool fuse, ref ProductArguments arguments)
@@ -135,7 +139,8 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
     {
         int rows = arguments.Rows;
         int padded = weights.PaddedColumns;
-        if (weights.Type == DType.F32 ? x.Type != DType.F32 : x.Type != weights.Type || padded != x.Columns || x.Stride % 8 != 0 || x.Data % 16 != 0)
+        if (weights.Type == DType.F32 ? x.Type != DType.F32 : x.Type != weights.Type || padded != x.Columns || x.Stride % 8 != 0
+            || x.Data % 16 != 0)
         {
             x = Converted(x, rows, weights.Type, padded);
         }
@@ -154,7 +159,10 @@ internal sealed unsafe class CudaProducts(CudaDriver driver, KernelModules modul
 
     private static int Blocks(int items, int perBlock) => (items + perBlock - 1) / perBlock;
 
-    /// <summary>Tiles a block of a wide product: the larger block reads least, if such blocks fill most of the device. Null: neither kind fills half of it.</summary>
+    /// <summary>
+    /// Tiles a block of a wide product: the larger block reads least, if such blocks fill most of the device. Null: neither kind fills
+    /// half of it.
+    /// </summary>
     private int? WideTiles(int tiles, int rows, bool gated)
     {
         const int Large = 8;

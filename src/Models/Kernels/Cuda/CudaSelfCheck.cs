@@ -5,8 +5,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cuda;
 
 /// <summary>
-/// A small product, attention over a tree and the decision rule, compared with the CPU's reference before a device is trusted with a model: a driver
-/// that compiles the kernels wrongly must not show in texts.
+/// A small product, attention over a tree and the decision rule, compared with the CPU's reference before a device is trusted with a
+/// model: a driver that compiles the kernels wrongly must not show in texts.
 /// </summary>
 internal static class CudaSelfCheck
 {
@@ -45,7 +45,8 @@ internal static class CudaSelfCheck
             Span<float> values = x.Floats(row);
             for (int i = 0; i < Inputs && type != DType.F32; i++)
             {
-                values[i] = type == DType.BF16 ? Scalar.FromBFloat16(Scalar.ToBFloat16(values[i])) : Scalar.FromFloat16(Scalar.ToFloat16(values[i]));
+                values[i] = type == DType.BF16
+                    ? Scalar.FromBFloat16(Scalar.ToBFloat16(values[i])) : Scalar.FromFloat16(Scalar.ToFloat16(values[i]));
             }
         }
 
@@ -103,7 +104,8 @@ internal static class CudaSelfCheck
         using ProductInput actual = kernels.CreateInput(batch.Count, Heads * HeadDim, []);
         reference.Attend(queries.ColumnRange(0, Heads * HeadDim), hostLayers[0], attention, batch, expected.Rows(0, batch.Count));
         kernels.Attend(deviceQueries.ColumnRange(0, Heads * HeadDim), deviceLayers[0], attention, batch, actual.Rows(0, batch.Count));
-        return Compare(kernels, "attention", CudaInput.ValuesOf(actual.Rows(0, batch.Count)), CpuInput.Read(expected.Rows(0, batch.Count)), 1e-4);
+        return Compare(kernels, "attention", CudaInput.ValuesOf(actual.Rows(0, batch.Count)), CpuInput.Read(expected.Rows(0, batch.Count)),
+            1e-4);
 
         (Tensor Host, Tensor Device) Both(uint seed)
         {
@@ -125,7 +127,8 @@ internal static class CudaSelfCheck
         Tensor onDevice = device.View(DType.F32, 2, Vocabulary, 1504);
         Upload(kernels, logits, onDevice);
         foreach (DecisionParams rule in (DecisionParams[])
-            [DecisionParams.Greedy, DecisionParams.Greedy with { Temperature = 0.7f, Seed = 7 }, DecisionParams.Greedy with { Temperature = 1, TopK = 40, TopP = 0.9f, Seed = 8 }])
+            [DecisionParams.Greedy, DecisionParams.Greedy with { Temperature = 0.7f, Seed = 7 },
+                DecisionParams.Greedy with { Temperature = 1, TopK = 40, TopP = 0.9f, Seed = 8 }])
         {
             var expected = new DecisionBatch(2, Best, 1) { Params = rule, Rows = 2, Best = Best };
             var actual = new DecisionBatch(2, Best, 1) { Params = rule, Rows = 2, Best = Best };
@@ -133,7 +136,8 @@ internal static class CudaSelfCheck
             kernels.Decide(onDevice, actual);
             if (!expected.Tokens.AsSpan().SequenceEqual(actual.Tokens))
             {
-                return $"the decision rule at temperature {rule.Temperature.ToString(CultureInfo.InvariantCulture)} chose tokens {string.Join(", ", actual.Tokens)}, not {string.Join(", ", expected.Tokens)}";
+                return $"the decision rule at temperature {rule.Temperature.ToString(CultureInfo.InvariantCulture)} chose tokens "
+                    + $"{string.Join(", ", actual.Tokens)}, not {string.Join(", ", expected.Tokens)}";
             }
         }
 
@@ -159,7 +163,8 @@ internal static class CudaSelfCheck
                 float wanted = expected.Floats(row)[i];
                 if (!(Math.Abs(values[i] - wanted) <= tolerance * (1 + Math.Abs(wanted))))
                 {
-                    return string.Create(CultureInfo.InvariantCulture, $"{what} gave {values[i]} where the CPU gives {wanted} (row {row}, column {i})");
+                    return string.Create(CultureInfo.InvariantCulture,
+                        $"{what} gave {values[i]} where the CPU gives {wanted} (row {row}, column {i})");
                 }
             }
         }

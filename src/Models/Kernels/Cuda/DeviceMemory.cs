@@ -20,7 +20,8 @@ internal sealed class DeviceMemory : MemoryBlock
         catch (CudaException e) when (e.OutOfMemory)
         {
             throw new InsufficientMemoryException(
-                $"{driver.Device.Name} has {driver.FreeMemory:N0} of its {driver.Device.MemoryBytes:N0} bytes free, and {bytes:N0} are needed in one piece: "
+                $"{driver.Device.Name} has {driver.FreeMemory:N0} of its {driver.Device.MemoryBytes:N0} bytes free, and {bytes:N0} are "
+                    + "needed in one piece: "
                 + "a smaller model, a smaller --context, or --device cpu would do.", e);
         }
 
@@ -34,8 +35,8 @@ internal sealed class DeviceMemory : MemoryBlock
 }
 
 /// <summary>
-/// A range of device addresses behind which memory is put as far as it is reached, so that a KV cache of the whole context takes memory for the
-/// tokens that it holds while its addresses stay.
+/// A range of device addresses behind which memory is put as far as it is reached, so that a KV cache of the whole context takes memory
+/// for the tokens that it holds while its addresses stay.
 /// </summary>
 internal sealed class GrowingMemory : MemoryBlock
 {
@@ -74,7 +75,8 @@ internal sealed class GrowingMemory : MemoryBlock
         catch (CudaException e) when (e.OutOfMemory)
         {
             throw new InsufficientMemoryException(
-                $"Keys and values need {part:N0} bytes more on {_driver.Device.Name}, of which {_driver.FreeMemory:N0} are free ({_reached:N0} of {Bytes:N0} are held): "
+                $"Keys and values need {part:N0} bytes more on {_driver.Device.Name}, of which {_driver.FreeMemory:N0} are free "
+                    + $"({_reached:N0} of {Bytes:N0} are held): "
                 + $"a --context of {100.0 * _reached / Bytes:F0} % of this one, or a smaller --prefix-cache-mb, would fit.", e);
         }
 

@@ -32,12 +32,14 @@ internal sealed class KernelModules : IDisposable
         _driver = driver;
         if (driver.Device.Major < OldestMajor)
         {
-            throw new CudaException("cuDeviceGetAttribute", 209, $"{driver.Device.Name} has compute capability {driver.Device.Major}.{driver.Device.Minor}; these kernels need 8.0 (Ampere) or newer");
+            throw new CudaException("cuDeviceGetAttribute", 209, $"{driver.Device.Name} has compute capability "
+                + $"{driver.Device.Major}.{driver.Device.Minor}; these kernels need 8.0 (Ampere) or newer");
         }
 
         if (driver.Device.SharedBytes < ProductShared)
         {
-            throw new CudaException("cuDeviceGetAttribute", 209, $"{driver.Device.Name} allows a block {driver.Device.SharedBytes:N0} bytes of shared memory; these kernels need {ProductShared:N0}");
+            throw new CudaException("cuDeviceGetAttribute", 209, $"{driver.Device.Name} allows a block {driver.Device.SharedBytes:N0} "
+                + $"bytes of shared memory; these kernels need {ProductShared:N0}");
         }
 
         int target = driver.Device.Major >= OverlappingMajor ? 90 : 80;
@@ -78,13 +80,18 @@ internal sealed class KernelModules : IDisposable
 
     public nint Merge { get; }
 
-    /// <summary>The product of blocks of <paramref name="outputTiles"/> (1 or 2) tiles of 16 outputs and <paramref name="tokenTiles"/> (1, 2, 4 or 8) of 8 tokens.</summary>
+    /// <summary>
+    /// The product of blocks of <paramref name="outputTiles"/> (1 or 2) tiles of 16 outputs and <paramref name="tokenTiles"/> (1, 2, 4 or
+    /// 8) of 8 tokens.
+    /// </summary>
     public nint Product(DType type, int outputTiles, int tokenTiles) => Find(new KernelKey(Kind.Product, type, outputTiles, tokenTiles));
 
     /// <summary>The product of at most eight tokens that are normalised on the way in.</summary>
     public nint NormedProduct(DType type, int outputTiles) => Find(new KernelKey(Kind.Normed, type, outputTiles, 0));
 
-    /// <summary>The product of blocks of <paramref name="tiles"/> (4 or 8) tiles of 16 outputs and <see cref="WideTokens"/> tokens.</summary>
+    /// <summary>
+    /// The product of blocks of <paramref name="tiles"/> (4 or 8) tiles of 16 outputs and <see cref="WideTokens"/> tokens.
+    /// </summary>
     public nint WideProduct(DType type, int tiles) => Find(new KernelKey(Kind.Wide, type, tiles, 0));
 
     /// <summary>Shared memory of a block of so many tiles of outputs: four stages of the ring.</summary>
@@ -129,7 +136,8 @@ internal sealed class KernelModules : IDisposable
             function = key.Kind switch
             {
                 Kind.Product => Function("product", $"product_{type}_{key.First}x{key.Second}", ProductShared),
-                Kind.Normed => Function("product", $"product_{type}_normed_{key.First}", Math.Min(_driver.Device.SharedBytes, NormedShared(MostNormedColumns))),
+                Kind.Normed => Function("product", $"product_{type}_normed_{key.First}",
+                    Math.Min(_driver.Device.SharedBytes, NormedShared(MostNormedColumns))),
                 Kind.Wide => Function("tiles", $"tiles_{type}_{key.First}", ProductShared),
                 Kind.AttendRows => Function("attend", $"attend_{type}_rows"),
                 _ => Function("attend", $"attend_{type}{(key.First == 1 ? "" : "_any")}"),

@@ -8,8 +8,8 @@ namespace Understory.Models.Kernels.Cuda;
 internal readonly record struct PassShape(object Model, int Rows, int First, long CacheBlock, CacheType CacheType);
 
 /// <summary>
-/// Recorded passes. A shape is recorded when it comes for the second time: by then the driver has loaded all its kernels, which it must not do
-/// while it records, and a shape that comes once costs nothing. When there are too many, all are dropped: shapes come back.
+/// Recorded passes. A shape is recorded when it comes for the second time: by then the driver has loaded all its kernels, which it must
+/// not do while it records, and a shape that comes once costs nothing. When there are too many, all are dropped: shapes come back.
 /// </summary>
 internal sealed class PassGraphs(CudaDriver driver) : IDisposable
 {

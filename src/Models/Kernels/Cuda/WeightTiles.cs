@@ -32,7 +32,8 @@ internal static unsafe class WeightTiles
     private const int SlabBytes = 64 << 20;
 
     /// <summary>Inputs of a row, padded.</summary>
-    public static int Padded(DType type, int inputs) => type == DType.F32 ? (inputs + 3) & ~3 : (inputs + TileColumns - 1) / TileColumns * TileColumns;
+    public static int Padded(DType type, int inputs) =>
+        type == DType.F32 ? (inputs + 3) & ~3 : (inputs + TileColumns - 1) / TileColumns * TileColumns;
 
     public static long Bytes(DType type, int outputs, int inputs) => type == DType.F32
         ? (long)outputs * Padded(type, inputs) * sizeof(float)
@@ -55,7 +56,8 @@ internal static unsafe class WeightTiles
                 int count = Math.Min(together, matrix.Bands - first);
                 MatrixRows.InParallel(count, band => PackBand(matrix, rows, start + band, (byte*)slab + (band * bandBytes)));
                 // The last band of an F32 matrix is shorter.
-                driver.Upload(slab, matrix.Data + (nint)(first * bandBytes), Math.Min(count * bandBytes, matrix.Bytes - (first * bandBytes)));
+                driver.Upload(slab, matrix.Data + (nint)(first * bandBytes),
+                    Math.Min(count * bandBytes, matrix.Bytes - (first * bandBytes)));
                 driver.Synchronize();
             }
         }

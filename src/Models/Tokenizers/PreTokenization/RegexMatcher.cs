@@ -42,7 +42,8 @@ internal sealed class RegexMatcher : IMatcher
         catch (RegexMatchTimeoutException e)
         {
             throw new TokenizationException(
-                "The text cannot be cut into words: the tokenizer's regular expression backtracks without end on it. Send another text, or use a tokenizer with a simpler expression.", e);
+                "The text cannot be cut into words: the tokenizer's regular expression backtracks without end on it. Send another text, "
+                    + "or use a tokenizer with a simpler expression.", e);
         }
     }
 

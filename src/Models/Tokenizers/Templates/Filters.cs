@@ -18,7 +18,8 @@ internal static class Filters
         ["e"] = (_, value, _) => Escape(Values.ToText(value)),
         ["indent"] = (context, value, arguments) => Indent(context, Values.ToText(value), arguments),
         ["replace"] = (context, value, arguments) => StringMethods.Replace(
-            context, Values.ToText(value), Values.NeedText(arguments.Need(0, "old")), Values.NeedText(arguments.Need(1, "new")), arguments.Get(2, "count")),
+            context, Values.ToText(value), Values.NeedText(arguments.Need(0, "old")), Values.NeedText(arguments.Need(1, "new")),
+            arguments.Get(2, "count")),
         ["length"] = (_, value, _) => Length(value),
         ["count"] = (_, value, _) => Length(value),
         ["first"] = (_, value, _) => Values.Items(value) is { Count: > 0 } items ? items[0] : new Undefined("the first item of nothing"),
@@ -36,26 +37,32 @@ internal static class Filters
             _ => throw new ChatTemplateException($"items needs a mapping, not {Values.TypeName(value)}."),
         },
         ["dictsort"] = (_, value, _) => value is IReadOnlyDictionary<string, object?> dictionary
-            ? Members.Pairs(dictionary).OrderBy(pair => ((string)((List<object?>)pair!)[0]!).ToLowerInvariant(), StringComparer.Ordinal).ToList()
+            ? Members.Pairs(dictionary).OrderBy(pair => ((string)((List<object?>)pair!)[0]!).ToLowerInvariant(), StringComparer.Ordinal)
+            .ToList()
             : throw new ChatTemplateException($"dictsort needs a mapping, not {Values.TypeName(value)}."),
         ["default"] = (_, value, arguments) => Default(value, arguments),
         ["d"] = (_, value, arguments) => Default(value, arguments),
         ["int"] = (_, value, arguments) => ToInteger(value, arguments.Get(0, "default", 0L)),
         ["float"] = (_, value, arguments) => ToFloat(value, arguments.Get(0, "default", 0.0)),
-        ["abs"] = (_, value, _) => value is long integer ? (object)Math.Abs(Math.Max(integer, -long.MaxValue)) : Math.Abs(Values.ToNumber(value)),
+        ["abs"] = (_, value, _) =>
+            value is long integer ? (object)Math.Abs(Math.Max(integer, -long.MaxValue)) : Math.Abs(Values.ToNumber(value)),
         ["round"] = (_, value, arguments) => Math.Round(
             Values.ToNumber(value), (int)Math.Clamp(Values.ToInteger(arguments.Get(0, "precision", 0L)), 0, 15), MidpointRounding.ToEven),
         ["sum"] = (context, value, arguments) => Select(value, arguments.Text(0, "attribute"))
             .Aggregate(arguments.Get(1, "start", 0L), (sum, item) => Operators.Apply(context, sum, "+", item)),
-        ["min"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the least of nothing")).Aggregate((a, b) => Compare(context, b, a) < 0 ? b : a),
-        ["max"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the greatest of nothing")).Aggregate((a, b) => Compare(context, b, a) > 0 ? b : a),
+        ["min"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the least of nothing"))
+            .Aggregate((a, b) => Compare(context, b, a) < 0 ? b : a),
+        ["max"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the greatest of nothing"))
+            .Aggregate((a, b) => Compare(context, b, a) > 0 ? b : a),
         ["sort"] = (context, value, arguments) => Sort(context, value, arguments),
         ["unique"] = (context, value, _) => Unique(context, Values.Items(value)),
         ["map"] = Map,
         ["select"] = (context, value, arguments) => Choose(context, value, null, arguments, 0, keep: true),
         ["reject"] = (context, value, arguments) => Choose(context, value, null, arguments, 0, keep: false),
-        ["selectattr"] = (context, value, arguments) => Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: true),
-        ["rejectattr"] = (context, value, arguments) => Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: false),
+        ["selectattr"] = (context, value, arguments) =>
+            Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: true),
+        ["rejectattr"] = (context, value, arguments) =>
+            Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: false),
         ["tojson"] = (context, value, arguments) => ToJson(context, value, arguments),
     };
 
@@ -66,7 +73,8 @@ internal static class Filters
             ? filter(context, value, arguments)
             : throw new ChatTemplateException($"The filter '{name}' is not supported.");
 
-    private static long Length(object? value) => value is IReadOnlyDictionary<string, object?> dictionary ? dictionary.Count : Values.Items(value).Count;
+    private static long Length(object? value) => value is IReadOnlyDictionary<string, object?> dictionary
+        ? dictionary.Count : Values.Items(value).Count;
 
     private static object? Default(object? value, Arguments arguments)
     {
@@ -79,7 +87,8 @@ internal static class Filters
         long or bool => Values.ToInteger(value),
         double number when Math.Abs(number) < long.MaxValue => (long)number,
         string text when long.TryParse(text, CultureInfo.InvariantCulture, out long integer) => integer,
-        string text when double.TryParse(text, CultureInfo.InvariantCulture, out double number) && Math.Abs(number) < long.MaxValue => (long)number,
+        string text when double.TryParse(text, CultureInfo.InvariantCulture, out double number) && Math.Abs(number) < long.MaxValue =>
+            (long)number,
         _ => otherwise,
     };
 
@@ -109,7 +118,8 @@ internal static class Filters
 
     /// <summary>An attribute, or attributes of attributes with points between.</summary>
     private static object? Follow(object? value, string path) => path.Split('.').Aggregate(
-        value, (from, name) => long.TryParse(name, CultureInfo.InvariantCulture, out long index) ? Members.Item(from, index) : Members.Item(from, name));
+        value, (from, name) => long.TryParse(name, CultureInfo.InvariantCulture, out long index)
+            ? Members.Item(from, index) : Members.Item(from, name));
 
     private static List<object?> Sort(RenderContext context, object? value, Arguments arguments)
     {
@@ -164,7 +174,8 @@ internal static class Filters
         {
             string attribute = arguments.Text(0, "attribute") ?? throw new ChatTemplateException("map needs a filter or an attribute.");
             arguments.Named.TryGetValue("default", out object? otherwise);
-            return items.Select(item => Follow(item, attribute) is var found && found is Undefined && otherwise is not null ? otherwise : found).ToList();
+            return items.Select(item => Follow(item, attribute) is var found && found is Undefined && otherwise is not null
+                ? otherwise : found).ToList();
         }
 
         string name = Values.NeedText(arguments.Positional[0]);

@@ -131,7 +131,8 @@ internal sealed class Lexer
 
         Advance(at - _at);
         AfterTag(sign, trimsLineEnd: true);
-        for (int end = _source.IndexOf("{%", _at, StringComparison.Ordinal); end >= 0; end = _source.IndexOf("{%", end + 2, StringComparison.Ordinal))
+        for (int end = _source.IndexOf("{%", _at, StringComparison.Ordinal); end >= 0;
+            end = _source.IndexOf("{%", end + 2, StringComparison.Ordinal))
         {
             int close = end + 2;
             char before = close < _source.Length ? _source[close] : '\0';
@@ -311,7 +312,8 @@ internal sealed class Lexer
         if (digits > 0)
         {
             bool isCode = at + digits < _source.Length && int.TryParse(
-                _source.AsSpan(at + 1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int code) && code is >= 0 and <= 0x10FFFF;
+                _source.AsSpan(at + 1, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out int code)
+                    && code is >= 0 and <= 0x10FFFF;
             if (!isCode)
             {
                 throw Fail($"\\{_source[at]} needs {digits} hexadecimal digits");

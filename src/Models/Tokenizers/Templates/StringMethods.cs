@@ -20,7 +20,8 @@ internal static class StringMethods
             : new List<object?>((text.EndsWith('\n') ? text[..^1] : text).ReplaceLineEndings("\n").Split('\n')),
         "startswith" => (_, arguments) => Any(arguments.Need(0, "prefix"), prefix => text.StartsWith(prefix, StringComparison.Ordinal)),
         "endswith" => (_, arguments) => Any(arguments.Need(0, "suffix"), suffix => text.EndsWith(suffix, StringComparison.Ordinal)),
-        "removeprefix" => (_, arguments) => arguments.Text(0, "prefix") is string prefix && text.StartsWith(prefix, StringComparison.Ordinal)
+        "removeprefix" => (_, arguments) => arguments.Text(0, "prefix") is string prefix
+            && text.StartsWith(prefix, StringComparison.Ordinal)
             ? text[prefix.Length..]
             : text,
         "removesuffix" => (_, arguments) => arguments.Text(0, "suffix") is string suffix && text.EndsWith(suffix, StringComparison.Ordinal)

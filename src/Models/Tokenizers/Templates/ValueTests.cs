@@ -34,7 +34,8 @@ internal static class ValueTests
         ["ge"] = (value, arguments) => Compares(">=", value, arguments),
         ["in"] = (value, arguments) => Compares("in", value, arguments),
         ["sameas"] = (value, arguments) =>
-            value is null or bool or long ? Values.TypeName(value) == Values.TypeName(First(arguments)) && Values.AreEqual(value, First(arguments))
+            value is null or bool or long ? Values.TypeName(value) == Values.TypeName(First(arguments))
+                && Values.AreEqual(value, First(arguments))
             : ReferenceEquals(value, First(arguments)),
         ["lower"] = (value, _) => Values.ToText(value) is { Length: > 0 } text && !text.Any(char.IsUpper),
         ["upper"] = (value, _) => Values.ToText(value) is { Length: > 0 } text && !text.Any(char.IsLower),
@@ -47,11 +48,13 @@ internal static class ValueTests
             ? test(value, arguments)
             : throw new ChatTemplateException($"The test '{name}' is not supported.");
 
-    private static bool Compares(string sign, object? value, IReadOnlyList<object?> arguments) => Operators.Holds(value, sign, First(arguments));
+    private static bool Compares(string sign, object? value, IReadOnlyList<object?> arguments) =>
+        Operators.Holds(value, sign, First(arguments));
 
     private static object? First(IReadOnlyList<object?> arguments) =>
         arguments.Count > 0 ? arguments[0] : throw new ChatTemplateException("A test lacks its argument.");
 
     private static long Divisor(IReadOnlyList<object?> arguments) =>
-        Values.ToInteger(First(arguments)) is not 0 and long divisor ? divisor is -1 ? 1 : divisor : throw new ChatTemplateException("Division by zero.");
+        Values.ToInteger(First(arguments)) is not 0 and long divisor ? divisor is -1
+            ? 1 : divisor : throw new ChatTemplateException("Division by zero.");
 }

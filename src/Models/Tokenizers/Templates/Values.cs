@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Understory.Models.Tokenizers.Templates;
 
-/// <summary>The value of a name, attribute or item that is not there. It prints as nothing and is false; little else can be done with it.</summary>
+/// <summary>
+/// The value of a name, attribute or item that is not there. It prints as nothing and is false; little else can be done with it.
+/// </summary>
 internal sealed class Undefined(string name)
 {
     public ChatTemplateException Fail() => new($"'{name}' is undefined.");
@@ -32,7 +34,8 @@ internal sealed record Arguments(IReadOnlyList<object?> Positional, IReadOnlyDic
         return Named.TryGetValue(name, out value);
     }
 
-    public object? Get(int position, string name, object? otherwise = null) => TryGet(position, name, out object? value) ? value : otherwise;
+    public object? Get(int position, string name, object? otherwise = null) =>
+        TryGet(position, name, out object? value) ? value : otherwise;
 
     /// <summary>An argument that must be there.</summary>
     public object? Need(int position, string name) =>
@@ -190,7 +193,8 @@ internal static class Values
                 bool haveEqual = a.Count == b.Count;
                 foreach ((string key, object? value) in a)
                 {
-                    haveEqual = haveEqual && b.TryGetValue(key, out object? other) && AreEqual(value, other, depth + 1, ref comparisonsLeft);
+                    haveEqual = haveEqual && b.TryGetValue(key, out object? other)
+                        && AreEqual(value, other, depth + 1, ref comparisonsLeft);
                 }
 
                 return haveEqual;

@@ -5,7 +5,8 @@ using Understory.Server.Chat;
 namespace Understory.Server.OpenAi.Responses;
 
 /// <summary>
-/// Reads <c>input</c>: a text, or a list of items. What an assistant thought, said and called stands in several items; here it becomes one turn.
+/// Reads <c>input</c>: a text, or a list of items. What an assistant thought, said and called stands in several items; here it becomes one
+/// turn.
 /// </summary>
 internal sealed class ResponseInput
 {
@@ -66,11 +67,13 @@ internal sealed class ResponseInput
                 AddOutput(item, name);
                 break;
             case "item_reference":
-                throw ApiException.Invalid(name, $"{name} refers to an earlier item, but this server stores nothing; send the item itself.", "unsupported_parameter");
+                throw ApiException.Invalid(name, $"{name} refers to an earlier item, but this server stores nothing; send the item itself.",
+                    "unsupported_parameter");
             case var type:
                 throw ApiException.Invalid(
                     name,
-                    $"{name} is of type \"{type}\"; this server reads \"message\", \"function_call\", \"function_call_output\" and \"reasoning\".",
+                    $"{name} is of type \"{type}\"; this server reads \"message\", \"function_call\", \"function_call_output\" and "
+                        + "\"reasoning\".",
                     "unsupported_parameter");
         }
     }
@@ -127,7 +130,8 @@ internal sealed class ResponseInput
         if (!_calls.TryGetValue(id, out string? function))
         {
             throw ApiException.Invalid(
-                $"{name}.call_id", $"{name}.call_id is \"{id}\", but no function_call before it has that call_id; send the call together with its output.");
+                $"{name}.call_id", $"{name}.call_id is \"{id}\", but no function_call before it has that call_id; send the call together "
+                    + "with its output.");
         }
 
         _reasoning = null;
@@ -157,7 +161,8 @@ internal sealed class ResponseInput
             throw Fields.Wrong($"{name}.content", content, "an array of {\"type\": \"reasoning_text\", \"text\": …} parts");
         }
 
-        return string.Concat(content.EnumerateArray().Select(part => part.ValueKind == JsonValueKind.Object ? new Fields(part).Text("text") : null));
+        return string.Concat(content.EnumerateArray()
+            .Select(part => part.ValueKind == JsonValueKind.Object ? new Fields(part).Text("text") : null));
     }
 
     private static string Required(Fields item, string field, string name) =>
@@ -188,7 +193,8 @@ internal sealed class ResponseInput
             {
                 "input_text" or "output_text" or "text" => part.Text("text"),
                 "refusal" => part.Text("refusal"),
-                _ => throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.", "unsupported_parameter"),
+                _ => throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.",
+                    "unsupported_parameter"),
             } ?? throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\" without text."));
         }
 

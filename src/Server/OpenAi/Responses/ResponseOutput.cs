@@ -48,7 +48,8 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
                     break;
                 case ToolCallArguments arguments:
                     _text.Append(arguments.Text);
-                    Tell(new DeltaEvent("response.function_call_arguments.delta", NextNumber(), _open!.Id, _items.Count, null, arguments.Text));
+                    Tell(new DeltaEvent("response.function_call_arguments.delta", NextNumber(), _open!.Id, _items.Count, null,
+                        arguments.Text));
                     break;
             }
         }
@@ -79,7 +80,8 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
         // Tokens of thoughts and calls have no place where their probabilities could stand.
         _untold.Clear();
         _logProbs.AddRange(told);
-        Tell(new DeltaEvent(message ? "response.output_text.delta" : "response.reasoning_text.delta", NextNumber(), _open!.Id, _items.Count, 0, text, message ? told : null));
+        Tell(new DeltaEvent(message ? "response.output_text.delta" : "response.reasoning_text.delta", NextNumber(), _open!.Id, _items.Count,
+            0, text, message ? told : null));
     }
 
     private void Open<TItem>()
@@ -91,7 +93,8 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
         }
 
         CloseItem("completed");
-        Begin(typeof(TItem) == typeof(MessageItem) ? new MessageItem($"msg_{Guid.NewGuid():N}", InProgress, []) : new ReasoningItem($"rs_{Guid.NewGuid():N}", InProgress, []));
+        Begin(typeof(TItem) == typeof(MessageItem)
+            ? new MessageItem($"msg_{Guid.NewGuid():N}", InProgress, []) : new ReasoningItem($"rs_{Guid.NewGuid():N}", InProgress, []));
         Tell(new ContentPartEvent("response.content_part.added", NextNumber(), _open!.Id, _items.Count, 0, Part("", [])));
     }
 
@@ -124,9 +127,11 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
             ItemPart part = Part(text, logProbs);
             bool message = item is MessageItem;
             Tell(new TextDoneEvent(
-                message ? "response.output_text.done" : "response.reasoning_text.done", NextNumber(), item.Id, index, 0, text, message ? logProbs : null));
+                message ? "response.output_text.done" : "response.reasoning_text.done", NextNumber(), item.Id, index, 0, text, message
+                    ? logProbs : null));
             Tell(new ContentPartEvent("response.content_part.done", NextNumber(), item.Id, index, 0, part));
-            item = item is MessageItem said ? said with { Content = [part], Status = status } : (ReasoningItem)item with { Content = [part], Status = status };
+            item = item is MessageItem said
+                ? said with { Content = [part], Status = status } : (ReasoningItem)item with { Content = [part], Status = status };
         }
 
         Tell(new OutputItemEvent("response.output_item.done", NextNumber(), index, item));

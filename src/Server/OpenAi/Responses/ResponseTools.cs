@@ -34,13 +34,15 @@ internal static class ResponseTools
             if (type != "function")
             {
                 throw ApiException.Invalid(
-                    name, $"{name} is of type \"{type}\"; this server runs no tools of its own. Describe it as a function and run it yourself.", "unsupported_parameter");
+                    name, $"{name} is of type \"{type}\"; this server runs no tools of its own. Describe it as a function and run it "
+                        + "yourself.", "unsupported_parameter");
             }
 
             Tool read = ToolFields.ReadFunction(element, name);
             tools.Add(tools.All(other => other.Name != read.Name)
                 ? read
-                : throw ApiException.Invalid($"{name}.name", $"{name}.name is \"{read.Name}\", as is that of an earlier tool; names must differ."));
+                : throw ApiException.Invalid($"{name}.name",
+                    $"{name}.name is \"{read.Name}\", as is that of an earlier tool; names must differ."));
         }
 
         return tools;
@@ -50,7 +52,8 @@ internal static class ResponseTools
     /// <exception cref="ApiException">400: no such choice, or of a tool that is not there.</exception>
     public static (ToolChoice Choice, JsonElement Echo) ReadChoice(Fields fields, IReadOnlyList<Tool> tools)
     {
-        const string Expected = "\"auto\", \"none\", \"required\", {\"type\": \"function\", \"name\": …} or {\"type\": \"allowed_tools\", …}";
+        const string Expected =
+            "\"auto\", \"none\", \"required\", {\"type\": \"function\", \"name\": …} or {\"type\": \"allowed_tools\", …}";
         const string Name = "tool_choice";
         if (!fields.TryGet(Name, out JsonElement value))
         {
@@ -79,7 +82,8 @@ internal static class ResponseTools
             "function" => (Checked(ToolChoice.Named(Known(choice))), value.Clone()),
             "allowed_tools" => (Checked(ReadAllowed(choice)), value.Clone()),
             var type => throw ApiException.Invalid(
-                Name, $"{Name} is of type \"{type}\"; this server runs no tools of its own: {Name} must be {Expected}.", "unsupported_parameter"),
+                Name, $"{Name} is of type \"{type}\"; this server runs no tools of its own: {Name} must be {Expected}.",
+                "unsupported_parameter"),
         };
 
         ToolChoice Checked(ToolChoice wanted) => tools.Count > 0 || wanted.Mode != ToolChoiceMode.Required
@@ -97,7 +101,10 @@ internal static class ResponseTools
                 throw ApiException.Invalid($"{Name}.tools", $"{Name}.tools must be an array of {{\"type\": \"function\", \"name\": …}}.");
             }
 
-            string[] names = [.. list.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Object ? Known(new Fields(item)) : throw Fields.Wrong($"{Name}.tools", item, "an object"))];
+            string[] names = [.. list.EnumerateArray()
+                .Select(item =>
+                    item.ValueKind == JsonValueKind.Object
+                    ? Known(new Fields(item)) : throw Fields.Wrong($"{Name}.tools", item, "an object"))];
             return allowed.Text("mode") switch
             {
                 "auto" => new ToolChoice(ToolChoiceMode.Auto, names),

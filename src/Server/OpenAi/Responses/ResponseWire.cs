@@ -33,7 +33,8 @@ public sealed record FunctionToolBody(string Name, string? Description, JsonElem
 /// <param name="Format">What the text must look like.</param>
 public sealed record TextOptions(TextFormatBody Format, string? Verbosity = null);
 
-public sealed record TextFormatBody(string Type, string? Name = null, string? Description = null, JsonElement? Schema = null, bool? Strict = null);
+public sealed record TextFormatBody(string Type, string? Name = null, string? Description = null, JsonElement? Schema = null,
+    bool? Strict = null);
 
 public sealed record ReasoningOptions(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Effort,
@@ -149,7 +150,8 @@ public abstract record ResponseEvent([property: JsonPropertyOrder(-1)] string Ty
 public sealed record ResponseStateEvent(string Type, int SequenceNumber, ResponseBody Response) : ResponseEvent(Type, SequenceNumber);
 
 /// <summary>response.output_item.added or done.</summary>
-public sealed record OutputItemEvent(string Type, int SequenceNumber, int OutputIndex, OutputItem Item) : ResponseEvent(Type, SequenceNumber);
+public sealed record OutputItemEvent(string Type, int SequenceNumber, int OutputIndex, OutputItem Item)
+    : ResponseEvent(Type, SequenceNumber);
 
 /// <summary>response.content_part.added or done.</summary>
 public sealed record ContentPartEvent(string Type, int SequenceNumber, string ItemId, int OutputIndex, int ContentIndex, ItemPart Part)
@@ -157,12 +159,14 @@ public sealed record ContentPartEvent(string Type, int SequenceNumber, string It
 
 /// <summary>response.output_text.delta, response.reasoning_text.delta or response.function_call_arguments.delta.</summary>
 public sealed record DeltaEvent(
-    string Type, int SequenceNumber, string ItemId, int OutputIndex, int? ContentIndex, string Delta, IReadOnlyList<ChosenLogProbBody>? Logprobs = null)
+    string Type, int SequenceNumber, string ItemId, int OutputIndex, int? ContentIndex, string Delta,
+    IReadOnlyList<ChosenLogProbBody>? Logprobs = null)
     : ResponseEvent(Type, SequenceNumber);
 
 /// <summary>response.output_text.done or response.reasoning_text.done.</summary>
 public sealed record TextDoneEvent(
-    string Type, int SequenceNumber, string ItemId, int OutputIndex, int ContentIndex, string Text, IReadOnlyList<ChosenLogProbBody>? Logprobs = null)
+    string Type, int SequenceNumber, string ItemId, int OutputIndex, int ContentIndex, string Text,
+    IReadOnlyList<ChosenLogProbBody>? Logprobs = null)
     : ResponseEvent(Type, SequenceNumber);
 
 /// <summary>response.function_call_arguments.done.</summary>

@@ -5,7 +5,8 @@ using Understory.Server.Chat;
 namespace Understory.Server.OpenAi.Responses;
 
 /// <summary><c>/v1/responses</c>. A whole response is what its stream would have ended with.</summary>
-public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat) : ChatWire(chat, 1)
+public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat)
+    : ChatWire(chat, 1)
 {
     private readonly ResponseOutput _output = new(new TokenTexts(tokenizer), topLogProbs >= 0);
     private ResponseBody? _ended;
@@ -44,17 +45,20 @@ public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int to
             CompletedAt = status == "completed" ? DateTimeOffset.UtcNow.ToUnixTimeSeconds() : null,
             IncompleteDetails = status == "completed" ? null : new("max_output_tokens"),
             Usage = new(
-                usage.PromptTokens, new(usage.PromptTokensDetails.CachedTokens), usage.CompletionTokens, new(ReasoningTokens(tokenizer)), usage.TotalTokens),
+                usage.PromptTokens, new(usage.PromptTokensDetails.CachedTokens), usage.CompletionTokens, new(ReasoningTokens(tokenizer)),
+                usage.TotalTokens),
             Timings = totals.Timings,
         };
         return [.. closing, State($"response.{status}", _ended)];
     }
 
-    private StreamEvent State(string type, ResponseBody response) => new(new ResponseStateEvent(type, _output.NextNumber(), response), type);
+    private StreamEvent State(string type, ResponseBody response) =>
+        new(new ResponseStateEvent(type, _output.NextNumber(), response), type);
 
     private ResponseBody Body(string status) => new(
         head.Id, "response", head.Created, status, null, null, null, head.Model, _output.Items, null,
-        echo.Instructions, echo.MaxOutputTokens, echo.Temperature, echo.TopP, echo.TopLogprobs, echo.ParallelToolCalls, echo.Tools, echo.ToolChoice,
+        echo.Instructions, echo.MaxOutputTokens, echo.Temperature, echo.TopP, echo.TopLogprobs, echo.ParallelToolCalls, echo.Tools,
+        echo.ToolChoice,
         echo.Text, echo.Reasoning, echo.Truncation, echo.Metadata, echo.User, echo.SafetyIdentifier, echo.PromptCacheKey,
         head.Fingerprint, head.Seed, null);
 }

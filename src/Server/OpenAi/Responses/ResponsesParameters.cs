@@ -48,7 +48,9 @@ public static class ResponsesParameters
     private static readonly Shape NamedFunction = Shape.Object(
         Honoured("type", Shape.OneOf("function"), "", required: true), Honoured("name", Shape.Text(1), "", required: true));
 
-    /// <summary>What <c>include</c> may name. Beside <see cref="LogProbs"/> it changes nothing: reasoning is never encrypted, and no tools are run.</summary>
+    /// <summary>
+    /// What <c>include</c> may name. Beside <see cref="LogProbs"/> it changes nothing: reasoning is never encrypted, and no tools are run.
+    /// </summary>
     public static IReadOnlyList<string> Includes { get; } =
     [
         LogProbs, "reasoning.encrypted_content", "web_search_call.action.sources", "web_search_call.results", "file_search_call.results",
@@ -57,13 +59,16 @@ public static class ResponsesParameters
 
     public static IReadOnlyList<Parameter> All { get; } =
     [
-        Honoured("input", Shape.Either(Shape.Text(), Shape.List(Item, 1)), "A user's text, or the conversation item by item.", required: true),
+        Honoured("input", Shape.Either(Shape.Text(), Shape.List(Item, 1)), "A user's text, or the conversation item by item.",
+            required: true),
         Honoured("instructions", Shape.Text(), "A system turn before the others."),
         Honoured("max_output_tokens", Shape.Integer(1, int.MaxValue), "Most tokens to generate; cut to what the context leaves."),
         .. RequestParameters.Shared,
-        Honoured("stop", Shape.Either(Shape.Text(1), Shape.List(Shape.Text(1), most: GenerationFields.MostStops)), "As of chat completions."),
+        Honoured("stop", Shape.Either(Shape.Text(1), Shape.List(Shape.Text(1), most: GenerationFields.MostStops)),
+            "As of chat completions."),
         Honoured("top_logprobs", Shape.Integer(0, 20), "Log-probabilities of so many alternatives per token."),
-        Honoured("include", Shape.List(Shape.OneOf([.. Includes])), $"\"{LogProbs}\" adds log-probabilities to the text; the others change nothing."),
+        Honoured("include", Shape.List(Shape.OneOf([.. Includes])),
+            $"\"{LogProbs}\" adds log-probabilities to the text; the others change nothing."),
         Honoured(
             "text",
             Shape.Object(
@@ -74,7 +79,8 @@ public static class ResponsesParameters
                         Shape.Object(
                             Honoured("type", Shape.OneOf("json_schema"), "", required: true),
                             Honoured("name", Shape.Text(1), "", required: true),
-                            Honoured("schema", Shape.Either(Shape.FreeObject, Shape.Flag), "The text is held to it, strict or not.", required: true),
+                            Honoured("schema", Shape.Either(Shape.FreeObject, Shape.Flag), "The text is held to it, strict or not.",
+                                required: true),
                             Honoured("description", Shape.Text(), ""),
                             Honoured("strict", Shape.Flag, ""))),
                     "What the text must look like."),
@@ -95,7 +101,8 @@ public static class ResponsesParameters
         Honoured(
             "reasoning",
             Shape.Object(
-                Honoured("effort", Shape.OneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"), "Told to the chat template; none switches thinking off."),
+                Honoured("effort", Shape.OneOf("none", "minimal", "low", "medium", "high", "xhigh", "max"),
+                    "Told to the chat template; none switches thinking off."),
                 Ignored("summary", Shape.Text(), "Thoughts are given word for word.")),
             "How much the model thinks, where its template can be told."),
         Honoured("truncation", Shape.OneOf("disabled", "auto"), "auto: the oldest turns of a conversation that does not fit are left out."),
@@ -107,10 +114,13 @@ public static class ResponsesParameters
         Refused(
             "background", NotInBackground, value => value.ValueKind == JsonValueKind.False,
             "is not supported: this server answers while the client waits, and stores nothing; leave it out, and stream."),
-        Refused("previous_response_id", Shape.Null, _ => false, "is not supported: this server stores no responses; send the earlier items in input."),
-        Refused("conversation", Shape.Null, _ => false, "is not supported: this server stores no conversations; send the earlier items in input."),
+        Refused("previous_response_id", Shape.Null, _ =>
+            false, "is not supported: this server stores no responses; send the earlier items in input."),
+        Refused("conversation", Shape.Null, _ =>
+            false, "is not supported: this server stores no conversations; send the earlier items in input."),
         Refused("prompt", Shape.Null, _ => false, "is not supported: this server stores no prompts; send instructions and input."),
-        Refused("context_management", Shape.Null, _ => false, "is not supported: this server compacts nothing; leave it out, or send \"truncation\": \"auto\"."),
+        Refused("context_management", Shape.Null, _ =>
+            false, "is not supported: this server compacts nothing; leave it out, or send \"truncation\": \"auto\"."),
         Refused("moderation", Shape.Null, _ => false),
         Ignored("store", Shape.Flag, "Nothing is ever stored."),
         Ignored("stream_options", Shape.FreeObject, "Events are never padded."),

@@ -7,7 +7,8 @@ namespace Understory.Server.OpenAi.Responses;
 
 /// <summary>The body of <c>POST /v1/responses</c>, checked.</summary>
 /// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
-/// <param name="Truncate">Drop the oldest turns of a conversation that does not fit, instead of refusing it: <c>"truncation": "auto"</c>.</param>
+/// <param name="Truncate">Drop the oldest turns of a conversation that does not fit, instead of refusing it: <c>"truncation":
+/// "auto"</c>.</param>
 /// <param name="Echo">What the response repeats of the request.</param>
 public sealed record ResponsesRequest(
     string? Model, Conversation Conversation, int TopLogProbs, bool Truncate, GenerationFields Generation, ResponseEcho Echo)
@@ -28,7 +29,11 @@ public sealed record ResponsesRequest(
         bool truncate = ReadTruncation(fields);
         int topLogProbs = ReadLogProbs(fields);
         int? maxTokens = fields.Integer("max_output_tokens", 1, int.MaxValue, "a whole number of at least 1");
-        GenerationFields generation = GenerationFields.ReadShared(fields, defaults, vocabulary, speculation) with { MaxTokens = maxTokens, Stop = GenerationFields.ReadStop(fields) };
+        GenerationFields generation = GenerationFields.ReadShared(fields, defaults, vocabulary, speculation) with
+        {
+            MaxTokens = maxTokens,
+            Stop = GenerationFields.ReadStop(fields)
+        };
         return new ResponsesRequest(
             fields.Text("model"),
             new Conversation
@@ -126,13 +131,15 @@ public sealed record ResponsesRequest(
                 return new JsonObjectFormat("text.format");
             case "json_schema":
                 string name = ToolFields.CheckName(value, "text.format");
-                if (!format.TryGet("schema", out JsonElement schema) || schema.ValueKind is not (JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False))
+                if (!format.TryGet("schema", out JsonElement schema)
+                    || schema.ValueKind is not (JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False))
                 {
                     throw ApiException.Invalid("text.format.schema", "text.format.schema must be a JSON schema.");
                 }
 
                 JsonElement kept = schema.Clone();
-                echo = new TextOptions(new TextFormatBody("json_schema", name, format.Text("description"), kept, format.Flag("strict") ?? false), verbosity);
+                echo = new TextOptions(
+                    new TextFormatBody("json_schema", name, format.Text("description"), kept, format.Flag("strict") ?? false), verbosity);
                 return new JsonSchemaFormat("text.format.schema", kept);
             default:
                 throw Fields.Wrong("text.format", value, Expected);

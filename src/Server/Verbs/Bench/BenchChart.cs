@@ -1,6 +1,8 @@
 namespace Understory.Server.Verbs.Bench;
 
-/// <summary>One SVG of a report: speed, tokens per batch and weight traffic by mode, every prompt as a dot, and what a pass costs by rows.</summary>
+/// <summary>
+/// One SVG of a report: speed, tokens per batch and weight traffic by mode, every prompt as a dot, and what a pass costs by rows.
+/// </summary>
 internal static class BenchChart
 {
     private const int Width = 960;
@@ -27,12 +29,16 @@ internal static class BenchChart
         int bars = 40 + (report.Modes.Count * BarStep);
         int plots = report.ByPrompt.Count > 0 ? 2 : 0;
         var canvas = new SvgCanvas(Width, 76 + (2 * bars) + ((plots + 1) * (PlotHeight + 64)));
-        canvas.Text(Margin, 30, $"{report.Model}, draft {report.Draft}; T = {report.Temperature}{(report.TopK > 0 ? $", top_k {report.TopK}" : "")}", strong: true);
-        canvas.Text(Margin, 50, $"{report.Prompts} prompts, {report.MaxTokens} tokens each; {report.Machine}; {report.Kernels}", colour: Grey);
+        canvas.Text(Margin, 30,
+            $"{report.Model}, draft {report.Draft}; T = {report.Temperature}{(report.TopK > 0 ? $", top_k {report.TopK}" : "")}",
+            strong: true);
+        canvas.Text(Margin, 50, $"{report.Prompts} prompts, {report.MaxTokens} tokens each; {report.Machine}; {report.Kernels}",
+            colour: Grey);
 
         double y = 84;
         const double Half = (Width / 2.0) - 8;
-        Bars(canvas, Margin, y, "tokens per second", report, mode => mode.TokensPerSecond, mode => $"{mode.TokensPerSecond:F1} ({mode.Speedup:F2} x off)");
+        Bars(canvas, Margin, y, "tokens per second", report, mode => mode.TokensPerSecond, mode =>
+            $"{mode.TokensPerSecond:F1} ({mode.Speedup:F2} x off)");
         Bars(canvas, Half + Margin, y, "tokens per target pass", report, mode => mode.TokensPerBatch, mode => $"{mode.TokensPerBatch:F2}");
         y += bars;
         Traffic(canvas, Margin, y, report);
@@ -50,7 +56,8 @@ internal static class BenchChart
         return canvas.ToString();
     }
 
-    private static void Bars(SvgCanvas canvas, double x, double y, string title, BenchReport report, Func<ModeResult, double> value, Func<ModeResult, string> label)
+    private static void Bars(SvgCanvas canvas, double x, double y, string title, BenchReport report, Func<ModeResult, double> value,
+        Func<ModeResult, string> label)
     {
         canvas.Text(x, y, title, strong: true);
         double most = report.Modes.Values.Max(value);
@@ -98,7 +105,10 @@ internal static class BenchChart
             y += BarStep;
             StageResult[] stages = [.. mode.Stages.Where(stage => stage.Proposed > 0)];
             canvas.Text(x, y, name);
-            canvas.Text(x + 56, y, stages.Length == 0 ? "nothing proposed" : string.Join(", ", stages.Select(stage => $"{stage.Name} {100.0 * stage.Accepted / stage.Proposed:F0} % of {stage.Proposed}")), colour: Grey);
+            canvas.Text(x + 56, y, stages.Length == 0
+                ? "nothing proposed" : string.Join(", ",
+                    stages.Select(stage => $"{stage.Name} {100.0 * stage.Accepted / stage.Proposed:F0} % of {stage.Proposed}")),
+                    colour: Grey);
         }
     }
 
@@ -112,7 +122,8 @@ internal static class BenchChart
         {
             foreach (var (name, mode) in report.ByPrompt[i].Modes)
             {
-                canvas.Dot(Left + ((i + 0.5) * step), bottom - (PlotHeight * value(mode) / most), Colours[name], $"prompt {i + 1}, {name}: {value(mode):F2}");
+                canvas.Dot(Left + ((i + 0.5) * step), bottom - (PlotHeight * value(mode) / most), Colours[name],
+                    $"prompt {i + 1}, {name}: {value(mode):F2}");
             }
         }
 
@@ -126,7 +137,8 @@ internal static class BenchChart
             [("target", Colours["off"], report.PassMilliseconds), ("draft", Colours["draft"], report.DraftPassMilliseconds)];
         curves = [.. curves.Where(curve => curve.Times.ContainsKey("1"))];
         var points = curves.Select(curve => curve.Times
-            .Select(pair => (Rows: int.Parse(pair.Key, System.Globalization.CultureInfo.InvariantCulture), Ratio: pair.Value / curve.Times["1"]))
+            .Select(pair =>
+                (Rows: int.Parse(pair.Key, System.Globalization.CultureInfo.InvariantCulture), Ratio: pair.Value / curve.Times["1"]))
             .Where(point => point.Rows <= 64).OrderBy(point => point.Rows).ToArray()).ToArray();
         double most = Rounded(points.Max(line => line.Max(point => point.Ratio)));
         double bottom = Frame(canvas, y, $"cost of a pass by rows, 1 = one row ({report.PassMilliseconds["1"]:F2} ms of the target)", most);

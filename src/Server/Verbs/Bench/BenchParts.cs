@@ -59,7 +59,8 @@ internal sealed class BenchParts : IDisposable
         Transformer? draft = loaded.Draft?.Transformer;
         OracleDrafter? knowing = oracle is null
             ? null
-            : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."), decoding.Branch, decoding.MaxDepth, oracle);
+            : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."),
+                decoding.Branch, decoding.MaxDepth, oracle);
         ModelDrafter? drafter = knowing ?? (draft is null ? null : new ModelDrafter(draft, decoding.Branch, decoding.MaxDepth));
         var made = new BenchParts
         {
@@ -67,7 +68,8 @@ internal sealed class BenchParts : IDisposable
             Target = target,
             TargetName = random is null ? loaded.Served.Id : $"{random} (random weights)",
             Draft = draft,
-            DraftName = oracle is null ? loaded.Draft?.Name ?? "none" : $"oracle {string.Join(',', oracle)} at the cost of {loaded.Draft!.Name}",
+            DraftName = oracle is null ? loaded.Draft?.Name
+                ?? "none" : $"oracle {string.Join(',', oracle)} at the cost of {loaded.Draft!.Name}",
             Tokenizer = loaded.Target.Tokenizer,
             Oracle = knowing,
         };

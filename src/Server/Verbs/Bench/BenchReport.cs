@@ -43,7 +43,8 @@ public sealed record PromptModeResult(
     [property: JsonPropertyName("tokens_per_batch")] double TokensPerBatch,
     [property: JsonPropertyName("accepted")] IReadOnlyDictionary<string, long> Accepted);
 
-/// <param name="Tokens">SHA-256 of the generated token ids, which all modes share: two reports that agree in it decoded the same text.</param>
+/// <param name="Tokens">SHA-256 of the generated token ids, which all modes share: two reports that agree in it decoded the same
+/// text.</param>
 public sealed record PromptResult(
     [property: JsonPropertyName("tokens_sha256")] string Tokens,
     [property: JsonPropertyName("modes")] IReadOnlyDictionary<string, PromptModeResult> Modes);

@@ -134,7 +134,8 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             TokensPerSecond = tally.Tokens / tally.Seconds,
             Speedup = Median(tally.Ratios),
             TokensPerBatch = tally.Committed / passes,
-            WeightTraffic = ((double)(tally.Passes * targetBytes) + (tally.Draft.Passes * draftBytes)) / Math.Max(1, tally.Committed * targetBytes),
+            WeightTraffic =
+                ((double)(tally.Passes * targetBytes) + (tally.Draft.Passes * draftBytes)) / Math.Max(1, tally.Committed * targetBytes),
             OverheadPercent = 100 * (1 - (tally.PassSeconds / tally.Seconds)),
             DraftPassesPerBatch = tally.Draft.Passes / passes,
             NodesPerBatch = tally.Nodes / passes,
@@ -152,8 +153,10 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             IgnoreEos = true,
             Speculation = mode.Speculation,
             Branch = mode.Branch == 0 ? null : mode.Branch,
-            SpeculationNodes = mode.Speculation is SpeculationMode.Auto or SpeculationMode.Off || settings.Nodes == 0 ? null : settings.Nodes,
-            DraftPasses = mode.Speculation is SpeculationMode.Draft or SpeculationMode.Staged && settings.DraftPasses > 0 ? settings.DraftPasses : null,
+            SpeculationNodes = mode.Speculation is SpeculationMode.Auto or SpeculationMode.Off || settings.Nodes == 0
+                ? null : settings.Nodes,
+            DraftPasses = mode.Speculation is SpeculationMode.Draft or SpeculationMode.Staged && settings.DraftPasses > 0
+                ? settings.DraftPasses : null,
         });
         while (!sequence.Finished)
         {
@@ -194,7 +197,8 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
     }
 
     private static StageResult Sum(StageResult sum, StageStatistics stage) => new(
-        sum.Name, sum.Proposed + stage.Proposed, sum.Accepted + stage.Accepted, sum.Passes + stage.Passes, sum.Milliseconds + stage.Milliseconds);
+        sum.Name, sum.Proposed + stage.Proposed, sum.Accepted + stage.Accepted, sum.Passes + stage.Passes, sum.Milliseconds
+            + stage.Milliseconds);
 
     private static double Median(List<double> values)
     {

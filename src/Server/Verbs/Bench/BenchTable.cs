@@ -9,19 +9,26 @@ internal static class BenchTable
     {
         console.MarkupLineInterpolated($"{report.Machine}; kernels {report.Kernels}");
         console.MarkupLineInterpolated($"target {report.Model}; draft {report.Draft}");
-        console.MarkupLineInterpolated($"{report.Prompts} prompts, {report.MaxTokens} tokens each, T = {report.Temperature}, top_k {report.TopK}");
+        console.MarkupInterpolated($"{report.Prompts} prompts, {report.MaxTokens} tokens each, ");
+        console.MarkupLineInterpolated($"T = {report.Temperature}, top_k {report.TopK}");
+        double share = 100 * report.PassGigabytesPerSecond / report.ReadGigabytesPerSecond;
+        console.MarkupInterpolated($"one-row pass {report.PassMilliseconds["1"]:F3} ms = {report.PassGigabytesPerSecond:F1} GB/s ");
         console.MarkupLineInterpolated(
-            $"one-row pass {report.PassMilliseconds["1"]:F3} ms = {report.PassGigabytesPerSecond:F1} GB/s ({100 * report.PassGigabytesPerSecond / report.ReadGigabytesPerSecond:F0} % of a read loop's {report.ReadGigabytesPerSecond:F1}); prefill {report.PrefillGigaflops:F0} GFLOP/s");
+            $"({share:F0} % of a read loop's {report.ReadGigabytesPerSecond:F1}); prefill {report.PrefillGigaflops:F0} GFLOP/s");
         console.MarkupLineInterpolated($"pass by rows, times one row: {Ratios(report.PassMilliseconds)}");
         if (report.DraftPassMilliseconds.Count > 0)
         {
-            console.MarkupLineInterpolated($"draft pass {report.DraftPassMilliseconds["1"]:F3} ms; by rows: {Ratios(report.DraftPassMilliseconds)}");
+            console.MarkupLineInterpolated(
+                $"draft pass {report.DraftPassMilliseconds["1"]:F3} ms; by rows: {Ratios(report.DraftPassMilliseconds)}");
         }
 
-        Table table = new Table().AddColumns("mode", "tok/s", "x off", "tokens/batch", "weight traffic", "nodes/batch", "draft passes/batch", "accepted by stage", "overhead %");
+        Table table = new Table()
+            .AddColumns("mode", "tok/s", "x off", "tokens/batch", "weight traffic", "nodes/batch", "draft passes/batch",
+                "accepted by stage", "overhead %");
         foreach (var (name, mode) in report.Modes)
         {
-            string stages = string.Join("; ", mode.Stages.Where(stage => stage.Proposed > 0).Select(stage => $"{stage.Name} {100.0 * stage.Accepted / stage.Proposed:F0} % of {stage.Proposed}"));
+            string stages = string.Join("; ", mode.Stages.Where(stage => stage.Proposed > 0)
+                .Select(stage => $"{stage.Name} {100.0 * stage.Accepted / stage.Proposed:F0} % of {stage.Proposed}"));
             table.AddRow(
                 name,
                 mode.TokensPerSecond.ToString("F1"),

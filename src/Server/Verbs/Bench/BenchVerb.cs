@@ -10,27 +10,48 @@ namespace Understory.Server.Verbs.Bench;
 /// <summary><c>understory bench</c>: what speculation is worth on this machine, and whether it changes the text.</summary>
 public static class BenchVerb
 {
-    private static readonly JsonSerializerOptions Pretty = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Pretty =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static readonly Option<string?> JsonFile = new("--json") { Description = "Write the figures to this file.", HelpName = "FILE" };
     private static readonly Option<string?> SvgFile = new("--svg") { Description = "Draw the figures into this file.", HelpName = "FILE" };
-    private static readonly Option<string?> MarkdownFile = new("--markdown") { Description = "Write the figures as Markdown tables; - is stdout.", HelpName = "FILE" };
-    private static readonly Option<string?> PromptFile = new("--prompts") { Description = "One JSON object a line with a field prompt; without it 24 code prompts.", HelpName = "FILE.jsonl" };
-    private static readonly Option<int> MaxTokens = new("--max-tokens") { Description = "Tokens per answer.", DefaultValueFactory = _ => 128, HelpName = "N" };
+    private static readonly Option<string?> MarkdownFile =
+        new("--markdown") { Description = "Write the figures as Markdown tables; - is stdout.", HelpName = "FILE" };
+    private static readonly Option<string?> PromptFile = new(
+        "--prompts")
+    { Description = "One JSON object a line with a field prompt; without it 24 code prompts.", HelpName = "FILE.jsonl" };
+    private static readonly Option<int> MaxTokens =
+        new("--max-tokens") { Description = "Tokens per answer.", DefaultValueFactory = _ => 128, HelpName = "N" };
     private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", HelpName = "T" };
-    private static readonly Option<int> TopK = new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
-    private static readonly Option<int> Limit = new("--limit") { Description = "Use the first N prompts.", DefaultValueFactory = _ => int.MaxValue, HelpName = "N" };
-    private static readonly Option<int> Repeat = new("--repeat") { Description = "Runs per prompt and mode; the fastest counts.", DefaultValueFactory = _ => 3, HelpName = "N" };
-    private static readonly Option<int> DraftPasses = new("--draft-passes") { Description = "Exactly so many draft passes per step in the modes draft and staged.", HelpName = "N" };
-    private static readonly Option<int> Nodes = new("--nodes") { Description = "Exactly so many nodes per tree in the forced modes.", HelpName = "N" };
-    private static readonly Option<string?> RandomModel = new("--random") { Description = "A random target, as gpt2:768x12:4096 (hidden x layers : vocabulary): for figures of kernels only.", HelpName = "SPEC" };
-    private static readonly Option<string?> Oracle = new("--oracle") { Description = "A drafter that knows the answer and ranks it first, second, ... in so many percent of positions.", HelpName = "P1,P2,..." };
+    private static readonly Option<int> TopK =
+        new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
+    private static readonly Option<int> Limit =
+        new("--limit") { Description = "Use the first N prompts.", DefaultValueFactory = _ => int.MaxValue, HelpName = "N" };
+    private static readonly Option<int> Repeat =
+        new("--repeat") { Description = "Runs per prompt and mode; the fastest counts.", DefaultValueFactory = _ => 3, HelpName = "N" };
+    private static readonly Option<int> DraftPasses =
+        new("--draft-passes") { Description = "Exactly so many draft passes per step in the modes draft and staged.", HelpName = "N" };
+    private static readonly Option<int> Nodes =
+        new("--nodes") { Description = "Exactly so many nodes per tree in the forced modes.", HelpName = "N" };
+    private static readonly Option<string?> RandomModel = new("--random")
+    {
+        Description = "A random target, as gpt2:768x12:4096 (hidden x "
+        + "layers : vocabulary): for figures of kernels only.",
+        HelpName = "SPEC"
+    };
+    private static readonly Option<string?> Oracle = new("--oracle")
+    {
+        Description = "A drafter that knows the answer and ranks it first, "
+        + "second, ... in so many percent of positions.",
+        HelpName = "P1,P2,..."
+    };
 
     public static Command Create(CommandLine line)
     {
         var verb = new Command("bench", "Measure every speculation mode on the same prompts and check that all give the same text.")
         {
-            JsonFile, SvgFile, MarkdownFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, Nodes, RandomModel, Oracle,
+            JsonFile, SvgFile, MarkdownFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, Nodes, RandomModel,
+            Oracle,
         };
         verb.SetAction(parsed =>
         {
@@ -89,7 +110,8 @@ public static class BenchVerb
     private static BenchReport Run(ServerOptions options, BenchSettings settings, ParseResult parsed)
     {
         using var parts = BenchParts.Load(options, parsed.GetValue(RandomModel), Percentages(parsed.GetValue(Oracle)));
-        int[][] prompts = [.. Prompts(parsed.GetValue(PromptFile)).Take(parsed.GetValue(Limit)).Select(text => Encode(parts, text, settings.MaxTokens))];
+        int[][] prompts =
+            [.. Prompts(parsed.GetValue(PromptFile)).Take(parsed.GetValue(Limit)).Select(text => Encode(parts, text, settings.MaxTokens))];
         if (prompts.Length == 0)
         {
             throw new UsageException("there are no prompts to run; check --prompts and --limit.");
@@ -137,7 +159,9 @@ public static class BenchVerb
     {
         int[] tokens = parts.Tokenizer.Encode(text);
         int room = parts.Loop.ContextLength - maxTokens;
-        return room > 0 ? tokens[..Math.Min(tokens.Length, room)] : throw new UsageException($"--max-tokens {maxTokens} leaves no room for a prompt in a context of {parts.Loop.ContextLength}.");
+        return room > 0
+            ? tokens[..Math.Min(tokens.Length, room)] : throw new UsageException(
+                $"--max-tokens {maxTokens} leaves no room for a prompt in a context of {parts.Loop.ContextLength}.");
     }
 
     private static float[]? Percentages(string? text)
@@ -151,7 +175,8 @@ public static class BenchVerb
         float[] percentages = new float[parts.Length];
         for (int i = 0; i < parts.Length; i++)
         {
-            if (!float.TryParse(parts[i], out percentages[i]) || percentages[i] is not (>= 0 and <= 100) || (i > 0 && percentages[i] < percentages[i - 1]))
+            if (!float.TryParse(parts[i], out percentages[i]) || percentages[i] is not (>= 0 and <= 100)
+                || (i > 0 && percentages[i] < percentages[i - 1]))
             {
                 throw new UsageException($"--oracle takes rising percentages as in 60,79,82,85, not '{text}'.");
             }
@@ -198,7 +223,8 @@ public static class BenchVerb
         string name = System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString();
         if (File.Exists("/proc/cpuinfo"))
         {
-            name = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':', 2)[1].Trim() ?? name;
+            name = File.ReadLines("/proc/cpuinfo")
+                .FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':', 2)[1].Trim() ?? name;
         }
 
         return $"{name}, {Environment.ProcessorCount} cores";

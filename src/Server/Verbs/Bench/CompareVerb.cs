@@ -9,13 +9,17 @@ namespace Understory.Server.Verbs.Bench;
 internal static class CompareVerb
 {
     private static readonly Argument<string> Before = new("before") { Description = "A report of bench --json.", HelpName = "A.json" };
-    private static readonly Argument<string> After = new("after") { Description = "Another, whose figures are told relative to it.", HelpName = "B.json" };
-    private static readonly Option<double> AtLeast = new("--at-least") { Description = "Exit with 1 where a mode's speed, relative to the first report, is under this.", HelpName = "R" };
+    private static readonly Argument<string> After =
+        new("after") { Description = "Another, whose figures are told relative to it.", HelpName = "B.json" };
+    private static readonly Option<double> AtLeast = new(
+        "--at-least")
+    { Description = "Exit with 1 where a mode's speed, relative to the first report, is under this.", HelpName = "R" };
 
     public static Command Create()
     {
         var verb = new Command("compare", "Compare two reports of bench --json.") { Before, After, AtLeast };
-        verb.SetAction(parsed => Run(Read(parsed.GetRequiredValue(Before)), Read(parsed.GetRequiredValue(After)), parsed.GetValue(AtLeast)));
+        verb.SetAction(parsed =>
+            Run(Read(parsed.GetRequiredValue(Before)), Read(parsed.GetRequiredValue(After)), parsed.GetValue(AtLeast)));
         return verb;
     }
 
@@ -29,9 +33,11 @@ internal static class CompareVerb
         int prompts = Math.Min(before.ByPrompt.Count, after.ByPrompt.Count);
         int same = before.ByPrompt.Zip(after.ByPrompt).Count(pair => pair.First.Tokens == pair.Second.Tokens);
         AnsiConsole.MarkupLineInterpolated($"same tokens on {same} of {prompts} prompts");
-        AnsiConsole.MarkupLineInterpolated($"one-row pass {before.PassMilliseconds["1"]:F3} -> {after.PassMilliseconds["1"]:F3} ms; read loop {before.ReadGigabytesPerSecond:F1} -> {after.ReadGigabytesPerSecond:F1} GB/s");
+        AnsiConsole.MarkupInterpolated($"one-row pass {before.PassMilliseconds["1"]:F3} -> {after.PassMilliseconds["1"]:F3} ms; ");
+        AnsiConsole.MarkupLineInterpolated($"read loop {before.ReadGigabytesPerSecond:F1} -> {after.ReadGigabytesPerSecond:F1} GB/s");
 
-        Table table = new Table().AddColumns("mode", "tok/s", "ratio", "by prompt: min, median, max", "times off", "tokens/batch", "weight traffic");
+        Table table =
+            new Table().AddColumns("mode", "tok/s", "ratio", "by prompt: min, median, max", "times off", "tokens/batch", "weight traffic");
         var slow = new List<string>();
         foreach (string name in before.Modes.Keys.Where(after.Modes.ContainsKey))
         {
@@ -64,7 +70,8 @@ internal static class CompareVerb
         (string Name, object A, object B)[] settings =
         [
             ("machine", a.Machine, b.Machine), ("kernels", a.Kernels, b.Kernels), ("model", a.Model, b.Model), ("draft", a.Draft, b.Draft),
-            ("temperature", a.Temperature, b.Temperature), ("top_k", a.TopK, b.TopK), ("prompts", a.Prompts, b.Prompts), ("max_tokens", a.MaxTokens, b.MaxTokens),
+            ("temperature", a.Temperature, b.Temperature), ("top_k", a.TopK, b.TopK), ("prompts", a.Prompts, b.Prompts),
+            ("max_tokens", a.MaxTokens, b.MaxTokens),
         ];
         return settings.Where(setting => !setting.A.Equals(setting.B)).Select(setting => $"{setting.Name}: {setting.A} -> {setting.B}");
     }

@@ -19,7 +19,8 @@ public sealed record PassFigures(
         int prefillRows = passes.Keys.Max();
         double prefill = 2.0 * (target.WeightBytes / 2.0) * prefillRows / passes[prefillRows];
         return new PassFigures(
-            target.Kernels.MeasureBandwidth(target.WeightBytes), passes, draft is null ? new SortedDictionary<int, double>() : Passes(draft, Rows), prefill);
+            target.Kernels.MeasureBandwidth(target.WeightBytes), passes, draft is null
+                ? new SortedDictionary<int, double>() : Passes(draft, Rows), prefill);
     }
 
     private static SortedDictionary<int, double> Passes(Transformer transformer, int[] widths)
@@ -49,6 +50,7 @@ public sealed record PassFigures(
             }
         }
 
-        return new SortedDictionary<int, double>(times.ToDictionary(pair => pair.Key, pair => pair.Value.Order().ElementAt(pair.Value.Count / 2)));
+        return new SortedDictionary<int, double>(
+            times.ToDictionary(pair => pair.Key, pair => pair.Value.Order().ElementAt(pair.Value.Count / 2)));
     }
 }

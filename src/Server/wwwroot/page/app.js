@@ -12,7 +12,10 @@ const form = $("form");
 const turns = []; // the conversation so far: { role, content }
 let views = [];
 let running = null; // AbortController of what runs or waits
-const server = new ServerState(askForKey, (props) => { request.offer(form, props); drawCurl(); });
+const server = new ServerState(askForKey, (props) => {
+  request.offer(form, props);
+  drawCurl();
+});
 const tree = new TreePanel((run, step, chosen) => views.forEach((view) => view.mark(view.run === run ? step : -1, chosen)));
 
 request.recall(form);
@@ -22,22 +25,48 @@ kindChanged();
 drawCurl();
 drawTheme();
 
-form.addEventListener("submit", (event) => { event.preventDefault(); void start(); });
-form.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); void start(); }
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  void start();
 });
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") running?.abort(); });
-form.addEventListener("input", () => { request.remember(form); drawCurl(); });
+form.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    void start();
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") running?.abort();
+});
+form.addEventListener("input", () => {
+  request.remember(form);
+  drawCurl();
+});
 for (const radio of form.querySelectorAll('input[name="kind"]')) radio.addEventListener("change", kindChanged);
 $("stop-run").addEventListener("click", () => running?.abort());
 $("compare").addEventListener("click", () => void startOther());
-$("clear-chat").addEventListener("click", () => { turns.length = 0; drawTurns(); drawCurl(); $("prompt").focus(); });
-$("key").addEventListener("change", () => { key.set($("key").value.trim()); drawCurl(); void server.poll(); });
-$("copy-curl").addEventListener("click", async () => say(await copy($("curl").textContent) ? "Copied." : "The browser does not let this page copy; select the text instead."));
+$("clear-chat").addEventListener("click", () => {
+  turns.length = 0;
+  drawTurns();
+  drawCurl();
+  $("prompt").focus();
+});
+$("key").addEventListener("change", () => {
+  key.set($("key").value.trim());
+  drawCurl();
+  void server.poll();
+});
+$("copy-curl").addEventListener("click", async () =>
+  say((await copy($("curl").textContent)) ? "Copied." : "The browser does not let this page copy; select the text instead."),
+);
 $("theme").addEventListener("click", () => {
   const theme = isDark() ? "light" : "dark";
   document.documentElement.dataset.theme = theme;
-  try { localStorage.setItem("understory.theme", theme); } catch { /* Not remembered then. */ }
+  try {
+    localStorage.setItem("understory.theme", theme);
+  } catch {
+    /* Not remembered then. */
+  }
   drawTheme();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTheme);
@@ -50,7 +79,7 @@ async function start() {
   views.forEach((view) => view.element.remove());
   views = [];
   $("verdict").hidden = true;
-  if (!await perform(run)) return;
+  if (!(await perform(run))) return;
   if (run.request.body.messages && run.state === "done") {
     turns.push(run.request.body.messages.at(-1), { role: "assistant", content: run.text });
     drawTurns();
@@ -84,7 +113,10 @@ async function perform(run) {
     for (;;) {
       problem.hide();
       try {
-        await run.go(signal, () => { view.update(); tree.update(); });
+        await run.go(signal, () => {
+          view.update();
+          tree.update();
+        });
         break;
       } catch (error) {
         if (error instanceof ApiError && error.status === 401) askForKey();
@@ -121,15 +153,28 @@ function drawVerdict(first, second) {
   // The mode that speculates is the one to judge; where both do, the first.
   const judged = first.mode === "off" ? second : first;
   const other = judged === first ? second : first;
-  const speed = brief || !Number.isFinite(ratio) ? "too short to time" : alike ? "same work" : ratio < 1.02 ? "equally fast" : `${ratio.toFixed(2)} × ${fast === judged ? "faster" : "slower"}`;
+  const speed =
+    brief || !Number.isFinite(ratio)
+      ? "too short to time"
+      : alike
+        ? "same work"
+        : ratio < 1.02
+          ? "equally fast"
+          : `${ratio.toFixed(2)} × ${fast === judged ? "faster" : "slower"}`;
   const box = $("verdict");
   box.hidden = false;
   box.dataset.same = same;
   box.dataset.faster = !brief && !alike && fast === judged && ratio >= 1.02;
   box.replaceChildren(
     h("p", { class: "headline" }, h("span", { class: "same" }, equal), ", ", h("span", { class: "times" }, speed)),
-    h("p", { class: "note" }, `${judged.mode} against ${other.mode}, seed ${first.seed}: ${figure(judged.speed)} and ${figure(other.speed)} tokens per second of decoding`
-      + `${same ? `; ${all} of text compared` : ""}. ${alike ? "Neither guessed anything: the difference is the machine's." : "One run each."}`));
+    h(
+      "p",
+      { class: "note" },
+      `${judged.mode} against ${other.mode}, seed ${first.seed}: ` +
+        `${figure(judged.speed)} and ${figure(other.speed)} tokens per second of decoding${same ? `; ${all} of text compared` : ""}. ` +
+        `${alike ? "Neither guessed anything: the difference is the machine's." : "One run each."}`,
+    ),
+  );
   say(`${equal}. ${judged.mode} against ${other.mode}: ${speed}.`);
 }
 
@@ -163,7 +208,9 @@ function kindChanged() {
 }
 
 function drawTurns() {
-  $("turns").replaceChildren(...turns.map((turn) => h("li", { class: turn.role }, h("b", {}, turn.role), h("p", { class: "mono" }, turn.content))));
+  $("turns").replaceChildren(
+    ...turns.map((turn) => h("li", { class: turn.role }, h("b", {}, turn.role), h("p", { class: "mono" }, turn.content))),
+  );
   $("clear-chat").hidden = turns.length === 0;
 }
 

@@ -53,7 +53,10 @@ export function oncePerFrame(action) {
   return () => {
     if (!asked) {
       asked = true;
-      requestAnimationFrame(() => { asked = false; action(); });
+      requestAnimationFrame(() => {
+        asked = false;
+        action();
+      });
     }
   };
 }

@@ -8,7 +8,8 @@ export async function show(error, server, signal) {
   box.hidden = false;
   if (error instanceof ApiError && error.status === 429) return countDown(error, box, signal);
   if (error instanceof ApiError && error.code === "loading") return untilLoaded(server, box, signal);
-  const title = error instanceof Disconnected ? "Connection lost" : error instanceof ApiError ? titleOf(error) : "Something went wrong in this page";
+  const title =
+    error instanceof Disconnected ? "Connection lost" : error instanceof ApiError ? titleOf(error) : "Something went wrong in this page";
   fill(box, title, error.message);
   if (error instanceof ApiError && error.param) point(error.param);
   return false;
@@ -26,11 +27,21 @@ function fill(box, title, text, ...more) {
 
 function titleOf(error) {
   switch (error.status) {
-    case 400: case 404: case 413: case 415: case 422: return "The server refuses this request";
-    case 401: case 403: return "The server does not let you in";
-    case 503: return "The server takes no requests now";
-    case 504: return "It took too long";
-    default: return `The server answered with an error (${error.status})`;
+    case 400:
+    case 404:
+    case 413:
+    case 415:
+    case 422:
+      return "The server refuses this request";
+    case 401:
+    case 403:
+      return "The server does not let you in";
+    case 503:
+      return "The server takes no requests now";
+    case 504:
+      return "It took too long";
+    default:
+      return `The server answered with an error (${error.status})`;
   }
 }
 
@@ -73,6 +84,13 @@ async function untilLoaded(server, box, signal) {
 function pause(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

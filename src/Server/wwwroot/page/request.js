@@ -12,7 +12,11 @@ export function read(form, turns) {
   const body = {};
   if (chat) {
     const system = form.elements.system.value;
-    body.messages = [...(system ? [{ role: "system", content: system }] : []), ...turns, { role: "user", content: form.elements.prompt.value }];
+    body.messages = [
+      ...(system ? [{ role: "system", content: system }] : []),
+      ...turns,
+      { role: "user", content: form.elements.prompt.value },
+    ];
   } else {
     body.prompt = form.elements.prompt.value;
   }
@@ -47,7 +51,12 @@ export function curl(request, withKey) {
 }
 
 export function remember(form) {
-  const settings = { kind: form.elements.kind.value, speculation: form.elements.speculation.value, other: $("other").value, ignore_eos: form.elements.ignore_eos.checked };
+  const settings = {
+    kind: form.elements.kind.value,
+    speculation: form.elements.speculation.value,
+    other: $("other").value,
+    ignore_eos: form.elements.ignore_eos.checked,
+  };
   for (const name of REMEMBERED) settings[name] = form.elements[name].value;
   try {
     localStorage.setItem(SETTINGS, JSON.stringify(settings));

@@ -19,10 +19,26 @@ export class RunView {
     this.figures = h("dl", { class: "figures" });
     this.acceptance = h("div", { class: "acceptance" });
     this.strip = s("svg", { class: "strip", "aria-hidden": "true", preserveAspectRatio: "none" });
-    this.text = h("div", { class: "text mono", tabIndex: 0, role: "group", "aria-label": `Text, speculation ${run.mode}. Arrow keys go from token to token.` });
-    this.element = h("article", { class: "card run", "aria-label": `Run with speculation ${run.mode}` },
-      h("header", {}, h("h2", {}, h("span", { class: "mode mono" }, run.mode), this.state), h("p", { class: "rate" }, this.speed, " tok/s")),
-      this.figures, this.acceptance, this.strip, this.text);
+    this.text = h("div", {
+      class: "text mono",
+      tabIndex: 0,
+      role: "group",
+      "aria-label": `Text, speculation ${run.mode}. Arrow keys go from token to token.`,
+    });
+    this.element = h(
+      "article",
+      { class: "card run", "aria-label": `Run with speculation ${run.mode}` },
+      h(
+        "header",
+        {},
+        h("h2", {}, h("span", { class: "mode mono" }, run.mode), this.state),
+        h("p", { class: "rate" }, this.speed, " tok/s"),
+      ),
+      this.figures,
+      this.acceptance,
+      this.strip,
+      this.text,
+    );
     this.text.addEventListener("click", (event) => this.choose(indexOf(event.target)));
     this.text.addEventListener("pointerover", (event) => this.name(event.target));
     this.text.addEventListener("keydown", (event) => this.walk(event));
@@ -36,8 +52,12 @@ export class RunView {
     this.element.dataset.state = run.state;
     this.state.textContent = stateText(run);
     this.speed.textContent = figure(run.speed);
-    const rows = [["tokens", count(run.tokenCount)], ["passes", count(run.steps.length)], ["tokens per batch", figure(run.tokensPerBatch)],
-      ["decoding", `${figure(run.timings?.predicted_ms ?? run.milliseconds)} ms`]];
+    const rows = [
+      ["tokens", count(run.tokenCount)],
+      ["passes", count(run.steps.length)],
+      ["tokens per batch", figure(run.tokensPerBatch)],
+      ["decoding", `${figure(run.timings?.predicted_ms ?? run.milliseconds)} ms`],
+    ];
     this.figures.replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
     this.drawAcceptance();
     this.drawText();
@@ -45,10 +65,17 @@ export class RunView {
   }
 
   drawAcceptance() {
-    const rows = [...this.run.stages].sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b)).map(([stage, { proposed, accepted }]) => h("div", { class: "stage" },
-      h("span", { class: `token ${stage}` }, stageName(stage)),
-      bar(stage, accepted / proposed),
-      h("span", { class: "share" }, h("b", {}, percent(accepted / proposed)), ` ${count(accepted)} of ${count(proposed)} kept`)));
+    const rows = [...this.run.stages]
+      .sort(([a], [b]) => ORDER.indexOf(a) - ORDER.indexOf(b))
+      .map(([stage, { proposed, accepted }]) =>
+        h(
+          "div",
+          { class: "stage" },
+          h("span", { class: `token ${stage}` }, stageName(stage)),
+          bar(stage, accepted / proposed),
+          h("span", { class: "share" }, h("b", {}, percent(accepted / proposed)), ` ${count(accepted)} of ${count(proposed)} kept`),
+        ),
+      );
     if (rows.length === 0 && this.run.steps.length > 0) rows.push(h("p", { class: "note" }, "Nothing was guessed: one token per pass."));
     this.acceptance.replaceChildren(...rows);
   }
@@ -85,7 +112,16 @@ export class RunView {
       let y = tallest;
       for (const [stage, number] of [...runsOf(kept.map((node) => node.stage)), ["target", 1]]) {
         y -= number;
-        bars.push(s("rect", { class: `bar ${stage}${i === this.marked ? " marked" : ""}`, x: i - from + 0.1, y, width: 0.8, height: number, "data-step": i }));
+        bars.push(
+          s("rect", {
+            class: `bar ${stage}${i === this.marked ? " marked" : ""}`,
+            x: i - from + 0.1,
+            y,
+            width: 0.8,
+            height: number,
+            "data-step": i,
+          }),
+        );
       }
     }
     this.strip.replaceChildren(...bars);
@@ -103,7 +139,8 @@ export class RunView {
     if (first) {
       // The text alone: scrollIntoView would move the page as well.
       const top = first.offsetTop; // the text is its offset parent
-      if (top < this.text.scrollTop || top > this.text.scrollTop + this.text.clientHeight - 40) this.text.scrollTop = top - this.text.clientHeight / 2;
+      if (top < this.text.scrollTop || top > this.text.scrollTop + this.text.clientHeight - 40)
+        this.text.scrollTop = top - this.text.clientHeight / 2;
     }
     for (const rect of this.strip.querySelectorAll(`[data-step="${step}"]`)) rect.classList.add("marked");
   }
@@ -143,8 +180,11 @@ function describe(token) {
 }
 
 function bar(stage, share) {
-  const svg = s("svg", { class: "meter", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
-    s("rect", { class: "ground", width: 100, height: 6 }));
+  const svg = s(
+    "svg",
+    { class: "meter", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
+    s("rect", { class: "ground", width: 100, height: 6 }),
+  );
   if (share > 0) svg.append(s("rect", { class: `bar ${stage}`, width: Math.max(100 * share, 2), height: 6 }));
   return svg;
 }
@@ -161,10 +201,15 @@ function runsOf(items) {
 
 function stateText(run) {
   switch (run.state) {
-    case "waiting": return "waiting";
-    case "streaming": return "decoding";
-    case "stopped": return "stopped by you";
-    case "failed": return "broken off";
-    default: return { stop: "ended by itself", length: "reached its length", tool_calls: "calls a tool" }[run.finish] ?? "done";
+    case "waiting":
+      return "waiting";
+    case "streaming":
+      return "decoding";
+    case "stopped":
+      return "stopped by you";
+    case "failed":
+      return "broken off";
+    default:
+      return { stop: "ended by itself", length: "reached its length", tool_calls: "calls a tool" }[run.finish] ?? "done";
   }
 }

@@ -25,7 +25,11 @@ export class Run {
   /** Runs it; calls changed() after every chunk. Throws what the stream throws. */
   async go(signal, changed) {
     try {
-      for await (const chunk of stream(this.request.path, JSON.stringify({ ...this.request.body, stream: true, speculation_events: true }), signal)) {
+      for await (const chunk of stream(
+        this.request.path,
+        JSON.stringify({ ...this.request.body, stream: true, speculation_events: true }),
+        signal,
+      )) {
         this.take(chunk);
         changed();
       }
@@ -105,7 +109,8 @@ export class Run {
 
 /**
  * Two runs of one request: are the bytes the same, and which is faster?
- * { same: true | false, brief: too few tokens for a time to mean anything, alike: both one token per pass, partial: one was stopped early, bytes: equal bytes from the start, fast, slow: runs, ratio: >= 1 }
+ * { same: true | false, brief: too few tokens for a time to mean anything, alike: both one token per pass, partial: one was stopped early,
+ *   bytes: equal bytes from the start, fast, slow: runs, ratio: >= 1 }
  */
 export function compare(first, second) {
   const encoder = new TextEncoder();

@@ -13,7 +13,9 @@ export class ServerState {
     this.stage = null;
     this.props = null;
     this.poll();
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.poll(); });
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.poll();
+    });
   }
 
   /** Asks once, at once. */
@@ -57,7 +59,14 @@ export class ServerState {
   draw() {
     const element = $("server-state");
     element.dataset.state = this.state;
-    element.textContent = { ok: "ready", loading: this.stage ? `loading: ${this.stage}` : "loading", draining: "shutting down", offline: "offline", unknown: "connecting" }[this.state] ?? this.state;
+    element.textContent =
+      {
+        ok: "ready",
+        loading: this.stage ? `loading: ${this.stage}` : "loading",
+        draining: "shutting down",
+        offline: "offline",
+        unknown: "connecting",
+      }[this.state] ?? this.state;
   }
 }
 
@@ -74,7 +83,8 @@ function busy({ slots, waiting, places }) {
 function value(text, name) {
   let sum = 0;
   for (const line of text.split("\n")) {
-    if (line.startsWith(name) && (line[name.length] === " " || line[name.length] === "{")) sum += Number(line.slice(line.lastIndexOf(" ") + 1));
+    if (line.startsWith(name) && (line[name.length] === " " || line[name.length] === "{"))
+      sum += Number(line.slice(line.lastIndexOf(" ") + 1));
   }
   return sum;
 }

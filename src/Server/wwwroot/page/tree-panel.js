@@ -26,11 +26,13 @@ export class TreePanel {
     this.at = -1;
     this.drawn = null;
     $("tree-runs").hidden = runs.length < 2;
-    $("tree-runs").replaceChildren(...runs.map((run) => {
-      const button = h("button", { type: "button" }, run.mode);
-      button.addEventListener("click", () => this.show(run, run.steps.length - 1));
-      return button;
-    }));
+    $("tree-runs").replaceChildren(
+      ...runs.map((run) => {
+        const button = h("button", { type: "button" }, run.mode);
+        button.addEventListener("click", () => this.show(run, run.steps.length - 1));
+        return button;
+      }),
+    );
     this.update();
   }
 
@@ -46,7 +48,10 @@ export class TreePanel {
 
   draw() {
     // While something runs it is followed; at the end, what has a tree is worth more than what has none.
-    if (this.following) this.run = this.runs.at(-1)?.ended ? this.runs.reduce((most, run) => (run.guesses > most.guesses ? run : most)) : this.runs.at(-1) ?? null;
+    if (this.following)
+      this.run = this.runs.at(-1)?.ended
+        ? this.runs.reduce((most, run) => (run.guesses > most.guesses ? run : most))
+        : (this.runs.at(-1) ?? null);
     const { run } = this;
     $("tree-card").hidden = !run || run.steps.length === 0;
     if (!run || run.steps.length === 0) return;
@@ -65,7 +70,11 @@ export class TreePanel {
     this.drawn = step;
     $("tree-sum").textContent = summary(step);
     $("tree-detail").textContent = HINT;
-    $("tree-view").replaceChildren(drawTree(step, (text) => { $("tree-detail").textContent = text || HINT; }));
+    $("tree-view").replaceChildren(
+      drawTree(step, (text) => {
+        $("tree-detail").textContent = text || HINT;
+      }),
+    );
     this.marked(run, this.at, !this.following);
   }
 }
@@ -82,7 +91,10 @@ function richest(run) {
 
 function summary(step) {
   const guesses = step.rows - 1;
-  const kept = guesses === 0 ? "no guesses, 1 token" : `${step.committed - 1} of ${guesses} ${guesses === 1 ? "guess" : "guesses"} kept, and 1 token of the target's own`;
+  const kept =
+    guesses === 0
+      ? "no guesses, 1 token"
+      : `${step.committed - 1} of ${guesses} ${guesses === 1 ? "guess" : "guesses"} kept, and 1 token of the target's own`;
   const draft = step.draft_passes > 0 ? `, draft ${figure(step.draft_ms)}` : "";
   return `${kept} · ${figure(step.ms)} ms: target ${figure(step.target_ms)}${draft}`;
 }

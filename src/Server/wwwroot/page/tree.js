@@ -17,23 +17,36 @@ export function drawTree(step, describe) {
   const nodes = layOut(step);
   const width = Math.max(...nodes.map((node) => node.x + node.width)) + 2;
   const height = (Math.max(...nodes.map((node) => node.row)) + 1) * ROW;
-  const svg = s("svg", { class: "tree", width, height, viewBox: `-1 0 ${width + 2} ${height}`, role: "tree", "aria-label": "Verified tree" });
+  const svg = s("svg", {
+    class: "tree",
+    width,
+    height,
+    viewBox: `-1 0 ${width + 2} ${height}`,
+    role: "tree",
+    "aria-label": "Verified tree",
+  });
   const edges = s("g", { "aria-hidden": "true" });
   svg.append(edges);
   for (const node of [...nodes].sort((x, y) => x.kept - y.kept)) {
     if (node.parent) edges.append(s("path", { class: `edge${node.kept ? " kept" : ""}`, d: edge(node.parent, node) }));
   }
   for (const node of nodes) {
-    svg.append(node.element = box(node));
+    svg.append((node.element = box(node)));
   }
 
   let current = nodes[0];
   current.element.setAttribute("tabindex", "0");
   const byElement = new Map(nodes.map((node) => [node.element, node]));
   const nodeOf = (event) => byElement.get(event.target.closest?.(".node"));
-  svg.addEventListener("pointerover", (event) => { const node = nodeOf(event); if (node) describe(node.told); });
+  svg.addEventListener("pointerover", (event) => {
+    const node = nodeOf(event);
+    if (node) describe(node.told);
+  });
   svg.addEventListener("pointerleave", () => describe(""));
-  svg.addEventListener("focusin", (event) => { const node = nodeOf(event); if (node) describe(node.told); });
+  svg.addEventListener("focusin", (event) => {
+    const node = nodeOf(event);
+    if (node) describe(node.told);
+  });
   svg.addEventListener("focusout", () => describe(""));
   svg.addEventListener("keydown", (event) => {
     const to = neighbour(nodes, current, event.key);
@@ -51,7 +64,14 @@ export function drawTree(step, describe) {
 /** Nodes with their places: columns by depth, as wide as their widest label; a first child stays in its parent's row. */
 function layOut({ tree }) {
   const root = { text: tree.root.text, stage: "target", a: null, kept: true, depth: 0, children: [], kind: "root" };
-  const all = tree.nodes.map((node) => ({ text: node.text, stage: node.stage, a: node.a, kept: node.accepted, children: [], kind: "guess" }));
+  const all = tree.nodes.map((node) => ({
+    text: node.text,
+    stage: node.stage,
+    a: node.a,
+    kept: node.accepted,
+    children: [],
+    kind: "guess",
+  }));
   let last = root;
   tree.nodes.forEach((node, i) => {
     all[i].parent = node.parent < 0 ? root : all[node.parent];
@@ -59,7 +79,16 @@ function layOut({ tree }) {
     all[i].parent.children.push(all[i]);
     if (node.accepted) last = all[i];
   });
-  const bonus = { text: tree.bonus.text, stage: "target", a: null, kept: true, depth: last.depth + 1, children: [], parent: last, kind: "bonus" };
+  const bonus = {
+    text: tree.bonus.text,
+    stage: "target",
+    a: null,
+    kept: true,
+    depth: last.depth + 1,
+    children: [],
+    parent: last,
+    kind: "bonus",
+  };
   last.children.push(bonus);
 
   const order = [];
@@ -101,12 +130,21 @@ const chance = (node) => (node.a === null ? "" : `${Math.round(100 * node.a)}%`)
 
 function box(node) {
   const y = node.row * ROW + (ROW - BOX) / 2;
-  const element = s("g", {
-    class: `node ${node.kind} ${node.stage}${node.kept ? " kept" : ""}`, transform: `translate(${node.x} ${y})`,
-    role: "treeitem", tabindex: "-1", "aria-level": node.depth + 1, "aria-label": node.name, "aria-selected": String(node.kept) },
+  const element = s(
+    "g",
+    {
+      class: `node ${node.kind} ${node.stage}${node.kept ? " kept" : ""}`,
+      transform: `translate(${node.x} ${y})`,
+      role: "treeitem",
+      tabindex: "-1",
+      "aria-level": node.depth + 1,
+      "aria-label": node.name,
+      "aria-selected": String(node.kept),
+    },
     s("rect", { width: node.width, height: BOX, rx: 6 }),
     text("label", 9, node.label),
-    s("line", { class: "mark", x1: 9, x2: 9 + node.labelWidth, y1: BOX - 4.5, y2: BOX - 4.5 }));
+    s("line", { class: "mark", x1: 9, x2: 9 + node.labelWidth, y1: BOX - 4.5, y2: BOX - 4.5 }),
+  );
   if (node.a !== null) element.append(" ", text("a", node.width - 8, chance(node), "end"));
   return element;
 }
@@ -126,16 +164,23 @@ function edge(from, to) {
   return y1 === y2 ? `M${x1} ${y1}H${to.x}` : `M${x1} ${y1}H${bend - 8}C${bend + 4} ${y1} ${bend - 6} ${y2} ${to.x} ${y2}`;
 }
 
-/** Where an arrow key leads: right to the first child, left to the parent, up and down through the rows. Null: nowhere; undefined: another key. */
+/** Where an arrow key leads: right to the first child, left to the parent, up and down through the rows. Null: nowhere. */
 function neighbour(nodes, node, key) {
   const at = nodes.indexOf(node);
   switch (key) {
-    case "ArrowRight": return node.children[0] ?? null;
-    case "ArrowLeft": return node.parent ?? null;
-    case "ArrowDown": return nodes[at + 1] ?? null;
-    case "ArrowUp": return nodes[at - 1] ?? null;
-    case "Home": return nodes[0];
-    case "End": return nodes.at(-1);
-    default: return undefined;
+    case "ArrowRight":
+      return node.children[0] ?? null;
+    case "ArrowLeft":
+      return node.parent ?? null;
+    case "ArrowDown":
+      return nodes[at + 1] ?? null;
+    case "ArrowUp":
+      return nodes[at - 1] ?? null;
+    case "Home":
+      return nodes[0];
+    case "End":
+      return nodes.at(-1);
+    default:
+      return undefined;
   }
 }

@@ -102,7 +102,8 @@ public class RegretTests(ITestOutputHelper output)
     private static string Describe(Regret[] regrets)
     {
         var text = new StringBuilder();
-        text.AppendLine("percent over off: mean, 95th percentile | over the best fixed arm: whole text, its beginning, whole text after another");
+        text.AppendLine("percent over off: mean, 95th percentile | over the best fixed arm: whole text, its beginning, whole text "
+            + "after another");
         foreach (Regret regret in regrets)
         {
             string name = $"{regret.Machine.Name,-25} {regret.Kind,-8}";
@@ -114,7 +115,8 @@ public class RegretTests(ITestOutputHelper output)
             new (string, Func<IEnumerable<double>, double>)[] { ("mean", Enumerable.Average), ("worst", Enumerable.Max) })
         {
             text.AppendLine(Line(
-                name, "", Over(fold, r => r.Off), Over(fold, r => r.Off95), Over(fold, r => r.Arm), Over(fold, r => r.First), Over(fold, r => r.Warm)));
+                name, "", Over(fold, r => r.Off), Over(fold, r => r.Off95), Over(fold, r => r.Arm), Over(fold, r => r.First),
+                Over(fold, r => r.Warm)));
         }
 
         return text.ToString();

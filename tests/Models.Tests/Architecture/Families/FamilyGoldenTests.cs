@@ -13,8 +13,10 @@ public class FamilyGoldenTests
 
     public static TheoryData<string> Models =>
     [
-        "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window", "qwen3", "qwen3-yarn",
-        "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2",
+        "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window",
+        "qwen3", "qwen3-yarn",
+        "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite",
+        "olmo2",
     ];
 
     [SharedDataTheory(Folder)]
@@ -78,7 +80,8 @@ public class FamilyGoldenTests
         foreach (string path in (string[])[name, Path.Combine(name, "model.gguf")])
         {
             int context = part.GetProperty("context").GetInt32();
-            using Transformer model = ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
+            using Transformer model =
+                ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
             double error = Runs.RelativeError(model.Logits(prompt), Logits(name, "logits-short.f32", prompt.Length));
             Assert.True(error < Tolerance, $"{path}: max |a - b| / max |b| is {error:E2}");
         }
@@ -109,5 +112,6 @@ public class FamilyGoldenTests
         return all;
     }
 
-    private static int[] Integers(JsonDocument golden, string key) => [.. golden.RootElement.GetProperty(key).EnumerateArray().Select(item => item.GetInt32())];
+    private static int[] Integers(JsonDocument golden, string key) =>
+        [.. golden.RootElement.GetProperty(key).EnumerateArray().Select(item => item.GetInt32())];
 }

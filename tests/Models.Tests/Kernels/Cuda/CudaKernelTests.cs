@@ -5,7 +5,10 @@ using Understory.PtxEmulator;
 
 namespace Understory.Models.Tests.Kernels.Cuda;
 
-/// <summary>Every CUDA kernel against the reference, on an emulated device that finds races, misaligned and stray accesses and reads of what was never written.</summary>
+/// <summary>
+/// Every CUDA kernel against the reference, on an emulated device that finds races, misaligned and stray accesses and reads of what was
+/// never written.
+/// </summary>
 public sealed unsafe class CudaKernelTests : IDisposable
 {
     private readonly CudaKernels _cuda = new(new EmulatedDriver());
@@ -48,7 +51,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
                 Tensor y = Room(rows, outputs);
                 _cuda.MatMul(device, onDevice.RowRange(0, rows), y, deviceEpilogue);
                 Tensor actual = Download(arena, y);
-                Assert.True(Arena.Difference(actual, expected.RowRange(0, rows)) < 1e-5, $"{outputs} x {inputs}, {rows} rows: {Arena.Difference(actual, expected.RowRange(0, rows))}");
+                Assert.True(Arena.Difference(actual, expected.RowRange(0, rows)) < 1e-5,
+                    $"{outputs} x {inputs}, {rows} rows: {Arena.Difference(actual, expected.RowRange(0, rows))}");
                 AssertSameRows(first ??= actual, actual, $"{outputs} x {inputs}, {rows} rows");
             }
         }
@@ -111,7 +115,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
             _cuda.MatMul(weights, device.RowRange(first, count), part, epilogue);
             AssertSameRows(Download(arena, part), Download(arena, wide.RowRange(first, count)), $"rows from {first}");
             _cuda.GatedMatMul(weights, up, device.RowRange(first, count), narrowGated.RowRange(first, count), Activation.Silu);
-            AssertSameRows(Download(arena, narrowGated.RowRange(first, count)), Download(arena, wideGated.RowRange(first, count)), $"gated, rows from {first}");
+            AssertSameRows(Download(arena, narrowGated.RowRange(first, count)), Download(arena, wideGated.RowRange(first, count)),
+                $"gated, rows from {first}");
         }
     }
 
@@ -187,7 +192,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
                 {
                     Assert.Equal(batches[0].Tokens[i], batches[1].Tokens[i]);
                     Assert.Equal(batches[0].Tokens[i], batches[2].Tokens[i]);
-                    Assert.True(row == 1 || ((mask[(row * words) + (batches[2].Tokens[i] / 64)] >> (batches[2].Tokens[i] % 64)) & 1) == 1, $"row {row}: token {batches[2].Tokens[i]} is not allowed");
+                    Assert.True(row == 1 || ((mask[(row * words) + (batches[2].Tokens[i] / 64)] >> (batches[2].Tokens[i] % 64)) & 1) == 1,
+                        $"row {row}: token {batches[2].Tokens[i]} is not allowed");
                 }
             }
 
@@ -283,7 +289,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
     [MemberData(nameof(Types))]
     public void Attention_is_the_reference_s_for_sequences_and_trees(DType type)
     {
-        foreach ((int heads, int kvHeads, int headDim, int window) in (ReadOnlySpan<(int, int, int, int)>)[(2, 2, 64, 0), (4, 2, 32, 0), (3, 1, 20, 0), (2, 1, 48, 21), (4, 2, 17, 5), (1, 1, 128, 0), (2, 2, 16, 1)])
+        foreach ((int heads, int kvHeads, int headDim, int window) in (ReadOnlySpan<(int, int, int, int)>)[(2, 2, 64, 0), (4, 2, 32, 0),
+            (3, 1, 20, 0), (2, 1, 48, 21), (4, 2, 17, 5), (1, 1, 128, 0), (2, 2, 16, 1)])
         {
             foreach (int prefix in (int[])[0, 1, 16, 137])
             {
@@ -294,8 +301,17 @@ public sealed unsafe class CudaKernelTests : IDisposable
                 MemoryBlock cache = _cuda.AllocateCache(layers, [new KvShape(kvHeads, headDim)], CacheTypes.Of(type), 208);
                 _blocks.Add(cache);
                 cache.Reach(cache.Bytes);
-                RotaryParams rotary = headDim % 4 != 0 ? default : new(arena.Normal(256, headDim / 4), arena.Normal(256, headDim / 4), headDim / 4 * 2, arena.Normal(1, headDim), arena.Normal(1, headDim), 1e-6f);
-                RotaryParams deviceRotary = rotary.Cosine.Data == 0 ? default : rotary with { Cosine = Upload(rotary.Cosine), Sine = Upload(rotary.Sine), QueryNorm = Upload(rotary.QueryNorm), KeyNorm = Upload(rotary.KeyNorm) };
+                RotaryParams rotary = headDim % 4 != 0
+                    ? default : new(arena.Normal(256, headDim / 4), arena.Normal(256, headDim / 4), headDim / 4 * 2,
+                        arena.Normal(1, headDim), arena.Normal(1, headDim), 1e-6f);
+                RotaryParams deviceRotary = rotary.Cosine.Data == 0
+                    ? default : rotary with
+                    {
+                        Cosine = Upload(rotary.Cosine),
+                        Sine = Upload(rotary.Sine),
+                        QueryNorm = Upload(rotary.QueryNorm),
+                        KeyNorm = Upload(rotary.KeyNorm)
+                    };
                 ForwardBatch batch = new(140, 40);
                 for (int i = 0; i < prefix; i++)
                 {
@@ -322,7 +338,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
                 _cuda.Attend(deviceQueries.ColumnRange(0, heads * headDim), layers[0], attention, batch, y);
                 double difference = Arena.Difference(Download(arena, y), expected);
                 // A key that lies between two numbers of the cache's type may be rounded either way after the norm's last bit.
-                Assert.True(difference < (type == DType.F32 ? 3e-6 : 2e-3), $"{heads} heads of {headDim}, window {window}, prefix {prefix}: {difference}");
+                Assert.True(difference < (type == DType.F32 ? 3e-6 : 2e-3),
+                    $"{heads} heads of {headDim}, window {window}, prefix {prefix}: {difference}");
 
                 Tensor Store(out Tensor device)
                 {
@@ -360,7 +377,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
             int best = vocabulary == 65 ? 32 : 4;
             using Arena arena = new(vocabulary);
             Tensor logits = arena.Normal(Rows, vocabulary, 3);
-            DecisionParams rule = DecisionParams.Greedy with { Temperature = temperature, TopK = topK, TopP = topP, MinP = minP, Seed = 42 };
+            DecisionParams rule =
+                DecisionParams.Greedy with { Temperature = temperature, TopK = topK, TopP = topP, MinP = minP, Seed = 42 };
             DecisionBatch expected = new(Rows, 32, 4) { Params = rule, Rows = Rows, Best = best };
             DecisionBatch actual = new(Rows, 32, 4) { Params = rule, Rows = Rows, Best = best };
             for (int row = 0; row < Rows; row++)
@@ -376,7 +394,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
                 Assert.Equal(expected.GivenLogProbs[row], actual.GivenLogProbs[row], 1e-5f);
                 for (int i = row * 32; i < (row * 32) + best; i++)
                 {
-                    Assert.True(expected.Tokens[i] == actual.Tokens[i], $"vocabulary {vocabulary}, row {row}, place {i % 32}: {actual.Tokens[i]}, not {expected.Tokens[i]}");
+                    Assert.True(expected.Tokens[i] == actual.Tokens[i],
+                        $"vocabulary {vocabulary}, row {row}, place {i % 32}: {actual.Tokens[i]}, not {expected.Tokens[i]}");
                     Assert.Equal(expected.Scores[i], actual.Scores[i], 1e-5f + (3e-7f * MathF.Abs(expected.Scores[i])));
                     Assert.Equal(expected.LogProbs[i], actual.LogProbs[i], 1e-5f);
                 }
@@ -474,7 +493,8 @@ public sealed unsafe class CudaKernelTests : IDisposable
         {
             foreach (ref float value in x.Floats(row))
             {
-                value = type == DType.F16 ? (float)(Half)value : BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(value) & 0xFFFF0000);
+                value = type == DType.F16
+                    ? (float)(Half)value : BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(value) & 0xFFFF0000);
             }
         }
 

@@ -226,7 +226,8 @@ public class CudaModelTests
         Assert.Equal(expected.Length, actual.Length);
         for (int p = 0; p < expected.Length; p++)
         {
-            Assert.True(MemoryMarshal.Cast<float, uint>(expected[p]).SequenceEqual(MemoryMarshal.Cast<float, uint>(actual[p])), $"{what}: the logits of row {p} differ");
+            Assert.True(MemoryMarshal.Cast<float, uint>(expected[p]).SequenceEqual(MemoryMarshal.Cast<float, uint>(actual[p])),
+                $"{what}: the logits of row {p} differ");
         }
     }
 

@@ -18,7 +18,8 @@ public class CudaSelfCheckTests
 
     [Theory]
     [InlineData("max.f32", "min.f32", "attention|decision|product")]
-    [InlineData("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "the F16 product")]
+    [InlineData("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+        "the F16 product")]
     public void A_device_that_computes_wrongly_is_found_out(string opcode, string taken, string found)
     {
         // Its compiler takes one instruction for another.

@@ -23,13 +23,15 @@ public class SplitPreTokenizerTests
     public void Digits_stand_alone_or_together(bool individual, string expected)
     {
         SplitBehavior behavior = individual ? SplitBehavior.Isolated : SplitBehavior.Contiguous;
-        Assert.Equal(expected, Cut(new SplitPreTokenizer(new KindMatcher(CodePointKind.Number), behavior, invert: false), "Call 123 now 4"));
+        Assert.Equal(expected,
+            Cut(new SplitPreTokenizer(new KindMatcher(CodePointKind.Number), behavior, invert: false), "Call 123 now 4"));
     }
 
     [Fact]
     public void Words_and_signs_come_apart()
     {
-        Assert.Equal("Hey|man|!|it_s|ok", Cut(new SplitPreTokenizer(new WordMatcher(), SplitBehavior.Removed, invert: true), "Hey man! it_s  ok"));
+        Assert.Equal("Hey|man|!|it_s|ok",
+            Cut(new SplitPreTokenizer(new WordMatcher(), SplitBehavior.Removed, invert: true), "Hey man! it_s  ok"));
     }
 
     [Theory]

@@ -30,7 +30,8 @@ public class WordScannerTests
         Assert.Same(WordScanner.Llama3, WordScanner.ForPattern(WordScanner.Llama3Pattern));
         Assert.Same(
             WordScanner.Llama3,
-            WordScanner.ForPattern(@"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"));
+            WordScanner.ForPattern(
+                @"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"));
         Assert.Null(WordScanner.ForPattern(@"\p{L}+"));
     }
 

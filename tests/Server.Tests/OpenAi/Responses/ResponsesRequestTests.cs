@@ -9,43 +9,52 @@ namespace Understory.Server.Tests.OpenAi.Responses;
 
 public sealed class ResponsesRequestTests
 {
-    private const string Tools = "\"tools\": [{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"type\": \"object\"}}, {\"type\": \"function\", \"name\": \"g\", \"strict\": true}]";
+    private const string Tools = "\"tools\": [{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"type\": \"object\"}}, "
+        + "{\"type\": \"function\", \"name\": \"g\", \"strict\": true}]";
 
     private static ResponsesRequest Read(string fields) => Fields.Read(
         Encoding.UTF8.GetBytes($"{{{fields}}}"), body => ResponsesRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Auto));
 
     private static string Turns(string fields) => string.Join(" | ", Read(fields).Conversation.Turns.Select(turn =>
-        $"{turn.Role}:{turn.Content}{string.Concat(turn.ToolCalls.Select(call => $"<{call.Id} {call.Name} {call.Arguments}>"))}{(turn.Reasoning is { } r ? $"({r})" : "")}{(turn.ToolCallId is { } id ? $"[{id} {turn.Name}]" : "")}"));
+        $"{turn.Role}:{turn.Content}{string.Concat(turn.ToolCalls.Select(call => $"<{call.Id} {call.Name} {call.Arguments}>"))}"
+            + $"{(turn.Reasoning is { } r ? $"({r})" : "")}{(turn.ToolCallId is { } id ? $"[{id} {turn.Name}]" : "")}"));
 
     [Theory]
     [InlineData("\"input\": \"hi\"", "user:hi")]
     [InlineData("\"input\": \"hi\", \"instructions\": \"Be brief.\"", "system:Be brief. | user:hi")]
-    [InlineData("\"input\": [{\"role\": \"developer\", \"content\": \"a\"}, {\"type\": \"message\", \"role\": \"user\", \"content\": [{\"type\": \"input_text\", \"text\": \"b\"}, {\"type\": \"input_text\", \"text\": \"c\"}]}]", "system:a | user:bc")]
-    [InlineData("\"input\": [{\"role\": \"assistant\", \"content\": [{\"type\": \"output_text\", \"text\": \"b\", \"annotations\": []}, {\"type\": \"refusal\", \"refusal\": \"no\"}]}, {\"role\": \"user\", \"content\": \"c\"}]", "assistant:bno | user:c")]
+    [InlineData("\"input\": [{\"role\": \"developer\", \"content\": \"a\"}, {\"type\": \"message\", \"role\": \"user\", \"content\": "
+        + "[{\"type\": \"input_text\", \"text\": \"b\"}, {\"type\": \"input_text\", \"text\": \"c\"}]}]", "system:a | user:bc")]
+    [InlineData("\"input\": [{\"role\": \"assistant\", \"content\": [{\"type\": \"output_text\", \"text\": \"b\", \"annotations\": []}, "
+        + "{\"type\": \"refusal\", \"refusal\": \"no\"}]}, {\"role\": \"user\", \"content\": \"c\"}]", "assistant:bno | user:c")]
     public void Input_and_instructions_become_turns(string fields, string expected) => Assert.Equal(expected, Turns(fields));
 
     [Fact]
     public void What_an_assistant_thought_said_and_called_is_one_turn()
     {
         const string Items =
-            "{\"role\": \"user\", \"content\": \"q\"}, {\"type\": \"reasoning\", \"id\": \"rs\", \"summary\": [], \"content\": [{\"type\": \"reasoning_text\", \"text\": \"hm\"}]}, "
+            "{\"role\": \"user\", \"content\": \"q\"}, {\"type\": \"reasoning\", \"id\": \"rs\", \"summary\": [], \"content\": "
+                + "[{\"type\": \"reasoning_text\", \"text\": \"hm\"}]}, "
             + "{\"type\": \"message\", \"role\": \"assistant\", \"content\": [{\"type\": \"output_text\", \"text\": \"See.\"}]}, "
-            + "{\"type\": \"function_call\", \"call_id\": \"c1\", \"name\": \"f\", \"arguments\": \"{}\"}, {\"type\": \"function_call\", \"call_id\": \"c2\", \"name\": \"g\", \"arguments\": \"{}\"}, "
-            + "{\"type\": \"function_call_output\", \"call_id\": \"c2\", \"output\": \"two\"}, {\"type\": \"function_call_output\", \"call_id\": \"c1\", \"output\": [{\"type\": \"input_text\", \"text\": \"one\"}]}";
+            + "{\"type\": \"function_call\", \"call_id\": \"c1\", \"name\": \"f\", \"arguments\": \"{}\"}, {\"type\": \"function_call\", "
+            + "\"call_id\": \"c2\", \"name\": \"g\", \"arguments\": \"{}\"}, "
+            + "{\"type\": \"function_call_output\", \"call_id\": \"c2\", \"output\": \"two\"}, {\"type\": \"function_call_output\", "
+            + "\"call_id\": \"c1\", \"output\": [{\"type\": \"input_text\", \"text\": \"one\"}]}";
         Assert.Equal("user:q | assistant:See.<c1 f {}><c2 g {}>(hm) | tool:two[c2 g] | tool:one[c1 f]", Turns($"\"input\": [{Items}]"));
     }
 
     [Fact]
     public void Reasoning_that_cannot_be_read_is_passed_over() => Assert.Equal(
         "user:q | assistant:a | user:b",
-        Turns("\"input\": [{\"role\": \"user\", \"content\": \"q\"}, {\"type\": \"reasoning\", \"id\": \"rs\", \"summary\": [], \"encrypted_content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"a\"}, {\"role\": \"user\", \"content\": \"b\"}]"));
+        Turns("\"input\": [{\"role\": \"user\", \"content\": \"q\"}, {\"type\": \"reasoning\", \"id\": \"rs\", \"summary\": [], "
+            + "\"encrypted_content\": \"x\"}, {\"role\": \"assistant\", \"content\": \"a\"}, {\"role\": \"user\", \"content\": \"b\"}]"));
 
     [Theory]
     [InlineData("\"auto\"", ToolChoiceMode.Auto, null)]
     [InlineData("\"none\"", ToolChoiceMode.None, null)]
     [InlineData("\"required\"", ToolChoiceMode.Required, null)]
     [InlineData("{\"type\": \"function\", \"name\": \"g\"}", ToolChoiceMode.Required, "g")]
-    [InlineData("{\"type\": \"allowed_tools\", \"mode\": \"auto\", \"tools\": [{\"type\": \"function\", \"name\": \"f\"}]}", ToolChoiceMode.Auto, "f")]
+    [InlineData("{\"type\": \"allowed_tools\", \"mode\": \"auto\", \"tools\": [{\"type\": \"function\", \"name\": \"f\"}]}",
+        ToolChoiceMode.Auto, "f")]
     public void The_choice_of_tools_is_read(string choice, ToolChoiceMode mode, string? name)
     {
         Conversation conversation = Read($"\"input\": \"x\", {Tools}, \"tool_choice\": {choice}").Conversation;
@@ -57,7 +66,8 @@ public sealed class ResponsesRequestTests
     [Fact]
     public void Effort_format_and_lengths_reach_the_conversation()
     {
-        ResponsesRequest request = Read("\"input\": \"x\", \"reasoning\": {\"effort\": \"none\"}, \"text\": {\"format\": {\"type\": \"json_schema\", \"name\": \"n\", \"schema\": {\"type\": \"object\"}}}, \"max_output_tokens\": 7, \"top_logprobs\": 3");
+        ResponsesRequest request = Read("\"input\": \"x\", \"reasoning\": {\"effort\": \"none\"}, \"text\": {\"format\": {\"type\": "
+            + "\"json_schema\", \"name\": \"n\", \"schema\": {\"type\": \"object\"}}}, \"max_output_tokens\": 7, \"top_logprobs\": 3");
         Assert.False(request.Conversation.Thinking);
         Assert.Equal("object", Assert.IsType<JsonSchemaFormat>(request.Conversation.Format).Schema.GetProperty("type").GetString());
         Assert.Equal((7, 3, 1), (request.Generation.MaxTokens, request.TopLogProbs, request.Generation.Choices));
@@ -71,10 +81,12 @@ public sealed class ResponsesRequestTests
     [InlineData("\"input\": []", "input", "an array of 0")]
     [InlineData("\"input\": [5]", "input[0]", "5")]
     [InlineData("\"input\": [{\"role\": \"robot\", \"content\": \"x\"}]", "input[0].role", "robot")]
-    [InlineData("\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_image\", \"image_url\": \"x\"}]}]", "input[0].content", "input_image")]
+    [InlineData("\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_image\", \"image_url\": \"x\"}]}]", "input[0].content",
+        "input_image")]
     [InlineData("\"input\": [{\"type\": \"item_reference\", \"id\": \"x\"}]", "input[0]", "send the item itself")]
     [InlineData("\"input\": [{\"type\": \"web_search_call\"}]", "input[0]", "web_search_call")]
-    [InlineData("\"input\": [{\"type\": \"function_call_output\", \"call_id\": \"c\", \"output\": \"x\"}]", "input[0].call_id", "no function_call")]
+    [InlineData("\"input\": [{\"type\": \"function_call_output\", \"call_id\": \"c\", \"output\": \"x\"}]", "input[0].call_id",
+        "no function_call")]
     [InlineData("\"input\": \"x\", \"tools\": [{\"type\": \"web_search\"}]", "tools[0]", "web_search")]
     [InlineData("\"input\": \"x\", \"tools\": [{\"type\": \"function\"}]", "tools[0].name", "missing")]
     [InlineData("\"input\": \"x\", \"tool_choice\": \"required\"", "tool_choice", "tools is empty")]

@@ -7,10 +7,11 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu.Attention;
 
 /// <summary>
-/// Softmax attention. An item is a tile of queries (rows times the heads of a group) that share a key-value head and are taken through its keys
-/// and values together.
+/// Softmax attention. An item is a tile of queries (rows times the heads of a group) that share a key-value head and are taken through its
+/// keys and values together.
 /// <list type="number">
-/// <item>Scores of the prefix, two blocks of 16 slots at a time; scores of the last, partial block and of the ancestors are taken from wherever their slots are.</item>
+/// <item>Scores of the prefix, two blocks of 16 slots at a time; scores of the last, partial block and of the ancestors are taken from
+/// wherever their slots are.</item>
 /// <item>Softmax over logical positions. Positions that a query does not see have probability 0.</item>
 /// <item>Sums of values in logical order: whole blocks of the prefix in place, the others gathered, unseen ones as zeros.</item>
 /// </list>

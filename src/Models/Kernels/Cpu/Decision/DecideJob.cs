@@ -6,8 +6,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu.Decision;
 
 /// <summary>
-/// The decision rule (see <see cref="DecisionParams"/>): an item is a row of logits. Nothing is sorted that need not be: the k-th largest of
-/// the maxima of a few hundred groups of tokens is a bound that few more than k tokens reach, and only those are looked at one by one.
+/// The decision rule (see <see cref="DecisionParams"/>): an item is a row of logits. Nothing is sorted that need not be: the k-th largest
+/// of the maxima of a few hundred groups of tokens is a bound that few more than k tokens reach, and only those are looked at one by one.
 /// A NaN among the logits counts as -infinity, +infinity as the largest float.
 /// </summary>
 internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
@@ -64,7 +64,8 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
         int wanted = rule.Temperature > 0 && rule.TopK > 0 ? Math.Max(rule.TopK, best) : best;
         int segments = wanted <= 64 ? 16 : DecideScratch.Segments;
         float max = Selection<T>.Maxima(scratch, logits, vocabulary, segments);
-        double normaliser = max == float.NegativeInfinity ? max : max + Math.Log(Selection<T>.SumOfExponentials(logits, vocabulary, max, 1, float.MinValue));
+        double normaliser = max == float.NegativeInfinity
+            ? max : max + Math.Log(Selection<T>.SumOfExponentials(logits, vocabulary, max, 1, float.MinValue));
         BestTokens winners = new(_batch.Tokens.AsSpan(row * _batch.MaxBest, best), _batch.Scores.AsSpan(row * _batch.MaxBest, best));
         if (rule.Temperature <= 0)
         {
@@ -87,7 +88,8 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
         for (int i = 0; i < best; i++)
         {
             int token = _batch.Tokens[(row * _batch.MaxBest) + i];
-            _batch.LogProbs[(row * _batch.MaxBest) + i] = token < 0 ? float.NegativeInfinity : (float)(Selection<T>.Clean(logits[token]) - normaliser);
+            _batch.LogProbs[(row * _batch.MaxBest) + i] = token < 0
+                ? float.NegativeInfinity : (float)(Selection<T>.Clean(logits[token]) - normaliser);
         }
 
         int given = _batch.Given[row];
@@ -100,7 +102,8 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
         bool all = rule.TopK <= 0 || rule.TopK >= vocabulary;
         if (!all)
         {
-            Selection<T>.Gather(scratch, logits, vocabulary, segments, Selection<T>.KthLargest(scratch.Maxima, segments * Lanes, rule.TopK));
+            Selection<T>.Gather(scratch, logits, vocabulary, segments,
+                Selection<T>.KthLargest(scratch.Maxima, segments * Lanes, rule.TopK));
             Selection<T>.KeepLargest(scratch, rule.TopK);
         }
 
@@ -155,7 +158,8 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
     /// they can reach it: <c>G >= g</c> needs <c>u &lt;= e^-g</c>, and no G exceeds <see cref="GumbelNoise.Max"/>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void SampleAll(DecideScratch scratch, in DecisionParams rule, int row, float* logits, int vocabulary, int segments, BestTokens winners)
+    private void SampleAll(DecideScratch scratch, in DecisionParams rule, int row, float* logits, int vocabulary, int segments,
+        BestTokens winners)
     {
         float sure = Math.Max(Selection<T>.KthLargest(scratch.Maxima, segments * Lanes, Math.Max(2 * Lanes, _batch.Best)), float.MinValue);
         Selection<T>.Gather(scratch, logits, vocabulary, segments, sure);
@@ -188,7 +192,8 @@ internal sealed unsafe class DecideJob<T>(int workers) : Job, IDisposable
                 for (uint mask = hits[lane]; mask != 0; mask &= mask - 1)
                 {
                     int token = first + (4 * BitOperations.TrailingZeroCount(mask)) + lane;
-                    if (token < vocabulary && Selection<T>.Clean(logits[token]) is float logit && logit < sure && logit != float.NegativeInfinity)
+                    if (token < vocabulary && Selection<T>.Clean(logits[token]) is float logit && logit < sure
+                        && logit != float.NegativeInfinity)
                     {
                         scratch.Add(token, logit);
                     }

@@ -2,7 +2,9 @@ using System.Numerics;
 
 namespace Understory.Models.Kernels.Cpu.Decision;
 
-/// <summary>The first line of the decision rule, the same code for every CPU set: <c>l' = logits with penalties, bias and mask applied</c>.</summary>
+/// <summary>
+/// The first line of the decision rule, the same code for every CPU set: <c>l' = logits with penalties, bias and mask applied</c>.
+/// </summary>
 internal static class DecisionLogits
 {
     /// <summary>Whether <c>l'</c> differs from the logits at all.</summary>
@@ -15,7 +17,8 @@ internal static class DecisionLogits
         logits.CopyTo(changed);
         if (decision.Params.HasPenalties && decision.Counts is not null)
         {
-            Penalise(decision.Params, decision.Counts, decision.Path.AsSpan(row * decision.MaxDepth, decision.PathCount[row]), logits, changed);
+            Penalise(decision.Params, decision.Counts, decision.Path.AsSpan(row * decision.MaxDepth, decision.PathCount[row]), logits,
+                changed);
         }
 
         for (int i = 0; i < decision.BiasTokens.Length; i++)
@@ -29,7 +32,8 @@ internal static class DecisionLogits
         }
     }
 
-    private static void Penalise(in DecisionParams rule, TokenCounts counts, ReadOnlySpan<int> path, ReadOnlySpan<float> logits, Span<float> changed)
+    private static void Penalise(in DecisionParams rule, TokenCounts counts, ReadOnlySpan<int> path, ReadOnlySpan<float> logits,
+        Span<float> changed)
     {
         foreach (int token in counts.Distinct)
         {

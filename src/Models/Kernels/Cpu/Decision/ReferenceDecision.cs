@@ -2,7 +2,9 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu.Decision;
 
-/// <summary>The decision rule as it is written (see <see cref="DecisionParams"/>): sort everything, double precision, no shortcut.</summary>
+/// <summary>
+/// The decision rule as it is written (see <see cref="DecisionParams"/>): sort everything, double precision, no shortcut.
+/// </summary>
 internal sealed class ReferenceDecision
 {
     private float[] _logits = [];

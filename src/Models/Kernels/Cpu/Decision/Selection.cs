@@ -4,7 +4,9 @@ using Understory.Models.Kernels.Cpu.Vectors;
 
 namespace Understory.Models.Kernels.Cpu.Decision;
 
-/// <summary>Ways to find the few tokens that matter among many logits. Tokens gathered in the scratch stay in the order of their ids.</summary>
+/// <summary>
+/// Ways to find the few tokens that matter among many logits. Tokens gathered in the scratch stay in the order of their ids.
+/// </summary>
 internal static unsafe class Selection<T>
     where T : unmanaged, ILanes<T>
 {
@@ -68,8 +70,8 @@ internal static unsafe class Selection<T>
     }
 
     /// <summary>
-    /// The k-th largest of <paramref name="count"/> values, a multiple of 16: the largest value that k of them reach, found bit by bit. -infinity where there
-    /// are fewer than k numbers.
+    /// The k-th largest of <paramref name="count"/> values, a multiple of 16: the largest value that k of them reach, found bit by bit.
+    /// -infinity where there are fewer than k numbers.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static float KthLargest(float* values, int count, int k)
@@ -120,7 +122,9 @@ internal static unsafe class Selection<T>
         return sum.Sum();
     }
 
-    /// <summary>Gathers tokens that hold at least top_p of the probability, the most probable ones. Returns the whole sum of exponentials.</summary>
+    /// <summary>
+    /// Gathers tokens that hold at least top_p of the probability, the most probable ones. Returns the whole sum of exponentials.
+    /// </summary>
     public static double GatherMass(DecideScratch scratch, in DecisionParams rule, float* logits, int vocabulary, int segments, float max)
     {
         double total = SumOfExponentials(logits, vocabulary, max, rule.Temperature, float.MinValue);

@@ -6,9 +6,9 @@ using Understory.Models.Kernels.Cpu.Weights;
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
-/// Sixteen outputs, or a multiple, of one pair of inputs: the weights as they are read, or the sums that one row has in registers. Every sum
-/// is two chains of multiply-adds, one over the even inputs and one over the odd ones, added to each other at the end: the order
-/// of a dot product, whatever the rows, the tile and the threads.
+/// Sixteen outputs, or a multiple, of one pair of inputs: the weights as they are read, or the sums that one row has in registers. Every
+/// sum is two chains of multiply-adds, one over the even inputs and one over the odd ones, added to each other at the end: the order of a
+/// dot product, whatever the rows, the tile and the threads.
 /// </summary>
 internal unsafe interface IPanel<TSelf, T>
     where T : unmanaged, ILanes<T>

@@ -7,8 +7,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
-/// <c>y = activation(x w^T + bias) [+ y]</c>, or <c>activation(x gate^T) * (x up^T)</c>. An item is a panel of one or two blocks of 16 outputs
-/// of one of the projection's matrices for a group of rows, so threads split outputs (and rows, where there are many), never the inputs.
+/// <c>y = activation(x w^T + bias) [+ y]</c>, or <c>activation(x gate^T) * (x up^T)</c>. An item is a panel of one or two blocks of 16
+/// outputs of one of the projection's matrices for a group of rows, so threads split outputs (and rows, where there are many), never the
+/// inputs.
 /// </summary>
 internal sealed unsafe class ProductJob<T> : Job
     where T : unmanaged, ILanes<T>
@@ -123,7 +124,8 @@ internal sealed unsafe class ProductJob<T> : Job
         if (_x.Columns != weights.Columns || _y.Columns < column + weights.Rows || _y.Rows != _x.Rows)
         {
             throw new ArgumentException(
-                $"A product of x [{_x.Rows}, {_x.Columns}] and w [{weights.Rows}, {weights.Columns}] does not fit y [{_y.Rows}, {_y.Columns}].");
+                $"A product of x [{_x.Rows}, {_x.Columns}] and w [{weights.Rows}, {weights.Columns}] does not fit y [{_y.Rows}, "
+                    + $"{_y.Columns}].");
         }
     }
 
@@ -133,13 +135,14 @@ internal sealed unsafe class ProductJob<T> : Job
         int items = (weights.Blocks + panelBlocks - 1) / panelBlocks * _groups;
         var dense = weights as DenseMatrix;
         bool plain = dense is not null && (up is null || ((up as DenseMatrix)?.Type == dense.Type && TileTable<T>.Blocks > 1));
-        _parts[_partCount++] = new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items, Sum(weights, x, set), Sum(up, x, set))
-        {
-            Plain = plain,
-            Blocks = weights.Blocks,
-            BlockBytes = (nint)(dense?.BlockBytes ?? 0),
-            Type = dense?.Type ?? DType.F32,
-        };
+        _parts[_partCount++] =
+            new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items, Sum(weights, x, set), Sum(up, x, set))
+            {
+                Plain = plain,
+                Blocks = weights.Blocks,
+                BlockBytes = (nint)(dense?.BlockBytes ?? 0),
+                Type = dense?.Type ?? DType.F32,
+            };
         Work += (long)weights.Rows * weights.Columns * _x.Rows * (up is null ? 1 : 2);
     }
 
@@ -220,7 +223,8 @@ internal sealed unsafe class ProductJob<T> : Job
 
         var dense = (DenseMatrix)matrix;
         nint blockBytes = (nint)dense.BlockBytes;
-        PanelSource panel = PanelSource.Adjacent((byte*)dense.Data + (block * blockBytes), blockBytes, 1, 2 * CpuMatrix.BlockRows * dense.Type.Size());
+        PanelSource panel =
+            PanelSource.Adjacent((byte*)dense.Data + (block * blockBytes), blockBytes, 1, 2 * CpuMatrix.BlockRows * dense.Type.Size());
         Tile(dense.Type, rows, 1)(panel, (float*)_x.Data + ((long)row * _x.Stride), _x.Stride, dense.Columns, sums);
     }
 

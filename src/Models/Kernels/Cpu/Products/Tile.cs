@@ -5,8 +5,8 @@ using Understory.Models.Kernels.Cpu.Weights;
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
-/// Where the weights of a panel are, and which lines to ask for meanwhile: memory is fastest when it is read front to back as one stream, so while one
-/// panel is worked on the next one is fetched in that order.
+/// Where the weights of a panel are, and which lines to ask for meanwhile: memory is fastest when it is read front to back as one stream,
+/// so while one panel is worked on the next one is fetched in that order.
 /// </summary>
 /// <param name="weights">First block.</param>
 /// <param name="blockStride">Bytes from one block of the panel to the next.</param>
@@ -166,7 +166,9 @@ internal static unsafe class Tile
         tile.StoreChains(chains, chainStride);
     }
 
-    /// <summary>An odd last input is added when the chains are done. (Apart, so that the loops above keep all registers to themselves.)</summary>
+    /// <summary>
+    /// An odd last input is added when the chains are done. (Apart, so that the loops above keep all registers to themselves.)
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static void AddLast<TWeights, T>(byte* weights, nint blockStride, int blocks, float* x, nint stride, int rows, float* sums)
         where TWeights : struct, IWeightType

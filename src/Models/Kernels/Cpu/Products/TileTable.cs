@@ -5,7 +5,8 @@ using Understory.Models.Kernels.Cpu.Weights;
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
-/// The tiles that are compiled for a kind of vectors: all sums of a tile must fit into the machine's registers together with a panel of weights.
+/// The tiles that are compiled for a kind of vectors: all sums of a tile must fit into the machine's registers together with a panel of
+/// weights.
 /// </summary>
 internal static unsafe class TileTable<T>
     where T : unmanaged, ILanes<T>
@@ -20,8 +21,9 @@ internal static unsafe class TileTable<T>
     public static int MaxSums => 12 * CpuMatrix.BlockRows;
 
     /// <summary>
-    /// Blocks of 16 outputs that so many rows should take at once. One or two rows have registers left for more, and every block adds two chains that hide each
-    /// other's latency; but weights from memory they take as fast as they come, and one block at a time is the fastest way to read.
+    /// Blocks of 16 outputs that so many rows should take at once. One or two rows have registers left for more, and every block adds two
+    /// chains that hide each other's latency; but weights from memory they take as fast as they come, and one block at a time is the
+    /// fastest way to read.
     /// </summary>
     public static int PanelBlocks(int rows, bool fromMemory) =>
         !T.ManyRegisters ? Math.Max(1, 2 / rows) : rows > 2 ? Blocks : fromMemory ? 1 : 4;
@@ -57,8 +59,10 @@ internal static unsafe class TileTable<T>
             2 => Of<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
             3 => OneMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
             4 => TwoMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Sum,
-            5 => OneMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum,
-            _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Sum,
+            5 => OneMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>,
+            TPanel, T>>.Sum,
+            _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>,
+            TPanel, T>>.Sum,
         };
 
         public static delegate*<in ValueSource, float*, nint, int, float*, nint, void> Continue(int rows) => rows switch
@@ -67,8 +71,10 @@ internal static unsafe class TileTable<T>
             2 => Of<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
             3 => OneMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
             4 => TwoMore<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>>.Continue,
-            5 => OneMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Continue,
-            _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, TPanel, T>>.Continue,
+            5 => OneMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>,
+            TPanel, T>>.Continue,
+            _ => TwoMore<Both<Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>, Both<OneRow<TPanel, T>, OneRow<TPanel, T>, TPanel, T>,
+            TPanel, T>>.Continue,
         };
 
         private static class Of<TTile>

@@ -2,8 +2,8 @@ namespace Understory.Models.Kernels.Cpu.Vectors;
 
 /// <summary>
 /// Floats side by side: the one vocabulary in which the fast kernels are written. A lane never looks at another one
-/// except in <see cref="Sum"/>, whose order is fixed (halves are added to each other until one lane is left), so that a machine with narrower
-/// vectors does the same arithmetic. Bits are the same lanes seen as 32-bit integers; a mask has all bits of a lane set or none.
+/// except in <see cref="Sum"/>, whose order is fixed (halves are added to each other until one lane is left), so that a machine with
+/// narrower vectors does the same arithmetic. Bits are the same lanes seen as 32-bit integers; a mask has all bits of a lane set or none.
 /// </summary>
 internal unsafe interface ILanes<T>
     where T : unmanaged, ILanes<T>

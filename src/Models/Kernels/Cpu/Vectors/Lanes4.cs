@@ -5,7 +5,9 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Understory.Models.Kernels.Cpu.Vectors;
 
-/// <summary>Four floats in one 128-bit register: every machine that .NET runs on. Multiplies and adds in one step only where the hardware does.</summary>
+/// <summary>
+/// Four floats in one 128-bit register: every machine that .NET runs on. Multiplies and adds in one step only where the hardware does.
+/// </summary>
 internal readonly unsafe struct Lanes4(Vector128<float> value) : ILanes<Lanes4>
 {
     private readonly Vector128<float> _value = value;
@@ -37,7 +39,8 @@ internal readonly unsafe struct Lanes4(Vector128<float> value) : ILanes<Lanes4>
     public static Lanes4 Load(float* source) => new(Vector128.Load(source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes4 LoadWidened(ushort* source) => From(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()));
+    public static Lanes4 LoadWidened(ushort* source) =>
+        From(Vector128.WidenLower(Vector128.CreateScalarUnsafe(*(ulong*)source).AsUInt16()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes4 LoadSigned(sbyte* source) =>

@@ -82,7 +82,8 @@ internal readonly unsafe struct Twice<T>(T lower, T upper) : ILanes<Twice<T>>
     public static Twice<T> Greater(Twice<T> a, Twice<T> b) => new(T.Greater(a._lower, b._lower), T.Greater(a._upper, b._upper));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Twice<T> GreaterOrEqual(Twice<T> a, Twice<T> b) => new(T.GreaterOrEqual(a._lower, b._lower), T.GreaterOrEqual(a._upper, b._upper));
+    public static Twice<T> GreaterOrEqual(Twice<T> a, Twice<T> b) =>
+        new(T.GreaterOrEqual(a._lower, b._lower), T.GreaterOrEqual(a._upper, b._upper));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Twice<T> Select(Twice<T> mask, Twice<T> a, Twice<T> b) =>
@@ -107,7 +108,8 @@ internal readonly unsafe struct Twice<T>(T lower, T upper) : ILanes<Twice<T>>
     public static Twice<T> AddBits(Twice<T> a, Twice<T> b) => new(T.AddBits(a._lower, b._lower), T.AddBits(a._upper, b._upper));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Twice<T> SubtractBits(Twice<T> a, Twice<T> b) => new(T.SubtractBits(a._lower, b._lower), T.SubtractBits(a._upper, b._upper));
+    public static Twice<T> SubtractBits(Twice<T> a, Twice<T> b) =>
+        new(T.SubtractBits(a._lower, b._lower), T.SubtractBits(a._upper, b._upper));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Twice<T> ToFloat(Twice<T> bits) => new(T.ToFloat(bits._lower), T.ToFloat(bits._upper));

@@ -55,8 +55,8 @@ internal static unsafe class VectorMath
     }
 
     /// <summary>
-    /// The noise of the decision rule (see <see cref="GumbelNoise"/>) from random bits: <c>-log(-log1p(-u))</c>, <c>u = (bits + 1/2) 2^-32</c>.
-    /// The tails are exact because both u and 1 - u are made from the integer.
+    /// The noise of the decision rule (see <see cref="GumbelNoise"/>) from random bits: <c>-log(-log1p(-u))</c>, <c>u = (bits + 1/2)
+    /// 2^-32</c>. The tails are exact because both u and 1 - u are made from the integer.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Gumbel<T>(T bits)

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Understory.Models.Kernels.Cpu.Vectors;
 
 /// <summary>
-/// How a pair of inputs of 16 outputs becomes two times sixteen floats. Packed weights have the pair in one place (see <see cref="WeightMatrix"/>), keys and values
-/// (see <see cref="KvLayer"/>) have one input after the other.
+/// How a pair of inputs of 16 outputs becomes two times sixteen floats. Packed weights have the pair in one place (see <see
+/// cref="WeightMatrix"/>), keys and values (see <see cref="KvLayer"/>) have one input after the other.
 /// </summary>
 internal unsafe interface IWeightType
 {
@@ -56,8 +56,8 @@ internal readonly unsafe struct Float16Weights : IWeightType
     }
 
     /// <summary>
-    /// The float16 in the upper half of each lane, as a float. Exponent and mantissa are moved to their places and the exponent's bias is made up
-    /// for by a multiplication, exact for subnormals too. Infinity and NaN, which no weight is, become 65536 and above.
+    /// The float16 in the upper half of each lane, as a float. Exponent and mantissa are moved to their places and the exponent's bias is
+    /// made up for by a multiplication, exact for subnormals too. Infinity and NaN, which no weight is, become 65536 and above.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Expand<T>(T upper)

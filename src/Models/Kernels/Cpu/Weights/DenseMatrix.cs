@@ -4,9 +4,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu.Weights;
 
 /// <summary>
-/// Weights as plain numbers, in blocks of 16 outputs; inside a block the inputs run in pairs. Of 16-bit types each pair is 16 x 32 bits, one per output: the even input in
-/// the low half, the odd one in the high half (so a 64-byte line expands to two vectors of 16 outputs by a shift and a mask). Of F32 each input is 16 x 32 bits. An odd
-/// last input is padded with zero.
+/// Weights as plain numbers, in blocks of 16 outputs; inside a block the inputs run in pairs. Of 16-bit types each pair is 16 x 32 bits,
+/// one per output: the even input in the low half, the odd one in the high half (so a 64-byte line expands to two vectors of 16 outputs by
+/// a shift and a mask). Of F32 each input is 16 x 32 bits. An odd last input is padded with zero.
 /// </summary>
 /// <param name="type">In which they are held: the format's own, or the type that its values are rounded to.</param>
 internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int rows, int columns, bool scaled = false)
@@ -87,7 +87,9 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
         }
     }
 
-    /// <summary>Rows of the source are inputs: an input's outputs stand side by side, and a run of blocks of them is copied at once.</summary>
+    /// <summary>
+    /// Rows of the source are inputs: an input's outputs stand side by side, and a run of blocks of them is copied at once.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void PackTransposed(nint source, int first, int end)
     {

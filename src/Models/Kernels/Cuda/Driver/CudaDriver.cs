@@ -3,11 +3,13 @@ namespace Understory.Models.Kernels.Cuda.Driver;
 /// <summary>What a device is and has.</summary>
 /// <param name="Major">Compute capability; with <paramref name="Minor"/>.</param>
 /// <param name="SharedBytes">Most shared memory of a block, opted in to.</param>
-internal sealed record CudaDeviceInfo(string Name, int Major, int Minor, int Multiprocessors, long MemoryBytes, int SharedBytes, int L2Bytes, int DriverVersion);
+internal sealed record CudaDeviceInfo(string Name, int Major, int Minor, int Multiprocessors, long MemoryBytes, int SharedBytes,
+    int L2Bytes, int DriverVersion);
 
 /// <summary>
 /// The calls of the CUDA driver that the kernels need, on one device, one stream, one thread at a time. The real one talks to
-/// <c>libcuda.so.1</c>; tests put an emulated device in its place. Addresses are the device's. Every failure is a <see cref="CudaException"/>
+/// <c>libcuda.so.1</c>; tests put an emulated device in its place. Addresses are the device's. Every failure is a <see
+/// cref="CudaException"/>
 /// with the call and the driver's words.
 /// </summary>
 internal abstract class CudaDriver : IDisposable
@@ -62,7 +64,8 @@ internal abstract class CudaDriver : IDisposable
 
     /// <summary>Launches a kernel that takes one struct.</summary>
     /// <param name="arguments">Address of the struct; it is read before the call returns.</param>
-    /// <param name="overlap">May start before the kernel in front of it has ended (programmatic dependent launch): it waits by itself.</param>
+    /// <param name="overlap">May start before the kernel in front of it has ended (programmatic dependent launch): it waits by
+    /// itself.</param>
     public abstract void Launch(nint function, int gridX, int gridY, int block, int sharedBytes, nint arguments, bool overlap);
 
     /// <summary>What follows on the stream is recorded, not run.</summary>

@@ -5,7 +5,9 @@ namespace Understory.Models.Kernels.Cuda.Driver;
 
 #pragma warning disable IDE1006 // The driver's own names.
 
-/// <summary>The driver's functions, by the names that its library exports; each returns a CUresult. See the CUDA driver API reference.</summary>
+/// <summary>
+/// The driver's functions, by the names that its library exports; each returns a CUresult. See the CUDA driver API reference.
+/// </summary>
 internal static unsafe partial class NativeCalls
 {
     private const string Library = "cuda";
@@ -113,7 +115,8 @@ internal static unsafe partial class NativeCalls
 
     [LibraryImport(Library)]
     public static partial int cuLaunchKernel(
-        nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, nint* parameters, nint extra);
+        nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream,
+        nint* parameters, nint extra);
 
     [LibraryImport(Library)]
     public static partial int cuLaunchKernelEx(LaunchConfig* config, nint function, nint* parameters, nint extra);

@@ -361,10 +361,12 @@ internal sealed unsafe class NativeDriver : CudaDriver
         int version;
         Check(cuDriverGetVersion(&version), nameof(cuDriverGetVersion));
         return new CudaDeviceInfo(
-            Marshal.PtrToStringUTF8((nint)name) ?? "", Attribute(75), Attribute(76), Attribute(16), (long)memory, Attribute(97), Attribute(38), version);
+            Marshal.PtrToStringUTF8((nint)name) ?? "", Attribute(75), Attribute(76), Attribute(16), (long)memory, Attribute(97),
+            Attribute(38), version);
     }
 
-    /// <param name="number">A CUdevice_attribute: 75, 76 compute capability, 16 multiprocessors, 97 shared memory of a block opted in to, 38 L2 bytes.</param>
+    /// <param name="number">A CUdevice_attribute: 75, 76 compute capability, 16 multiprocessors, 97 shared memory of a block opted in to,
+    /// 38 L2 bytes.</param>
     private int Attribute(int number)
     {
         int value;

@@ -49,7 +49,8 @@ template <> SPECIAL void eight<float32, false>(const float *p, int count, float 
 }
 
 // The warps' sums of dimension d of a row.
-DEVICE void fold(const AttendArgs &a, const float *warpMax, const float *warpSum, const float *warpOutput, int d, int row, int head, int length)
+DEVICE void fold(const AttendArgs &a, const float *warpMax, const float *warpSum, const float *warpOutput, int d, int row,
+                 int head, int length)
 {
     float high = warpMax[0];
 #pragma unroll
@@ -170,8 +171,8 @@ template <typename T, bool whole> DEVICE void attend(const AttendArgs &a)
         fold(a, warpMax, warpSum, warpOutput, d, row, head, length);
 }
 
-// The rows of a wide pass of plain sequences: four rows and one query head a block, so that keys and values are read once for four rows. Every row's
-// sum is that of attend, step by step; a chunk that a row does not see is none of its steps.
+// The rows of a wide pass of plain sequences: four rows and one query head a block, so that keys and values are read once for four rows.
+// Every row's sum is that of attend, step by step; a chunk that a row does not see is none of its steps.
 enum { Rows = 4 };
 
 template <typename T, bool whole> DEVICE void attend_rows(const AttendArgs &a)

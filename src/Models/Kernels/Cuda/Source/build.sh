@@ -8,7 +8,8 @@ mkdir -p "$out"
 jobs=()
 for source in attend product tiles decide rows; do
   for arch in 80 90; do
-    ${CLANG:-clang-19} -x cuda --cuda-device-only -nocudainc -nocudalib -S -O3 --cuda-gpu-arch=sm_$arch -ffp-contract=off -std=c++20 -Wall -Werror \
+    ${CLANG:-clang-19} -x cuda --cuda-device-only -nocudainc -nocudalib -S -O3 --cuda-gpu-arch=sm_$arch -ffp-contract=off \
+      -std=c++20 -Wall -Werror \
       "$source.cu" -o - | sed 's/[ \t]*$//' > "$out/$source.sm_$arch.ptx" &
     jobs+=($!)
   done

@@ -97,7 +97,8 @@ DEVICE u64 mass(float logit, float max, float inverse)
 
 // The greatest key such that the tokens from it upwards weigh at least `wanted`: one byte of the key after the other, from the top. A token
 // weighs 1, or its mass. The sums of all bytes' bins are in shared memory; thread 0 goes through them.
-DEVICE u64 descend(const DecideArgs &a, const float *logits, u64 least, u64 wanted, bool masses, float max, float inverse, u64 *bins, u64 *found)
+DEVICE u64 descend(const DecideArgs &a, const float *logits, u64 least, u64 wanted, bool masses, float max, float inverse,
+                   u64 *bins, u64 *found)
 {
     u64 prefix = 0;
     for (int shift = 56; shift >= 0; shift -= 8)

@@ -4,13 +4,15 @@
 // which the lanes of a warp hold them: a warp takes a tile by one 16-byte access per lane and multiplication step, without ldmatrix. The
 // order of the inputs inside a tile is chosen so that lane t of a row also finds its eight inputs of x side by side: 8t .. 8t + 7.
 //
-// A block is MT tiles of outputs and NT tiles of eight tokens. Its eight warps are eight fixed segments of the inputs, each summed from zero
-// in ascending order, then folded in ascending order: the sum of an output is the same whatever the number of tokens, MT or NT. tiles.cu has the same sums for wide passes.
+// A block is MT tiles of outputs and NT tiles of eight tokens. Its eight warps are eight fixed segments of the inputs, each summed from
+// zero in ascending order, then folded in ascending order: the sum of an output is the same whatever the number of tokens, MT or NT.
+// tiles.cu has the same sums for wide passes.
 #include "product.cuh"
 
 constexpr int RingBytes = 8192;
 
-// Bytes from one normalised row in shared memory to the next: an odd number of 64-byte steps, so that two rows' parts lie in different banks.
+// Bytes from one normalised row in shared memory to the next: an odd number of 64-byte steps, so that two rows' parts lie in different
+// banks.
 DEVICE int normed_stride(int pairs) { return (pairs | 1) * 64; }
 
 template <typename T, int MT, int NT, bool normed> DEVICE void product(const ProductArgs &a)
@@ -195,7 +197,8 @@ template <typename T, int MT, int NT, bool normed> DEVICE void product(const Pro
 PRODUCTS(product_bf16, bfloat16)
 PRODUCTS(product_f16, float16)
 
-// F32 weights [outputs, weightStride], `pairs` being the inputs here: a warp an output, eight tokens at a time; lane l adds inputs l, l + 32, ...
+// F32 weights [outputs, weightStride], `pairs` being the inputs here: a warp an output, eight tokens at a time; lane l adds inputs l, l +
+// 32, ...
 GLOBAL BOUNDS(256) void product_f32(ProductArgs a)
 {
     wait_for_previous();

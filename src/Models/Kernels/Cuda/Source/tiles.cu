@@ -1,9 +1,10 @@
-// The products of wide passes, for which product.cu would read its inputs too often. The same sums, bit for bit: the eight fixed segments of the
-// inputs, each summed from zero in ascending order by the same instruction, folded in ascending order; here one warp runs through all of them.
+// The products of wide passes, for which product.cu would read its inputs too often. The same sums, bit for bit: the eight fixed segments
+// of the inputs, each summed from zero in ascending order by the same instruction, folded in ascending order; here one warp runs through
+// all of them.
 //
-// A block is 2 MT tiles of 16 outputs and 128 tokens (of a gated pair, MT tiles of either matrix). Its eight warps, two by four, take MT tiles by
-// 32 tokens each, and share weights and inputs in a ring of shared memory: a step of 32 inputs is copied once and read by four and by two warps.
-// Both lie as the lanes read them, 16 bytes a lane and 512 side by side, so no two lanes meet in a bank.
+// A block is 2 MT tiles of 16 outputs and 128 tokens (of a gated pair, MT tiles of either matrix). Its eight warps, two by four, take MT
+// tiles by 32 tokens each, and share weights and inputs in a ring of shared memory: a step of 32 inputs is copied once and read by four
+// and by two warps. Both lie as the lanes read them, 16 bytes a lane and 512 side by side, so no two lanes meet in a bank.
 #include "product.cuh"
 
 constexpr int Tokens = 128, WarpTokenTiles = 4, InputBytes = Tokens * 64, Stages = 4;
@@ -31,7 +32,8 @@ template <typename T, int MT> DEVICE void tiles(const ProductArgs &a)
         int at = thread() + i * 256;
         int tile = at >> 6;
         bool second = tile >= single;
-        weights[i] = (second ? a.up : a.weights) + (i64)min_of(firstTile + (second ? tile - single : tile), last) * a.pairs * TileBytes + (at & 63) * 16;
+        weights[i] = (second ? a.up : a.weights)
+                     + (i64)min_of(firstTile + (second ? tile - single : tile), last) * a.pairs * TileBytes + (at & 63) * 16;
     }
     const u16 *inputs[2];
 #pragma unroll
@@ -133,7 +135,8 @@ template <typename T, int MT> DEVICE void tiles(const ProductArgs &a)
         for (int n = 0; n < NT; n++)
         {
             const float *t = total[m][n];
-            *(Words *)(sums + (((warpTile + m) * (Tokens / 8) + warpToken + n) * 32 + lane) * 4) = Words{bits(t[0]), bits(t[1]), bits(t[2]), bits(t[3])};
+            *(Words *)(sums + (((warpTile + m) * (Tokens / 8) + warpToken + n) * 32 + lane) * 4) =
+                Words{bits(t[0]), bits(t[1]), bits(t[2]), bits(t[3])};
         }
     barrier();
 
