@@ -16,17 +16,18 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
     private const int MostRounds = 24;
     private const int FarContext = 256;
 
-    public void Run(TimeSpan allowed)
+    /// <param name="known">What an earlier run knew: today's measurement then only says how fast the machine is today.</param>
+    public void Run(TimeSpan allowed, CostCurves? known)
     {
         long start = Stopwatch.GetTimestamp();
-        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7));
+        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7), known?.Target);
         if (drafter is not null)
         {
-            Measure(drafter.Transformer, ledger.Draft!, start, allowed);
+            Measure(drafter.Transformer, ledger.Draft!, start, allowed, known?.Draft);
         }
     }
 
-    private static void Measure(Transformer transformer, CostModel cost, long start, TimeSpan until)
+    private static void Measure(Transformer transformer, CostModel cost, long start, TimeSpan until, CostCurve? known)
     {
         using KvCache cache = transformer.CreateCache(Math.Min(transformer.Config.ContextLength, FarContext + 64));
         var batch = new ForwardBatch(64, 2);
@@ -69,7 +70,12 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
             }
         }
 
-        cost.Calibrate(1, best.GetValueOrDefault(1, one));
+        best.TryAdd(1, one);
+        if (known is { IsSound: true } && cost.Recall(known, best))
+        {
+            return;
+        }
+
         foreach (var (rows, seconds) in best)
         {
             cost.Calibrate(rows, seconds);

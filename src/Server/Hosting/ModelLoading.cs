@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
+using Understory.Decoding.Planning;
 using Understory.Models.Architecture;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
@@ -15,8 +16,16 @@ namespace Understory.Server.Hosting;
 public sealed record LoadedModel(
     ServedModel Served, DecodingLoop Loop, LanguageModel Target, LanguageModel? Draft, NgramModel? Ngram, IKernels Kernels) : IDisposable
 {
+    /// <summary>Keeps what passes were found to cost for the next start; null: it is not to be kept.</summary>
+    public Action<CostCurves>? Keep { get; init; }
+
     public void Dispose()
     {
+        if (Loop.Costs is { } costs)
+        {
+            Keep?.Invoke(costs);
+        }
+
         Loop.Dispose();
         Draft?.Dispose();
         Target.Dispose();
@@ -25,7 +34,8 @@ public sealed record LoadedModel(
 }
 
 /// <summary>From options to a model that decodes. Every failure is a <see cref="StartupException"/> whose message is one line.</summary>
-public sealed class ModelLoading(ServerOptions options)
+/// <param name="costs">Where the costs of passes are kept between starts; null: nowhere.</param>
+public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 {
     private const string NoDrafter = "none";
     private readonly List<string> _report = [];
@@ -81,8 +91,14 @@ public sealed class ModelLoading(ServerOptions options)
         }
 
         stage("measuring the cost of passes");
-        var loop =
-            new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
+        string key = $"{Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights)} "
+            + $"{(draft is null ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights))} "
+            + $"{options.Threads ?? Environment.ProcessorCount} {options.Device}";
+        var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
+        {
+            PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
+            KnownCosts = costs?.Find(key),
+        });
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
@@ -92,7 +108,10 @@ public sealed class ModelLoading(ServerOptions options)
                 + "given: see --draft and --ngram.");
         }
 
-        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
+        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
+        {
+            Keep = known => costs?.Keep(key, known),
+        };
     }
 
     private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
