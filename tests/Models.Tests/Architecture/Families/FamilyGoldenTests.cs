@@ -17,6 +17,7 @@ public class FamilyGoldenTests
         "qwen3", "qwen3-yarn",
         "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite",
         "olmo2",
+        "mixtral", "qwen3-moe", "qwen3-moe-ties", "gpt-oss", "gpt-oss-mxfp4",
     ];
 
     [SharedDataTheory(Folder)]
