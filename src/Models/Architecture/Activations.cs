@@ -13,18 +13,21 @@ internal sealed class Activations : IDisposable
     {
         int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
         int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
-        int width = config.Layers.Max(layer => layer.Mlp.Width);
-        bool behind = config.Layers.Any(layer => layer.NormBehind);
-        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, behind ? config.HiddenSize : 0];
+        // There is none where all layers have experts alone.
+        int width = Math.Max(1, config.Layers.Max(layer => layer.Mlp.Width));
+        bool branches = config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
+        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branches ? config.HiddenSize : 0];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
-        int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
+        int rows = maxRows ?? kernels.WidestPass(
+            floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)) + ExpertActivations.BytesPerRow(config));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
         (Residual, Qkv, Logits, Branch) =
-            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(behind ? config.HiddenSize : 0));
+            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(branches ? config.HiddenSize : 0));
         Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
-        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down.Parts)));
+        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down?.Parts ?? [])));
+        Experts = ExpertActivations.BytesPerRow(config) > 0 ? new ExpertActivations(config, weights, kernels, rows) : null;
         Final = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Head.Parts));
 
         Tensor View(int columns)
@@ -44,7 +47,7 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, vocabulary]</c></summary>
     public Tensor Logits { get; }
 
-    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm; empty where no layer has a norm behind.</summary>
+    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm, or a sum of experts; empty where no layer has such.</summary>
     public Tensor Branch { get; }
 
     /// <summary><c>[rows, hidden]</c></summary>
@@ -59,8 +62,12 @@ internal sealed class Activations : IDisposable
     /// <summary><c>[rows, hidden]</c>: behind the last norm, rows whose logits are wanted.</summary>
     public ProductInput Final { get; }
 
+    /// <summary>Null where no layer has experts.</summary>
+    public ExpertActivations? Experts { get; }
+
     public void Dispose()
     {
+        Experts?.Dispose();
         Normed.Dispose();
         Attended.Dispose();
         Intermediate.Dispose();
@@ -68,7 +75,7 @@ internal sealed class Activations : IDisposable
         _block.Dispose();
     }
 
-    private static int Stride(int columns) => (columns + 15) / 16 * 16;
+    internal static int Stride(int columns) => (columns + 15) / 16 * 16;
 
-    private static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
+    internal static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
 }

@@ -71,6 +71,8 @@ public sealed record ModelConfig
                 features |= layer.Attention.SoftCap != 0 ? KernelFeatures.Capping : 0;
                 features |= layer.Attention.QkNorm == QkNorm.Whole ? KernelFeatures.WholeQkNorm : 0;
                 features |= layer.Attention.PositionScale.Beta != 0 ? KernelFeatures.PositionScale : 0;
+                features |= layer.Attention.Sinks ? KernelFeatures.Sinks : 0;
+                features |= layer.Mlp.Experts is not null ? KernelFeatures.Experts : 0;
             }
 
             return features;
@@ -127,7 +129,18 @@ public sealed record ModelConfig
             Require(attention.PositionScale.Beta == 0 || attention.PositionScale.Every > 0, "step of the position scale",
                 attention.PositionScale.Every);
             Require(layer.NormBefore || layer.NormBehind, "number of norms of a layer", 0);
-            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
+            Require(layer.Mlp.Width is >= 0 and <= 1 << 20 && (layer.Mlp.Width > 0 || layer.Mlp.Experts is not null), "intermediate size",
+                layer.Mlp.Width);
+            if (layer.Mlp.Experts is { } experts)
+            {
+                Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
+                Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
+                Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
+                Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
+                Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,
+                    "limit of experts' activation", experts.Unit.Limit);
+            }
+
             if (attention.Rotary is { } turned)
             {
                 int dim = Rotaries[turned].Dim;

@@ -9,7 +9,7 @@ namespace Understory.Models.Architecture;
 /// <param name="QueryNorm">F32 [1, HeadDim]; <c>Data</c> 0 where the model has none. So has <paramref name="KeyNorm"/>.</param>
 /// <param name="AttentionOutput"><c>[hidden, QuerySize]</c></param>
 /// <param name="Gate"><c>[width, hidden]</c>; null in a plain MLP.</param>
-/// <param name="Up"><c>[width, hidden]</c></param>
+/// <param name="Up"><c>[width, hidden]</c>; null where there are experts alone. So is <paramref name="Down"/>.</param>
 /// <param name="Down"><c>[hidden, width]</c></param>
 /// <param name="AttentionNorm">Weights that the plan does not have are empty. So are those of the other norms.</param>
 public sealed record LayerWeights(
@@ -21,22 +21,57 @@ public sealed record LayerWeights(
     Norm AttentionNormBehind,
     Norm MlpNorm,
     WeightMatrix? Gate,
-    Projection Up,
-    Projection Down,
+    Projection? Up,
+    Projection? Down,
     Norm MlpNormBehind)
 {
-    /// <summary>What normed rows are multiplied with.</summary>
-    internal IEnumerable<WeightMatrix> ReadNormed => [.. Qkv.Parts, .. Gate is null ? [] : new[] { Gate }, .. Up.Parts];
+    /// <summary>F32 [1, heads]; <c>Data</c> 0 where attention has none.</summary>
+    public Tensor Sinks { get; init; }
 
-    internal long Bytes => Qkv.Bytes + AttentionOutput.Bytes + (Gate?.Bytes ?? 0) + Up.Bytes + Down.Bytes;
+    /// <summary>Null where the layer has none.</summary>
+    public ExpertWeights? Experts { get; init; }
+
+    /// <summary>What normed rows are multiplied with, but for experts.</summary>
+    internal IEnumerable<WeightMatrix> ReadNormed =>
+        [.. Qkv.Parts, .. Gate is null ? [] : new[] { Gate }, .. Up?.Parts ?? [], .. Experts?.ReadNormed ?? []];
+
+    /// <inheritdoc cref="Transformer.ExpectedBytes"/>
+    internal double Bytes(int rows) =>
+        Qkv.Bytes + AttentionOutput.Bytes + (Gate?.Bytes ?? 0) + (Up?.Bytes ?? 0) + (Down?.Bytes ?? 0) + (Experts?.Bytes(rows) ?? 0);
+}
+
+/// <summary>The experts of one layer.</summary>
+/// <param name="Router"><c>[experts, hidden]</c>, of plain numbers: rows choose by inputs that nobody has rounded.</param>
+/// <param name="SharedGate"><c>[1, hidden]</c>; null where the block beside the experts is added as it is.</param>
+/// <param name="Gate"><c>[width, hidden]</c> each.</param>
+/// <param name="Up"><c>[width, hidden]</c> each.</param>
+/// <param name="Down"><c>[hidden, width]</c> each.</param>
+/// <param name="Used">Experts of a row.</param>
+public sealed record ExpertWeights(
+    Projection Router, Projection? SharedGate, ExpertProjection Gate, ExpertProjection Up, ExpertProjection Down, int Used)
+{
+    internal IEnumerable<WeightMatrix> ReadNormed => [.. Router.Parts, .. SharedGate?.Parts ?? []];
+
+    /// <summary>Weights of the experts that a row does not choose.</summary>
+    internal long IdleParameters => new[] { Gate, Up, Down }.Sum(projection =>
+        projection.Matrices.Skip(Used).Sum(matrix => (long)matrix.Rows * matrix.Columns));
+
+    /// <inheritdoc cref="Transformer.ExpectedBytes"/>
+    internal double Bytes(int rows)
+    {
+        double touched = 1 - Math.Pow(1 - ((double)Used / Gate.Matrices.Length), rows);
+        return Router.Bytes + (SharedGate?.Bytes ?? 0) + ((Gate.Bytes + Up.Bytes + Down.Bytes) * touched);
+    }
 }
 
 /// <summary>A model's weights, packed.</summary>
 public sealed class Weights : IDisposable
 {
-    private readonly IReadOnlyList<MemoryBlock> _blocks;
+    private IReadOnlyList<MemoryBlock> _blocks = [];
 
-    private Weights(IReadOnlyList<MemoryBlock> blocks) => _blocks = blocks;
+    private Weights()
+    {
+    }
 
     /// <summary><c>[vocabulary, hidden]</c></summary>
     public required WeightMatrix Embedding { get; init; }
@@ -55,21 +90,33 @@ public sealed class Weights : IDisposable
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
     /// <summary>Bytes of matrices that a pass of one row reads: all but the embedding tables, of which it reads a row.</summary>
-    public long BytesPerPass => Head.Bytes + Layers.Sum(layer => layer.Bytes);
+    public long BytesPerPass => (long)ExpectedBytes(1);
+
+    /// <inheritdoc cref="Transformer.ExpectedBytes"/>
+    internal double ExpectedBytes(int rows) => Head.Bytes + Layers.Sum(layer => layer.Bytes(rows));
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
-    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
+    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type, or memory does not suffice.</exception>
     internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
         Action<LoadProgress>? progress = null)
     {
         using var loader = new WeightLoader(source, kernels);
+        Weights weights = Describe(config, names, loader);
+        weights._blocks = loader.Run(progress);
+        return weights;
+    }
+
+    /// <summary>Checks every tensor of the model and asks the loader for it: until that has run, there is nothing in them.</summary>
+    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
+    internal static Weights Describe(ModelConfig config, TensorNames names, WeightLoader loader)
+    {
         var parts = new Parts(config, names, loader);
         WeightMatrix embedding = parts.Table(names.Embedding, config.VocabularySize);
         WeightMatrix? positions = config.LearnedPositions ? parts.Table(names.Positions, config.TrainedContext) : null;
         LayerWeights[] layers = [.. config.Layers.Select(parts.Layer)];
         Norm finalNorm = parts.Norm(names.FinalNorm);
         var head = new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.VocabularySize));
-        return new Weights(loader.Run(progress))
+        return new Weights
         {
             Embedding = embedding,
             Positions = positions,
@@ -99,7 +146,7 @@ public sealed class Weights : IDisposable
         {
             string prefix = names.Prefix(number);
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
-            (WeightMatrix? gate, Projection up) = GateUp(prefix, mlp);
+            (WeightMatrix? gate, Projection? up) = mlp.Width > 0 ? GateUp(prefix, mlp) : (null, null);
             return new LayerWeights(
                 plan.NormBefore ? Norm(prefix + names.AttentionNorm) : default,
                 Qkv(prefix, attention),
@@ -110,8 +157,12 @@ public sealed class Weights : IDisposable
                 plan.NormBefore ? Norm(prefix + names.MlpNorm) : default,
                 gate,
                 up,
-                Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias),
-                plan.NormBehind ? Norm(prefix + names.MlpNormBehind) : default);
+                mlp.Width > 0 ? Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias) : null,
+                plan.NormBehind ? Norm(prefix + names.MlpNormBehind) : default)
+            {
+                Sinks = attention.Sinks ? loader.Vector([new TensorPart(prefix + names.Sinks, attention.Heads)]) : default,
+                Experts = mlp.Experts is { } experts ? new ExpertParts(prefix, names, _hidden, experts, loader).Load() : null,
+            };
         }
 
         public Norm Norm(string name) => new(

@@ -30,6 +30,7 @@ public class LayerPlanTests
     /// <summary>All that only some families ask for.</summary>
     private static readonly ModelConfig _special = _mixed with
     {
+        Family = new GptOss(),
         EmbeddingScale = 3,
         LogitScale = 0.5f,
         LogitCap = 4,
@@ -40,6 +41,17 @@ public class LayerPlanTests
                 Attention = _mixed.Layers[1].Attention with { PositionScale = new PositionScale(0.2f, 8) } },
             _mixed.Layers[2] with { NormBefore = false, NormBehind = true,
                 Attention = _mixed.Layers[2].Attention with { QkNorm = QkNorm.Whole, Rotary = 0 } },
+            new(_mixed.Layers[0].Attention with { Sinks = true }, new MlpPlan(0, Activation.Silu, Gated: true)
+            {
+                Experts = new ExpertsPlan(11, 3, 24, new GatedUnit(Activation.Silu, 1.702f, 0.2f)) { RouterBias = true, Bias = true },
+            }) { ResidualScale = 0.7f },
+            new(_mixed.Layers[1].Attention with { Sinks = true }, new MlpPlan(40, Activation.GeluTanh, Gated: true)
+            {
+                Experts = new ExpertsPlan(5, 2, 33, new GatedUnit(Activation.GeluTanh))
+                {
+                    Score = RouterScore.Sigmoid, Renormalised = false, WeightScale = 1.5f, SharedGate = true,
+                },
+            }) { NormBehind = true },
         ],
     };
 

@@ -31,6 +31,14 @@ internal abstract class LlamaLike : Family
         Down = "mlp.down_proj",
     };
 
+    /// <summary>Experts as transformers 5 holds them: all of a layer in a tensor each of gate and up, and of down.</summary>
+    private protected static ExpertNames FusedExperts { get; } = new()
+    {
+        Router = "mlp.gate",
+        GateUp = "mlp.experts.gate_up_proj",
+        Down = "mlp.experts.down_proj",
+    };
+
     internal override TensorNames GgufNames => TensorNames.Gguf;
 
     /// <summary>How queries and keys are normed.</summary>
@@ -120,11 +128,7 @@ internal abstract class LlamaLike : Family
         int heads = keys.Count("attention.head_count");
         int headDim = keys.HeadDim(hidden, heads);
         int context = keys.Count("context_length");
-        if (keys.Count("expert_count", 0) > 0)
-        {
-            throw new InvalidDataException($"{keys.Path}: mixtures of experts are not supported.");
-        }
-
+        ExpertsPlan? experts = keys.Count("expert_count", 0) is > 0 and int count ? Experts(keys, count) : null;
         var layer = new LayerPlan(
             new AttentionPlan
             {
@@ -148,10 +152,37 @@ internal abstract class LlamaLike : Family
             Norm = NormKind.RmsNorm,
             NormEpsilon = (float)keys.Number("attention.layer_norm_rms_epsilon"),
             Rotaries = Rotaries(keys, headDim),
-            Layers = ModelConfig.Plan(keys.Count("block_count"), _ => layer),
+            // Which layers have experts is known from their routers.
+            Layers = ModelConfig.Plan(keys.Count("block_count"), number =>
+                experts is not null && keys.Contains($"blk.{number}.ffn_gate_inp.weight") ? layer with { Mlp = WithExperts(experts) } : layer),
             TiedHead = keys.TiedHead,
         };
         return Adapt(model, keys);
+    }
+
+    /// <summary>The experts of a GGUF file that has so many in a layer.</summary>
+    /// <exception cref="InvalidDataException">The family has none.</exception>
+    private protected virtual ExpertsPlan Experts(GgufKeys keys, int count) =>
+        throw new InvalidDataException($"{keys.Path}: models of architecture \"{keys.Architecture}\" with experts are not supported.");
+
+    /// <summary>An MLP of experts alone.</summary>
+    private protected static MlpPlan WithExperts(ExpertsPlan experts) =>
+        new(0, experts.Unit.Activation, Gated: true) { Experts = experts };
+
+    /// <summary>The experts of Mixtral and of what was built after it: weights are a softmax over the chosen.</summary>
+    private protected static ExpertsPlan UsualExperts(GgufKeys keys, int count)
+    {
+        const int Softmax = 1;
+        return keys.Count("expert_gating_func", Softmax) == Softmax
+            ? new ExpertsPlan(
+                count, keys.Count("expert_used_count"), keys.Count("expert_feed_forward_length", keys.Count("feed_forward_length")),
+                new GatedUnit(Activation.Silu))
+            {
+                Renormalised = keys.Flag("expert_weights_norm", true),
+                WeightScale = (float)keys.Number("expert_weights_scale", 1),
+            }
+            : throw new InvalidDataException($"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, "
+                + "is supported.");
     }
 
     /// <summary>The model with another plan for each of its layers.</summary>
