@@ -50,7 +50,8 @@ public sealed class DecodingLoop : IDisposable
         _tokenizer = tokenizer;
         _draft = drafter;
         ContextLength = target.Config.ContextLength;
-        _ledger = new Ledger(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
+        var cost = new CostModel(read: rows => target.ExpectedBytes(rows) / target.ExpectedBytes(1));
+        _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
         // Who proposes, first come first kept.
         IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1)];
         _grower = new TreeGrower(_ledger, sources, drafter, options.MaxDepth, TreeVerifier.MaxNodes, TimeProvider.System);

@@ -36,6 +36,7 @@ public sealed class CostModel
     private static readonly byte[] KnotOf =
         [.. Enumerable.Range(0, Knots[^1] + 1).Select(rows => (byte)Array.FindIndex(Knots, knot => knot >= rows))];
 
+    private readonly double[] _prior = new double[Knots.Length];
     private readonly double[] _seconds = new double[Knots.Length];
     private readonly int[] _visits = new int[Knots.Length];
     private readonly long[] _seen = new long[Knots.Length];
@@ -43,11 +44,16 @@ public sealed class CostModel
     private double _drift = 1;
 
     /// <param name="oneRow">A first guess of a one-row pass, in seconds, until one is observed.</param>
-    public CostModel(double oneRow = 1e-3)
+    /// <param name="read">
+    /// What a pass of so many rows reads of the weights, relative to one of one row; null: the same. Rows that choose among experts read
+    /// more of them together, and which ones is known only afterwards: this is the mean, and so is what is observed.
+    /// </param>
+    public CostModel(double oneRow = 1e-3, Func<int, double>? read = null)
     {
         for (int k = 0; k < Knots.Length; k++)
         {
-            _seconds[k] = oneRow * Prior(Knots[k]);
+            _prior[k] = (read?.Invoke(Knots[k]) ?? 1) + Arithmetic(Knots[k]);
+            _seconds[k] = oneRow * _prior[k];
         }
     }
 
@@ -171,7 +177,7 @@ public sealed class CostModel
             for (int j = previous + 1; j < k; j++)
             {
                 _seconds[j] = previous < 0
-                    ? _seconds[k] * Prior(Knots[j]) / Prior(Knots[k])
+                    ? _seconds[k] * _prior[j] / _prior[k]
                     : _seconds[previous]
                     + ((_seconds[k] - _seconds[previous]) * (Knots[j] - Knots[previous]) / (Knots[k] - Knots[previous]));
             }
@@ -181,10 +187,10 @@ public sealed class CostModel
 
         for (int j = previous + 1; j < Knots.Length; j++)
         {
-            _seconds[j] = _seconds[previous] * Prior(Knots[j]) / Prior(Knots[previous]);
+            _seconds[j] = _seconds[previous] * _prior[j] / _prior[previous];
         }
     }
 
     /// <summary>One row is bound by memory, many rows by arithmetic: on CPUs an eighth of a one-row pass per further row.</summary>
-    private static double Prior(int rows) => 1 + (0.125 * (rows - 1));
+    private static double Arithmetic(int rows) => 0.125 * (rows - 1);
 }

@@ -65,6 +65,8 @@ internal sealed class GgufKeys(Gguf file)
 
     public double Number(string key, double otherwise) => _keys.Get(_prefix + key, otherwise);
 
+    public bool Flag(string key, bool otherwise) => _keys.Get(_prefix + key, otherwise);
+
     public string Text(string key, string otherwise) => _keys.Get(_prefix + key, otherwise);
 
     public bool Contains(string tensor) => file.Contains(tensor);

@@ -86,6 +86,8 @@ public sealed record ModelConfig
                 features |= layer.Attention.KeysOf is not null ? KernelFeatures.SharedKeyValues : 0;
                 features |= layer.Attention.Gate ? KernelFeatures.Gates : 0;
                 features |= layer.Mlp is { Gated: true, Bias: true } ? KernelFeatures.GatedBias : 0;
+                features |= layer.Attention.Sinks ? KernelFeatures.Sinks : 0;
+                features |= layer.Mlp.Experts is not null ? KernelFeatures.Experts : 0;
             }
 
             return features;
@@ -151,7 +153,18 @@ public sealed record ModelConfig
             Require(layer.NormBefore || (layer.NormBehind && !layer.Parallel), "number of norms of a layer", 0);
             Require(float.IsFinite(layer.NormBehindEpsilon ?? 0), "norm epsilon", layer.NormBehindEpsilon ?? 0);
             RequireKeys(number, attention);
-            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
+            Require(layer.Mlp.Width is >= 0 and <= 1 << 20 && (layer.Mlp.Width > 0 || layer.Mlp.Experts is not null), "intermediate size",
+                layer.Mlp.Width);
+            if (layer.Mlp.Experts is { } experts)
+            {
+                Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
+                Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
+                Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
+                Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
+                Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,
+                    "limit of experts' activation", experts.Unit.Limit);
+            }
+
             if (attention.Rotary is { } turned)
             {
                 int dim = Rotaries[turned].Dim;

@@ -23,6 +23,9 @@ public interface IKernelMemory
     /// <param name="sparse">Only parts of it will ever be touched: it is to take physical memory in small pages, as it is written.</param>
     MemoryBlock Allocate(long bytes, bool sparse = false);
 
+    /// <summary>Bytes that can be allocated without others being pushed out; null: not known.</summary>
+    long? FreeBytes => null;
+
     /// <summary>Copies F32 values (norms, biases, rotary tables) from the host to <paramref name="address"/>.</summary>
     unsafe void Write(ReadOnlySpan<float> values, nint address) => values.CopyTo(new Span<float>((void*)address, values.Length));
 

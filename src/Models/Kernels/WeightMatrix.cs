@@ -63,17 +63,20 @@ public sealed record Projection(WeightMatrix[] Parts, Tensor Bias = default)
 /// <summary>Rows of a file's tensor that become rows of a matrix.</summary>
 /// <param name="Transposed">The tensor is <c>[inputs, outputs]</c> (GPT-2's Conv1D).</param>
 /// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
-/// <param name="Turned">Leading rows of such a head that are kept so; 0: all.</param>
-public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0, int Turned = 0)
+/// <param name="First">The tensor's first row that is meant, or column where it is transposed.</param>
+/// <param name="Step">From one that is meant to the next: 2 where those of two matrices alternate.</param>
+/// <param name="Turned">Leading rows of an interleaved head that are kept so; 0: all.</param>
+public readonly record struct MatrixPart(
+    StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0, int First = 0, int Step = 1, int Turned = 0)
 {
-    public int Outputs => Transposed ? Tensor.Columns : Tensor.Rows;
+    public int Outputs => ((Transposed ? Tensor.Columns : Tensor.Rows) - First + Step - 1) / Step;
 
     public int Inputs => Transposed ? Tensor.Rows : Tensor.Columns;
 
     /// <summary>
     /// The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).
     /// </summary>
-    public int SourceRow(int row) => SourceRow(row, InterleavedHead, Turned);
+    public int SourceRow(int row) => First + (Step * SourceRow(row, InterleavedHead, Turned));
 
     /// <inheritdoc cref="SourceRow(int)"/>
     public static int SourceRow(int row, int interleavedHead, int turned)

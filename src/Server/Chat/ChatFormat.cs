@@ -42,6 +42,9 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
     public string? Source => template?.Source;
 
+    /// <summary>For people: how the model's thoughts are marked.</summary>
+    public string Thoughts => _traits.Thinks ? $"{ThoughtMarks.Open} … {ThoughtMarks.Close}" : "none";
+
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
 

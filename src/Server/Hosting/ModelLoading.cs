@@ -24,6 +24,9 @@ public sealed record LoadedModel(
     }
 }
 
+/// <summary>What a model is, found out without loading its weights.</summary>
+public sealed record ModelDescription(string Path, ModelSurvey Survey, ChatFormat Chat);
+
 /// <summary>From options to a model that decodes. Every failure is a <see cref="StartupException"/> whose message is one line.</summary>
 public sealed class ModelLoading(ServerOptions options)
 {
@@ -49,6 +52,25 @@ public sealed class ModelLoading(ServerOptions options)
         catch (Exception e) when (
             e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException
             or ArgumentException or OutOfMemoryException)
+        {
+            throw new StartupException(e.Message, e);
+        }
+    }
+
+    /// <summary>What a model's files say of it.</summary>
+    /// <param name="said">A path, or a model of the hub that was fetched.</param>
+    /// <exception cref="StartupException">It could not be served; the message is the first reason.</exception>
+    public ModelDescription Describe(string said)
+    {
+        string path = Path.GetFullPath(Resolve(said, "info"));
+        try
+        {
+            using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
+            ModelSurvey survey = ModelLoader.Survey(
+                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.WeightFormat));
+            return new ModelDescription(path, survey, ReadChat(survey.Tokenizer, path));
+        }
+        catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
         {
             throw new StartupException(e.Message, e);
         }
@@ -120,7 +142,7 @@ public sealed class ModelLoading(ServerOptions options)
             id,
             [.. options.Aliases.Where(alias => alias != id).Distinct()],
             target.Tokenizer,
-            ReadChat(target),
+            ReadChat(target.Tokenizer, target.Path),
             target.Defaults,
             target.Config.VocabularySize,
             loop.ContextLength,
@@ -135,28 +157,28 @@ public sealed class ModelLoading(ServerOptions options)
     }
 
     /// <summary>A template beyond our Jinja must not keep the model from completing texts: chats are refused with the reason.</summary>
-    private ChatFormat ReadChat(LanguageModel model)
+    private ChatFormat ReadChat(Tokenizer tokenizer, string path)
     {
         try
         {
-            return new ChatFormat(model.Tokenizer, ReadTemplate(model),
+            return new ChatFormat(tokenizer, ReadTemplate(path),
                 syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
         }
         catch (InvalidDataException e)
         {
             Note($"Chat: the model's template cannot be used, so chats are refused: {e.Message}");
-            return new ChatFormat(model.Tokenizer, null, e.Message);
+            return new ChatFormat(tokenizer, null, e.Message);
         }
     }
 
-    private static ChatTemplate? ReadTemplate(LanguageModel model)
+    private static ChatTemplate? ReadTemplate(string path)
     {
-        if (Directory.Exists(model.Path))
+        if (Directory.Exists(path))
         {
-            return ChatTemplate.FromFolder(model.Path);
+            return ChatTemplate.FromFolder(path);
         }
 
-        using Gguf file = Gguf.Open(model.Path);
+        using Gguf file = Gguf.Open(path);
         const string Key = "tokenizer.chat_template";
         return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
     }

@@ -25,6 +25,9 @@ internal sealed class VectorKernels<T> : CpuKernels
     private readonly NormJob<T> _norm = new();
     private readonly CapJob<T> _cap = new();
     private readonly EmbedJob _embed = new();
+    private readonly GatherJob<T> _gather = new();
+    private readonly SumExpertsJob<T> _sumExperts = new();
+    private readonly AddJob<T> _add = new();
     private readonly StoreJob<T> _store = new();
     private readonly AttendJob<T> _attend;
     private readonly DecideJob<T> _decide;
@@ -70,6 +73,18 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_cap, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
+    public override void SumExperts(Tensor x, Routing routing, Tensor y)
+    {
+        _sumExperts.Set(x, routing, y);
+        Share(_sumExperts, routing.Rows, (long)routing.Places * x.Columns * 8);
+    }
+
+    public override void Add(Tensor x, Tensor gate, float scale, Tensor y)
+    {
+        _add.Set(x, gate, scale, y);
+        Share(_add, x.Rows, (long)x.Rows * x.Columns * 8);
+    }
+
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
     {
         _store.Set(qkv, heads, rotary, layer, batch);
@@ -100,6 +115,20 @@ internal sealed class VectorKernels<T> : CpuKernels
     protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y)
     {
         _product.SetGated(gate, up, x, y, activation, _quantisedSet);
+        Quantise(x);
+        Share(_product, _product.Items, _product.Work);
+    }
+
+    protected override void Gather(Tensor x, Routing routing, Tensor output)
+    {
+        _gather.Set(x, routing, output);
+        Share(_gather, routing.Places, (long)routing.Places * x.Columns * 4);
+    }
+
+    protected override void ExpertProduct(
+        InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y)
+    {
+        _product.SetExperts(routing, weights, up, unit, x, y, _quantisedSet);
         Quantise(x);
         Share(_product, _product.Items, _product.Work);
     }

@@ -50,7 +50,7 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
     {
         if (rows.Transposed is { } turned)
         {
-            PackTransposed(turned.Data, first, end);
+            PackTransposed(turned, first, end);
             return;
         }
 
@@ -91,21 +91,25 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
     /// Rows of the source are inputs: an input's outputs stand side by side, and a run of blocks of them is copied at once.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PackTransposed(nint source, int first, int end)
+    private void PackTransposed(in MatrixPart part, int first, int end)
     {
+        nint source = part.Tensor.Data;
+        int columns = part.Tensor.Columns;
+        int step = part.Step;
         for (int input = 0; input < PaddedColumns; input += Type == DType.F32 ? 1 : 2)
         {
             for (int block = first; block < end; block++)
             {
-                long from = ((long)input * Rows) + (block * BlockRows);
+                long from = ((long)input * columns) + part.SourceRow(block * BlockRows);
                 uint* target = (uint*)(Data + (nint)(block * BlockBytes)) + ((long)(Type == DType.F32 ? input : input / 2) * BlockRows);
                 int lanes = Math.Min(BlockRows, Rows - (block * BlockRows));
                 bool odd = input + 1 < Columns;
                 for (int lane = 0; lane < BlockRows; lane++)
                 {
                     target[lane] = lane >= lanes || input >= Columns ? 0u
-                        : Type == DType.F32 ? ((uint*)source)[from + lane]
-                        : ((ushort*)source)[from + lane] | (odd ? (uint)((ushort*)source)[from + Rows + lane] << 16 : 0u);
+                        : Type == DType.F32 ? ((uint*)source)[from + (lane * step)]
+                        : ((ushort*)source)[from + (lane * step)]
+                            | (odd ? (uint)((ushort*)source)[from + columns + (lane * step)] << 16 : 0u);
                 }
             }
         }
