@@ -43,6 +43,14 @@ public static partial class ModelLoader
             defaults);
     });
 
+    /// <summary>What a model asks of kernels beyond what every set has: by its config, without a look at its weights.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
+    public static KernelFeatures Needs(string path) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        return checkpoint.Config.Features;
+    });
+
     /// <summary>What the files hold and what serving them would take, without reading weights.</summary>
     /// <exception cref="ModelLoadException">Something is missing, damaged or not supported: the first reason not to load it.</exception>
     public static ModelSurvey Survey(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>

@@ -40,11 +40,16 @@ public sealed record ModelDescription(string Path, ModelSurvey Survey, ChatForma
 /// <param name="costs">Where the costs of passes are kept between starts; null: nowhere.</param>
 public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 {
+    /// <summary>The kernels of a CUDA device; null, and why, where it cannot be used.</summary>
+    internal delegate IKernels? CudaFactory(int device, out string description);
+
     private const string NoDrafter = "none";
     private readonly List<string> _report = [];
 
     /// <summary>What was chosen, and why: one line each, complete after <see cref="Load"/>.</summary>
     public IReadOnlyList<string> Report => _report;
+
+    internal CudaFactory CreateCuda { get; init; } = KernelCatalog.TryCreateCuda;
 
     /// <param name="stage">Is told what is being done.</param>
     /// <exception cref="StartupException">A file is missing or unusable, or the machine lacks what was asked for.</exception>
@@ -89,7 +94,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, "--ngram");
 
         stage("choosing kernels");
-        IKernels kernels = CreateKernels();
+        IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
         if (options.Weights is { } weights)
         {
             Note($"Weights: {weights}, quantised while they are loaded, where they have 16 or 32 bits (--weights)");
@@ -197,8 +202,12 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
     }
 
-    /// <summary>A CUDA device where one is asked for, or where the choice is free and one can be used; else the processor.</summary>
-    private IKernels CreateKernels()
+    /// <summary>
+    /// A CUDA device where one is asked for, or where the choice is free and one can be used and has all that the models need; else the
+    /// processor.
+    /// </summary>
+    /// <param name="models">Where they are.</param>
+    private IKernels CreateKernels(string[] models)
     {
         string? forced = Environment.GetEnvironmentVariable(KernelCatalog.Variable);
         string device = options.Device;
@@ -206,13 +215,22 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         int? ordinal = KernelCatalog.CudaDevice(device == "auto" ? (string.IsNullOrEmpty(forced) ? "cuda" : forced) : device);
         if (ordinal is { } number)
         {
-            if (KernelCatalog.TryCreateCuda(number, out string description) is { } cuda)
+            bool free = device == "auto" && string.IsNullOrEmpty(forced);
+            if (CreateCuda(number, out string description) is { } cuda)
             {
-                Note($"Kernels: {cuda.Name} ({description})");
-                return cuda;
+                KernelFeatures needed = free ? models.Aggregate(KernelFeatures.None, (all, path) => all | ModelLoader.Needs(path)) : 0;
+                KernelFeatures lacking = needed & cuda.Missing;
+                if (lacking == KernelFeatures.None)
+                {
+                    Note($"Kernels: {cuda.Name} ({description})");
+                    return cuda;
+                }
+
+                cuda.Dispose();
+                description = $"its kernels lack {lacking}, which the model needs; --device cuda would refuse it";
             }
 
-            if (device != "auto" || !string.IsNullOrEmpty(forced))
+            if (!free)
             {
                 throw new StartupException($"--device {device}: {description}; --device cpu takes {KernelCatalog.Available[0].Name}.");
             }
