@@ -44,6 +44,7 @@ internal sealed class ExpertParts(string prefix, TensorNames all, int hidden, Ex
                 Stack = ofAll ? plan.Count : 0,
                 Number = ofAll ? expert : 0,
                 Transposed = _names.Transposed,
+                Expert = true,
             },
             inputs))];
     }

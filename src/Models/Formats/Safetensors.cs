@@ -42,6 +42,8 @@ public sealed unsafe class Safetensors : ITensorSource
 
     public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => _tensors.Read(name, shape);
 
+    public bool StaysMapped(string name) => true;
+
     public void Release(StoredTensor tensor) => MappedFile.Forget((byte*)tensor.Data, tensor.Bytes);
 
     public void Dispose()

@@ -151,6 +151,14 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         });
         var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
         LanguageModel model = ModelLoader.Load(path, kernels, load);
+        if (model.Transformer.MappedBytes is > 0 and var mapped)
+        {
+            string line = $"Memory: {mapped / 1e9:F1} GB of experts stay in their file, since not all weights fit into memory; passes that "
+                + "read them take as long as the disk does";
+            Note(line);
+            Console.Error.WriteLine(line);
+        }
+
         return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
     }
 

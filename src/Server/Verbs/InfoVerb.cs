@@ -59,11 +59,14 @@ public static class InfoVerb
             Line("note", remark);
         }
 
-        if (survey.MemoryBytes > HostMemory.FreeBytes)
+        if (survey.MappedBytes > 0)
         {
-            Line("note", survey.WeightBytes > HostMemory.FreeBytes
-                ? "its weights do not fit into the memory that is free: it would be refused"
-                : "with all of its context it does not fit into the memory that is free: --context takes less, --kv q8_0 half");
+            Line("note", $"{Bytes(survey.MappedBytes)} of experts would stay in their file, since not all weights fit into memory: passes that "
+                + "read them take as long as the disk does");
+        }
+        else if (survey.MemoryBytes > HostMemory.FreeBytes)
+        {
+            Line("note", "with all of its context it does not fit into the memory that is free: --context takes less, --kv q8_0 half");
         }
 
         return CommandLine.Done;
