@@ -26,17 +26,11 @@ public static partial class ModelLoader
     public static LanguageModel Load(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        Tokenizer tokenizer = checkpoint.ReadTokenizer();
         ModelConfig config = checkpoint.Config;
-        if (tokenizer.VocabularySize > config.VocabularySize)
+        Tokenizer tokenizer = checkpoint.ReadTokenizer().Within(config.VocabularySize);
+        if (tokenizer.EosId is { } end && end < config.VocabularySize && !config.EosTokenIds.Contains(end))
         {
-            throw new InvalidDataException(
-                $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {config.VocabularySize:N0}.");
-        }
-
-        if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
-        {
-            config = config with { EosTokenIds = [end] };
+            config = config with { EosTokenIds = [.. config.EosTokenIds, end] };
         }
 
         GenerationDefaults defaults = checkpoint.Defaults;

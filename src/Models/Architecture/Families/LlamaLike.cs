@@ -129,7 +129,7 @@ internal abstract class LlamaLike : Family
             new AttentionPlan
             {
                 Heads = heads,
-                KvHeads = keys.Count("attention.head_count_kv", heads),
+                KvHeads = heads,
                 HeadDim = headDim,
                 Rotary = 0,
                 Window = keys.Count("attention.sliding_window", 0),
@@ -137,7 +137,10 @@ internal abstract class LlamaLike : Family
                 QkvBias = keys.Contains("blk.0.attn_q.bias"),
                 OutputBias = keys.Contains("blk.0.attn_output.bias"),
             },
-            new MlpPlan(keys.Count("feed_forward_length"), Activation.Silu, Gated: true));
+            new MlpPlan(1, Activation.Silu, Gated: true));
+        int layers = keys.Count("block_count");
+        int[] kvHeads = Each("attention.head_count_kv", heads);
+        int[] widths = Each("feed_forward_length", 0);
         var model = new ModelConfig
         {
             Family = this,
@@ -148,10 +151,17 @@ internal abstract class LlamaLike : Family
             Norm = NormKind.RmsNorm,
             NormEpsilon = (float)keys.Number("attention.layer_norm_rms_epsilon"),
             Rotaries = Rotaries(keys, headDim),
-            Layers = ModelConfig.Plan(keys.Count("block_count"), _ => layer),
+            Layers = ModelConfig.Plan(layers, number => layer with
+            {
+                Attention = layer.Attention with { KvHeads = kvHeads[number] },
+                Mlp = layer.Mlp with { Width = widths[number] },
+            }),
             TiedHead = keys.TiedHead,
         };
         return Adapt(model, keys);
+
+        // Refused further on where no model has so many layers.
+        int[] Each(string key, int otherwise) => keys.Counts(key, Math.Clamp(layers, 0, 1 << 12), otherwise);
     }
 
     /// <summary>The model with another plan for each of its layers.</summary>
