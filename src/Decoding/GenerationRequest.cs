@@ -33,6 +33,12 @@ public sealed record GenerationRequest
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
+    /// <summary>Ends the text in place of <see cref="Stop"/>, which an answer with thoughts and calls cannot do; null: nothing does.</summary>
+    public Func<ITextEnd>? TextEnd { get; init; }
+
+    /// <summary>Tokens that end the answer beside the model's own; they are no part of the text.</summary>
+    public IReadOnlyList<int> EndTokens { get; init; } = [];
+
     /// <summary>Special tokens that stay in the text, which else leaves them out; null: none.</summary>
     public IReadOnlySet<int>? KeptSpecials { get; init; }
 

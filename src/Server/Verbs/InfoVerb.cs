@@ -32,7 +32,7 @@ public static class InfoVerb
         Line("family", config.Family.Name);
         Line("vocabulary", $"{config.VocabularySize} tokens");
         Line("chat template", loaded.Served.Chat.Description);
-        Line("tool calls", loaded.Served.Chat.Syntax?.Name ?? "of a format that is not known: see --tool-format");
+        Line("talk", loaded.Served.Chat.Talk);
         Line("speculation", $"{string.Join(", ", loaded.Served.Modes.Select(mode => mode.ToString().ToLowerInvariant()))}; default "
             + $"{options.Speculation.ToString().ToLowerInvariant()}");
         Line("fingerprint", loaded.Served.Fingerprint);
