@@ -33,7 +33,9 @@ public sealed record GenerationRequest
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
-    /// <summary>Ends the text in place of <see cref="Stop"/>, which an answer with thoughts and calls cannot do; null: nothing does.</summary>
+    /// <summary>
+    /// Ends the text in place of <see cref="Stop"/>, where stop strings do not hold for all of it (thoughts, calls); null: they do.
+    /// </summary>
     public Func<ITextEnd>? TextEnd { get; init; }
 
     /// <summary>Tokens that end the answer beside the model's own; they are no part of the text.</summary>

@@ -4,8 +4,8 @@ using Understory.Decoding.Sampling;
 namespace Understory.Server.Chat;
 
 /// <summary>
-/// Ends an answer where what it says does: stop strings hold for the text that is said, not for thoughts and never within a call, and a mark
-/// of the turn's end or the only call that may be made end it too. The text that it lets through is the answer as it was written.
+/// Ends an answer where what it says does: stop strings hold for the text that is said, not for thoughts and never within a call, and a
+/// mark of the turn's end or the only call that may be made end it too. The text that it lets through is the answer as it was written.
 /// </summary>
 internal sealed class AnswerEnd(AnswerSyntax syntax, IEnumerable<string> stops) : ITextEnd
 {

@@ -9,6 +9,16 @@ internal sealed class AnswerOutput(Func<string> newId)
     private readonly StringBuilder _text = new();
     private readonly StringBuilder _reasoning = new();
     private readonly List<(string Id, string Name, StringBuilder Arguments)> _calls = [];
+    private readonly StringBuilder _open = new();
+    private Kind _kind;
+
+    /// <summary>What the text is that has no part yet: of a kind, what follows each other is one part.</summary>
+    private enum Kind
+    {
+        Text,
+        Reasoning,
+        Arguments,
+    }
 
     public ParsedAnswer Answer => new(
         _text.ToString(),
@@ -24,18 +34,19 @@ internal sealed class AnswerOutput(Func<string> newId)
     public void GiveText(string text)
     {
         _text.Append(text);
-        Give(text, static text => new TextPart(text), static part => (part as TextPart)?.Text);
+        Give(text, Kind.Text);
     }
 
     public void GiveReasoning(string text)
     {
         _reasoning.Append(text);
-        Give(text, static text => new ReasoningPart(text), static part => (part as ReasoningPart)?.Text);
+        Give(text, Kind.Reasoning);
     }
 
     public void BeginCall(string name)
     {
         string id = newId();
+        Close();
         _parts.Add(new ToolCallBegun(_calls.Count, id, name));
         _calls.Add((id, name, new StringBuilder()));
     }
@@ -43,33 +54,41 @@ internal sealed class AnswerOutput(Func<string> newId)
     /// <summary>More of the arguments of the call begun last.</summary>
     public void GiveArguments(string text)
     {
-        int index = _calls.Count - 1;
-        _calls[index].Arguments.Append(text);
-        Give(text, text => new ToolCallArguments(index, text), static part => (part as ToolCallArguments)?.Text);
+        _calls[^1].Arguments.Append(text);
+        Give(text, Kind.Arguments);
     }
 
     public AnswerPart[] Take()
     {
+        Close();
         AnswerPart[] taken = [.. _parts];
         _parts.Clear();
         return taken;
     }
 
-    /// <summary>Adds to the last part if it is of the same kind.</summary>
-    private void Give(string text, Func<string, AnswerPart> make, Func<AnswerPart, string?> of)
+    private void Give(string text, Kind kind)
     {
-        if (text.Length == 0)
+        if (text.Length > 0 && kind != _kind)
         {
-            return;
+            Close();
+            _kind = kind;
         }
 
-        if (_parts.Count > 0 && of(_parts[^1]) is { } before)
+        _open.Append(text);
+    }
+
+    private void Close()
+    {
+        if (_open.Length > 0)
         {
-            _parts[^1] = make(before + text);
-        }
-        else
-        {
-            _parts.Add(make(text));
+            string text = _open.ToString();
+            _open.Clear();
+            _parts.Add(_kind switch
+            {
+                Kind.Text => new TextPart(text),
+                Kind.Reasoning => new ReasoningPart(text),
+                _ => new ToolCallArguments(_calls.Count - 1, text),
+            });
         }
     }
 }

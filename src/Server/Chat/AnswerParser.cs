@@ -13,9 +13,9 @@ public sealed class AnswerParser
     private readonly AnswerSyntax _syntax;
     private readonly AnswerOutput _output;
     private readonly StringBuilder _held = new();
-    private readonly Mark[] _textMarks;
-    private readonly Mark[] _thoughtMarks;
-    private readonly Mark[] _skipMarks;
+    private readonly MarkFinder _textMarks;
+    private readonly MarkFinder _thoughtMarks;
+    private readonly MarkFinder _skipMarks;
     private State _state;
     private CallSection? _section;
 
@@ -29,13 +29,14 @@ public sealed class AnswerParser
             .. syntax.Channels is { } messages ? (Mark[])[new(messages.MessageEnd, Meaning.MessageEnd)] : [],
             .. syntax.Ends.Select(end => new Mark(end, Meaning.TurnEnd)),
         ];
-        _textMarks =
+        _textMarks = new MarkFinder(
         [
             .. ends, .. syntax.Thoughts?.AnswerMarks.Select(mark => new Mark(mark, Meaning.Nothing)) ?? [],
             .. syntax.Syntax is { Marker.Length: > 0 } tools ? (Mark[])[new(tools.Marker, Meaning.Calls)] : [],
-        ];
-        _thoughtMarks = [.. ends, .. syntax.Thoughts is { } thoughts ? (Mark[])[new(thoughts.Close, Meaning.ThoughtsEnd)] : []];
-        _skipMarks = [.. ends, .. syntax.Syntax?.End is { } end ? (Mark[])[new(end, Meaning.CallsEnd)] : []];
+        ]);
+        _thoughtMarks =
+            new MarkFinder([.. ends, .. syntax.Thoughts is { } thoughts ? (Mark[])[new(thoughts.Close, Meaning.ThoughtsEnd)] : []]);
+        _skipMarks = new MarkFinder([.. ends, .. syntax.Syntax?.End is { } end ? (Mark[])[new(end, Meaning.CallsEnd)] : []]);
         _state = syntax.Channels is not null ? State.Head
             : syntax.Thinking == ThoughtState.Open ? State.ThinkingStart
             : syntax.Thinking == ThoughtState.Possible ? State.Start
@@ -78,18 +79,6 @@ public sealed class AnswerParser
         Ended,
     }
 
-    /// <summary>What a mark in a text is.</summary>
-    private enum Meaning
-    {
-        /// <summary>No part of the text, and nothing else.</summary>
-        Nothing,
-        Calls,
-        CallsEnd,
-        ThoughtsEnd,
-        MessageEnd,
-        TurnEnd,
-    }
-
     /// <summary>All that was given so far, as a whole.</summary>
     public ParsedAnswer Answer => _output.Answer;
 
@@ -104,16 +93,23 @@ public sealed class AnswerParser
     /// <summary>Takes the next piece of the answer; gives what is certain.</summary>
     public IReadOnlyList<AnswerPart> Push(string piece)
     {
-        if (_state == State.Text && _textMarks.Length == 0)
+        for (int at = 0; at < piece.Length;)
         {
-            _output.GiveText(piece);
-        }
-        else
-        {
-            foreach (char c in piece)
+            int plain = _held.Length > 0 ? 0 : _state switch
             {
-                Feed(c);
+                State.Text => _textMarks.PlainLength(piece.AsSpan(at)),
+                State.Thinking => _thoughtMarks.PlainLength(piece.AsSpan(at)),
+                _ => 0,
+            };
+            if (plain == 0)
+            {
+                Feed(piece[at++]);
+                continue;
             }
+
+            string text = piece.Substring(at, plain);
+            at += plain;
+            (_state == State.Text ? (Action<string>)_output.GiveText : _output.GiveReasoning)(text);
         }
 
         return _output.Take();
@@ -326,47 +322,14 @@ public sealed class AnswerParser
     }
 
     /// <summary>Gives text out, but for an end that may become blanks and a mark; follows a mark that is complete.</summary>
-    private void Hold(char c, Mark[] marks, Action<string> give)
+    private void Hold(char c, MarkFinder marks, Action<string> give)
     {
-        _held.Append(c);
-        string text = _held.ToString();
-        int certain = 0;
-        Mark? found = null;
-        while (certain < text.Length && !MayBe(text.AsSpan(certain), marks, out found))
-        {
-            certain++;
-        }
-
-        if (certain > 0)
-        {
-            give(text[..certain]);
-            _held.Remove(0, certain);
-        }
-
-        if (found is { } mark)
+        if (marks.Feed(c, _held, give) is { } meaning)
         {
             string held = _held.ToString();
             _held.Clear();
-            Follow(mark.Meaning, held);
+            Follow(meaning, held);
         }
-    }
-
-    /// <summary>Blanks, and then a beginning of a mark, perhaps all of it.</summary>
-    private static bool MayBe(ReadOnlySpan<char> text, Mark[] marks, out Mark? found)
-    {
-        found = null;
-        ReadOnlySpan<char> word = text.TrimStart(" \t\r\n");
-        bool may = false;
-        foreach (Mark mark in marks)
-        {
-            if (mark.Text.AsSpan().StartsWith(word, StringComparison.Ordinal))
-            {
-                may = true;
-                found ??= word.Length == mark.Text.Length ? mark : null;
-            }
-        }
-
-        return may;
     }
 
     /// <param name="held">Blanks and the mark.</param>
@@ -399,6 +362,4 @@ public sealed class AnswerParser
             Feed(c);
         }
     }
-
-    private readonly record struct Mark(string Text, Meaning Meaning);
 }

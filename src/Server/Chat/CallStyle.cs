@@ -62,7 +62,8 @@ public sealed class JsonCallStyle(string nameKey, string argumentsKey) : CallSty
     internal override Grammar Form(Tool tool, FormTexts texts)
     {
         Grammar id = IdKey is null ? Grammar.Empty
-            : Grammar.Sequence(Grammar.Literal($"\"{IdKey}\": \""), Grammar.Repeat(Grammar.Characters(('0', '9')), 1, 9), Grammar.Literal("\", "));
+            : Grammar.Sequence(Grammar.Literal($"\"{IdKey}\": \""), Grammar.Repeat(Grammar.Characters(('0', '9')), 1, 9),
+                Grammar.Literal("\", "));
         Grammar shortId = !HasShortId ? Grammar.Empty : Grammar.Optional(Grammar.Sequence(Grammar.Literal(", \"id\": \""),
             FormTexts.ShortId, Grammar.Literal("\"")));
         return Grammar.Sequence(Grammar.Literal("{"), id,
@@ -82,7 +83,8 @@ public sealed class NamedStyle(bool hasId) : CallStyle
     public override ICallReader NewReader(Func<string, Tool?> find, string? name) => new NamedCallReader(find, name);
 
     public override string Write(ToolCall call) =>
-        call.Name + (hasId ? NamedCallReader.IdMark + TemplateValues.ShortId(call.Id) : "") + NamedCallReader.ArgumentsMark + call.Arguments;
+        call.Name + (hasId ? NamedCallReader.IdMark + TemplateValues.ShortId(call.Id) : "") + NamedCallReader.ArgumentsMark
+        + call.Arguments;
 
     internal override Grammar Form(Tool tool, FormTexts texts) => Grammar.Sequence(Grammar.Literal(tool.Name),
         hasId ? Grammar.Sequence(texts.Of(NamedCallReader.IdMark), FormTexts.ShortId) : Grammar.Empty,

@@ -69,7 +69,7 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     public ThoughtSyntax? Thoughts => _traits.Thoughts;
 
     /// <summary>For people: the way of calls, and of thoughts.</summary>
-    public string Talk => $"calls as {Syntax.Name}{(syntax is null && _traits.Calls is null ? " (told of in the system text)" : "")}, thoughts "
+    public string Talk => $"calls as {Syntax.Name}{(TellsOfTools ? "" : " (told of in the system text)")}, thoughts "
         + (Channels is not null ? "as messages" : Thoughts is { } thoughts ? $"as {thoughts.Open.Trim()} … {thoughts.Close}" : "none");
 
     private ChannelSyntax? Channels => syntax is null ? _traits.Channels : syntax.Channels;

@@ -43,7 +43,7 @@ internal sealed record ConversationShape(bool TakesSystem, bool TakesLaterSystem
                 merged[^1] = turn with
                 {
                     Content = Join([merged[^1].Content, turn.Content]),
-                    Reasoning = merged[^1].Reasoning is { } before ? turn.Reasoning is { } after ? Join([before, after]) : before : turn.Reasoning,
+                    Reasoning = Join([merged[^1].Reasoning ?? "", turn.Reasoning ?? ""]) is { Length: > 0 } thoughts ? thoughts : null,
                 };
             }
             else

@@ -10,12 +10,12 @@ namespace Understory.Server.Chat;
 /// <param name="marks">Texts that may be special tokens, which grammars allow by their ids alone, since they have no text.</param>
 internal sealed class FormTexts(Tokenizer tokenizer, IEnumerable<string> marks)
 {
-    private readonly string[] _specials = [.. marks.Where(mark => tokenizer.TryGetId(mark, out int id) && tokenizer.IsSpecial(id)).Distinct()
-        .OrderByDescending(mark => mark.Length)];
+    private readonly string[] _specials =
+        [.. marks.Where(mark => TemplateTraits.IsSpecial(tokenizer, mark, out _)).Distinct().OrderByDescending(mark => mark.Length)];
 
     /// <summary>Nine letters and digits.</summary>
-    public static Grammar ShortId { get; } =
-        Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('a', 'z')), TemplateValues.MistralIdLength, TemplateValues.MistralIdLength);
+    public static Grammar ShortId { get; } = Grammar.Repeat(
+        Grammar.Characters(('0', '9'), ('A', 'Z'), ('a', 'z')), TemplateValues.MistralIdLength, TemplateValues.MistralIdLength);
 
     /// <summary>Exactly this text, whose marks are tokens where the tokenizer has them as such.</summary>
     public Grammar Of(string text)

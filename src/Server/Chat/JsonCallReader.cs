@@ -4,9 +4,9 @@ using System.Text.Json;
 namespace Understory.Server.Chat;
 
 /// <summary>
-/// Reads one call <c>{"name": "f", "arguments": {…}}</c> (or <c>"tool_name"</c>, <c>"parameters"</c>; in any order, with any other members
-/// between) character by character. The call has begun once its name is known to be a tool's and the arguments are seen to be an object;
-/// from then on it cannot be taken back.
+/// Reads one call <c>{"name": "f", "arguments": {…}}</c> (or <c>"tool_name"</c>, <c>"parameters"</c>; in any order, with any other
+/// members between) character by character. The call has begun once its name is known to be a tool's and the arguments are seen to be an
+/// object; from then on it cannot be taken back.
 /// </summary>
 /// <param name="find">The tool of a name that may be called; null: there is none.</param>
 public sealed class JsonCallReader(Func<string, Tool?> find) : ICallReader

@@ -21,8 +21,8 @@ public sealed record LooseSyntax(string Prefix, char Open, char Close, char Pair
 }
 
 /// <summary>
-/// Reads one call whose arguments are literals of Python or of Gemma (<see cref="LooseSyntax"/>) character by character, and gives them as a
-/// JSON object. The call has begun once its name is known to be a tool's. Bare words that are no literal are strings.
+/// Reads one call whose arguments are literals of Python or of Gemma (<see cref="LooseSyntax"/>) character by character, and gives them as
+/// a JSON object. The call has begun once its name is known to be a tool's. Bare words that are no literal are strings.
 /// </summary>
 /// <param name="find">The tool of a name that may be called; null: there is none.</param>
 public sealed class LooseCallReader(LooseSyntax syntax, Func<string, Tool?> find) : ICallReader

@@ -102,7 +102,8 @@ internal sealed class LooseForms(LooseSyntax syntax, JsonElement root, FormTexts
         int? most = schema.TryGetProperty("maxItems", out JsonElement max) && max.TryGetInt32(out int to) && to >= least ? to : null;
         Grammar list = Grammar.Sequence(item, Grammar.Repeat(Grammar.Sequence(Grammar.Literal(syntax.Comma), item),
             Math.Max(least - 1, 0), most is { } bound ? Math.Max(bound - 1, 0) : null));
-        return Grammar.Sequence(Grammar.Literal("["), most == 0 ? Grammar.Empty : least == 0 ? Grammar.Optional(list) : list, Grammar.Literal("]"));
+        Grammar inside = most == 0 ? Grammar.Empty : least == 0 ? Grammar.Optional(list) : list;
+        return Grammar.Sequence(Grammar.Literal("["), inside, Grammar.Literal("]"));
     }
 
     private Grammar Constant(JsonElement value) => value.ValueKind switch

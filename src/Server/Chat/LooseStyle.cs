@@ -23,8 +23,11 @@ public sealed class LooseStyle(LooseSyntax syntax) : CallStyle
     internal override Grammar Form(Tool tool, FormTexts texts)
     {
         var forms = new LooseForms(syntax, tool.Parameters, texts);
-        return Grammar.Sequence(Grammar.Literal(syntax.Prefix + tool.Name + syntax.Open), forms.Arguments(), Grammar.Literal(syntax.Close.ToString()));
+        return Grammar.Sequence(
+            Grammar.Literal(syntax.Prefix + tool.Name + syntax.Open), forms.Arguments(), Grammar.Literal(syntax.Close.ToString()));
     }
+
+    private static string Quoted(string text) => JsonSerializer.Serialize(text, ToolSyntax.Readable);
 
     private string Value(JsonElement value)
     {
@@ -32,10 +35,10 @@ public sealed class LooseStyle(LooseSyntax syntax) : CallStyle
         switch (value.ValueKind)
         {
             case JsonValueKind.String:
-                return isPython ? JsonSerializer.Serialize(value.GetString(), ToolSyntax.Readable) : syntax.Quote + value.GetString() + syntax.Quote;
+                return isPython ? Quoted(value.GetString()!) : syntax.Quote + value.GetString() + syntax.Quote;
             case JsonValueKind.Object:
                 return "{" + string.Join(syntax.Comma, value.EnumerateObject().Select(member =>
-                    (isPython ? JsonSerializer.Serialize(member.Name, ToolSyntax.Readable) + ": " : member.Name + ":") + Value(member.Value))) + "}";
+                    (isPython ? Quoted(member.Name) + ": " : member.Name + ":") + Value(member.Value))) + "}";
             case JsonValueKind.Array:
                 return "[" + string.Join(syntax.Comma, value.EnumerateArray().Select(Value)) + "]";
             case JsonValueKind.True or JsonValueKind.False when isPython:

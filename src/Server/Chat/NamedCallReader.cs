@@ -4,9 +4,9 @@ using System.Text.Json;
 namespace Understory.Server.Chat;
 
 /// <summary>
-/// Reads one call whose name stands before its arguments, a JSON object: <c>f[ARGS]{…}</c>, <c>f[CALL_ID]id[ARGS]{…}</c> or <c>f{…}</c>, the
-/// newer ways of Mistral's models. Where the name is known already (a message of harmony's names it in its head) only the arguments follow,
-/// and may be an object within a JSON string.
+/// Reads one call whose name stands before its arguments, a JSON object: <c>f[ARGS]{…}</c>, <c>f[CALL_ID]id[ARGS]{…}</c> or
+/// <c>f{…}</c>, the newer ways of Mistral's models. Where the name is known already (a message of harmony's names it in its head) only
+/// the arguments follow, and may be an object within a JSON string.
 /// </summary>
 /// <param name="find">The tool of a name that may be called; null: there is none.</param>
 /// <param name="name">The name, where it is known.</param>
@@ -77,7 +77,7 @@ public sealed class NamedCallReader(Func<string, Tool?> find, string? name = nul
 
         _head.Append(c);
         return _head.Length < Longest
-            && (char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or '[' or ']' or ':' or '/' || (JsonScanner.IsBlank(c) && c != '\n'));
+            && (char.IsAsciiLetterOrDigit(c) || "_-.[]:/".Contains(c) || (JsonScanner.IsBlank(c) && c != '\n'));
     }
 
     private static string NameIn(string head)

@@ -19,8 +19,8 @@ internal static class SchemaReference
             {
                 at = member;
             }
-            else if (at.ValueKind == JsonValueKind.Array && int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int index)
-                && index < at.GetArrayLength())
+            else if (at.ValueKind == JsonValueKind.Array
+                && int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out int index) && index < at.GetArrayLength())
             {
                 at = at[index];
             }

@@ -1,6 +1,8 @@
 namespace Understory.Server.Chat;
 
-/// <summary>Marks of a call whose arguments stand between tags, each value as it is: the ways of Qwen3-Coder, GLM, MiniMax, Muse-Glimmer.</summary>
+/// <summary>
+/// Marks of a call whose arguments stand between tags, each value as it is: the ways of Qwen3-Coder, GLM, MiniMax, Muse-Glimmer.
+/// </summary>
 /// <param name="NameOpen">Stands before the function's name.</param>
 /// <param name="NameClose">Ends it.</param>
 /// <param name="KeyOpen">Stands before an argument's name.</param>
@@ -8,7 +10,8 @@ namespace Understory.Server.Chat;
 /// <param name="ValueOpen">Stands before the value, after blanks that do not count.</param>
 /// <param name="ValueClose">Ends the value.</param>
 /// <param name="CallClose">Ends the call.</param>
-/// <param name="OwnLines">A value stands on lines of its own: one line end after its opening and one before its closing are no part of it.</param>
+/// <param name="OwnLines">A value stands on lines of its own: a line end after its opening, and one before its closing, are no part of
+/// it.</param>
 /// <param name="Between">What a model writes between key and value, as it was trained to.</param>
 public sealed record TagSyntax(string NameOpen, string NameClose, string KeyOpen, string KeyClose, string ValueOpen, string ValueClose,
     string CallClose, bool OwnLines, string Between = "")

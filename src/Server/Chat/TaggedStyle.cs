@@ -51,7 +51,8 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
             parts.Add(required.Contains(property.Name) ? argument : Grammar.Optional(argument));
         }
 
-        if (!hasProperties && !(schema.TryGetProperty("additionalProperties", out JsonElement other) && other.ValueKind == JsonValueKind.False))
+        bool isClosed = schema.TryGetProperty("additionalProperties", out JsonElement other) && other.ValueKind == JsonValueKind.False;
+        if (!hasProperties && !isClosed)
         {
             Grammar name = Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')), 1, 64);
             parts.Add(Grammar.Repeat(Grammar.Sequence(texts.Of(tags.KeyOpen), name, texts.Of(tags.KeyClose + ValueOpen),

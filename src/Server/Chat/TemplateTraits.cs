@@ -28,7 +28,9 @@ internal sealed partial class TemplateTraits
 
     /// <summary>Of those, the ones that end a turn wherever they are special tokens.</summary>
     private static readonly string[] SureEnds =
-        ["<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<turn|>", "<|return|>", "<|call|>", "<|end_of_text|>", "<|endoftext|>"];
+    [
+        "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<turn|>", "<|return|>", "<|call|>", "<|end_of_text|>", "<|endoftext|>",
+    ];
 
     private static readonly Tool Probe = new(ToolName, "probe", Tool.NoParameters);
     private static readonly ToolCall Call = new("probecall", ToolName, $"{{\"{ArgumentName}\": \"{Value}\"}}");
@@ -96,7 +98,8 @@ internal sealed partial class TemplateTraits
     public static IReadOnlyList<int> EndTokens(Tokenizer tokenizer, IEnumerable<string> ends) =>
         [.. ends.Concat(SureEnds).Distinct().Select(text => IsSpecial(tokenizer, text, out int id) ? id : -1).Where(id => id >= 0)];
 
-    public static bool IsSpecial(Tokenizer tokenizer, string text, out int id) => tokenizer.TryGetId(text, out id) && tokenizer.IsSpecial(id);
+    public static bool IsSpecial(Tokenizer tokenizer, string text, out int id) =>
+        tokenizer.TryGetId(text, out id) && tokenizer.IsSpecial(id);
 
     private void ReadCalls()
     {
@@ -126,9 +129,9 @@ internal sealed partial class TemplateTraits
     private static bool Reads(ToolSyntax syntax, string text)
     {
         int value = text.LastIndexOf(Value, StringComparison.Ordinal);
-        int at = value < 0 ? -1 : syntax.Channels is not null ? text.LastIndexOf(ChannelSyntax.Start, value, StringComparison.Ordinal)
-            : syntax.BareAtStart ? text.LastIndexOf(ToolName, value, StringComparison.Ordinal) is > 0 and int name ? text.LastIndexOf('{', name) : -1
-            : text.LastIndexOf(syntax.Marker, value, StringComparison.Ordinal);
+        string begin = syntax.Channels is not null ? ChannelSyntax.Start : syntax.BareAtStart ? ToolName : syntax.Marker;
+        int at = value < 0 ? -1 : text.LastIndexOf(begin, value, StringComparison.Ordinal);
+        at = at > 0 && syntax.BareAtStart ? text.LastIndexOf('{', at) : at;
         if (at < 0 || !syntax.Signs.All(sign => text.AsSpan(at).Contains(sign, StringComparison.Ordinal)))
         {
             return false;
@@ -194,7 +197,8 @@ internal sealed partial class TemplateTraits
 
     /// <summary>Of two ways with the same marks of thoughts, marks around the answer tell.</summary>
     private bool HasAnswerMarks(ThoughtSyntax way) =>
-        ThoughtSyntax.All.Count(other => other.Open == way.Open) == 1 || way.AnswerMarks.All(mark => _template!.Source.Contains(mark, StringComparison.Ordinal));
+        ThoughtSyntax.All.Count(other => other.Open == way.Open) == 1
+        || way.AnswerMarks.All(mark => _template!.Source.Contains(mark, StringComparison.Ordinal));
 
     /// <summary>The template writes blanks between what asks for an answer and the answer.</summary>
     private bool LeadIsSkipped()

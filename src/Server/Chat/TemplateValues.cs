@@ -16,7 +16,8 @@ internal static class TemplateValues
     /// <param name="ArgumentsAsText">Arguments as JSON text, not as an object.</param>
     /// <param name="ShortIds">Ids of nine letters and digits; others are replaced by such, call and result alike.</param>
     /// <param name="Thoughts">Where thoughts are.</param>
-    public readonly record struct Wishes(bool ArgumentsAsText = false, bool ShortIds = false, ThoughtPlace Thoughts = ThoughtPlace.Reasoning);
+    public readonly record struct Wishes(
+        bool ArgumentsAsText = false, bool ShortIds = false, ThoughtPlace Thoughts = ThoughtPlace.Reasoning);
 
     /// <summary>Where a message has its thoughts.</summary>
     public enum ThoughtPlace

@@ -23,10 +23,11 @@ public sealed class AnswerParserTests
             + "\"}\\\"\"]}}", "{\"name\": \"f\", \"parameters\": {}}", "{\"arguments\": {\"a\": 1e-3}, \"name\": \"get_weather\"}",
         "{\"name\": \"unknown\", \"arguments\": {}}", "{\"name\": \"f\"}", "{\"name\": \"f\", \"arguments\": \"{\\\"x\\\": 1}\"}",
         "{\"name\": \"f\", \"arguments\": 5}", "f", "get_weather", "{\"x\": 1}",
-        "<function=f>", "<parameter=x>", "</parameter>", "</function>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "call:f{", "<|tool_call>",
-        "<tool_call|>", "<|\"|>", "x:1", "<|tool_call_start|>", "f(x=1)", "<|tool_call_end|>", "<|tool_call|>", "<|/tool_call|>", "<|START_ACTION|>",
-        "<|END_ACTION|>", "<minimax:tool_call>", "<invoke name=\"f\">", "</invoke>", "<atem:function_calls>", "<|channel|>", "analysis", "final",
-        "<|message|>", " to=functions.f", " to=self", "<|end|>", "<|start|>assistant", "<|call|>", "<|eom|>", "<|eot|>",
+        "<function=f>", "<parameter=x>", "</parameter>", "</function>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
+        "call:f{", "<|tool_call>", "<tool_call|>", "<|\"|>", "x:1", "<|tool_call_start|>", "f(x=1)", "<|tool_call_end|>", "<|tool_call|>",
+        "<|/tool_call|>", "<|START_ACTION|>", "<|END_ACTION|>", "<minimax:tool_call>", "<invoke name=\"f\">", "</invoke>",
+        "<atem:function_calls>", "<|channel|>", "analysis", "final", "<|message|>", " to=functions.f", " to=self", "<|end|>",
+        "<|start|>assistant", "<|call|>", "<|eom|>", "<|eot|>",
         "{", "}", "\"", "\\", "name", ":", "\n", " ", "\t", "é", "😀", "text", "0", "-1.5",
     ];
 
@@ -215,8 +216,9 @@ public sealed class AnswerParserTests
             ToolCall[] written = [.. input.list.Take(input.syntax.Name == "harmony" ? 1 : input.list.Count)];
             IReadOnlyList<ToolCall> read = Parse(Syntax(input.syntax), input.syntax.Write(written)).Answer.ToolCalls;
             Assert.Equal(written.Select(call => call.Name), read.Select(call => call.Name));
-            Assert.All(written.Zip(read), pair => Assert.True(JsonNode.DeepEquals(
-                JsonNode.Parse(pair.First.Arguments), JsonNode.Parse(pair.Second.Arguments)), $"{pair.First.Arguments} {pair.Second.Arguments}"));
+            Assert.All(written.Zip(read), pair => Assert.True(
+                JsonNode.DeepEquals(JsonNode.Parse(pair.First.Arguments), JsonNode.Parse(pair.Second.Arguments)),
+                $"{pair.First.Arguments} {pair.Second.Arguments}"));
         }));
     }
 
@@ -271,8 +273,10 @@ public sealed class AnswerParserTests
     [Theory]
     [InlineData("hermes", "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": \"a\tb\",},}\n</tool_call>", " f{\"x\": \"a\\tb\"}")]
     [InlineData("hermes", "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 'a'}}</tool_call> So.", "So. f{\"x\": ")]
-    [InlineData("hermes", "<tool_call>{\"name\": \"f\" \"arguments\": {}}</tool_call>", "<tool_call>{\"name\": \"f\" \"arguments\": {}}</tool_call>")]
-    [InlineData("qwen-xml", "<tool_call>\n<function=f>\n<parameter=x>\n1\n</parameter>\noops</function>\n</tool_call> So.", "So. f{\"x\": 1")]
+    [InlineData("hermes", "<tool_call>{\"name\": \"f\" \"arguments\": {}}</tool_call>",
+        "<tool_call>{\"name\": \"f\" \"arguments\": {}}</tool_call>")]
+    [InlineData("qwen-xml", "<tool_call>\n<function=f>\n<parameter=x>\n1\n</parameter>\noops</function>\n</tool_call> So.",
+        "So. f{\"x\": 1")]
     [InlineData("mistral-args", "[TOOL_CALLS]f[ARGS]{\"x\": @} and more", " f{\"x\": ")]
     public void Broken_arguments_are_repaired_or_leave_nothing_behind(string syntax, string text, string shown) =>
         Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Named(syntax)), text).Answer));

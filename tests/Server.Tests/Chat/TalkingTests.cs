@@ -17,51 +17,36 @@ public sealed class TalkingTests
 
     private static readonly Conversation Ask = new() { Turns = [new("user", "Weather in Oslo?")], Tools = [Weather] };
 
-    /// <summary>Short templates in each family's way: what stands around a call, or around a list of them, and around thoughts.</summary>
-    private static readonly Dictionary<string, (string Calls, string Thoughts)> Templates = new()
+    /// <summary>What stands around thoughts (X) in the short templates of <c>chat_templates/talk</c>; empty: they have none.</summary>
+    private static readonly Dictionary<string, string> Thoughts = new()
     {
-        ["hermes"] = ("{% for c in m.tool_calls or [] %}<tool_call>\n{{ {'name': c.function.name, 'arguments': c.function.arguments} | tojson }}\n"
-            + "</tool_call>{% endfor %}", "<think>\nX\n</think>\n\n"),
-        ["llama"] = ("{% for c in m.tool_calls or [] %}{{ '{\"name\": \"' ~ c.function.name ~ '\", \"parameters\": ' "
-            + "~ c.function.arguments | tojson ~ '}' }}{% endfor %}", ""),
-        ["mistral"] = ("{% if m.tool_calls %}[TOOL_CALLS] [{% for c in m.tool_calls %}{{ {'name': c.function.name, 'arguments': c.function.arguments, "
-            + "'id': c.id} | tojson }}{{ ', ' if not loop.last }}{% endfor %}]{% endif %}", ""),
-        ["mistral-id"] = ("{% for c in m.tool_calls or [] %}[TOOL_CALLS]{{ c.function.name }}[CALL_ID]{{ c.id }}[ARGS]{{ c.function.arguments | "
-            + "tojson }}{% endfor %}", ""),
-        ["mistral-args"] = ("{% for c in m.tool_calls or [] %}[TOOL_CALLS]{{ c.function.name }}[ARGS]{{ c.function.arguments | tojson }}{% endfor %}",
-            "[THINK]X[/THINK]"),
-        ["phi"] = ("{% if m.tool_calls %}<|tool_call|>[{% for c in m.tool_calls %}{{ {'name': c.function.name, 'arguments': c.function.arguments} | "
-            + "tojson }}{{ ', ' if not loop.last }}{% endfor %}]<|/tool_call|>{% endif %}", ""),
-        ["granite"] = ("{% if m.tool_calls %}<|tool_call|>[{% for c in m.tool_calls %}{{ {'name': c.function.name, 'arguments': "
-            + "c.function.arguments} | tojson }}{{ ', ' if not loop.last }}{% endfor %}]{% endif %}{# </response> #}", "<think>X</think><response>"),
-        ["cohere"] = ("{% if m.tool_calls %}<|START_ACTION|>[\n{% for c in m.tool_calls %}    {\"tool_call_id\": \"{{ loop.index0 }}\", "
-            + "\"tool_name\": \"{{ c.function.name }}\", \"parameters\": {{ c.function.arguments | tojson }}}{{ ',\n' if not loop.last }}"
-            + "{% endfor %}\n]<|END_ACTION|>{% endif %}", "<|START_THINKING|>X<|END_THINKING|>"),
-        ["lfm2"] = ("{% if m.tool_calls %}<|tool_call_start|>[{% for c in m.tool_calls %}{{ c.function.name }}({% for k, v in "
-            + "c.function.arguments.items() %}{{ k }}={{ v | tojson }}{{ ', ' if not loop.last }}{% endfor %}){{ ', ' if not loop.last }}"
-            + "{% endfor %}]<|tool_call_end|>{% endif %}", "<think>X</think>"),
-        ["gemma"] = ("{% for c in m.tool_calls or [] %}<|tool_call>call:{{ c.function.name }}{{ '{' }}{% for k, v in c.function.arguments | dictsort "
-            + "%}{{ k }}:{{ '<|\"|>' ~ v ~ '<|\"|>' if v is string else v }}{{ ',' if not loop.last }}{% endfor %}{{ '}' }}<tool_call|>{% endfor %}",
-            "<|channel>thought\nX\n<channel|>"),
-        ["qwen-xml"] = ("{% for c in m.tool_calls or [] %}<tool_call>\n<function={{ c.function.name }}>\n{% for k, v in c.function.arguments.items() "
-            + "%}<parameter={{ k }}>\n{{ v }}\n</parameter>\n{% endfor %}</function>\n</tool_call>{% endfor %}", "<think>X</think>"),
-        ["glm"] = ("{% for c in m.tool_calls or [] %}\n<tool_call>{{ c.function.name }}\n{% for k, v in c.function.arguments.items() %}<arg_key>{{ k "
-            + "}}</arg_key>\n<arg_value>{{ v }}</arg_value>\n{% endfor %}</tool_call>{% endfor %}", "<think>X</think>"),
-        ["minimax"] = ("{% if m.tool_calls %}<minimax:tool_call>\n{% for c in m.tool_calls %}<invoke name=\"{{ c.function.name }}\">\n{% for k, v in "
-            + "c.function.arguments.items() %}<parameter name=\"{{ k }}\">{{ v }}</parameter>\n{% endfor %}</invoke>\n{% endfor %}"
-            + "</minimax:tool_call>{% endif %}", "<think>X</think>"),
+        ["hermes"] = "<think>\nX\n</think>\n\n",
+        ["llama"] = "",
+        ["mistral"] = "",
+        ["mistral-id"] = "",
+        ["mistral-args"] = "[THINK]X[/THINK]",
+        ["phi"] = "",
+        ["granite"] = "<think>X</think><response>",
+        ["cohere"] = "<|START_THINKING|>X<|END_THINKING|>",
+        ["lfm2"] = "<think>X</think>",
+        ["gemma"] = "<|channel>thought\nX\n<channel|>",
+        ["qwen-xml"] = "<think>X</think>",
+        ["glm"] = "<think>X</think>",
+        ["minimax"] = "<think>X</think>",
     };
 
-    public static TheoryData<string> Families => [.. Templates.Keys];
+    public static TheoryData<string> Families => [.. Thoughts.Keys];
 
     /// <summary>A whole template: turns with roles, thoughts, text and calls.</summary>
     private static string Source(string family)
     {
-        (string calls, string thoughts) = Templates[family];
-        string thought = thoughts.Length == 0 ? ""
-            : $"{{% if m.reasoning_content %}}{{{{ {JsonSerializer.Serialize(thoughts)}.replace('X', m.reasoning_content) }}}}{{% endif %}}";
+        string calls = File.ReadAllText(Path.Combine(Tools.Root, "tests", "Fixtures", "chat_templates", "talk", family + ".jinja"));
+        string around = JsonSerializer.Serialize(Thoughts[family]);
+        string thought = Thoughts[family].Length == 0 ? ""
+            : $"{{% if m.reasoning_content %}}{{{{ {around}.replace('X', m.reasoning_content) }}}}{{% endif %}}";
         return "{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}{{ '\n' }}" + thought
-            + "{{ m.content }}" + calls + "<|im_end|>{{ '\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}";
+            + "{{ m.content }}" + calls.TrimEnd() + "<|im_end|>{{ '\n' }}{% endfor %}"
+            + "{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}";
     }
 
     [Theory]
@@ -70,11 +55,8 @@ public sealed class TalkingTests
     {
         var format = new ChatFormat(Demo, ChatTemplate.Parse(Source(family)));
         Assert.Equal(family, format.Syntax.Name);
-        Assert.Equal(Templates[family].Thoughts.Length > 0, format.Thoughts is not null);
-        if (format.Thoughts is { } thoughts)
-        {
-            Assert.StartsWith(thoughts.Open, Templates[family].Thoughts);
-        }
+        Assert.Equal(Thoughts[family].Length > 0, format.Thoughts is not null);
+        Assert.StartsWith(format.Thoughts?.Open ?? "", Thoughts[family]);
     }
 
     [Theory]
@@ -85,7 +67,8 @@ public sealed class TalkingTests
         var format = new ChatFormat(Demo, template);
         foreach ((string thought, string text, string[] calls) in ((string, string, string[])[])
         [
-            ("", "It is warm.", []), ("", "", ["{\"city\": \"Oslo\", \"days\": 2}"]), ("", "", ["{\"city\": \"Oslo\"}", "{\"city\": \"Rome\"}"]),
+            ("", "It is warm.", []), ("", "", ["{\"city\": \"Oslo\", \"days\": 2}"]),
+            ("", "", ["{\"city\": \"Oslo\"}", "{\"city\": \"Rome\"}"]),
             ("I should look.", "It is warm.", []), ("I should look.", "", ["{\"city\": \"Oslo é😀\"}"]),
         ])
         {
@@ -136,7 +119,8 @@ public sealed class TalkingTests
     public void Values_between_tags_are_what_their_schema_says()
     {
         Tool tool = new("f", null, JsonDocument.Parse("""
-            {"$defs": {"T": {"type": "string"}}, "properties": {"s": {"type": "string"}, "r": {"$ref": "#/$defs/T"}, "n": {"type": "integer"},
+            {"$defs": {"T": {"type": "string"}},
+             "properties": {"s": {"type": "string"}, "r": {"$ref": "#/$defs/T"}, "n": {"type": "integer"},
              "b": {"type": "boolean"}, "o": {"anyOf": [{"type": "string"}, {"type": "null"}]}, "a": {"type": "array"}}}
             """).RootElement);
         string Read(string name, string value)
@@ -172,7 +156,8 @@ public sealed class TalkingTests
         }
 
         Assert.Equal("{\"a\": \"it's\", \"b\": \"é\\n\\\"\", \"c\": -1.5}", Read("a=\"it's\", b='\\xe9\\n\"', c=-1.5"));
-        Assert.Equal("{\"a\": [true, false, null], \"b\": {\"k\": [1, {\"x\": \"y\"}]}}", Read("a=[True, False, None], b={'k': [1, {'x': 'y'}]}"));
+        Assert.Equal("{\"a\": [true, false, null], \"b\": {\"k\": [1, {\"x\": \"y\"}]}}",
+            Read("a=[True, False, None], b={'k': [1, {'x': 'y'}]}"));
         Assert.Equal("{\"a\": [1, 2], \"b\": \"word\"}", Read("a=(1, 2,), b=word,"));
         Assert.Equal("{}", Read(""));
     }
@@ -184,21 +169,27 @@ public sealed class TalkingTests
     [InlineData("{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns') }}{% endif %}", false, false, true)]
     public void A_conversation_is_given_the_shape_that_its_template_takes(string check, bool system, bool laterSystem, bool alternates)
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse("{% for m in messages %}" + check + "<{{ m.role }}>{{ m.content }}{% endfor %}"));
+        string source = "{% for m in messages %}" + check + "<{{ m.role }}>{{ m.content }}{% endfor %}";
+        var format = new ChatFormat(Demo, ChatTemplate.Parse(source));
         string prompt = Demo.Decode(format.Prepare(new Conversation
         {
-            Turns = [new("system", "A"), new("system", "B"), new("user", "one"), new("user", "two"), new("assistant", "so"), new("user", "bye")],
+            Turns =
+            [
+                new("system", "A"), new("system", "B"), new("user", "one"), new("user", "two"), new("assistant", "so"), new("user", "bye"),
+            ],
         }).Prompt);
         string systems = laterSystem ? "<system>A[system]<system>B" : system ? "<system>A\n\nB" : "";
         string users = alternates ? "one\n\ntwo" : "one<user>two";
         string expected = system ? $"{systems}<user>{users}" : $"<user>A\n\nB\n\n{users}";
-        Assert.Equal($"{expected}<assistant>so<user>bye", prompt.Replace("[user]", "").Replace("[assistant]", "").Replace("[system]<system>A", "<system>A"));
+        prompt = prompt.Replace("[user]", "").Replace("[assistant]", "").Replace("[system]<system>A", "<system>A");
+        Assert.Equal($"{expected}<assistant>so<user>bye", prompt);
     }
 
     [Fact]
     public void What_is_not_given_to_a_template_is_none()
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse("{{ tools is none }} {{ documents is none }} {{ enable_thinking is defined }}"));
+        ChatTemplate template = ChatTemplate.Parse("{{ tools is none }} {{ documents is none }} {{ enable_thinking is defined }}");
+        var format = new ChatFormat(Demo, template);
         Assert.Equal("True True False", Demo.Decode(format.Prepare(new Conversation { Turns = [new("user", "hi")] }).Prompt));
     }
 
@@ -215,7 +206,8 @@ public sealed class TalkingTests
 
     [Theory]
     [InlineData("<think>Question: 2?</think>The answer is 4. Question: 3", "The answer is 4. ", "Question:")]
-    [InlineData("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Question:\"}}\n</tool_call> So. Question: x", "So. ", "Question:")]
+    [InlineData("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Question:\"}}\n</tool_call> So. Question: x", "So. ",
+        "Question:")]
     [InlineData("No questi", "No questi", null)]
     public void Stop_strings_hold_for_what_is_said(string written, string said, string? found)
     {
@@ -286,7 +278,8 @@ public sealed class TalkingTests
             CheckCuts(chat.Answer, written, text, reasoning, arguments);
             if (arguments.Length == 1 && form == "one")
             {
-                PreparedChat forced = format.Prepare(Ask with { TemplateVariables = variables, ToolChoice = ToolChoice.Named("get_weather") });
+                PreparedChat forced =
+                    format.Prepare(Ask with { TemplateVariables = variables, ToolChoice = ToolChoice.Named("get_weather") });
                 string call = Until(written, facts["turn_end"]!.AsArray().Select(end => (string)end!));
                 Assert.True(forced.Constraint!.Matches(call), call);
             }

@@ -43,7 +43,8 @@ internal sealed class JsonText(string? indent, string itemSeparator, string keyS
                 AppendText(text);
                 break;
             case IReadOnlyDictionary<string, object?> dictionary:
-                IEnumerable<(string Key, object? Value)> members = Values.Members(dictionary).Select(member => (KeyText(member.Key), member.Value));
+                IEnumerable<(string Key, object? Value)> members =
+                    Values.Members(dictionary).Select(member => (KeyText(member.Key), member.Value));
                 members = sortKeys ? members.OrderBy(member => member.Key, StringComparer.Ordinal) : members;
                 AppendAll('{', '}', members, depth, member =>
                 {

@@ -66,7 +66,8 @@ internal sealed class Mapping : IReadOnlyDictionary<string, object?>
         foreach ((object? key, object? value) in members)
         {
             object hashed = Hashed(key);
-            mapping._members[hashed] = (mapping._members.TryGetValue(hashed, out (object? Key, object? Value) first) ? first.Key : key, value);
+            bool isKnown = mapping._members.TryGetValue(hashed, out (object? Key, object? Value) first);
+            mapping._members[hashed] = (isKnown ? first.Key : key, value);
         }
 
         return mapping;

@@ -12,8 +12,8 @@ internal static class SequenceFilters
     public static List<object?> Sort(RenderContext context, object? value, Arguments arguments)
     {
         bool isReversed = Values.IsTrue(arguments.Get(0, "reverse", false));
-        return Sorted(context, Values.Items(value), arguments.Text(2, "attribute"), Values.IsTrue(arguments.Get(1, "case_sensitive", false)),
-            isReversed);
+        bool isCaseSensitive = Values.IsTrue(arguments.Get(1, "case_sensitive", false));
+        return Sorted(context, Values.Items(value), arguments.Text(2, "attribute"), isCaseSensitive, isReversed);
     }
 
     /// <summary>The pairs of a dictionary, by their keys or values.</summary>

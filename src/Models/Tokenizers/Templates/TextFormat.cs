@@ -14,7 +14,8 @@ internal static class TextFormat
     /// <param name="Sign">'+', ' ' or '-'.</param>
     /// <param name="Precision">Digits behind the point, or characters of a text; -1: not given.</param>
     /// <param name="Grouping">Stands between groups of three digits: ',', '_' or '\0'.</param>
-    private readonly record struct Layout(char Fill, char Align, char Sign, bool Alternate, int Width, char Grouping, int Precision, char Type);
+    private readonly record struct Layout(char Fill, char Align, char Sign, bool Alternate, int Width, char Grouping, int Precision,
+        char Type);
 
     /// <summary>The operator <c>%</c> of a string.</summary>
     /// <param name="values">A tuple: one value after the other. A mapping: by <c>%(name)s</c>. Anything else: the only one.</param>
@@ -350,7 +351,8 @@ internal static class TextFormat
     private static string General(double number, int precision, bool keepsZeros)
     {
         string exponential = Exponential(number, precision - 1);
-        int exponent = int.Parse(exponential.AsSpan(exponential.IndexOf('e') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        int exponent = int.Parse(
+            exponential.AsSpan(exponential.IndexOf('e') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
         if (exponent >= -4 && exponent < precision)
         {
             return Trim(Fixed(number, precision - 1 - exponent));
