@@ -21,6 +21,7 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     private readonly HashSet<int> _special;
     private readonly Lazy<string> _fingerprint;
     private readonly Lazy<Tokenizer> _bare;
+    private readonly Lazy<Tokenizer> _literal;
     private EncodingScratch? _spareScratch;
 
     internal Tokenizer(TokenizerParts parts)
@@ -33,19 +34,24 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
         _normalizedTokens = Matcher(parts.AddedTokens.Where(token => token.Normalized)
             .Select(token => (parts.Normalizer?.Normalize(token.Content) ?? token.Content, token)));
         _fingerprint = new Lazy<string>(parts.Vocabulary.Fingerprint);
-        _bare = new Lazy<Tokenizer>(() => new Tokenizer(this));
+        _bare = new Lazy<Tokenizer>(() => new Tokenizer(this, addedTokens: true));
+        _literal = new Lazy<Tokenizer>(() => new Tokenizer(this, addedTokens: false));
     }
 
-    private Tokenizer(Tokenizer whole)
+    private Tokenizer(Tokenizer whole, bool addedTokens)
     {
         _parts = whole._parts with { Prefix = [], Suffix = [] };
         (_encoding, Decoder, _special, _fingerprint) = (whole._encoding, whole.Decoder, whole._special, whole._fingerprint);
-        (_rawTokens, _normalizedTokens) = (whole._rawTokens, whole._normalizedTokens);
+        (_rawTokens, _normalizedTokens) = addedTokens ? (whole._rawTokens, whole._normalizedTokens) : (null, null);
         _bare = new Lazy<Tokenizer>(this);
+        _literal = addedTokens ? whole._literal : new Lazy<Tokenizer>(this);
     }
 
     /// <summary>This tokenizer without the tokens that the file's post-processor puts around a text.</summary>
     public Tokenizer Bare => _bare.Value;
+
+    /// <summary><see cref="Bare"/>, to which special tokens in a text are text like any other.</summary>
+    public Tokenizer Literal => _literal.Value;
 
     /// <summary>Highest token id + 1. A model's logits may have more columns: its padding.</summary>
     public int VocabularySize => _parts.Vocabulary.Size;

@@ -94,8 +94,7 @@ internal static class AnswerGrammar
 
     private static Grammar Call(ToolSyntax syntax, Tool tool, Conversation conversation, Tokenizer tokenizer)
     {
-        string field = FieldOf(tool, conversation);
-        Grammar arguments = Named(field, () => Grammar.JsonSchema(tool.Parameters));
+        Grammar arguments = Named(tool.Field, () => Grammar.JsonSchema(tool.Parameters));
         if (syntax.NameFirst)
         {
             return Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal(tool.Name), Mark(ToolSyntax.ArgumentsMark, tokenizer),
@@ -109,9 +108,6 @@ internal static class AnswerGrammar
             ? Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal("\n"), call, Grammar.Literal("\n"), Mark(close, tokenizer))
             : call;
     }
-
-    private static string FieldOf(Tool tool, Conversation conversation) =>
-        $"tools[{conversation.Tools.Index().First(pair => ReferenceEquals(pair.Item, tool)).Index}].function.parameters";
 
     /// <summary>A mark that may be a special token, which has no text.</summary>
     private static Grammar Mark(string text, Tokenizer tokenizer) =>

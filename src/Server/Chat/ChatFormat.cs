@@ -56,10 +56,12 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
 
         IReadOnlyList<Tool> tools = conversation.CallableTools;
         ToolSyntax? calls = tools.Count == 0 ? null : SyntaxFor(conversation);
-        string prompt = template is null ? Plain(Written(conversation, tools)) : Render(template, conversation, tools);
+        string prompt = template is null
+            ? Plain(Written(conversation, tools), conversation.ContinueFinal) : Render(template, conversation, tools);
         string end = prompt.TrimEnd();
         bool thinking = template is not null && end.EndsWith(ThoughtMarks.Open, StringComparison.Ordinal);
-        bool thinks = thinking || (_traits.Thinks && !end.EndsWith(ThoughtMarks.Close, StringComparison.Ordinal));
+        bool thinks = thinking
+            || (_traits.Thinks && !conversation.ContinueFinal && !end.EndsWith(ThoughtMarks.Close, StringComparison.Ordinal));
         HashSet<string> names = [.. tools.Select(tool => tool.Name)];
         var answer = new AnswerSyntax(calls, names.Contains, conversation.ParallelToolCalls, NewId, thinks, thinking);
 
@@ -89,7 +91,7 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     }
 
     /// <summary>The dialogue as plain text.</summary>
-    private static string Plain(IReadOnlyList<ChatTurn> turns)
+    private static string Plain(IReadOnlyList<ChatTurn> turns, bool continueFinal)
     {
         var text = new StringBuilder();
         foreach (ChatTurn turn in turns)
@@ -97,7 +99,23 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
             text.Append(turn.Role == "system" ? $"{turn.Content}\n\n" : $"{turn.Role}: {turn.Content}\n");
         }
 
-        return text.Append("assistant:").ToString();
+        return continueFinal ? text.ToString(0, text.Length - 1) : text.Append("assistant:").ToString();
+    }
+
+    /// <summary>A rendered conversation up to where its last turn's text ends: what a template writes behind that ends the turn.</summary>
+    /// <exception cref="ChatException">The template does not write that text as it is.</exception>
+    private static string CutBehind(string prompt, string last)
+    {
+        foreach (string text in (ReadOnlySpan<string>)[last, last.TrimEnd(), last.Trim()])
+        {
+            if (text.Length > 0 && prompt.LastIndexOf(text, StringComparison.Ordinal) is var at and >= 0)
+            {
+                return prompt[..(at + text.Length)];
+            }
+        }
+
+        throw new ChatException("messages", "The last message, of the assistant, cannot be continued: the model's chat template does not "
+            + "write its text as it is; end with the user's.", "unsupported_parameter");
     }
 
     private ToolSyntax SyntaxFor(Conversation conversation) => Syntax ?? (_traits.ShowsTools
@@ -142,12 +160,13 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
             variables["tools"] = TemplateValues.Tools(tools);
         }
 
-        variables["add_generation_prompt"] = true;
+        variables["add_generation_prompt"] = !conversation.ContinueFinal;
         variables["bos_token"] = template.BosToken ?? Text(tokenizer.BosId);
         variables["eos_token"] = template.EosToken ?? Text(tokenizer.EosId);
         try
         {
-            return template.Render(variables);
+            string prompt = template.Render(variables);
+            return conversation.ContinueFinal ? CutBehind(prompt, turns[^1].Content) : prompt;
         }
         catch (ChatTemplateException e)
         {

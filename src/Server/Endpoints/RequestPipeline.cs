@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Understory.Models.Tokenizers;
 using Understory.Server.Anthropic;
 using Understory.Server.Observability;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 

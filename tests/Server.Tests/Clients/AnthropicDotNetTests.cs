@@ -5,7 +5,7 @@ using Anthropic.Exceptions;
 using Anthropic.Models.Messages;
 using Understory.Decoding;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Clients;
 
