@@ -16,7 +16,7 @@ public static class MessagesParameters
     private static readonly (string[], Parameter[]) Text =
         (["text"], [Honoured("text", Shape.Text(), required: true), Ignored("cache_control"), Ignored("citations")]);
 
-    private static readonly Shape Texts = Shape.Either(Shape.Text(), Blocks("text", 0, Text));
+    private static readonly Shape Texts = Or(Blocks("text", 0, Text));
 
     private static readonly (string[], Parameter[]) Document = (["document"],
     [
@@ -44,7 +44,7 @@ public static class MessagesParameters
         (["tool_result"],
         [
             Honoured("tool_use_id", Shape.Text(), "Of a call before it.", required: true),
-            Honoured("content", Shape.Either(Shape.Text(), ResultBlocks), "Pictures in it become notes."),
+            Honoured("content", Or(ResultBlocks), "Pictures in it become notes."),
             Honoured("is_error", Shape.Flag, "True: the model reads \"Error: \" before the content."),
         ]));
 
@@ -63,8 +63,8 @@ public static class MessagesParameters
         (["container_upload"], []));
 
     private static readonly Shape Message = Shape.Tagged("role", "an object with role and content", null,
-        (["user"], [Honoured("content", Shape.Either(Shape.Text(), UserBlocks), required: true)]),
-        (["assistant"], [Honoured("content", Shape.Either(Shape.Text(), AssistantBlocks), required: true)]),
+        (["user"], [Honoured("content", Or(UserBlocks), required: true)]),
+        (["assistant"], [Honoured("content", Or(AssistantBlocks), required: true)]),
         (["system"], [Honoured("content", Texts, required: true)]));
 
     private static readonly Shape Format = Shape.Tagged("type", "{\"type\": \"json_schema\", \"schema\": {…}}", null,
@@ -152,5 +152,7 @@ public static class MessagesParameters
 
     private static Shape Blocks(string first, int fewest, params (string[], Parameter[])[] cases) => Shape.List(
         Shape.Tagged("type", $"an object such as {{\"type\": \"{first}\", \"text\": …}}", null, cases), fewest,
-        words: $"a string or an array of{(fewest > 0 ? " at least one of" : "")} blocks such as {{\"type\": \"{first}\", \"text\": …}}");
+        words: $"an array of blocks such as {{\"type\": \"{first}\", \"text\": …}}{(fewest > 0 ? ", at least one" : "")}");
+
+    private static Shape Or(Shape blocks) => Shape.Either(Shape.Text(), blocks);
 }

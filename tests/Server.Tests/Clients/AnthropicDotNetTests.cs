@@ -130,7 +130,7 @@ public sealed class AnthropicDotNetTests(DemoServer server)
         Assert.Contains("claude-x", missing.Message);
         await Assert.ThrowsAsync<AnthropicBadRequestException>(
             () => Client(server.Address).Messages.Create(
-                Request("understory-demo", new UserMessageParam("hi"), new AssistantMessageParam("Well"))));
+                Request("understory-demo", new UserMessageParam("hi"), new AssistantMessageParam(""))));
     }
 
     [Fact]
