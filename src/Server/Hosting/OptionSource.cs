@@ -21,7 +21,7 @@ public sealed class OptionSource
             {
                 _said[spec.Name] = (values, spec.Flag);
             }
-            else if (environment(spec.Variable) is { Length: > 0 } variable)
+            else if (environment(spec.Variable) is { Length: > 0 } variable && !OptionVariables.IsInjected(variable))
             {
                 _said[spec.Name] = ([variable], spec.Variable);
             }

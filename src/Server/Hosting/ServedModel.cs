@@ -31,6 +31,12 @@ public sealed record ServedModel(
     /// <summary>Name of the kernel set that runs it.</summary>
     public string Kernels { get; init; } = "";
 
-    /// <summary>Null: the name is not ours. A request that names no model means this one.</summary>
-    public bool Answers(string? name) => name is null || name == Id || Aliases.Contains(name);
+    /// <summary>The alias of every name: clients that ask for a model of their own are served too.</summary>
+    public const string AnyName = "*";
+
+    /// <summary>The names that it is listed under.</summary>
+    public IEnumerable<string> Names => Aliases.Where(alias => alias != AnyName).Prepend(Id);
+
+    /// <summary>Whether a request that asks for this model means ours; one that names none does.</summary>
+    public bool Answers(string? name) => name is null || name == Id || Aliases.Contains(name) || Aliases.Contains(AnyName);
 }

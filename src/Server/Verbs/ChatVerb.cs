@@ -6,7 +6,7 @@ using Understory.Models.Architecture;
 using Understory.Server.Chat;
 using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Verbs;
 

@@ -48,8 +48,16 @@ public sealed class CommandLine
 
     /// <summary>The options of this call: flags, then the environment, then appsettings.json.</summary>
     /// <exception cref="UsageException">A value that cannot be.</exception>
-    public ServerOptions Read(ParseResult parsed) => ServerOptions.From(
-        new OptionSource(name => Flags(parsed, _options[name]), Environment.GetEnvironmentVariable, SettingsFile));
+    public ServerOptions Read(ParseResult parsed)
+    {
+        foreach ((string name, string meant) in OptionVariables.Misspelt(Environment.GetEnvironmentVariables().Keys.Cast<string>()))
+        {
+            Console.Error.WriteLine($"understory: the variable {name} means nothing here; did you mean {meant}?");
+        }
+
+        return ServerOptions.From(
+            new OptionSource(name => Flags(parsed, _options[name]), Environment.GetEnvironmentVariable, SettingsFile));
+    }
 
     private RootCommand Root()
     {
