@@ -12,13 +12,14 @@ internal sealed class ExpertParts(string prefix, TensorNames all, int hidden, Ex
     public ExpertWeights Load()
     {
         string router = prefix + _names.Router;
-        var weight = new TensorPart(router + ".weight", plan.Count) { Widened = true };
+        WeightMatrix weight = loader.Matrix(new TensorPart(router + ".weight", plan.Count) { Widened = true }, hidden);
         bool together = _names.GateUp.Length > 0;
         int step = _names.Alternating ? 2 : 1;
         int up = _names.Alternating ? 1 : plan.Width;
         return new ExpertWeights(
-            new Projection(loader.Matrix(weight, hidden), plan.RouterBias ? loader.Vector([new TensorPart(router + ".bias", plan.Count)]) : default),
-            plan.SharedGate ? new Projection(loader.Matrix(new TensorPart(prefix + _names.SharedGate, 1) { Widened = true }, hidden)) : null,
+            new Projection(weight, plan.RouterBias ? loader.Vector([new TensorPart(router + ".bias", plan.Count)]) : default),
+            plan.SharedGate
+                ? new Projection(loader.Matrix(new TensorPart(prefix + _names.SharedGate, 1) { Widened = true }, hidden)) : null,
             together ? Half(0, step) : Whole(_names.Gate, _names.GateBias, plan.Width, hidden),
             together ? Half(up, step) : Whole(_names.Up, _names.UpBias, plan.Width, hidden),
             Whole(_names.Down, _names.DownBias, hidden, plan.Width),

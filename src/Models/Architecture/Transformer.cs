@@ -51,7 +51,7 @@ public sealed class Transformer : IDisposable
     /// <summary>What a pass reads depends on the experts that its rows choose.</summary>
     public bool HasExperts => _activations.Experts is not null;
 
-    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all; what they take is read from there.</summary>
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
     public long MappedBytes => _weights.MappedBytes;
 
     /// <summary>Bytes of keys and values of a token, all layers.</summary>

@@ -154,7 +154,8 @@ internal abstract class LlamaLike : Family
             Rotaries = Rotaries(keys, headDim),
             // Which layers have experts is known from their routers.
             Layers = ModelConfig.Plan(keys.Count("block_count"), number =>
-                experts is not null && keys.Contains($"blk.{number}.ffn_gate_inp.weight") ? layer with { Mlp = WithExperts(experts) } : layer),
+                experts is not null && keys.Contains($"blk.{number}.ffn_gate_inp.weight")
+                    ? layer with { Mlp = WithExperts(experts) } : layer),
             TiedHead = keys.TiedHead,
         };
         return Adapt(model, keys);
@@ -181,8 +182,8 @@ internal abstract class LlamaLike : Family
                 Renormalised = keys.Flag("expert_weights_norm", true),
                 WeightScale = (float)keys.Number("expert_weights_scale", 1),
             }
-            : throw new InvalidDataException($"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, "
-                + "is supported.");
+            : throw new InvalidDataException(
+                $"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, is supported.");
     }
 
     /// <summary>The model with another plan for each of its layers.</summary>
