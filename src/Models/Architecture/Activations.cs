@@ -14,19 +14,23 @@ internal sealed class Activations : IDisposable
         int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
         int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
         // There is none where all layers have experts alone.
-        int width = Math.Max(1, config.Layers.Max(layer => layer.Mlp.Width));
-        bool branches = config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
-        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branches ? config.HiddenSize : 0];
+        int width = Math.Max(Math.Max(1, config.Layers.Max(layer => layer.Mlp.Width)), config.PerLayer?.Width ?? 0);
+        bool branches = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
+        int branch = branches ? config.HiddenSize : 0;
+        int perLayer = config.Layers.Count * (config.PerLayer?.Width ?? 0);
+        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branch, perLayer, perLayer];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
         int rows = maxRows ?? kernels.WidestPass(
             floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)) + ExpertActivations.BytesPerRow(config));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
         (Residual, Qkv, Logits, Branch) =
-            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(branches ? config.HiddenSize : 0));
-        Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
+            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(branch));
+        (PerLayer, PerLayerProjected) = (View(perLayer), View(perLayer));
+        Normed = kernels.CreateInput(rows, config.HiddenSize,
+            Formats([.. weights.Layers.SelectMany(layer => layer.ReadNormed), .. weights.PerLayer?.Projection.Parts ?? []]));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
-        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down?.Parts ?? [])));
+        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.ReadIntermediate)));
         Experts = ExpertActivations.BytesPerRow(config) > 0 ? new ExpertActivations(config, weights, kernels, rows) : null;
         Final = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Head.Parts));
 
@@ -50,13 +54,19 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm, or a sum of experts; empty where no layer has such.</summary>
     public Tensor Branch { get; }
 
+    /// <summary>F32 <c>[rows, layers * width]</c>: the layers' own inputs, side by side; empty where they have none.</summary>
+    public Tensor PerLayer { get; }
+
+    /// <summary>As <see cref="PerLayer"/>: what is projected from the embedding, before its norm.</summary>
+    public Tensor PerLayerProjected { get; }
+
     /// <summary><c>[rows, hidden]</c></summary>
     public ProductInput Normed { get; }
 
     /// <summary><c>[rows, widest QuerySize]</c></summary>
     public ProductInput Attended { get; }
 
-    /// <summary><c>[rows, widest MLP]</c></summary>
+    /// <summary><c>[rows, widest MLP or layer's own input]</c></summary>
     public ProductInput Intermediate { get; }
 
     /// <summary><c>[rows, hidden]</c>: behind the last norm, rows whose logits are wanted.</summary>

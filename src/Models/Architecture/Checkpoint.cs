@@ -109,17 +109,7 @@ internal sealed class FolderCheckpoint : Checkpoint
         }
     }
 
-    private static JsonElement? Json(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? JsonElement.Parse(File.ReadAllBytes(path)) : null;
-        }
-        catch (JsonException error)
-        {
-            throw new InvalidDataException($"{path}: not JSON ({error.Message})", error);
-        }
-    }
+    private static JsonElement? Json(string path) => File.Exists(path) ? FileText.Json(path) : null;
 }
 
 /// <summary>All in one GGUF file.</summary>

@@ -30,11 +30,11 @@ public static partial class ModelLoader
     public static LanguageModel Load(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        Tokenizer tokenizer = ReadTokenizer(checkpoint);
         ModelConfig config = checkpoint.Config;
-        if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
+        Tokenizer tokenizer = ReadTokenizer(checkpoint);
+        if (tokenizer.EosId is { } end && end < config.VocabularySize && !config.EosTokenIds.Contains(end))
         {
-            config = config with { EosTokenIds = [end] };
+            config = config with { EosTokenIds = [.. config.EosTokenIds, end] };
         }
 
         GenerationDefaults defaults = checkpoint.Defaults;
@@ -45,6 +45,14 @@ public static partial class ModelLoader
             Build(config, checkpoint, kernels, options, path),
             tokenizer,
             defaults);
+    });
+
+    /// <summary>What a model asks of kernels beyond what every set has: by its config, without a look at its weights.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
+    public static KernelFeatures Needs(string path) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        return checkpoint.Config.Features;
     });
 
     /// <summary>What the files hold and what serving them would take, without reading weights.</summary>
@@ -116,12 +124,8 @@ public static partial class ModelLoader
         }
     }
 
-    private static Tokenizer ReadTokenizer(Checkpoint checkpoint)
-    {
-        Tokenizer tokenizer = checkpoint.ReadTokenizer();
-        return tokenizer.VocabularySize <= checkpoint.Config.VocabularySize ? tokenizer : throw new InvalidDataException(
-            $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {checkpoint.Config.VocabularySize:N0}.");
-    }
+    private static Tokenizer ReadTokenizer(Checkpoint checkpoint) =>
+        checkpoint.ReadTokenizer().Within(checkpoint.Config.VocabularySize);
 
     /// <summary>The checkpoint's matrices as <see cref="LoadOptions.Weights"/> wants them; null where it wants nothing.</summary>
     private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options) =>

@@ -14,7 +14,9 @@ public readonly record struct LoadProgress(long Bytes, long Total);
 /// <param name="First">Its first row that is meant.</param>
 /// <param name="Of">Rows of the tensor; 0: <paramref name="Rows"/>.</param>
 /// <param name="Step">From one row that is meant to the next.</param>
-internal readonly record struct TensorPart(string Name, int Rows, int InterleavedHead = 0, int First = 0, int Of = 0, int Step = 1)
+/// <param name="Turned">Leading rows of an interleaved head that are kept so; 0: all.</param>
+internal readonly record struct TensorPart(
+    string Name, int Rows, int InterleavedHead = 0, int First = 0, int Of = 0, int Step = 1, int Turned = 0)
 {
     public int AllRows => Of == 0 ? Rows : Of;
 
@@ -45,7 +47,8 @@ internal readonly record struct TensorPart(string Name, int Rows, int Interleave
             ? new MatrixPart(own, Transposed: true, InterleavedHead, First, Step)
             // From the first row to the last that is meant.
             : new MatrixPart(
-                own with { Rows = ((Rows - 1) * Step) + 1, Data = own.RowAddress(First) }, Transposed: false, InterleavedHead, Step: Step);
+                own with { Rows = ((Rows - 1) * Step) + 1, Data = own.RowAddress(First) }, Transposed: false, InterleavedHead, Step: Step,
+                Turned: Turned);
     }
 }
 
@@ -107,7 +110,42 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
 
     /// <summary>Vectors one behind the other, as F32.</summary>
     /// <param name="offset">Added to each.</param>
-    public unsafe Tensor Vector(ReadOnlySpan<TensorPart> parts, float offset = 0)
+    /// <param name="scale">Each is multiplied by it.</param>
+    public Tensor Vector(ReadOnlySpan<TensorPart> parts, float offset = 0, float scale = 1)
+    {
+        float[] values = Values(parts);
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = scale * (values[i] + offset);
+        }
+
+        return Vector(values);
+    }
+
+    /// <summary>A vector of ones: the weights of a norm that has none.</summary>
+    public Tensor Ones(int length)
+    {
+        float[] values = new float[length];
+        Array.Fill(values, 1f);
+        return Vector(values);
+    }
+
+    /// <summary>A tensor of one number.</summary>
+    /// <exception cref="InvalidDataException">It is missing, of another shape, or not finite.</exception>
+    public float Number(string name)
+    {
+        float value = Values([new TensorPart(name, 1)])[0];
+        return float.IsFinite(value) ? value : throw new InvalidDataException($"tensor \"{name}\" is {value}.");
+    }
+
+    private Tensor Vector(float[] values)
+    {
+        Tensor room = Room(values.Length);
+        kernels.Write(values, room.Data);
+        return room;
+    }
+
+    private unsafe float[] Values(ReadOnlySpan<TensorPart> parts)
     {
         int length = 0;
         foreach (TensorPart part in parts)
@@ -129,15 +167,13 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
 
             for (int i = 0; i < part.Rows; i++)
             {
-                values[at++] = (vector.Scale * own[MatrixPart.SourceRow(i, part.InterleavedHead)]) + offset;
+                values[at++] = vector.Scale * own[MatrixPart.SourceRow(i, part.InterleavedHead, part.Turned)];
             }
 
             source.Release(vector);
         }
 
-        Tensor room = Room(length);
-        kernels.Write(values, room.Data);
-        return room;
+        return values;
     }
 
     /// <summary>

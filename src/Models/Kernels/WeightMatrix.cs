@@ -68,8 +68,9 @@ public sealed record Projection(WeightMatrix[] Parts, Tensor Bias = default)
 /// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
 /// <param name="First">The tensor's first row that is meant, or column where it is transposed.</param>
 /// <param name="Step">From one that is meant to the next: 2 where those of two matrices alternate.</param>
+/// <param name="Turned">Leading rows of an interleaved head that are kept so; 0: all.</param>
 public readonly record struct MatrixPart(
-    StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0, int First = 0, int Step = 1)
+    StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0, int First = 0, int Step = 1, int Turned = 0)
 {
     public int Outputs => ((Transposed ? Tensor.Columns : Tensor.Rows) - First + Step - 1) / Step;
 
@@ -78,18 +79,19 @@ public readonly record struct MatrixPart(
     /// <summary>
     /// The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).
     /// </summary>
-    public int SourceRow(int row) => First + (Step * SourceRow(row, InterleavedHead));
+    public int SourceRow(int row) => First + (Step * SourceRow(row, InterleavedHead, Turned));
 
     /// <inheritdoc cref="SourceRow(int)"/>
-    public static int SourceRow(int row, int interleavedHead)
+    public static int SourceRow(int row, int interleavedHead, int turned)
     {
-        if (interleavedHead == 0)
+        turned = turned == 0 ? interleavedHead : turned;
+        if (interleavedHead == 0 || row % interleavedHead >= turned)
         {
             return row;
         }
 
         (int head, int within) = Math.DivRem(row, interleavedHead);
-        (int half, int pair) = Math.DivRem(within, interleavedHead / 2);
+        (int half, int pair) = Math.DivRem(within, turned / 2);
         return (head * interleavedHead) + (2 * pair) + half;
     }
 }

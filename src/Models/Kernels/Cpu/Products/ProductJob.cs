@@ -7,9 +7,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
-/// <c>y = activation(x w^T + bias) [+ y]</c>, or <c>unit(x gate^T + bias, x up^T + bias)</c>. An item is a panel of one or two blocks of
-/// 16 outputs of one of the matrices for a group of rows, so threads split outputs (and rows, where there are many), never the inputs.
-/// Matrices side by side have columns of their own and all rows; those of experts have rows of their own and all columns.
+/// <c>y = activation(x w^T + bias) [+ y or * y]</c>, or <c>unit(x gate^T + bias, x up^T + bias)</c>. An item is a panel of one or two
+/// blocks of 16 outputs of one of the matrices for a group of rows, so threads split outputs (and rows, where there are many), never the
+/// inputs. Matrices side by side have columns of their own and all rows; those of experts have rows of their own and all columns.
 /// </summary>
 /// <param name="workers">Threads that may run the job.</param>
 internal sealed unsafe class ProductJob<T>(int workers) : Job, IDisposable
@@ -59,11 +59,11 @@ internal sealed unsafe class ProductJob<T>(int workers) : Job, IDisposable
     }
 
     /// <param name="set">The kernels of quantised matrices.</param>
-    public void SetGated(CpuMatrix gate, CpuMatrix up, InputRows x, Tensor y, Activation activation, QuantisedSet set)
+    public void SetGated(Projection gate, Projection up, InputRows x, Tensor y, Activation activation, QuantisedSet set)
     {
         Begin(x, y, 1);
         _unit = new GatedUnit(activation);
-        Add(gate, up, 0, (0, x.Count), default, x, set);
+        Add((CpuMatrix)gate.Parts[0], (CpuMatrix)up.Parts[0], 0, (0, x.Count), (At(gate.Bias, 0), At(up.Bias, 0)), x, set);
     }
 
     /// <summary>Each expert's matrix for its places.</summary>
@@ -301,6 +301,10 @@ internal sealed unsafe class ProductJob<T>(int workers) : Job, IDisposable
                 {
                     sum = _epilogue.Scale == 1 ? Load(y, lanes) + sum : T.MultiplyAdd(sum, T.Broadcast(_epilogue.Scale), Load(y, lanes));
                 }
+                else if (_epilogue.Times)
+                {
+                    sum = Load(y, lanes) * sum;
+                }
 
                 Store(sum, y, lanes);
             }
@@ -349,6 +353,7 @@ internal sealed unsafe class ProductJob<T>(int workers) : Job, IDisposable
     {
         Activation.GeluTanh => VectorMath.GeluTanh(x),
         Activation.Silu => VectorMath.Silu(x),
+        Activation.Sigmoid => VectorMath.Sigmoid(x),
         _ => x,
     };
 
