@@ -19,17 +19,18 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
     /// <summary>2^32 over the golden ratio, odd.</summary>
     private const uint Scatter = 2654435769;
 
-    public void Run(TimeSpan allowed)
+    /// <param name="known">What an earlier run knew: today's measurement then only says how fast the machine is today.</param>
+    public void Run(TimeSpan allowed, CostCurves? known)
     {
         long start = Stopwatch.GetTimestamp();
-        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7));
+        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7), known?.Target);
         if (drafter is not null)
         {
-            Measure(drafter.Transformer, ledger.Draft!, start, allowed);
+            Measure(drafter.Transformer, ledger.Draft!, start, allowed, known?.Draft);
         }
     }
 
-    private static void Measure(Transformer transformer, CostModel cost, long start, TimeSpan until)
+    private static void Measure(Transformer transformer, CostModel cost, long start, TimeSpan until, CostCurve? known)
     {
         using KvCache cache = transformer.CreateCache(Math.Min(transformer.Config.ContextLength, FarContext + 64));
         var batch = new ForwardBatch(64, 2);
@@ -63,7 +64,7 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
             foreach (int rows in Widths.Where(rows => rows <= most))
             {
                 double guess = one * ((transformer.ExpectedBytes(rows) / transformer.ExpectedBytes(1)) + (rows / 8.0));
-                if (!Over(measured.TryGetValue(rows, out List<double>? known) ? Typical(known) : guess))
+                if (!Over(measured.TryGetValue(rows, out List<double>? times) ? Typical(times) : guess))
                 {
                     _ = measured.TryAdd(rows, []);
                     measured[rows].Add(Pass(rows, 0));
@@ -76,10 +77,16 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
             }
         }
 
-        cost.Calibrate(1, one);
-        foreach (var (rows, seconds) in measured)
+        var today = measured.ToDictionary(pair => pair.Key, pair => Typical(pair.Value));
+        today.TryAdd(1, one);
+        if (known is { IsSound: true } && cost.Recall(known, today))
         {
-            cost.Calibrate(rows, Typical(seconds));
+            return;
+        }
+
+        foreach (var (rows, seconds) in today)
+        {
+            cost.Calibrate(rows, seconds);
         }
 
         cost.ContextSlope = Math.Max(0, (far - cost.Seconds(1, 0)) / FarContext);

@@ -63,6 +63,9 @@ public sealed class CostModel
     /// <summary>Observations are not taken into account: while code is being compiled they say nothing of later passes.</summary>
     public bool Frozen { get; set; }
 
+    /// <summary>Passes observed so far.</summary>
+    public long Passes => _clock;
+
     /// <summary>Expected seconds of a pass of <paramref name="rows"/> rows that each read <paramref name="context"/> positions.</summary>
     public double Seconds(int rows, int context)
     {
@@ -135,6 +138,38 @@ public sealed class CostModel
         _seen[k] = _clock;
         _seconds[k] = seconds;
         Spread();
+    }
+
+    /// <summary>What is known of the row counts that were measured; nothing for the others.</summary>
+    public CostCurve Curve() => new(
+        Enumerable.Range(0, Knots.Length).Where(k => _visits[k] > 0).ToDictionary(k => Knots[k], k => _drift * _seconds[k]), ContextSlope);
+
+    /// <summary>
+    /// An earlier run's curve, at the speed that the machine has today: <c>known * (median over the widths measured today of today's
+    /// seconds / known ones)</c>, of a width measured today no more than today: a busy moment makes a pass longer, nothing makes it shorter.
+    /// </summary>
+    /// <param name="today">Seconds by rows; at least one width that is known.</param>
+    /// <returns>Whether it was taken over: no width of today is among the known ones otherwise.</returns>
+    public bool Recall(CostCurve known, IReadOnlyDictionary<int, double> today)
+    {
+        double[] ratios =
+            [.. today.Where(pair => known.Seconds.ContainsKey(pair.Key)).Select(pair => pair.Value / known.Seconds[pair.Key]).Order()];
+        if (ratios.Length == 0)
+        {
+            return false;
+        }
+
+        double level = ratios[ratios.Length / 2];
+        foreach ((int rows, double seconds) in known.Seconds)
+        {
+            if (Array.BinarySearch(Knots, rows) >= 0)
+            {
+                Calibrate(rows, Math.Min(seconds * level, today.GetValueOrDefault(rows, double.MaxValue)));
+            }
+        }
+
+        ContextSlope = known.ContextSlope * level;
+        return true;
     }
 
     private void Move(int knot, double share)

@@ -14,15 +14,16 @@ internal sealed class ExpertParts(string prefix, TensorNames all, int hidden, fl
     public ExpertWeights Load()
     {
         string router = prefix + _names.Router;
-        var weight = new TensorPart(router + ".weight", plan.Count) { Widened = true };
+        WeightMatrix weight = loader.Matrix(new TensorPart(router + ".weight", plan.Count) { Widened = true }, hidden);
         bool together = _names.GateUp.Length > 0;
         int step = _names.Alternating ? 2 : 1;
         int up = _names.Alternating ? 1 : plan.Width;
         float[] scales = _names.Scales.Length > 0 ? loader.Values([new TensorPart(prefix + _names.Scales, plan.Count)]) : [];
         Tensor bias = plan.RouterBias ? loader.Vector([new TensorPart(router + ".bias", plan.Count)]) : default;
         return new ExpertWeights(
-            new Projection(loader.Matrix(weight, hidden), bias),
-            plan.SharedGate ? new Projection(loader.Matrix(new TensorPart(prefix + _names.SharedGate, 1) { Widened = true }, hidden)) : null,
+            new Projection(weight, bias),
+            plan.SharedGate
+                ? new Projection(loader.Matrix(new TensorPart(prefix + _names.SharedGate, 1) { Widened = true }, hidden)) : null,
             together ? Half(0, step) : Whole(_names.Gate, _names.GateBias, plan.Width, hidden),
             together ? Half(up, step) : Whole(_names.Up, _names.UpBias, plan.Width, hidden),
             Whole(_names.Down, _names.DownBias, hidden, plan.Width, scales),
@@ -60,6 +61,7 @@ internal sealed class ExpertParts(string prefix, TensorNames all, int hidden, fl
                 Number = ofAll ? expert : 0,
                 Transposed = _names.Transposed,
                 Scale = scales.Length > 0 ? scales[expert] : 1,
+                Expert = true,
             },
             inputs))];
     }

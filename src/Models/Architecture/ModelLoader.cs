@@ -15,8 +15,12 @@ namespace Understory.Models.Architecture;
 /// One of <see cref="QuantisedTensors.Formats"/>, to which matrices of plain numbers are quantised while they are loaded; null: all stay as
 /// the file has them. The embedding and the head have at least Q8_0, and norms, biases and learned positions stay as they are.
 /// </param>
+/// <param name="Memory">
+/// Bytes that weights may take; null: what is free. Where they would take more, experts stay in their file, and are read from there.
+/// </param>
 public sealed record LoadOptions(
-    int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null);
+    int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null,
+    long? Memory = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -26,11 +30,11 @@ public static partial class ModelLoader
     public static LanguageModel Load(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        Tokenizer tokenizer = ReadTokenizer(checkpoint);
         ModelConfig config = checkpoint.Config;
-        if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
+        Tokenizer tokenizer = ReadTokenizer(checkpoint);
+        if (tokenizer.EosId is { } end && end < config.VocabularySize && !config.EosTokenIds.Contains(end))
         {
-            config = config with { EosTokenIds = [end] };
+            config = config with { EosTokenIds = [.. config.EosTokenIds, end] };
         }
 
         GenerationDefaults defaults = checkpoint.Defaults;
@@ -38,7 +42,7 @@ public static partial class ModelLoader
         return new LanguageModel(
             name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? name[..^5] : name,
             Path.GetFullPath(path),
-            Build(config, checkpoint.Tensors, checkpoint.Names, kernels, options, path),
+            Build(config, checkpoint, kernels, options, path),
             tokenizer,
             defaults);
     });
@@ -61,7 +65,7 @@ public static partial class ModelLoader
         TensorNames names = checkpoint.Names.WithExpertsOf(checkpoint.Tensors, config.Layers.Count);
         using QuantisedTensors? quantised = Quantised(config, checkpoint.Tensors, names, options);
         names = quantised is null ? names : names.Turned();
-        using var loader = new WeightLoader(quantised ?? checkpoint.Tensors, kernels);
+        using var loader = new WeightLoader(quantised ?? checkpoint.Tensors, kernels, options.Memory);
         var weights = Weights.Describe(config, names, loader);
         return ModelSurvey.Of(config, tokenizer, weights, loader, CacheTypeOf(weights, options));
     });
@@ -71,7 +75,7 @@ public static partial class ModelLoader
     public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        return Build(checkpoint.Config, checkpoint.Tensors, checkpoint.Names, kernels, options, path);
+        return Build(checkpoint.Config, checkpoint, kernels, options, path);
     });
 
     /// <summary>
@@ -86,11 +90,18 @@ public static partial class ModelLoader
     internal static Transformer Random(ModelConfig config, string name, IKernels kernels, ulong seed, LoadOptions? options = null)
     {
         using var source = new RandomTensors(seed);
-        return Build(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name);
+        return Built(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name).Model;
     }
 
-    private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options,
-        string name)
+    private static Transformer Build(ModelConfig config, Checkpoint checkpoint, IKernels kernels, LoadOptions options, string name)
+    {
+        (Transformer model, Weights weights) = Built(config, checkpoint.Tensors, checkpoint.Names, kernels, options, name);
+        weights.Files = weights.MappedBytes > 0 ? checkpoint.HandOver() : null;
+        return model;
+    }
+
+    private static (Transformer Model, Weights Weights) Built(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
+        LoadOptions options, string name)
     {
         config = Checked(config, kernels, options);
         names = names.WithExpertsOf(source, config.Layers.Count);
@@ -101,10 +112,10 @@ public static partial class ModelLoader
         }
 
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
-        Weights weights = Weights.Load(config, source, names, kernels, progress);
+        Weights weights = Weights.Load(config, source, names, kernels, progress, options.Memory);
         try
         {
-            return new Transformer(config, weights, kernels, CacheTypeOf(weights, options));
+            return (new Transformer(config, weights, kernels, CacheTypeOf(weights, options)), weights);
         }
         catch
         {
@@ -113,12 +124,8 @@ public static partial class ModelLoader
         }
     }
 
-    private static Tokenizer ReadTokenizer(Checkpoint checkpoint)
-    {
-        Tokenizer tokenizer = checkpoint.ReadTokenizer();
-        return tokenizer.VocabularySize <= checkpoint.Config.VocabularySize ? tokenizer : throw new InvalidDataException(
-            $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {checkpoint.Config.VocabularySize:N0}.");
-    }
+    private static Tokenizer ReadTokenizer(Checkpoint checkpoint) =>
+        checkpoint.ReadTokenizer().Within(checkpoint.Config.VocabularySize);
 
     /// <summary>The checkpoint's matrices as <see cref="LoadOptions.Weights"/> wants them; null where it wants nothing.</summary>
     private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options) =>

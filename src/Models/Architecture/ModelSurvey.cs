@@ -27,8 +27,11 @@ public sealed record ModelSurvey
     /// <summary>Matrices by the types that the files have them in, most bytes first.</summary>
     public required IReadOnlyList<TypeShare> Types { get; init; }
 
-    /// <summary>Bytes of weights once they are packed.</summary>
+    /// <summary>Bytes of weights once they are packed, all of them.</summary>
     public required long WeightBytes { get; init; }
+
+    /// <summary>Bytes of experts that would stay in the file, because memory does not suffice for all.</summary>
+    public required long MappedBytes { get; init; }
 
     /// <summary>Of them those that a pass of one row reads.</summary>
     public required long PassBytes { get; init; }
@@ -45,13 +48,17 @@ public sealed record ModelSurvey
     public required IReadOnlyList<string> Remarks { get; init; }
 
     /// <param name="loader">Has been asked for <paramref name="weights"/>.</param>
+    /// <exception cref="InvalidDataException">Memory does not suffice.</exception>
     internal static ModelSurvey Of(ModelConfig config, Tokenizer tokenizer, Weights weights, WeightLoader loader, CacheType cacheType)
     {
         WeightMatrix[] matrices = [.. loader.Matrices];
+        long bytes = loader.MatrixBytes;
+        loader.Fit();
         long parameters = Count(matrices) + loader.VectorElements;
         long idle = weights.Layers.Sum(layer => layer.Experts is { } experts ? experts.IdleParameters : 0);
         IEnumerable<TypeShare> types = matrices.GroupBy(matrix => matrix.Format.Name)
-            .Select(group => new TypeShare(group.Key, group.Sum(matrix => matrix.Rows * matrix.Format.Bytes(matrix.Columns)), Count(group)));
+            .Select(group => new TypeShare(
+                group.Key, group.Sum(matrix => matrix.Rows * matrix.Format.Bytes(matrix.Columns)), Count(group)));
         return new ModelSurvey
         {
             Config = config,
@@ -59,7 +66,8 @@ public sealed record ModelSurvey
             Parameters = parameters,
             ActiveParameters = parameters - idle,
             Types = [.. types.OrderByDescending(type => type.Bytes)],
-            WeightBytes = loader.MatrixBytes + (loader.VectorElements * sizeof(float)),
+            WeightBytes = bytes + (loader.VectorElements * sizeof(float)),
+            MappedBytes = loader.MappedBytes,
             PassBytes = weights.BytesPerPass,
             CacheType = cacheType,
             CacheBytesPerToken = KvCache.SlotBytes(config, cacheType),
@@ -87,7 +95,8 @@ public sealed record ModelSurvey
 
         if (config.Layers.Any(layer => layer.Mlp.Experts is not null))
         {
-            yield return "rows choose among experts, so passes of several rows read more weights: speculation gains less than with a dense model";
+            yield return "rows choose among experts, so passes of several rows read more weights: speculation gains less than with a dense "
+                + "model";
         }
     }
 }

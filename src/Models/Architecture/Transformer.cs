@@ -51,6 +51,9 @@ public sealed class Transformer : IDisposable
     /// <summary>What a pass reads depends on the experts that its rows choose.</summary>
     public bool HasExperts => _activations.Experts is not null;
 
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
+    public long MappedBytes => _weights.MappedBytes;
+
     /// <summary>Bytes of keys and values of a token, all layers.</summary>
     public long CacheBytesPerToken => KvCache.SlotBytes(Config, CacheType);
 

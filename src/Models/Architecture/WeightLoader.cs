@@ -28,6 +28,9 @@ internal readonly record struct TensorPart(
     /// <summary>The file has inputs as rows.</summary>
     public bool Transposed { get; init; }
 
+    /// <summary>Of an expert, which only some rows are multiplied with: it may stay in the file.</summary>
+    public bool Expert { get; init; }
+
     /// <summary>Blocks are widened to F32: the inputs are not to be rounded to integers.</summary>
     public bool Widened { get; init; }
 
@@ -57,7 +60,8 @@ internal readonly record struct TensorPart(
 /// then <see cref="Run"/> makes one block for all of them and packs them, in the order in which they were asked for. Vectors, which are
 /// small, are read as they are asked for.
 /// </summary>
-internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDisposable
+/// <param name="memory">Bytes that matrices may take; null: what is free.</param>
+internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long? memory = null) : IDisposable
 {
     private const int Alignment = 64;
 
@@ -79,7 +83,10 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     public IEnumerable<WeightMatrix> Matrices => _matrices.Select(asked => asked.Matrix);
 
     /// <summary>Bytes that <see cref="Run"/> would take for them.</summary>
-    public long MatrixBytes => _matrices.Sum(asked => Aligned(asked.Matrix.Bytes));
+    public long MatrixBytes => _matrices.Sum(asked => Aligned(asked.Matrix.HeldBytes));
+
+    /// <summary>Bytes of matrices that stay in the file; see <see cref="Fit"/>.</summary>
+    public long MappedBytes { get; private set; }
 
     /// <summary>Numbers of all vectors that were asked for.</summary>
     public long VectorElements { get; private set; }
@@ -166,25 +173,52 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
         return values;
     }
 
+    /// <summary>
+    /// Where memory does not suffice for all matrices, has experts stay in their file, those of the last layers first, until the rest fits:
+    /// a pass reads but a few of them.
+    /// </summary>
+    /// <exception cref="InvalidDataException">It does not suffice for the others either.</exception>
+    public void Fit()
+    {
+        // Keys, values and activations need some too: where there is a choice, it is left to them.
+        const double share = 0.9;
+        long? limit = memory ?? kernels.FreeBytes;
+        double? wanted = memory ?? share * limit;
+        long bytes = MatrixBytes;
+        long all = bytes;
+        for (int i = _matrices.Count - 1; i >= 0 && bytes > wanted; i--)
+        {
+            (WeightMatrix matrix, TensorPart[] parts) = _matrices[i];
+            if (Array.TrueForAll(parts, part => part.Expert && source.StaysMapped(part.Name)) && kernels.TryMap(matrix))
+            {
+                bytes -= Aligned(matrix.Bytes) - Aligned(matrix.HeldBytes);
+                MappedBytes += matrix.Bytes;
+            }
+        }
+
+        if (bytes > limit)
+        {
+            throw new InvalidDataException(
+                $"its weights take {Shown(all)} of memory, {(bytes < all ? $"{Shown(bytes)} without experts, " : "")}and there is room for "
+                + $"{Shown(limit.Value)}: a file of smaller types or a smaller model would fit.");
+        }
+
+        static string Shown(long size) => size >= 1e9 ? $"{size / 1e9:F1} GB" : $"{size / 1e6:F1} MB";
+    }
+
     /// <summary>Packs every matrix that was asked for. Their memory, and that of the vectors, is the caller's from here on.</summary>
     /// <param name="progress">Is told how far it is, from whichever thread.</param>
     public IReadOnlyList<MemoryBlock> Run(Action<LoadProgress>? progress)
     {
+        Fit();
         long bytes = MatrixBytes;
-        if (kernels.FreeBytes is { } free && bytes > free)
-        {
-            throw new InvalidDataException(
-                $"its weights take {bytes / 1e9:F1} GB of memory here, and {free / 1e9:F1} GB are free; a file of smaller types would fit, "
-                + "or a smaller model ('understory info FILE' tells what one needs).");
-        }
-
         MemoryBlock block = kernels.Allocate(Math.Max(Alignment, bytes));
         _blocks.Add(block);
         long offset = 0;
         foreach ((WeightMatrix matrix, TensorPart[] parts) in _matrices)
         {
             matrix.Place(block, offset);
-            offset += Aligned(matrix.Bytes);
+            offset += Aligned(matrix.HeldBytes);
             Pack(matrix, parts, Array.ConvertAll(parts, part =>
             {
                 StoredTensor tensor = Open(part, matrix.Columns);

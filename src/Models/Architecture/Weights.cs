@@ -139,6 +139,12 @@ public sealed class Weights : IDisposable
     /// <summary>Bytes held.</summary>
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
+    public long MappedBytes { get; private set; }
+
+    /// <summary>What must stay open as long as these are used; disposed with them.</summary>
+    internal IDisposable? Files { get; set; }
+
     /// <summary>Bytes of matrices that a pass of one row reads: all but the embedding tables, of which it reads a row.</summary>
     public long BytesPerPass => (long)ExpectedBytes(1);
 
@@ -147,13 +153,15 @@ public sealed class Weights : IDisposable
         Head.Bytes + (PerLayer?.Projection.Bytes ?? 0) + Layers.Sum(layer => layer.Bytes(rows));
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
+    /// <param name="memory">Bytes that matrices may take; null: what is free.</param>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type, or memory does not suffice.</exception>
     internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
-        Action<LoadProgress>? progress = null)
+        Action<LoadProgress>? progress = null, long? memory = null)
     {
-        using var loader = new WeightLoader(source, kernels);
+        using var loader = new WeightLoader(source, kernels, memory);
         Weights weights = Describe(config, names, loader);
         weights._blocks = loader.Run(progress);
+        weights.MappedBytes = loader.MappedBytes;
         return weights;
     }
 
@@ -187,6 +195,8 @@ public sealed class Weights : IDisposable
         {
             block.Dispose();
         }
+
+        Files?.Dispose();
     }
 
     /// <summary>What a model is made of, asked for by its names.</summary>

@@ -87,6 +87,8 @@ public sealed unsafe partial class Gguf : ITensorSource
     public StoredTensor Read(string name, params ReadOnlySpan<int> shape) =>
         _tensors.Read(name, shape) with { Scale = shape.Length > 2 ? 1 : ScaleOf(name, 0) };
 
+    public bool StaysMapped(string name) => true;
+
     public void Release(StoredTensor tensor) => MappedFile.Forget((byte*)tensor.Data, tensor.Bytes);
 
     public void Dispose()

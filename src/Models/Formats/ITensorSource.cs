@@ -25,6 +25,9 @@ public interface ITensorSource : IDisposable
     /// <summary>The tensor's blocks in host memory, valid until <see cref="Release"/> or the end of the source.</summary>
     StoredTensor Read(string name, params ReadOnlySpan<int> shape);
 
+    /// <summary>What <see cref="Read"/> gives lies in the file itself, and stays there as long as the source is open.</summary>
+    bool StaysMapped(string name) => false;
+
     /// <summary>The caller has copied <paramref name="tensor"/>: its memory may go.</summary>
     void Release(StoredTensor tensor);
 }

@@ -55,6 +55,13 @@ public interface IKernelMemory
     WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false);
 
     /// <summary>
+    /// Has a matrix that has not been placed stay in its file: <see cref="Pack"/> will only remember where its rows are, and a product
+    /// brings them into these kernels' layout as it reads them, to the same bits. What holds the rows must then outlive the matrix.
+    /// </summary>
+    /// <returns>False: these kernels cannot.</returns>
+    bool TryMap(WeightMatrix matrix) => false;
+
+    /// <summary>
     /// Brings weights, which lie in host memory, into a matrix that has been placed. By all threads.
     /// </summary>
     /// <param name="parts">Their rows, one below the other, are the matrix's; all of its format.</param>

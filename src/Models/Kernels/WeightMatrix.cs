@@ -24,14 +24,17 @@ public abstract class WeightMatrix
     /// <summary>Bytes in this layout.</summary>
     public long Bytes { get; }
 
+    /// <summary>Bytes of memory that it takes: few where its rows stay in their file (<see cref="IKernelMemory.TryMap"/>).</summary>
+    public virtual long HeldBytes => Bytes;
+
     /// <summary>First byte; 0 before <see cref="Place"/>.</summary>
     public nint Data { get; private set; }
 
-    /// <summary>Gives the matrix its memory, <see cref="Bytes"/> of <paramref name="block"/> from a multiple of 64 on.</summary>
+    /// <summary>Gives the matrix its memory, <see cref="HeldBytes"/> of <paramref name="block"/> from a multiple of 64 on.</summary>
     /// <exception cref="ArgumentException">The matrix does not fit there.</exception>
     public void Place(MemoryBlock block, long offset)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + Bytes, block.Bytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + HeldBytes, block.Bytes);
         if (offset % 64 != 0)
         {
             throw new ArgumentException($"A packed matrix must begin at a multiple of 64 bytes, not at {offset}.", nameof(offset));

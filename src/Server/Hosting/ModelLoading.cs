@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
+using Understory.Decoding.Planning;
 using Understory.Models.Architecture;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
@@ -15,8 +16,16 @@ namespace Understory.Server.Hosting;
 public sealed record LoadedModel(
     ServedModel Served, DecodingLoop Loop, LanguageModel Target, LanguageModel? Draft, NgramModel? Ngram, IKernels Kernels) : IDisposable
 {
+    /// <summary>Keeps what passes were found to cost for the next start; null: it is not to be kept.</summary>
+    public Action<CostCurves>? Keep { get; init; }
+
     public void Dispose()
     {
+        if (Loop.Costs is { } costs)
+        {
+            Keep?.Invoke(costs);
+        }
+
         Loop.Dispose();
         Draft?.Dispose();
         Target.Dispose();
@@ -28,7 +37,8 @@ public sealed record LoadedModel(
 public sealed record ModelDescription(string Path, ModelSurvey Survey, ChatFormat Chat);
 
 /// <summary>From options to a model that decodes. Every failure is a <see cref="StartupException"/> whose message is one line.</summary>
-public sealed class ModelLoading(ServerOptions options)
+/// <param name="costs">Where the costs of passes are kept between starts; null: nowhere.</param>
+public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 {
     /// <summary>The kernels of a CUDA device; null, and why, where it cannot be used.</summary>
     internal delegate IKernels? CudaFactory(int device, out string description);
@@ -108,8 +118,14 @@ public sealed class ModelLoading(ServerOptions options)
         }
 
         stage("measuring the cost of passes");
-        var loop =
-            new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
+        string key = $"{Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights)} "
+            + $"{(draft is null ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights))} "
+            + $"{options.Threads ?? Environment.ProcessorCount} {options.Device}";
+        var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
+        {
+            PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
+            KnownCosts = costs?.Find(key),
+        });
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
@@ -119,7 +135,10 @@ public sealed class ModelLoading(ServerOptions options)
                 + "given: see --draft and --ngram.");
         }
 
-        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
+        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
+        {
+            Keep = known => costs?.Keep(key, known),
+        };
     }
 
     private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
@@ -132,6 +151,14 @@ public sealed class ModelLoading(ServerOptions options)
         });
         var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
         LanguageModel model = ModelLoader.Load(path, kernels, load);
+        if (model.Transformer.MappedBytes is > 0 and var mapped)
+        {
+            string line = $"Memory: {mapped / 1e9:F1} GB of experts stay in their file, since not all weights fit into memory; passes that "
+                + "read them take as long as the disk does";
+            Note(line);
+            Console.Error.WriteLine(line);
+        }
+
         return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
     }
 

@@ -36,8 +36,8 @@ public static class InfoVerb
             + (survey.ActiveParameters < survey.Parameters ? $", of which {Count(survey.ActiveParameters)} for a token" : ""));
         if (config.Layers.Select(layer => layer.Mlp.Experts).OfType<ExpertsPlan>().FirstOrDefault() is { } experts)
         {
-            Line("experts", $"{experts.Count} in {config.Layers.Count(layer => layer.Mlp.Experts is not null)} layers, {experts.Used} for a "
-                + "token");
+            int layers = config.Layers.Count(layer => layer.Mlp.Experts is not null);
+            Line("experts", $"{experts.Count} in {layers} layers, {experts.Used} for a token");
         }
 
         foreach (TypeShare type in survey.Types)
@@ -50,8 +50,8 @@ public static class InfoVerb
         Line("chat template", model.Chat.Description);
         Line("tool calls", model.Chat.Syntax?.Name ?? "of a format that is not known: see --tool-format");
         Line("thoughts", model.Chat.Thoughts);
-        Line("memory", $"{Bytes(survey.MemoryBytes)} with all {config.ContextLength} tokens: weights {Bytes(survey.WeightBytes)}, keys and values "
-            + $"{Bytes(survey.CacheBytesPerToken * config.ContextLength)} in {survey.CacheType.Name()} "
+        Line("memory", $"{Bytes(survey.MemoryBytes)} with all {config.ContextLength} tokens: weights {Bytes(survey.WeightBytes)}, keys and "
+            + $"values {Bytes(survey.CacheBytesPerToken * config.ContextLength)} in {survey.CacheType.Name()} "
             + $"({survey.CacheBytesPerToken / 1e3:F1} kB a token); free here: {Bytes(HostMemory.FreeBytes)}");
         Line("a pass", $"reads {Bytes(survey.PassBytes)} of weights for one token");
         foreach (string remark in survey.Remarks)
@@ -59,11 +59,14 @@ public static class InfoVerb
             Line("note", remark);
         }
 
-        if (survey.MemoryBytes > HostMemory.FreeBytes)
+        if (survey.MappedBytes > 0)
         {
-            Line("note", survey.WeightBytes > HostMemory.FreeBytes
-                ? "its weights do not fit into the memory that is free: it would be refused"
-                : "with all of its context it does not fit into the memory that is free: --context takes less, --kv q8_0 half");
+            Line("note", $"{Bytes(survey.MappedBytes)} of experts would stay in their file, since not all weights fit into memory: passes "
+                + "that read them take as long as the disk does");
+        }
+        else if (survey.MemoryBytes > HostMemory.FreeBytes)
+        {
+            Line("note", "with all of its context it does not fit into the memory that is free: --context takes less, --kv q8_0 half");
         }
 
         return CommandLine.Done;

@@ -20,10 +20,18 @@ internal abstract class CpuKernels : IKernels
         _ => new DenseMatrix(format, DType.BF16, outputs, inputs, scaled || (format as Float8Format)?.IsOfRows(inputs) == true),
     };
 
+    public virtual bool TryMap(WeightMatrix matrix) => false;
+
     public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
     {
         var target = (CpuMatrix)matrix;
         var rows = new MatrixRows(matrix, parts);
+        if (target.IsMapped)
+        {
+            target.Map(rows);
+            return;
+        }
+
         // A range takes some hundred kilobytes: enough to be worth a thread's while, and whole pages of a source whose rows are inputs.
         const long RangeBytes = 512 << 10;
         int together = (int)Math.Clamp(RangeBytes * target.Blocks / Math.Max(1, matrix.Bytes), 1, target.Blocks);

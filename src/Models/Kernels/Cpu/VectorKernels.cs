@@ -20,7 +20,7 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     private readonly ThreadTeam _team;
     private readonly QuantisedSet _quantisedSet;
-    private readonly ProductJob<T> _product = new();
+    private readonly ProductJob<T> _product;
     private readonly QuantiseJob _quantise = new();
     private readonly NormJob<T> _norm = new();
     private readonly CapJob<T> _cap = new();
@@ -37,11 +37,14 @@ internal sealed class VectorKernels<T> : CpuKernels
         Name = name;
         _quantisedSet = QuantisedKernels.Best(name);
         _team = new ThreadTeam(threads);
+        _product = new ProductJob<T>(threads);
         _attend = new AttendJob<T>(threads);
         _decide = new DecideJob<T>(threads);
     }
 
     public override string Name { get; }
+
+    public override bool TryMap(WeightMatrix matrix) => ((CpuMatrix)matrix).TryMap();
 
     public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale)
     {
@@ -100,6 +103,7 @@ internal sealed class VectorKernels<T> : CpuKernels
     public override void Dispose()
     {
         _team.Dispose();
+        _product.Dispose();
         _attend.Dispose();
         _decide.Dispose();
         base.Dispose();

@@ -95,6 +95,14 @@ public class FamilyGoldenTests
         Assert.InRange(Fidelity.MeanKl(expected, model.Logits(prompt)), 0, 0.002);
         Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));
         ModelSurvey survey = ModelLoader.Survey(path, kernels, new LoadOptions());
+        if (file.Length > 0)
+        {
+            using Transformer mapped = ModelLoader.LoadTransformer(
+                path, kernels, new LoadOptions(CacheType: CacheType.F32, Memory: 3 * survey.WeightBytes / 4));
+            Assert.True(mapped.MappedBytes > 0);
+            Assert.Equal(greedy, mapped.Greedy(prompt, greedy.Length));
+        }
+
         Assert.Contains(survey.Types, type => type.Name == "MXFP4" && type.Parameters == 4 * 8 * 3 * 64 * 64);
     }
 

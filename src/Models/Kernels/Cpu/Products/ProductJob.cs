@@ -11,7 +11,8 @@ namespace Understory.Models.Kernels.Cpu.Products;
 /// blocks of 16 outputs of one of the matrices for a group of rows, so threads split outputs (and rows, where there are many), never the
 /// inputs. Matrices side by side have columns of their own and all rows; those of experts have rows of their own and all columns.
 /// </summary>
-internal sealed unsafe class ProductJob<T> : Job
+/// <param name="workers">Threads that may run the job.</param>
+internal sealed unsafe class ProductJob<T>(int workers) : Job, IDisposable
     where T : unmanaged, ILanes<T>
 {
     /// <summary>Rows of one item: enough to read a panel once per item from memory and from then on from the nearest cache.</summary>
@@ -19,6 +20,9 @@ internal sealed unsafe class ProductJob<T> : Job
 
     /// <summary>Bytes of a matrix whose model probably stays in a cache from pass to pass.</summary>
     private const long LikelyCached = 1 << 20;
+
+    /// <summary>Of each worker, for a block and for the up that belongs to it.</summary>
+    private readonly BlockRoom[] _rooms = [.. Enumerable.Range(0, 2 * workers).Select(_ => new BlockRoom())];
 
     private MatrixItems[] _parts = new MatrixItems[4];
     private int _partCount;
@@ -115,9 +119,17 @@ internal sealed unsafe class ProductJob<T> : Job
                 }
                 else
                 {
-                    RunBlock(part, block, firstRow, endRow, sums);
+                    RunBlock(part, block, firstRow, endRow, sums, worker);
                 }
             }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (BlockRoom room in _rooms)
+        {
+            room.Dispose();
         }
     }
 
@@ -146,12 +158,12 @@ internal sealed unsafe class ProductJob<T> : Job
         Check(up ?? weights, column, rows.End);
         int count = rows.End - rows.First;
         int groups = (count + GroupRows - 1) / GroupRows;
-        int panelBlocks = up is null && weights is DenseMatrix
-            ? TileTable<T>.PanelBlocks(count, fromMemory: weights.Bytes > LikelyCached) : 1;
+        var dense = weights as DenseMatrix;
+        bool plain = dense is { IsMapped: false }
+            && (up is null || (up is DenseMatrix { IsMapped: false } other && other.Type == dense.Type && TileTable<T>.Blocks > 1));
+        int panelBlocks = plain && up is null ? TileTable<T>.PanelBlocks(count, fromMemory: weights.Bytes > LikelyCached) : 1;
         int firstItem = _partCount == 0 ? 0 : _parts[_partCount - 1].EndItem;
         int items = (weights.Blocks + panelBlocks - 1) / panelBlocks * groups;
-        var dense = weights as DenseMatrix;
-        bool plain = dense is not null && (up is null || ((up as DenseMatrix)?.Type == dense.Type && TileTable<T>.Blocks > 1));
         _parts[_partCount++] =
             new MatrixItems(weights, up, column, panelBlocks, firstItem, firstItem + items, Sum(weights, x, set), Sum(up, x, set))
             {
@@ -222,41 +234,40 @@ internal sealed unsafe class ProductJob<T> : Job
 
     /// <summary>One block of 16 outputs of a quantised matrix, or of a gated pair of unlike ones.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void RunBlock(in MatrixItems part, int block, int firstRow, int endRow, float* sums)
+    private void RunBlock(in MatrixItems part, int block, int firstRow, int endRow, float* sums, int worker)
     {
+        byte* weights = part.Weights.Block(block, _rooms[2 * worker]);
+        byte* up = part.Up is null ? null : part.Up.Block(block, _rooms[(2 * worker) + 1]);
         bool integers = part.Weights is QuantisedMatrix && (part.Up is null or QuantisedMatrix);
         float* upSums = sums + (GroupRows * CpuMatrix.BlockRows);
         int rows;
         for (int row = firstRow; row < endRow; row += rows)
         {
             rows = NextRows(endRow - row, integers ? GroupRows : TileTable<T>.MaxRows);
-            Sums(part.Weights, part.Sum, block, row, rows, sums);
+            Sums(part.Weights, part.Sum, weights, row, rows, sums);
             if (part.Up is null)
             {
                 Finish(part, sums, 1, block, row, rows);
             }
             else
             {
-                Sums(part.Up, part.UpSum, block, row, rows, upSums);
+                Sums(part.Up, part.UpSum, up, row, rows, upSums);
                 FinishGated(part, sums, upSums, CpuMatrix.BlockRows, block, row, rows);
             }
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Sums(CpuMatrix matrix, SumKernel kernel, int block, int row, int rows, float* sums)
+    private void Sums(CpuMatrix matrix, SumKernel kernel, byte* weights, int row, int rows, float* sums)
     {
         if (matrix is QuantisedMatrix quantised)
         {
-            QuantisedLayout layout = quantised.Layout;
-            kernel.Sum(layout, (byte*)matrix.Data + (block * layout.BlockBytes), _integers, row, rows, sums);
+            kernel.Sum(quantised.Layout, weights, _integers, row, rows, sums);
             return;
         }
 
         var dense = (DenseMatrix)matrix;
-        nint blockBytes = (nint)dense.BlockBytes;
-        PanelSource panel =
-            PanelSource.Adjacent((byte*)dense.Data + (block * blockBytes), blockBytes, 1, 2 * CpuMatrix.BlockRows * dense.Type.Size());
+        PanelSource panel = PanelSource.Adjacent(weights, (nint)dense.BlockBytes, 1, 2 * CpuMatrix.BlockRows * dense.Type.Size());
         Tile(dense.Type, rows, 1)(panel, (float*)_x.Data + ((long)row * _x.Stride), _x.Stride, dense.Columns, sums);
     }
 
