@@ -137,6 +137,12 @@ public sealed record ExpertsPlan(int Count, int Used, int Width, GatedUnit Unit)
 
     /// <summary>The block beside them is weighed by a gate of its own.</summary>
     public bool SharedGate { get; init; }
+
+    /// <summary>
+    /// Router, experts and the block beside them read the stream through a norm each, and what the experts made and what the block made is
+    /// normed before they are added (Gemma 4).
+    /// </summary>
+    public bool OwnNorms { get; init; }
 }
 
 /// <summary>

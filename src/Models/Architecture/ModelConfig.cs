@@ -88,6 +88,7 @@ public sealed record ModelConfig
                 features |= layer.Mlp is { Gated: true, Bias: true } ? KernelFeatures.GatedBias : 0;
                 features |= layer.Attention.Sinks ? KernelFeatures.Sinks : 0;
                 features |= layer.Mlp.Experts is not null ? KernelFeatures.Experts : 0;
+                features |= layer.Mlp.Experts is { OwnNorms: true } ? KernelFeatures.NormBehind : 0;
             }
 
             return features;
@@ -159,6 +160,7 @@ public sealed record ModelConfig
             {
                 Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
                 Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
+                Require(!layer.Parallel && (layer.NormBefore || !experts.OwnNorms), "number of norms around experts", 0);
                 Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
                 Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
                 Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,

@@ -57,7 +57,8 @@ public sealed record ModelSurvey
         long parameters = Count(matrices) + loader.VectorElements;
         long idle = weights.Layers.Sum(layer => layer.Experts is { } experts ? experts.IdleParameters : 0);
         IEnumerable<TypeShare> types = matrices.GroupBy(matrix => matrix.Format.Name)
-            .Select(group => new TypeShare(group.Key, group.Sum(matrix => matrix.Rows * matrix.Format.Bytes(matrix.Columns)), Count(group)));
+            .Select(group => new TypeShare(
+                group.Key, group.Sum(matrix => matrix.Rows * matrix.Format.Bytes(matrix.Columns)), Count(group)));
         return new ModelSurvey
         {
             Config = config,
@@ -94,7 +95,8 @@ public sealed record ModelSurvey
 
         if (config.Layers.Any(layer => layer.Mlp.Experts is not null))
         {
-            yield return "rows choose among experts, so passes of several rows read more weights: speculation gains less than with a dense model";
+            yield return "rows choose among experts, so passes of several rows read more weights: speculation gains less than with a dense "
+                + "model";
         }
     }
 }

@@ -148,7 +148,13 @@ internal sealed record TensorNames
                 DownBias = "ffn_down_exps.bias",
             },
             // Files of 2023: a tensor for each expert.
-            new ExpertNames { Router = "ffn_gate_inp", Gate = "ffn_gate.{0}.weight", Up = "ffn_up.{0}.weight", Down = "ffn_down.{0}.weight" },
+            new ExpertNames
+            {
+                Router = "ffn_gate_inp",
+                Gate = "ffn_gate.{0}.weight",
+                Up = "ffn_up.{0}.weight",
+                Down = "ffn_down.{0}.weight",
+            },
         ],
     };
 

@@ -51,7 +51,7 @@ public sealed class Transformer : IDisposable
     /// <summary>What a pass reads depends on the experts that its rows choose.</summary>
     public bool HasExperts => _activations.Experts is not null;
 
-    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all; what they take is read from there.</summary>
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
     public long MappedBytes => _weights.MappedBytes;
 
     /// <summary>Bytes of keys and values of a token, all layers.</summary>
@@ -229,11 +229,12 @@ public sealed class Transformer : IDisposable
         ExpertsPlan plan = block.Mlp.Experts!;
         ExpertActivations room = _activations.Experts!;
         Routing routing = room.Routing;
-        InputRows normed = Normed(x, block, weights.MlpNorm);
+        InputRows normed = Normed(x, block, plan.OwnNorms ? experts.RouterNorm : weights.MlpNorm);
         Tensor branch = _activations.Branch.RowRange(0, x.Rows);
 
         Tensor logits = room.Logits.RowRange(0, x.Rows).ColumnRange(0, plan.Count);
         Kernels.Multiply(normed, experts.Router, logits);
+        normed = plan.OwnNorms ? Normed(x, block, experts.NormBefore) : normed;
         Kernels.Route(logits, new RouterParams(plan.Used, plan.Score, plan.Renormalised, plan.WeightScale), routing);
         InputRows gathered = room.Gathered.Rows(0, routing.Places);
         InputRows intermediate = room.Intermediate.Rows(0, routing.Places, plan.Width);
@@ -241,6 +242,12 @@ public sealed class Transformer : IDisposable
         Tensor outputs = room.Outputs.RowRange(0, routing.Places);
         Kernels.MultiplyExperts(intermediate, routing, experts.Down, outputs);
         Kernels.SumExperts(outputs, routing, branch);
+        if (plan.OwnNorms)
+        {
+            Kernels.Normalize(branch, experts.NormBehind);
+            normed = Normed(x, block, weights.MlpNorm);
+        }
+
         if (block.Mlp.Width > 0)
         {
             Tensor gates = default;
@@ -252,7 +259,14 @@ public sealed class Transformer : IDisposable
             // The experts' outputs are summed: their first rows have room again.
             Tensor shared = room.Outputs.RowRange(0, x.Rows);
             Kernels.Multiply(Intermediate(normed, weights, block.Mlp, x.Rows), weights.Down!, shared);
-            Kernels.Add(shared, gates, 1, branch);
+            if (plan.OwnNorms)
+            {
+                Kernels.NormalizeAdd(shared, experts.SharedNormBehind, branch);
+            }
+            else
+            {
+                Kernels.Add(shared, gates, 1, branch);
+            }
         }
 
         if (block.NormBehind)

@@ -71,6 +71,18 @@ public sealed record LayerWeights(
 public sealed record ExpertWeights(
     Projection Router, Projection? SharedGate, ExpertProjection Gate, ExpertProjection Up, ExpertProjection Down, int Used)
 {
+    /// <summary>Before the router; empty, as the other norms, where the plan has no norms of their own.</summary>
+    public Norm RouterNorm { get; init; }
+
+    /// <summary>Before the experts.</summary>
+    public Norm NormBefore { get; init; }
+
+    /// <summary>Behind their sum.</summary>
+    public Norm NormBehind { get; init; }
+
+    /// <summary>Behind the block beside them.</summary>
+    public Norm SharedNormBehind { get; init; }
+
     internal IEnumerable<WeightMatrix> ReadNormed => [.. Router.Parts, .. SharedGate?.Parts ?? []];
 
     /// <summary>Weights of the experts that a row does not choose.</summary>
@@ -218,7 +230,8 @@ public sealed class Weights : IDisposable
                 Sinks = attention.Sinks ? loader.Vector([new TensorPart(prefix + names.Sinks, attention.Heads)]) : default,
                 AttentionGate =
                     attention.Gate ? Project(prefix + names.AttentionGate, attention.QuerySize, _hidden, bias: false) : null,
-                Experts = mlp.Experts is { } experts ? new ExpertParts(prefix, names, _hidden, experts, loader).Load() : null,
+                Experts = mlp.Experts is { } experts
+                    ? new ExpertParts(prefix, names, _hidden, config.NormEpsilon, experts, loader).Load() : null,
                 PerLayer = config.PerLayer is { } own ? PerLayer(prefix, own) : null,
                 OutputScale = plan.OutputScale ? loader.Number(prefix + names.OutputScale) : 1,
             };

@@ -24,8 +24,8 @@ public static class HostMemory
         {
             string? line = File.ReadLines("/proc/meminfo").FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal));
             string[] words = line?[key.Length..].Split(' ', StringSplitOptions.RemoveEmptyEntries) ?? [];
-            return words is [string number, "kB"] && long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out long kilobytes)
-                ? kilobytes * 1024 : null;
+            return words is [string kilobytes, "kB"]
+                && long.TryParse(kilobytes, NumberStyles.None, CultureInfo.InvariantCulture, out long count) ? count * 1024 : null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -36,8 +36,8 @@ public static class InfoVerb
             + (survey.ActiveParameters < survey.Parameters ? $", of which {Count(survey.ActiveParameters)} for a token" : ""));
         if (config.Layers.Select(layer => layer.Mlp.Experts).OfType<ExpertsPlan>().FirstOrDefault() is { } experts)
         {
-            Line("experts", $"{experts.Count} in {config.Layers.Count(layer => layer.Mlp.Experts is not null)} layers, {experts.Used} for a "
-                + "token");
+            int layers = config.Layers.Count(layer => layer.Mlp.Experts is not null);
+            Line("experts", $"{experts.Count} in {layers} layers, {experts.Used} for a token");
         }
 
         foreach (TypeShare type in survey.Types)
@@ -49,8 +49,8 @@ public static class InfoVerb
             + (config.MaxContext > config.ContextLength ? $", up to {config.MaxContext} by --context" : ""));
         Line("chat template", model.Chat.Description);
         Line("talk", model.Chat.Talk);
-        Line("memory", $"{Bytes(survey.MemoryBytes)} with all {config.ContextLength} tokens: weights {Bytes(survey.WeightBytes)}, keys and values "
-            + $"{Bytes(survey.CacheBytesPerToken * config.ContextLength)} in {survey.CacheType.Name()} "
+        Line("memory", $"{Bytes(survey.MemoryBytes)} with all {config.ContextLength} tokens: weights {Bytes(survey.WeightBytes)}, keys and "
+            + $"values {Bytes(survey.CacheBytesPerToken * config.ContextLength)} in {survey.CacheType.Name()} "
             + $"({survey.CacheBytesPerToken / 1e3:F1} kB a token); free here: {Bytes(HostMemory.FreeBytes)}");
         Line("a pass", $"reads {Bytes(survey.PassBytes)} of weights for one token");
         foreach (string remark in survey.Remarks)
@@ -60,8 +60,8 @@ public static class InfoVerb
 
         if (survey.MappedBytes > 0)
         {
-            Line("note", $"{Bytes(survey.MappedBytes)} of experts would stay in their file, since not all weights fit into memory: passes that "
-                + "read them take as long as the disk does");
+            Line("note", $"{Bytes(survey.MappedBytes)} of experts would stay in their file, since not all weights fit into memory: passes "
+                + "that read them take as long as the disk does");
         }
         else if (survey.MemoryBytes > HostMemory.FreeBytes)
         {

@@ -30,7 +30,8 @@ public class LayerPlanTests
     /// <summary>All that only some families ask for.</summary>
     private static readonly ModelConfig _special = _mixed with
     {
-        Family = new GptOss(),
+        // It has names for the most of it.
+        Family = new Gemma4(),
         EmbeddingScale = 3,
         EmbeddingNorm = true,
         PerLayer = new PerLayerPlan(20, 210, Activation.GeluTanh),
@@ -61,6 +62,10 @@ public class LayerPlanTests
                     Score = RouterScore.Sigmoid, Renormalised = false, WeightScale = 1.5f, SharedGate = true,
                 },
             }) { NormBehind = true },
+            _mixed.Layers[2] with { NormBehind = true, Mlp = new MlpPlan(40, Activation.GeluTanh, Gated: true)
+            {
+                Experts = new ExpertsPlan(7, 3, 24, new GatedUnit(Activation.GeluTanh)) { OwnNorms = true },
+            } },
         ],
     };
 

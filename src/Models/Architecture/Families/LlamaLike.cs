@@ -185,8 +185,8 @@ internal abstract class LlamaLike : Family
                 Renormalised = keys.Flag("expert_weights_norm", true),
                 WeightScale = (float)keys.Number("expert_weights_scale", 1),
             }
-            : throw new InvalidDataException($"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, "
-                + "is supported.");
+            : throw new InvalidDataException(
+                $"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, is supported.");
     }
 
     /// <summary>The model with another plan for each of its layers.</summary>

@@ -2,7 +2,9 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture.Families;
 
-/// <summary>Qwen3's mixtures of experts (arXiv 2505.09388): a Qwen3 with experts for an MLP, in every layer unless it says otherwise.</summary>
+/// <summary>
+/// Qwen3's mixtures of experts (arXiv 2505.09388): a Qwen3 with experts for an MLP, in every layer unless its config says otherwise.
+/// </summary>
 internal sealed class Qwen3Moe : Qwen3
 {
     public override string Name => "qwen3_moe";

@@ -20,9 +20,12 @@ internal sealed record Machine(string Name, int Flat, double Slope, double Draft
             select new Machine($"{shape.Name}, draft {100 * draft:F0} %", shape.Flat, shape.Slope, draft),
             new Machine("experts, draft 5 %", 4, 0.05, 0.05, Experts: true)];
 
-    public double TargetSeconds(int rows) => Unit * (Shape(rows) + (Experts ? 0.8 * ((16 * (1 - Math.Pow(1 - (8 / 128.0), rows))) - 1) : 0));
+    public double TargetSeconds(int rows) => Unit * (Shape(rows) + (Experts ? 0.8 * (Touched(rows) - 1) : 0));
 
     public double DraftSeconds(int rows) => Unit * Draft * Shape(rows);
+
+    /// <summary>Experts that so many rows read together, over those of one.</summary>
+    private static double Touched(int rows) => 16 * (1 - Math.Pow(1 - (8 / 128.0), rows));
 
     private double Shape(int rows) => 1 + (Slope * Math.Max(0, rows - Flat));
 }

@@ -159,7 +159,8 @@ internal sealed unsafe class ProductJob<T>(int workers) : Job, IDisposable
         int count = rows.End - rows.First;
         int groups = (count + GroupRows - 1) / GroupRows;
         var dense = weights as DenseMatrix;
-        bool plain = dense is { IsMapped: false } && up is not { IsMapped: true } && (up is null || ((up as DenseMatrix)?.Type == dense.Type && TileTable<T>.Blocks > 1));
+        bool plain = dense is { IsMapped: false }
+            && (up is null || (up is DenseMatrix { IsMapped: false } other && other.Type == dense.Type && TileTable<T>.Blocks > 1));
         int panelBlocks = plain && up is null ? TileTable<T>.PanelBlocks(count, fromMemory: weights.Bytes > LikelyCached) : 1;
         int firstItem = _partCount == 0 ? 0 : _parts[_partCount - 1].EndItem;
         int items = (weights.Blocks + panelBlocks - 1) / panelBlocks * groups;
