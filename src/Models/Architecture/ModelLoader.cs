@@ -26,14 +26,8 @@ public static partial class ModelLoader
     public static LanguageModel Load(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        Tokenizer tokenizer = checkpoint.ReadTokenizer();
+        Tokenizer tokenizer = ReadTokenizer(checkpoint);
         ModelConfig config = checkpoint.Config;
-        if (tokenizer.VocabularySize > config.VocabularySize)
-        {
-            throw new InvalidDataException(
-                $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {config.VocabularySize:N0}.");
-        }
-
         if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
         {
             config = config with { EosTokenIds = [end] };
@@ -47,6 +41,20 @@ public static partial class ModelLoader
             Build(config, checkpoint.Tensors, checkpoint.Names, kernels, options, path),
             tokenizer,
             defaults);
+    });
+
+    /// <summary>What the files hold and what serving them would take, without reading weights.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported: the first reason not to load it.</exception>
+    public static ModelSurvey Survey(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        Tokenizer tokenizer = ReadTokenizer(checkpoint);
+        ModelConfig config = Checked(checkpoint.Config, kernels, options);
+        using QuantisedTensors? quantised = Quantised(config, checkpoint.Tensors, checkpoint.Names, options);
+        using var loader = new WeightLoader(quantised ?? checkpoint.Tensors, kernels);
+        TensorNames names = quantised is null ? checkpoint.Names : checkpoint.Names with { Transposed = false };
+        var weights = Weights.Describe(config, names, loader);
+        return ModelSurvey.Of(config, tokenizer, weights, loader, CacheTypeOf(weights, options));
     });
 
     /// <summary>The model's network alone.</summary>
@@ -75,12 +83,44 @@ public static partial class ModelLoader
     private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options,
         string name)
     {
-        if (options.Weights is { } format)
+        config = Checked(config, kernels, options);
+        using QuantisedTensors? quantised = Quantised(config, source, names, options);
+        if (quantised is not null)
         {
-            using var quantised = new QuantisedTensors(source, names.Quantised(format, config.Layers.Count));
-            return Build(config, quantised, names with { Transposed = false }, kernels, options with { Weights = null }, name);
+            (source, names) = (quantised, names with { Transposed = false });
         }
 
+        Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
+        Weights weights = Weights.Load(config, source, names, kernels, progress);
+        try
+        {
+            return new Transformer(config, weights, kernels, CacheTypeOf(weights, options));
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    private static Tokenizer ReadTokenizer(Checkpoint checkpoint)
+    {
+        Tokenizer tokenizer = checkpoint.ReadTokenizer();
+        return tokenizer.VocabularySize <= checkpoint.Config.VocabularySize ? tokenizer : throw new InvalidDataException(
+            $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {checkpoint.Config.VocabularySize:N0}.");
+    }
+
+    /// <summary>The checkpoint's matrices as <see cref="LoadOptions.Weights"/> wants them; null where it wants nothing.</summary>
+    private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options) =>
+        options.Weights is { } format ? new QuantisedTensors(source, names.Quantised(format, config.Layers.Count)) : null;
+
+    /// <summary>That of the weights, unless another one is asked for.</summary>
+    private static CacheType CacheTypeOf(Weights weights, LoadOptions options) =>
+        options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16);
+
+    /// <summary>The config with the context that is asked for, where these kernels can run it.</summary>
+    private static ModelConfig Checked(ModelConfig config, IKernels kernels, LoadOptions options)
+    {
         config = config.WithContext(options.Context).Validated();
         config.RequireOf(kernels);
         if (options.CacheType is { } asked && !kernels.CacheTypes.Contains(asked))
@@ -91,18 +131,7 @@ public static partial class ModelLoader
                 + $"or --device cpu takes {asked.Name()}.");
         }
 
-        Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
-        Weights weights = Weights.Load(config, source, names, kernels, progress);
-        try
-        {
-            CacheType own = weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16;
-            return new Transformer(config, weights, kernels, options.CacheType ?? own);
-        }
-        catch
-        {
-            weights.Dispose();
-            throw;
-        }
+        return config;
     }
 
     private static ModelConfig RandomConfig(string specification)

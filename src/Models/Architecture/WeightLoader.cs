@@ -38,6 +38,18 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     /// <summary>The matrix that some rows of a tensor are.</summary>
     public WeightMatrix Matrix(TensorPart part, int inputs) => Ask([part], inputs, transposed: false);
 
+    /// <summary>All matrices that were asked for.</summary>
+    public IEnumerable<WeightMatrix> Matrices => _matrices.Select(asked => asked.Matrix);
+
+    /// <summary>Bytes that <see cref="Run"/> would take for them.</summary>
+    public long MatrixBytes => _matrices.Sum(asked => Aligned(asked.Matrix.Bytes));
+
+    /// <summary>Numbers of all vectors that were asked for.</summary>
+    public long VectorElements { get; private set; }
+
+    /// <summary>Weights of all tensors that were asked for.</summary>
+    public long Parameters => Matrices.Sum(matrix => (long)matrix.Rows * matrix.Columns) + VectorElements;
+
     /// <summary>Several matrices of equal inputs, their outputs side by side: those of one format that follow each other as one.</summary>
     public WeightMatrix[] Stacked(ReadOnlySpan<TensorPart> parts, int inputs)
     {
@@ -94,12 +106,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     /// <param name="progress">Is told how far it is, from whichever thread.</param>
     public IReadOnlyList<MemoryBlock> Run(Action<LoadProgress>? progress)
     {
-        long bytes = 0;
-        foreach ((WeightMatrix matrix, _, _) in _matrices)
-        {
-            bytes += Aligned(matrix.Bytes);
-        }
-
+        long bytes = MatrixBytes;
         MemoryBlock block = kernels.Allocate(Math.Max(Alignment, bytes));
         _blocks.Add(block);
         long offset = 0;
@@ -157,6 +164,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
     private Tensor Room(int length)
     {
         const long VectorBlock = 1 << 20;
+        VectorElements += length;
         long bytes = Aligned((long)length * sizeof(float));
         if (_blocks.Count == 0 || _vectorOffset + bytes > _blocks[^1].Bytes)
         {

@@ -34,9 +34,11 @@ public sealed record LayerWeights(
 /// <summary>A model's weights, packed.</summary>
 public sealed class Weights : IDisposable
 {
-    private readonly IReadOnlyList<MemoryBlock> _blocks;
+    private IReadOnlyList<MemoryBlock> _blocks = [];
 
-    private Weights(IReadOnlyList<MemoryBlock> blocks) => _blocks = blocks;
+    private Weights()
+    {
+    }
 
     /// <summary><c>[vocabulary, hidden]</c></summary>
     public required WeightMatrix Embedding { get; init; }
@@ -51,6 +53,9 @@ public sealed class Weights : IDisposable
     /// <summary><c>[vocabulary, hidden]</c>; the embedding itself where tied.</summary>
     public required Projection Head { get; init; }
 
+    /// <summary>How many numbers they are; a tied head counts once.</summary>
+    public required long Parameters { get; init; }
+
     /// <summary>Bytes held.</summary>
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
@@ -63,19 +68,29 @@ public sealed class Weights : IDisposable
         Action<LoadProgress>? progress = null)
     {
         using var loader = new WeightLoader(source, kernels);
+        Weights weights = Describe(config, names, loader);
+        weights._blocks = loader.Run(progress);
+        return weights;
+    }
+
+    /// <summary>Checks every tensor of the model and asks the loader for it: until that has run, there is nothing in them.</summary>
+    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
+    internal static Weights Describe(ModelConfig config, TensorNames names, WeightLoader loader)
+    {
         var parts = new Parts(config, names, loader);
         WeightMatrix embedding = parts.Table(names.Embedding, config.VocabularySize);
         WeightMatrix? positions = config.LearnedPositions ? parts.Table(names.Positions, config.TrainedContext) : null;
         LayerWeights[] layers = [.. config.Layers.Select(parts.Layer)];
         Norm finalNorm = parts.Norm(names.FinalNorm);
         var head = new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.VocabularySize));
-        return new Weights(loader.Run(progress))
+        return new Weights
         {
             Embedding = embedding,
             Positions = positions,
             Layers = layers,
             FinalNorm = finalNorm,
             Head = head,
+            Parameters = loader.Parameters,
         };
     }
 

@@ -42,6 +42,12 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
     public string? Source => template?.Source;
 
+    /// <summary>The template has a place for tools, and calls are written in a way that is read here.</summary>
+    public bool TakesTools => _traits.ShowsTools && Syntax is not null;
+
+    /// <summary>The model may think before it answers.</summary>
+    public bool Thinks => _traits.Thinks;
+
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
 
