@@ -30,12 +30,13 @@ public sealed record ModelSurvey
     public long MemoryBytes => WeightBytes + (CacheBytesPerToken * Config.ContextLength) + OtherBytes;
 
     /// <param name="loader">Has been asked for <paramref name="weights"/>.</param>
-    internal static ModelSurvey Of(ModelConfig config, Tokenizer tokenizer, Weights weights, WeightLoader loader, CacheType cacheType) => new()
-    {
-        Config = config,
-        Tokenizer = tokenizer,
-        Parameters = weights.Parameters,
-        WeightBytes = loader.MatrixBytes + (loader.VectorElements * sizeof(float)),
-        CacheBytesPerToken = KvCache.SlotBytes(config, cacheType),
-    };
+    internal static ModelSurvey Of(ModelConfig config, Tokenizer tokenizer, Weights weights, WeightLoader loader, CacheType cacheType) =>
+        new()
+        {
+            Config = config,
+            Tokenizer = tokenizer,
+            Parameters = weights.Parameters,
+            WeightBytes = loader.MatrixBytes + (loader.VectorElements * sizeof(float)),
+            CacheBytesPerToken = KvCache.SlotBytes(config, cacheType),
+        };
 }

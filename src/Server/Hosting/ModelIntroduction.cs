@@ -1,10 +1,11 @@
 namespace Understory.Server.Hosting;
 
-/// <summary>What people are told of the model that runs: its name, its size, what it can do, and for the demo where to get a real one.</summary>
+/// <summary>What people are told of the model that runs: its name, its size, what it can do; for the demo, where to get a real one.</summary>
 public static class ModelIntroduction
 {
     /// <summary>What sort of model the bundle's is.</summary>
-    public const string Demo = "A small model of Python code that comes with the program: it shows how the server works, not what a model can do.";
+    public const string Demo =
+        "A small model of Python code that comes with the program: it shows how the server works, not what a model can do.";
 
     /// <summary>One line: "name: 2.77 million parameters, context of 1,024 tokens; completes text".</summary>
     public static string Line(ServedModel model) => FormattableString.Invariant(

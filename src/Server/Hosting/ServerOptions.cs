@@ -184,8 +184,8 @@ public sealed record ServerOptions
 
         if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))
         {
-            throw new UsageException($"{SaidBy("tool-format")} must be auto, {string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name))}, not "
-                + $"'{ToolFormat}'.");
+            string known = string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name));
+            throw new UsageException($"{SaidBy("tool-format")} must be auto, {known}, not '{ToolFormat}'.");
         }
 
         if (ApiKeys.Any(key => key.Trim().Length == 0))

@@ -35,7 +35,8 @@ public sealed record SuggestedModel(string Model, long Parameters, long Bytes, l
 
     /// <summary>The largest few that fit, from small to large.</summary>
     /// <param name="memory">Bytes that the machine, or the container, has.</param>
-    public static IReadOnlyList<SuggestedModel> For(long memory) => [.. All.Where(model => model.MemoryBytes <= Share * memory).TakeLast(Most)];
+    public static IReadOnlyList<SuggestedModel> For(long memory) =>
+        [.. All.Where(model => model.MemoryBytes <= Share * memory).TakeLast(Most)];
 
     private static SuggestedModel[] Load()
     {

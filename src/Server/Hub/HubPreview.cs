@@ -6,8 +6,8 @@ using Understory.Models.Kernels;
 namespace Understory.Server.Hub;
 
 /// <summary>
-/// What a model would be, found out before its weights are fetched. Its small files and the heads of its large ones are laid out in a folder
-/// of their own, with a hole in the place of each large file's data; there it is looked at with the very checks that a load makes.
+/// What a model would be, found out before its weights are fetched. Its small files and the heads of its large ones are laid out in a
+/// folder of their own, with a hole in the place of each large file's data; there it is looked at with the very checks that a load makes.
 /// </summary>
 public sealed class HubPreview(HubClient client)
 {

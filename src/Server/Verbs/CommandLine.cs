@@ -24,7 +24,8 @@ public sealed class CommandLine
         if (Console.IsOutputRedirected)
         {
             // A file or a pipe is no terminal: its reader gets text.
-            AnsiConsole.Console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No });
+            AnsiConsole.Console =
+                AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No });
         }
 
         ParseResult parsed = new CommandLine().Root().Parse(arguments);

@@ -99,10 +99,10 @@ public static class PullVerb
         var surveys = new List<ModelSurvey>();
         foreach ((HubReference reference, HubListing plan) in wanted.Zip(plans))
         {
-            Console.WriteLine($"{reference} at {plan.Commit[..8]}: {Counted(plan.Files.Count)}, {Quantity.Bytes(plan.Files.Sum(file => file.Size))}");
+            string size = Quantity.Bytes(plan.Files.Sum(file => file.Size));
+            Console.WriteLine($"{reference} at {plan.Commit[..8]}: {plan.Files.Count} file{(plan.Files.Count == 1 ? "" : "s")}, {size}");
             ModelSurvey survey = await preview.SurveyAsync(reference, plan, stop);
-            Console.WriteLine(FormattableString.Invariant(
-                $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes {Quantity.Bytes(survey.WeightBytes)} of memory for weights and {Quantity.Bytes(survey.CacheBytesPerToken * 1000)} for every 1,000 tokens: {Quantity.Bytes(survey.MemoryBytes)} with all of its context of {survey.Config.ContextLength:N0}"));
+            Console.WriteLine(Described(survey));
             surveys.Add(survey);
         }
 
@@ -113,14 +113,17 @@ public static class PullVerb
         }
 
         long memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        long weights = surveys.Sum(survey => survey.WeightBytes);
-        if (weights > memory)
+        if (surveys.Sum(survey => survey.WeightBytes) > memory)
         {
-            Console.Error.WriteLine($"Its weights do not fit the {Quantity.Bytes(memory)} of memory here; it can be fetched, and served elsewhere.");
+            Console.Error.WriteLine(
+                $"The weights do not fit the {Quantity.Bytes(memory)} of memory here: they can be fetched, and served elsewhere.");
         }
     }
 
-    private static string Counted(int files) => files == 1 ? "1 file" : $"{files} files";
+    private static string Described(ModelSurvey survey) =>
+        $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes {Quantity.Bytes(survey.WeightBytes)} of "
+        + $"memory for weights and {Quantity.Bytes(survey.CacheBytesPerToken * 1000)} for every 1,000 tokens: "
+        + FormattableString.Invariant($"{Quantity.Bytes(survey.MemoryBytes)} with all of its context of {survey.Config.ContextLength:N0}");
 
     private static async Task FetchAsync(HubDownload download, HubReference reference, HubListing plan, CancellationToken stop)
     {

@@ -25,7 +25,8 @@ public sealed class InvocationTests
     {
         string folder = Directory.CreateTempSubdirectory("understory-path").FullName;
         File.WriteAllText(Path.Combine(folder, "understory"), "");
-        Assert.Equal("understory", Invocation.Find("/elsewhere/understory", "/", $"/nowhere{Path.PathSeparator}{folder}", container: false));
+        string path = $"/nowhere{Path.PathSeparator}{folder}";
+        Assert.Equal("understory", Invocation.Find("/elsewhere/understory", "/", path, container: false));
         Directory.Delete(folder, recursive: true);
     }
 }

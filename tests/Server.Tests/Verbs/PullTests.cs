@@ -75,6 +75,17 @@ public sealed class PullTests : IAsyncLifetime
     }
 
     [ProcessFact]
+    public async Task A_draft_of_another_vocabulary_is_refused_before_anything_is_fetched()
+    {
+        _hub.Add("draft.gguf", File.ReadAllBytes(Path.Combine(Tools.Root, "tests/Fixtures/golden/gpt2/model.gguf")), large: true);
+        var (code, _, errors) = await RunAsync("pull", FakeHub.Repository, "--draft", $"{FakeHub.Repository}:draft.gguf");
+        Assert.Equal(1, code);
+        string told = Assert.Single(errors.TrimEnd().Split('\n'));
+        Assert.Contains("has another vocabulary (263 tokens) than the target 'someone/tiny' (4096)", told);
+        Assert.False(Directory.Exists(Path.Combine(_home, "hub", "models--someone--tiny", "blobs")));
+    }
+
+    [ProcessFact]
     public async Task A_snapshot_without_the_folder_around_it_says_what_to_mount()
     {
         (int code, _, string errors) = await RunAsync("pull", FakeHub.Repository);

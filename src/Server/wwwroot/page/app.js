@@ -104,7 +104,9 @@ function start() {
     if (talks && $("prompt").value.trim() === "") return;
     clearViews();
     if (talks) await converse(signal);
-    else if (await perform(new Run(request.read(form, [])), signal)) reveal(views[0].element);
+    else await perform(new Run(request.read(form, [])), signal);
+    // It has grown since it was scrolled to; whoever has read on stays there.
+    if (!talks && views.length > 0 && views[0].element.getBoundingClientRect().top > 0) reveal(views[0].element);
   });
 }
 
@@ -159,6 +161,8 @@ function startComparison() {
       medians.forEach((run, i) => place(run, i));
       say(tellVerdict(comparison, modes));
       reveal($("verdict"));
+    } else {
+      $("verdict").hidden = true;
     }
   });
 }

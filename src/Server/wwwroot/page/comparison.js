@@ -41,6 +41,11 @@ export class Comparison {
     return this.all.some((run) => run.tokenCount < BRIEF);
   }
 
+  /** There is something to say about speed. */
+  get timed() {
+    return this.rounds >= LEAST && !this.brief && !this.alike;
+  }
+
   /** Neither ever guessed anything: they did the same, and a difference in time is the machine's. */
   get alike() {
     return this.all.every((run) => run.guesses === 0);

@@ -35,8 +35,10 @@ export class ConversationView {
   drawAnswer() {
     const { pending } = this.conversation;
     if (!pending) return;
-    $("turns").lastElementChild.lastElementChild.textContent = pending.answer || "…";
-    this.toEnd();
+    const list = $("turns");
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 24;
+    list.lastElementChild.lastElementChild.textContent = pending.answer || "…";
+    if (atEnd) this.toEnd();
   }
 
   /** Scrolls to the newest turn, and to the place of the next. */

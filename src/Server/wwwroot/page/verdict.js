@@ -21,7 +21,7 @@ export function tellVerdict(comparison, modes) {
   const judged = modes[0] === "off" ? 1 : 0;
   const [mine, other] = [modes[judged], modes[1 - judged]];
   const { brief, alike } = comparison;
-  const timed = comparison.rounds > 0 && !brief && !alike ? comparison.speed(judged) : null;
+  const timed = comparison.timed ? comparison.speed(judged) : null;
   const bytes = common === 1 ? "1 byte" : `${count(common)} bytes`;
   const equal = same ? "Same bytes" : `Different bytes after the first ${count(common)}`;
   const speed = brief
@@ -29,7 +29,7 @@ export function tellVerdict(comparison, modes) {
     : alike
       ? "same work"
       : !timed
-        ? "not timed"
+        ? "stopped too early to time"
         : timed.sure
           ? factor(timed)
           : "no difference beyond the noise";
