@@ -39,6 +39,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Type that keys and values are rounded to.</summary>
     public CacheType CacheType { get; }
 
+    /// <summary>How many numbers its weights are.</summary>
+    public long Parameters => _weights.Parameters;
+
     /// <summary>Bytes of weights that a pass of one row reads.</summary>
     public long WeightBytes => _weights.BytesPerPass;
 

@@ -94,6 +94,9 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
     /// <summary>The checkpoint has such a tensor.</summary>
     public bool Contains(string name) => source.Contains(name);
 
+    /// <summary>Weights of all tensors that were asked for.</summary>
+    public long Parameters => Matrices.Sum(matrix => (long)matrix.Rows * matrix.Columns) + VectorElements;
+
     /// <summary>Several matrices of equal inputs, their outputs side by side: those of one format that follow each other as one.</summary>
     public WeightMatrix[] Stacked(ReadOnlySpan<TensorPart> parts, int inputs)
     {

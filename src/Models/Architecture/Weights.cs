@@ -136,6 +136,9 @@ public sealed class Weights : IDisposable
     /// <summary><c>[vocabulary, hidden]</c>; the embedding itself where tied.</summary>
     public required Projection Head { get; init; }
 
+    /// <summary>How many numbers they are; a tied head counts once.</summary>
+    public required long Parameters { get; init; }
+
     /// <summary>Bytes held.</summary>
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
@@ -186,6 +189,7 @@ public sealed class Weights : IDisposable
             Layers = layers,
             FinalNorm = finalNorm,
             Head = head,
+            Parameters = loader.Parameters,
         };
     }
 

@@ -80,6 +80,12 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
     public string? Source => template?.Source;
 
+    /// <summary>The template has a place for tools, and calls are written in a way that is read here.</summary>
+    public bool TakesTools => TellsOfTools;
+
+    /// <summary>The model may think before it answers.</summary>
+    public bool Thinks => Thoughts is not null || Channels is not null;
+
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
 

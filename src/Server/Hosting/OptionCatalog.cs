@@ -9,6 +9,9 @@ namespace Understory.Server.Hosting;
 /// <param name="ServerOnly">It concerns HTTP alone, so only <c>serve</c> knows it.</param>
 public sealed record OptionSpec(string Name, string? Value, string Help, bool ServerOnly = false)
 {
+    /// <summary>It says what is loaded and how it decodes: whoever decodes takes it, server or not.</summary>
+    public bool OfModel => !ServerOnly && Name != "alias";
+
     public string Flag => "--" + Name;
 
     public string Variable => "UNDERSTORY_" + Name.ToUpperInvariant().Replace('-', '_');

@@ -32,6 +32,9 @@ public sealed class OptionSource
         }
     }
 
+    /// <summary>Who said something about each option of which something was said: "--model", "UNDERSTORY_MODEL".</summary>
+    public IReadOnlyDictionary<string, string> Origins => _said.ToDictionary(pair => pair.Key, pair => pair.Value.Origin);
+
     public string? Text(string name) => Find(name)?.Values[^1];
 
     /// <summary>All values of an option that may repeat; commas separate too.</summary>

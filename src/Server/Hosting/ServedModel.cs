@@ -2,6 +2,7 @@ using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
 
@@ -30,6 +31,22 @@ public sealed record ServedModel(
 
     /// <summary>Name of the kernel set that runs it.</summary>
     public string Kernels { get; init; } = "";
+
+    /// <summary>How many numbers its weights are.</summary>
+    public long Parameters { get; init; }
+
+    /// <summary>It is the small model that comes with the program.</summary>
+    public bool Demo { get; init; }
+
+    /// <summary>What it can do: a model without a chat template goes on with text, whatever it is asked.</summary>
+    public IReadOnlyList<Ability> Abilities =>
+    [
+        Ability.Completion,
+        .. Chat.Source is null ? [] : new[] { Ability.Chat },
+        .. Chat.TakesTools ? new[] { Ability.Tools } : [],
+        .. Chat.Thinks ? new[] { Ability.Thinking } : [],
+        .. FillInTheMiddle.Find(Tokenizer) is null ? [] : new[] { Ability.Infill },
+    ];
 
     /// <summary>The alias of every name: clients that ask for a model of their own are served too.</summary>
     public const string AnyName = "*";
