@@ -63,7 +63,7 @@ internal sealed unsafe class CudaKernels : IKernels
 
     /// <summary>None of them has a kernel yet; a model that wants one is refused when it is loaded.</summary>
     public KernelFeatures Missing => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
-        | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale;
+        | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale | KernelFeatures.Recurrence;
 
     public CudaDeviceInfo Device => _driver.Device;
 
@@ -228,6 +228,10 @@ internal sealed unsafe class CudaKernels : IKernels
     public void Take(Tensor x, InputRows output) => throw Lacks(KernelFeatures.NormBehind);
 
     public void Cap(Tensor logits, float scale, float cap) => throw Lacks(KernelFeatures.Capping);
+
+    public void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output) =>
+        throw Lacks(KernelFeatures.Recurrence);
 
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y)
     {
