@@ -13,18 +13,21 @@ internal sealed class Activations : IDisposable
     {
         int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
         int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
-        int width = config.Layers.Max(layer => layer.Mlp.Width);
-        bool behind = config.Layers.Any(layer => layer.NormBehind);
-        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, behind ? config.HiddenSize : 0];
+        int width = Math.Max(config.Layers.Max(layer => layer.Mlp.Width), config.PerLayer?.Width ?? 0);
+        int branch = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind) ? config.HiddenSize : 0;
+        int perLayer = config.Layers.Count * (config.PerLayer?.Width ?? 0);
+        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branch, perLayer, perLayer];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
         int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
         (Residual, Qkv, Logits, Branch) =
-            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(behind ? config.HiddenSize : 0));
-        Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
+            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(branch));
+        (PerLayer, PerLayerProjected) = (View(perLayer), View(perLayer));
+        Normed = kernels.CreateInput(rows, config.HiddenSize,
+            Formats([.. weights.Layers.SelectMany(layer => layer.ReadNormed), .. weights.PerLayer?.Projection.Parts ?? []]));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
-        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down.Parts)));
+        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.ReadIntermediate)));
         Final = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Head.Parts));
 
         Tensor View(int columns)
@@ -47,13 +50,19 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm; empty where no layer has a norm behind.</summary>
     public Tensor Branch { get; }
 
+    /// <summary>F32 <c>[rows, layers * width]</c>: the layers' own inputs, side by side; empty where they have none.</summary>
+    public Tensor PerLayer { get; }
+
+    /// <summary>As <see cref="PerLayer"/>: what is projected from the embedding, before its norm.</summary>
+    public Tensor PerLayerProjected { get; }
+
     /// <summary><c>[rows, hidden]</c></summary>
     public ProductInput Normed { get; }
 
     /// <summary><c>[rows, widest QuerySize]</c></summary>
     public ProductInput Attended { get; }
 
-    /// <summary><c>[rows, widest MLP]</c></summary>
+    /// <summary><c>[rows, widest MLP or layer's own input]</c></summary>
     public ProductInput Intermediate { get; }
 
     /// <summary><c>[rows, hidden]</c>: behind the last norm, rows whose logits are wanted.</summary>

@@ -25,6 +25,42 @@ internal sealed class GgufKeys(Gguf file)
 
     public int Count(string key, int otherwise) => _keys.GetCount(_prefix + key, otherwise);
 
+    /// <summary>A count for each layer: one for all, or an array.</summary>
+    /// <exception cref="InvalidDataException">The key is missing or of another type; or, when asked, has none for the layer.</exception>
+    public Func<int, int> Counts(string key)
+    {
+        if (!_keys.Contains(_prefix + key) || _keys.Values[_prefix + key] is not long[] counts)
+        {
+            int all = Count(key);
+            return _ => all;
+        }
+
+        return layer => layer < counts.Length && counts[layer] is >= 0 and <= int.MaxValue
+            ? (int)counts[layer] : throw new InvalidDataException($"{Path}: the key \"{_prefix}{key}\" has no count for layer {layer}.");
+    }
+
+    public Func<int, int> Counts(string key, Func<int, int> otherwise) => Has(key) ? Counts(key) : otherwise;
+
+    public bool Has(string key) => _keys.Contains(_prefix + key);
+
+    /// <summary>
+    /// Which layers have a window, by <c>attention.sliding_window_pattern</c>: a flag for each layer, or a number n of layers of which the
+    /// last one has none (0: all have one).
+    /// </summary>
+    /// <param name="period">n, where the file does not say.</param>
+    public Func<int, bool> Windowed(int period)
+    {
+        const string Key = "attention.sliding_window_pattern";
+        return (Has(Key) ? _keys.Values[_prefix + Key] : (long)period) switch
+        {
+            bool[] flags => layer => layer < flags.Length && flags[layer],
+            long[] flags => layer => layer < flags.Length && flags[layer] != 0,
+            bool all => _ => all,
+            long n and >= 0 => layer => n == 0 || (layer + 1) % n != 0,
+            _ => throw new InvalidDataException($"{Path}: the key \"{_prefix}{Key}\" is of another type than expected."),
+        };
+    }
+
     public double Number(string key) => _keys.Get<double>(_prefix + key);
 
     public double Number(string key, double otherwise) => _keys.Get(_prefix + key, otherwise);

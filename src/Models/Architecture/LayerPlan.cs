@@ -4,7 +4,8 @@ namespace Understory.Models.Architecture;
 
 /// <summary>
 /// What one block of a decoder is made of: <c>x += attention(norm(x)); x += mlp(norm(x))</c>, where a branch has a norm behind it
-/// <c>x += norm(attention(norm(x)))</c>, and without a norm before it <c>x += norm(attention(x))</c>.
+/// <c>x += norm(attention(norm(x)))</c>, and without a norm before it <c>x += norm(attention(x))</c>. Parallel branches read the same rows:
+/// <c>x += attention(norm(x)) + mlp(norm(x))</c>.
 /// </summary>
 public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp)
 {
@@ -12,8 +13,17 @@ public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp)
 
     public bool NormBehind { get; init; }
 
+    /// <summary>Added to the mean square by norms behind; null: as by all others.</summary>
+    public float? NormBehindEpsilon { get; init; }
+
+    /// <summary>Attention and MLP read one norm's rows, neither what the other made (Cohere).</summary>
+    public bool Parallel { get; init; }
+
     /// <summary>Branches are scaled by it on their way back.</summary>
     public float ResidualScale { get; init; } = 1;
+
+    /// <summary>The residual stream behind the layer is scaled by a number among the layer's tensors (Gemma 4).</summary>
+    public bool OutputScale { get; init; }
 }
 
 /// <summary>Attention of one layer.</summary>
@@ -46,20 +56,32 @@ public sealed record AttentionPlan
     /// <summary>Queries and keys pass an RMSNorm before the rotation.</summary>
     public QkNorm QkNorm { get; init; }
 
+    /// <summary>Each value head passes an RMSNorm without weights (Gemma 4).</summary>
+    public bool ValueNorm { get; init; }
+
+    /// <summary>Keys, before their norm and rotation, are the values: there is no projection of values (Gemma 4's larger ones).</summary>
+    public bool KeysAreValues { get; init; }
+
+    /// <summary>The earlier layer whose keys and values it reads, having none of its own; null: its own.</summary>
+    public int? KeysOf { get; init; }
+
+    /// <summary>What attention made is multiplied by <c>sigmoid(gate(norm(x)))</c> before its projection (Muse Glimmer).</summary>
+    public bool Gate { get; init; }
+
     /// <summary>Query, key and value projections have biases.</summary>
     public bool QkvBias { get; init; }
 
     /// <summary>The projection after attention has a bias.</summary>
     public bool OutputBias { get; init; }
 
-    /// <summary>Columns of queries, keys and values side by side.</summary>
-    public int QkvSize => (Heads + (2 * KvHeads)) * HeadDim;
+    /// <summary>Columns of queries, keys and values side by side; of queries alone where keys are another layer's.</summary>
+    public int QkvSize => (Heads + (KeysOf is null ? 2 * KvHeads : 0)) * HeadDim;
 
     /// <summary>Query columns, and inputs of the projection after attention.</summary>
     public int QuerySize => Heads * HeadDim;
 
-    /// <summary>What the layer keeps of a token.</summary>
-    public KvShape Cache => new(KvHeads, HeadDim);
+    /// <summary>What the layer keeps of a token; no heads where it reads another layer's.</summary>
+    public KvShape Cache => new(KeysOf is null ? KvHeads : 0, HeadDim);
 }
 
 /// <summary>How queries and keys are normed before they are turned.</summary>
@@ -70,11 +92,23 @@ public enum QkNorm
     /// <summary>Each head by itself (Qwen3).</summary>
     Heads,
 
+    /// <summary>Each head by itself, without weights (Muse Glimmer).</summary>
+    Weightless,
+
     /// <summary>All heads together (OLMo 2).</summary>
     Whole,
 }
 
 /// <summary>The MLP of one layer: <c>down(activation(gate x) * up x)</c> where gated, else <c>down(activation(up x))</c>.</summary>
 /// <param name="Width">Between up and down.</param>
-/// <param name="Bias">Up and down have biases.</param>
+/// <param name="Bias">Gate, up and down have biases.</param>
 public sealed record MlpPlan(int Width, Activation Activation, bool Gated, bool Bias = false);
+
+/// <summary>
+/// Per-layer embeddings (Gemma 4's small ones, after Gemma 3n): each layer gets an input of its own for each token,
+/// <c>(norm(projection(e) / sqrt(hidden)) + sqrt(Width) table[token]) / sqrt(2)</c> of the scaled embedding e, and behind its branches adds
+/// <c>norm(output(activation(gate(x)) * input))</c>.
+/// </summary>
+/// <param name="Width">Of a layer's input.</param>
+/// <param name="Vocabulary">Rows of the table, at least those of the embedding.</param>
+public sealed record PerLayerPlan(int Width, int Vocabulary, Activation Activation);

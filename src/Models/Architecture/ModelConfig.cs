@@ -28,6 +28,9 @@ public sealed record ModelConfig
     /// <summary>Added to the variance, or to the mean square.</summary>
     public required float NormEpsilon { get; init; }
 
+    /// <summary>Norms have biases (GPT-2).</summary>
+    public bool NormBias { get; init; }
+
     /// <summary>A learned vector for each position is added to the embedding (GPT-2).</summary>
     public bool LearnedPositions { get; init; }
 
@@ -38,6 +41,12 @@ public sealed record ModelConfig
 
     /// <summary>Embeddings are multiplied by it.</summary>
     public float EmbeddingScale { get; init; } = 1;
+
+    /// <summary>Embeddings, scaled, pass an RMSNorm without weights.</summary>
+    public bool EmbeddingNorm { get; init; }
+
+    /// <summary>An input of its own for each layer; null: there is none.</summary>
+    public PerLayerPlan? PerLayer { get; init; }
 
     /// <summary>Logits are multiplied by it.</summary>
     public float LogitScale { get; init; } = 1;
@@ -63,14 +72,20 @@ public sealed record ModelConfig
         get
         {
             KernelFeatures features = EmbeddingScale != 1 ? KernelFeatures.Scaling : 0;
+            features |= EmbeddingNorm ? KernelFeatures.EmbeddingNorm : 0;
+            features |= PerLayer is not null ? KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Gates : 0;
             features |= LogitScale != 1 || LogitCap != 0 ? KernelFeatures.Capping : 0;
             foreach (LayerPlan layer in Layers)
             {
-                features |= layer.ResidualScale != 1 ? KernelFeatures.Scaling : 0;
+                features |= layer.ResidualScale != 1 || layer.OutputScale ? KernelFeatures.Scaling : 0;
                 features |= layer.NormBehind ? KernelFeatures.NormBehind : 0;
                 features |= layer.Attention.SoftCap != 0 ? KernelFeatures.Capping : 0;
                 features |= layer.Attention.QkNorm == QkNorm.Whole ? KernelFeatures.WholeQkNorm : 0;
                 features |= layer.Attention.PositionScale.Beta != 0 ? KernelFeatures.PositionScale : 0;
+                features |= layer.Attention.ValueNorm || layer.Attention.KeysAreValues ? KernelFeatures.ValueNorm : 0;
+                features |= layer.Attention.KeysOf is not null ? KernelFeatures.SharedKeyValues : 0;
+                features |= layer.Attention.Gate ? KernelFeatures.Gates : 0;
+                features |= layer.Mlp is { Gated: true, Bias: true } ? KernelFeatures.GatedBias : 0;
             }
 
             return features;
@@ -114,8 +129,15 @@ public sealed record ModelConfig
         Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0, "norm epsilon", NormEpsilon);
         Require(float.IsFinite(EmbeddingScale), "embedding scale", EmbeddingScale);
         Require(float.IsFinite(LogitScale) && float.IsFinite(LogitCap) && LogitCap >= 0, "scale or cap of logits", LogitCap);
-        foreach (LayerPlan layer in Layers)
+        if (PerLayer is { } own)
         {
+            Require(own.Width is > 0 and <= 1 << 14 && own.Width * Layers.Count <= 1 << 24, "width of per-layer inputs", own.Width);
+            Require(own.Vocabulary >= VocabularySize && own.Vocabulary <= 1 << 22, "per-layer vocabulary size", own.Vocabulary);
+        }
+
+        for (int number = 0; number < Layers.Count; number++)
+        {
+            LayerPlan layer = Layers[number];
             AttentionPlan attention = layer.Attention;
             Require(attention.Heads is > 0 and <= 1 << 14, "number of heads", attention.Heads);
             Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
@@ -126,7 +148,9 @@ public sealed record ModelConfig
             Require(float.IsFinite(attention.SoftCap) && attention.SoftCap >= 0, "soft cap of attention", attention.SoftCap);
             Require(attention.PositionScale.Beta == 0 || attention.PositionScale.Every > 0, "step of the position scale",
                 attention.PositionScale.Every);
-            Require(layer.NormBefore || layer.NormBehind, "number of norms of a layer", 0);
+            Require(layer.NormBefore || (layer.NormBehind && !layer.Parallel), "number of norms of a layer", 0);
+            Require(float.IsFinite(layer.NormBehindEpsilon ?? 0), "norm epsilon", layer.NormBehindEpsilon ?? 0);
+            RequireKeys(number, attention);
             Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
             if (attention.Rotary is { } turned)
             {
@@ -143,6 +167,17 @@ public sealed record ModelConfig
         }
 
         return this;
+    }
+
+    /// <summary>A layer that reads another's keys and values reads such as it could have made itself.</summary>
+    private void RequireKeys(int number, AttentionPlan attention)
+    {
+        if (attention.KeysOf is { } earlier)
+        {
+            bool fits = earlier >= 0 && earlier < number && Layers[earlier].Attention is { KeysOf: null } other
+                && (other.KvHeads, other.HeadDim) == (attention.KvHeads, attention.HeadDim);
+            Require(fits, $"layer whose keys layer {number} reads", earlier);
+        }
     }
 
     private static void Require(bool holds, string what, double value)

@@ -49,6 +49,14 @@ public static partial class ModelLoader
             defaults);
     });
 
+    /// <summary>What a model asks of kernels beyond what every set has: by its config, without a look at its weights.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
+    public static KernelFeatures Needs(string path) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        return checkpoint.Config.Features;
+    });
+
     /// <summary>The model's network alone.</summary>
     /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
     public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>

@@ -16,6 +16,15 @@ internal sealed record TensorNames
 
     public required string Embedding { get; init; }
 
+    /// <summary>The table of per-layer embeddings.</summary>
+    public string PerLayerTable { get; init; } = "";
+
+    /// <summary>From the embedding to the inputs of all layers.</summary>
+    public string PerLayerProjection { get; init; } = "";
+
+    /// <summary>The norm behind it.</summary>
+    public string PerLayerProjectionNorm { get; init; } = "";
+
     public string Positions { get; init; } = "";
 
     public required string FinalNorm { get; init; }
@@ -49,6 +58,24 @@ internal sealed record TensorNames
     /// <summary>What is added to the weights of RMSNorms: Hugging Face's Gemmas keep them less 1.</summary>
     public float NormOffset { get; init; }
 
+    /// <summary>What is added to those of the last one; null: as to all others.</summary>
+    public float? FinalNormOffset { get; init; }
+
+    /// <summary>The gate of what attention made.</summary>
+    public string AttentionGate { get; init; } = "";
+
+    /// <summary>From the residual stream to the gate of a layer's own input.</summary>
+    public string PerLayerGate { get; init; } = "";
+
+    /// <summary>From a layer's own input back to the residual stream.</summary>
+    public string PerLayerOutput { get; init; } = "";
+
+    /// <summary>The norm behind it.</summary>
+    public string PerLayerNorm { get; init; } = "";
+
+    /// <summary>The number that scales the stream behind a layer, with its ending.</summary>
+    public string OutputScale { get; init; } = "";
+
     public string Gate { get; init; } = "";
 
     public required string Up { get; init; }
@@ -59,7 +86,8 @@ internal sealed record TensorNames
     public bool Transposed { get; init; }
 
     /// <summary>
-    /// Rows of a query or key head are kept for rotating neighbours (2i, 2i + 1) instead of halves (i, i + Dim / 2): llama in GGUF.
+    /// Rows of a query or key head that turn are kept for rotating neighbours (2i, 2i + 1) instead of halves (i, i + Dim / 2): llama in
+    /// GGUF, Cohere and GLM everywhere.
     /// </summary>
     public bool Interleaved { get; init; }
 
@@ -82,6 +110,14 @@ internal sealed record TensorNames
         Gate = "ffn_gate",
         Up = "ffn_up",
         Down = "ffn_down",
+        PerLayerTable = "per_layer_token_embd",
+        PerLayerProjection = "per_layer_model_proj",
+        PerLayerProjectionNorm = "per_layer_proj_norm",
+        AttentionGate = "attn_gate",
+        PerLayerGate = "inp_gate",
+        PerLayerOutput = "proj",
+        PerLayerNorm = "post_norm",
+        OutputScale = "layer_output_scale.weight",
     };
 
     /// <summary>The begin of the names of layer <paramref name="number"/>.</summary>
@@ -93,12 +129,13 @@ internal sealed record TensorNames
     /// </summary>
     public Func<string, MatrixPlan> Quantised(WeightFormat format, int layers)
     {
-        string[] matrices = [.. Qkv, AttentionOutput, Gate, Up, GateUp, Down];
+        string[] matrices = [.. Qkv, AttentionGate, AttentionOutput, Gate, Up, GateUp, Down, PerLayerGate, PerLayerOutput];
         IEnumerable<string> prefixes = Enumerable.Range(0, layers).Select(Prefix);
         HashSet<string> inLayers = [.. prefixes.SelectMany(prefix => matrices.Select(name => $"{prefix}{name}.weight"))];
         return name =>
             inLayers.Contains(name) ? new MatrixPlan(format, Transposed)
-            : name == Embedding + ".weight" || name == Head + ".weight" ? new MatrixPlan(BlockFormat<Q8_0>.Instance)
+            : name == PerLayerProjection + ".weight" ? new MatrixPlan(format)
+            : new[] { Embedding, Head, PerLayerTable }.Any(table => name == table + ".weight") ? new MatrixPlan(BlockFormat<Q8_0>.Instance)
             : default;
     }
 
@@ -113,6 +150,9 @@ internal sealed record TensorNames
         {
             Embedding = prefix + Embedding,
             Positions = prefix + Positions,
+            PerLayerTable = prefix + PerLayerTable,
+            PerLayerProjection = prefix + PerLayerProjection,
+            PerLayerProjectionNorm = prefix + PerLayerProjectionNorm,
             FinalNorm = prefix + FinalNorm,
             Layer = prefix + Layer,
             Head = source.Contains(within + Head + ".weight") && !source.Contains(Head + ".weight") ? within + Head : Head,

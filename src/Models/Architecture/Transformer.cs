@@ -91,14 +91,25 @@ public sealed class Transformer : IDisposable
     {
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
         Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x, Config.EmbeddingScale);
+        if (Config.EmbeddingNorm)
+        {
+            Kernels.Normalize(x, _weights.EmbeddingNorm);
+        }
+
+        Tensor own = MakePerLayer(x, batch);
         int last = Config.Layers.Count - 1;
         for (int layer = 0; layer <= last; layer++)
         {
             // Behind the last layer's attention only rows whose logits are wanted go on.
             int first = layer == last ? batch.FirstLogitsRow : 0;
-            AddAttention(x, layer, first, cache.Layers[layer], batch);
+            AddAttention(x, layer, first, cache, batch);
             x = x.RowRange(first, batch.Count - first);
-            AddMlp(x, layer);
+            AddMlp(x, layer, first);
+            AddPerLayer(x, layer, first, own);
+            if (Config.Layers[layer].OutputScale)
+            {
+                Kernels.Cap(x, _weights.Layers[layer].OutputScale, cap: 0);
+            }
         }
 
         if (x.Rows > 0)
@@ -114,20 +125,49 @@ public sealed class Transformer : IDisposable
         }
     }
 
+    /// <summary>
+    /// The layers' own inputs, side by side: <c>norm(projection(x)) + scale table[token]</c> (see <see cref="PerLayerPlan"/>); empty where
+    /// they have none.
+    /// </summary>
+    private Tensor MakePerLayer(Tensor x, ForwardBatch batch)
+    {
+        if (Config.PerLayer is not { } plan || _weights.PerLayer is not { } weights || x.Rows == 0)
+        {
+            return default;
+        }
+
+        Tensor own = _activations.PerLayer.RowRange(0, x.Rows);
+        Tensor projected = _activations.PerLayerProjected.RowRange(0, x.Rows);
+        Kernels.Embed(weights.Table, positions: null, batch, own, MathF.Sqrt(plan.Width / 2f));
+        Kernels.Multiply(Taken(x), weights.Projection, projected);
+        for (int layer = 0; layer < Config.Layers.Count; layer++)
+        {
+            int column = layer * plan.Width;
+            Kernels.NormalizeAdd(projected.ColumnRange(column, plan.Width), weights.Norm, own.ColumnRange(column, plan.Width));
+        }
+
+        return own;
+    }
+
     /// <summary><c>x += output(attend(qkv(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>
-    private void AddAttention(Tensor x, int layer, int first, KvLayer cache, ForwardBatch batch)
+    private void AddAttention(Tensor x, int layer, int first, KvCache cache, ForwardBatch batch)
     {
         LayerWeights weights = _weights.Layers[layer];
         LayerPlan block = Config.Layers[layer];
         AttentionPlan plan = block.Attention;
         Tensor qkv = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, plan.QkvSize);
         InputRows attended = _activations.Attended.Rows(0, x.Rows, plan.QuerySize);
-        Kernels.MultiplyStore(
-            Source(x, block, weights.AttentionNorm), weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache, batch);
+        ProductSource source = Source(x, block, weights.AttentionNorm);
+        Kernels.MultiplyStore(source, weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache.Layers[layer], batch);
         if (first < x.Rows)
         {
             int rows = x.Rows - first;
-            Kernels.Attend(qkv.ColumnRange(0, plan.QuerySize), cache, _attention[layer], batch, attended);
+            Kernels.Attend(qkv.ColumnRange(0, plan.QuerySize), cache.Layers[plan.KeysOf ?? layer], _attention[layer], batch, attended);
+            if (weights.AttentionGate is { } gate)
+            {
+                Kernels.MultiplyGate(source, gate, Activation.Sigmoid, attended);
+            }
+
             AddBranch(attended.Range(first, rows), weights.AttentionOutput, block, weights.AttentionNormBehind, x.RowRange(first, rows));
         }
     }
@@ -135,7 +175,8 @@ public sealed class Transformer : IDisposable
     /// <summary>
     /// <c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.
     /// </summary>
-    private void AddMlp(Tensor x, int layer)
+    /// <param name="first">Row of the batch that is the first of x.</param>
+    private void AddMlp(Tensor x, int layer, int first)
     {
         if (x.Rows == 0)
         {
@@ -145,11 +186,11 @@ public sealed class Transformer : IDisposable
         LayerWeights weights = _weights.Layers[layer];
         LayerPlan block = Config.Layers[layer];
         MlpPlan plan = block.Mlp;
-        ProductSource normed = Source(x, block, weights.MlpNorm);
+        ProductSource normed = block.Parallel ? _activations.Normed.Rows(first, x.Rows) : Source(x, block, weights.MlpNorm);
         InputRows intermediate = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
         if (weights.Gate is { } gate)
         {
-            Kernels.MultiplyGated(normed, gate, weights.Up.Parts[0], plan.Activation, intermediate);
+            Kernels.MultiplyGated(normed, gate, weights.Up, plan.Activation, intermediate);
         }
         else
         {
@@ -159,14 +200,46 @@ public sealed class Transformer : IDisposable
         AddBranch(intermediate, weights.Down, block, weights.MlpNormBehind, x);
     }
 
+    /// <summary><c>x += norm(output(activation(gate(x)) * own))</c>: the layer's own input.</summary>
+    /// <param name="first">Row of the batch that is the first of x.</param>
+    /// <param name="own">Of all layers and rows.</param>
+    private void AddPerLayer(Tensor x, int layer, int first, Tensor own)
+    {
+        if (Config.PerLayer is not { } plan || _weights.Layers[layer].PerLayer is not { } weights || x.Rows == 0)
+        {
+            return;
+        }
+
+        InputRows gated = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
+        Kernels.Take(own.RowRange(first, x.Rows).ColumnRange(layer * plan.Width, plan.Width), gated);
+        Kernels.MultiplyGate(Taken(x), weights.Gate, plan.Activation, gated);
+        Tensor branch = _activations.Branch.RowRange(0, x.Rows);
+        Kernels.Multiply(gated, weights.Output, branch);
+        Kernels.NormalizeAdd(branch, weights.Norm, x);
+    }
+
     /// <summary>What a branch reads: the residual stream normed, or as it is.</summary>
     private ProductSource Source(Tensor x, LayerPlan block, in Norm norm)
     {
-        if (block.NormBefore)
+        if (!block.NormBefore)
         {
-            return new ProductSource(x, norm, _activations.Normed);
+            return Taken(x);
         }
 
+        var source = new ProductSource(x, norm, _activations.Normed);
+        if (!block.Parallel)
+        {
+            return source;
+        }
+
+        // Both branches read them, the second one when x is another.
+        Kernels.Normalize(x, norm, source.Rows);
+        return source.Rows;
+    }
+
+    /// <summary>The residual stream as it is.</summary>
+    private InputRows Taken(Tensor x)
+    {
         InputRows rows = _activations.Normed.Rows(0, x.Rows);
         Kernels.Take(x, rows);
         return rows;
@@ -190,10 +263,12 @@ public sealed class Transformer : IDisposable
     {
         RotaryTables? tables = plan.Rotary is { } number ? _rotaries[number] : null;
         return tables is null
-            ? new RotaryParams(default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale)
+            ? new RotaryParams(
+                default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale, weights.ValueNorm,
+                plan.KeysAreValues)
             : new RotaryParams(
                 tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon,
-                plan.PositionScale);
+                plan.PositionScale, weights.ValueNorm, plan.KeysAreValues);
     }
 
     private static AttentionParams Describe(AttentionPlan plan) =>

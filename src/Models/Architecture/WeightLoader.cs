@@ -13,7 +13,8 @@ public readonly record struct LoadProgress(long Bytes, long Total);
 /// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
 /// <param name="First">Its first row that is meant.</param>
 /// <param name="Of">Rows of the tensor; 0: <paramref name="Rows"/>.</param>
-internal readonly record struct TensorPart(string Name, int Rows, int InterleavedHead = 0, int First = 0, int Of = 0)
+/// <param name="Turned">Leading rows of an interleaved head that are kept so; 0: all.</param>
+internal readonly record struct TensorPart(string Name, int Rows, int InterleavedHead = 0, int First = 0, int Of = 0, int Turned = 0)
 {
     public int AllRows => Of == 0 ? Rows : Of;
 }
@@ -57,7 +58,42 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
     /// <summary>Vectors one behind the other, as F32.</summary>
     /// <param name="offset">Added to each.</param>
-    public unsafe Tensor Vector(ReadOnlySpan<TensorPart> parts, float offset = 0)
+    /// <param name="scale">Each is multiplied by it.</param>
+    public Tensor Vector(ReadOnlySpan<TensorPart> parts, float offset = 0, float scale = 1)
+    {
+        float[] values = Values(parts);
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = scale * (values[i] + offset);
+        }
+
+        return Vector(values);
+    }
+
+    /// <summary>A vector of ones: the weights of a norm that has none.</summary>
+    public Tensor Ones(int length)
+    {
+        float[] values = new float[length];
+        Array.Fill(values, 1f);
+        return Vector(values);
+    }
+
+    /// <summary>A tensor of one number.</summary>
+    /// <exception cref="InvalidDataException">It is missing, of another shape, or not finite.</exception>
+    public float Number(string name)
+    {
+        float value = Values([new TensorPart(name, 1)])[0];
+        return float.IsFinite(value) ? value : throw new InvalidDataException($"tensor \"{name}\" is {value}.");
+    }
+
+    private Tensor Vector(float[] values)
+    {
+        Tensor room = Room(values.Length);
+        kernels.Write(values, room.Data);
+        return room;
+    }
+
+    private unsafe float[] Values(ReadOnlySpan<TensorPart> parts)
     {
         int length = 0;
         foreach (TensorPart part in parts)
@@ -79,15 +115,13 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
 
             for (int i = 0; i < part.Rows; i++)
             {
-                values[at++] = (vector.Scale * own[MatrixPart.SourceRow(i, part.InterleavedHead)]) + offset;
+                values[at++] = vector.Scale * own[MatrixPart.SourceRow(i, part.InterleavedHead, part.Turned)];
             }
 
             source.Release(vector);
         }
 
-        Tensor room = Room(length);
-        kernels.Write(values, room.Data);
-        return room;
+        return values;
     }
 
     /// <summary>Packs every matrix that was asked for. Their memory, and that of the vectors, is the caller's from here on.</summary>
@@ -108,8 +142,8 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels) : IDi
             matrix.Place(block, offset);
             offset += Aligned(matrix.Bytes);
             StoredTensor[] tensors = Array.ConvertAll(parts, part => Read(part, matrix.Columns, transposed));
-            Pack(matrix, parts,
-                [.. tensors.Zip(parts, (tensor, part) => new MatrixPart(Rows(tensor, part), transposed, part.InterleavedHead))]);
+            Pack(matrix, parts, [.. tensors.Zip(
+                parts, (tensor, part) => new MatrixPart(Rows(tensor, part), transposed, part.InterleavedHead, part.Turned))]);
             Array.ForEach(tensors, source.Release);
             progress?.Invoke(new LoadProgress(offset, bytes));
         }

@@ -5,10 +5,12 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Architecture;
 
 /// <summary>The weights of one transformer block.</summary>
-/// <param name="Qkv"><c>[QkvSize, hidden]</c>: all query heads, then key heads, then value heads.</param>
+/// <param name="Qkv">
+/// <c>[QkvSize, hidden]</c>: all query heads, then key heads, then value heads, as far as the layer has them.
+/// </param>
 /// <param name="QueryNorm">F32 [1, HeadDim]; <c>Data</c> 0 where the model has none. So has <paramref name="KeyNorm"/>.</param>
 /// <param name="AttentionOutput"><c>[hidden, QuerySize]</c></param>
-/// <param name="Gate"><c>[width, hidden]</c>; null in a plain MLP.</param>
+/// <param name="Gate">Of one matrix <c>[width, hidden]</c>; null in a plain MLP.</param>
 /// <param name="Up"><c>[width, hidden]</c></param>
 /// <param name="Down"><c>[hidden, width]</c></param>
 /// <param name="AttentionNorm">Weights that the plan does not have are empty. So are those of the other norms.</param>
@@ -20,16 +22,44 @@ public sealed record LayerWeights(
     Projection AttentionOutput,
     Norm AttentionNormBehind,
     Norm MlpNorm,
-    WeightMatrix? Gate,
+    Projection? Gate,
     Projection Up,
     Projection Down,
     Norm MlpNormBehind)
 {
-    /// <summary>What normed rows are multiplied with.</summary>
-    internal IEnumerable<WeightMatrix> ReadNormed => [.. Qkv.Parts, .. Gate is null ? [] : new[] { Gate }, .. Up.Parts];
+    /// <summary>Weights of the norm of each value head; <c>Data</c> 0 where it has none.</summary>
+    public Tensor ValueNorm { get; init; }
 
-    internal long Bytes => Qkv.Bytes + AttentionOutput.Bytes + (Gate?.Bytes ?? 0) + Up.Bytes + Down.Bytes;
+    /// <summary><c>[QuerySize, hidden]</c>; null where the plan has no gate.</summary>
+    public Projection? AttentionGate { get; init; }
+
+    /// <summary>What brings the layer its own input; null where there is none.</summary>
+    public PerLayerWeights? PerLayer { get; init; }
+
+    /// <summary>The stream behind the layer is scaled by it.</summary>
+    public float OutputScale { get; init; } = 1;
+
+    /// <summary>What rows of the residual stream, normed or not, are multiplied with.</summary>
+    internal IEnumerable<WeightMatrix> ReadNormed =>
+        new[] { Qkv, AttentionGate, Gate, Up, PerLayer?.Gate }.OfType<Projection>().SelectMany(projection => projection.Parts);
+
+    /// <summary>What rows between up and down, or as wide as a layer's own input, are multiplied with.</summary>
+    internal IEnumerable<WeightMatrix> ReadIntermediate => [.. Down.Parts, .. PerLayer?.Output.Parts ?? []];
+
+    internal long Bytes => new[] { Qkv, AttentionGate, AttentionOutput, Gate, Up, Down, PerLayer?.Gate, PerLayer?.Output }
+        .OfType<Projection>().Sum(projection => projection.Bytes);
 }
+
+/// <summary>What brings one layer its own input: <c>x += norm(output(activation(gate(x)) * input))</c>.</summary>
+/// <param name="Gate"><c>[width, hidden]</c></param>
+/// <param name="Output"><c>[hidden, width]</c></param>
+public sealed record PerLayerWeights(Projection Gate, Projection Output, Norm Norm);
+
+/// <summary>What makes the inputs of all layers, side by side.</summary>
+/// <param name="Table"><c>[vocabulary, layers * width]</c></param>
+/// <param name="Projection"><c>[layers * width, hidden]</c></param>
+/// <param name="Norm">Of one layer's, divided by sqrt(2).</param>
+public sealed record PerLayerInputs(WeightMatrix Table, Projection Projection, Norm Norm);
 
 /// <summary>A model's weights, packed.</summary>
 public sealed class Weights : IDisposable
@@ -44,6 +74,12 @@ public sealed class Weights : IDisposable
     /// <summary><c>[trained context, hidden]</c>; null where positions are rotary.</summary>
     public required WeightMatrix? Positions { get; init; }
 
+    /// <summary>Weights of the norm of embeddings; <c>Data</c> 0 where there is none.</summary>
+    public Norm EmbeddingNorm { get; init; }
+
+    /// <summary>Null where layers have no inputs of their own.</summary>
+    public PerLayerInputs? PerLayer { get; init; }
+
     public required IReadOnlyList<LayerWeights> Layers { get; init; }
 
     public required Norm FinalNorm { get; init; }
@@ -55,7 +91,7 @@ public sealed class Weights : IDisposable
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
     /// <summary>Bytes of matrices that a pass of one row reads: all but the embedding tables, of which it reads a row.</summary>
-    public long BytesPerPass => Head.Bytes + Layers.Sum(layer => layer.Bytes);
+    public long BytesPerPass => Head.Bytes + (PerLayer?.Projection.Bytes ?? 0) + Layers.Sum(layer => layer.Bytes);
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
@@ -66,13 +102,17 @@ public sealed class Weights : IDisposable
         var parts = new Parts(config, names, loader);
         WeightMatrix embedding = parts.Table(names.Embedding, config.VocabularySize);
         WeightMatrix? positions = config.LearnedPositions ? parts.Table(names.Positions, config.TrainedContext) : null;
+        Norm embeddingNorm = config.EmbeddingNorm ? parts.Weightless(config.HiddenSize) : default;
+        PerLayerInputs? perLayer = config.PerLayer is { } plan ? parts.Inputs(plan) : null;
         LayerWeights[] layers = [.. config.Layers.Select(parts.Layer)];
-        Norm finalNorm = parts.Norm(names.FinalNorm);
+        Norm finalNorm = parts.Norm(names.FinalNorm, names.FinalNormOffset);
         var head = new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.VocabularySize));
         return new Weights(loader.Run(progress))
         {
             Embedding = embedding,
             Positions = positions,
+            EmbeddingNorm = embeddingNorm,
+            PerLayer = perLayer,
             Layers = layers,
             FinalNorm = finalNorm,
             Head = head,
@@ -98,40 +138,75 @@ public sealed class Weights : IDisposable
         public LayerWeights Layer(LayerPlan plan, int number)
         {
             string prefix = names.Prefix(number);
+            float behind = plan.NormBehindEpsilon ?? config.NormEpsilon;
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
-            (WeightMatrix? gate, Projection up) = GateUp(prefix, mlp);
+            (Projection? gate, Projection up) = GateUp(prefix, mlp);
             return new LayerWeights(
                 plan.NormBefore ? Norm(prefix + names.AttentionNorm) : default,
                 Qkv(prefix, attention),
                 QkNormOf(prefix + names.QueryNorm, attention, attention.Heads),
-                QkNormOf(prefix + names.KeyNorm, attention, attention.KvHeads),
+                attention.KeysOf is null ? QkNormOf(prefix + names.KeyNorm, attention, attention.KvHeads) : default,
                 Project(prefix + names.AttentionOutput, _hidden, attention.QuerySize, attention.OutputBias),
-                plan.NormBehind ? Norm(prefix + names.AttentionNormBehind) : default,
-                plan.NormBefore ? Norm(prefix + names.MlpNorm) : default,
+                plan.NormBehind ? Norm(prefix + names.AttentionNormBehind) with { Epsilon = behind } : default,
+                plan.NormBefore && !plan.Parallel ? Norm(prefix + names.MlpNorm) : default,
                 gate,
                 up,
                 Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias),
-                plan.NormBehind ? Norm(prefix + names.MlpNormBehind) : default);
+                plan.NormBehind ? Norm(prefix + names.MlpNormBehind) with { Epsilon = behind } : default)
+            {
+                ValueNorm = attention is { ValueNorm: true, KeysOf: null } ? loader.Ones(attention.HeadDim) : default,
+                AttentionGate =
+                    attention.Gate ? Project(prefix + names.AttentionGate, attention.QuerySize, _hidden, bias: false) : null,
+                PerLayer = config.PerLayer is { } own ? PerLayer(prefix, own) : null,
+                OutputScale = plan.OutputScale ? loader.Number(prefix + names.OutputScale) : 1,
+            };
         }
 
-        public Norm Norm(string name) => new(
+        /// <param name="offset">Added to the weights; null: what is added to those of most norms.</param>
+        public Norm Norm(string name, float? offset = null) => new(
             config.Norm,
-            loader.Vector([new TensorPart(name + ".weight", _hidden)], names.NormOffset),
-            config.Norm == NormKind.LayerNorm ? loader.Vector([new TensorPart(name + ".bias", _hidden)]) : default,
+            loader.Vector([new TensorPart(name + ".weight", _hidden)], offset ?? names.NormOffset),
+            config.NormBias ? loader.Vector([new TensorPart(name + ".bias", _hidden)]) : default,
             config.NormEpsilon);
 
-        private (WeightMatrix? Gate, Projection Up) GateUp(string prefix, MlpPlan mlp)
+        public Norm Weightless(int length) => new(NormKind.RmsNorm, loader.Ones(length), default, config.NormEpsilon);
+
+        /// <summary>
+        /// The inputs of all layers. That they are divided by sqrt(2), and the projection by sqrt(hidden), is folded into its norm:
+        /// <c>rms(s y; e) = rms(y; e / s^2)</c>.
+        /// </summary>
+        public PerLayerInputs Inputs(PerLayerPlan plan)
+        {
+            int columns = plan.Width * config.Layers.Count;
+            Tensor weight = loader.Vector(
+                [new TensorPart(names.PerLayerProjectionNorm + ".weight", plan.Width)], names.NormOffset, MathF.Sqrt(0.5f));
+            return new PerLayerInputs(
+                loader.Matrix(names.PerLayerTable + ".weight", plan.Vocabulary, columns),
+                Project(names.PerLayerProjection, columns, _hidden, bias: false),
+                new Norm(NormKind.RmsNorm, weight, default, config.NormEpsilon * _hidden));
+        }
+
+        private PerLayerWeights PerLayer(string prefix, PerLayerPlan plan) => new(
+            Project(prefix + names.PerLayerGate, plan.Width, _hidden, bias: false),
+            Project(prefix + names.PerLayerOutput, _hidden, plan.Width, bias: false),
+            Norm(prefix + names.PerLayerNorm));
+
+        private (Projection? Gate, Projection Up) GateUp(string prefix, MlpPlan mlp)
         {
             if (mlp.Gated && names.GateUp.Length > 0)
             {
-                string name = prefix + names.GateUp + ".weight";
-                return (
-                    loader.Matrix(new TensorPart(name, mlp.Width, First: 0, Of: 2 * mlp.Width), _hidden),
-                    new Projection(loader.Matrix(new TensorPart(name, mlp.Width, First: mlp.Width, Of: 2 * mlp.Width), _hidden)));
+                string name = prefix + names.GateUp;
+                return (Half(0), Half(mlp.Width));
+
+                Projection Half(int first)
+                {
+                    var part = new TensorPart(name + ".weight", mlp.Width, First: first, Of: 2 * mlp.Width);
+                    return new Projection(loader.Matrix(part, _hidden));
+                }
             }
 
             return (
-                mlp.Gated ? loader.Matrix(prefix + names.Gate + ".weight", mlp.Width, _hidden, names.Transposed) : null,
+                mlp.Gated ? Project(prefix + names.Gate, mlp.Width, _hidden, mlp.Bias) : null,
                 Project(prefix + names.Up, mlp.Width, _hidden, mlp.Bias));
         }
 
@@ -142,11 +217,16 @@ public sealed class Weights : IDisposable
                 return Project(prefix + one, plan.QkvSize, _hidden, plan.QkvBias);
             }
 
-            int head = names.Interleaved ? plan.HeadDim : 0;
             int keyValueSize = plan.KvHeads * plan.HeadDim;
             TensorPart[] parts =
-                [new(prefix + names.Qkv[0], plan.QuerySize, head), new(prefix + names.Qkv[1], keyValueSize, head),
+                [Heads(prefix + names.Qkv[0], plan.QuerySize, plan), Heads(prefix + names.Qkv[1], keyValueSize, plan),
                     new(prefix + names.Qkv[2], keyValueSize)];
+            parts = plan switch
+            {
+                { KeysOf: not null } => parts[..1],
+                { KeysAreValues: true } => parts[..2],
+                _ => parts,
+            };
             return new Projection(
                 loader.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _hidden),
                 plan.QkvBias ? loader.Vector(Array.ConvertAll(parts, part => part with { Name = part.Name + ".bias" })) : default);
@@ -157,9 +237,16 @@ public sealed class Weights : IDisposable
             bias ? loader.Vector([new TensorPart(name + ".bias", outputs)]) : default);
 
         /// <summary>The norm of queries or keys: where heads are interleaved, so is it.</summary>
-        private Tensor QkNormOf(string name, AttentionPlan plan, int heads) => plan.QkNorm == QkNorm.None ? default : loader.Vector(
-            [new TensorPart(name + ".weight", plan.QkNorm == QkNorm.Whole ? heads * plan.HeadDim : plan.HeadDim, names.Interleaved
-                ? plan.HeadDim : 0)],
-            names.NormOffset);
+        private Tensor QkNormOf(string name, AttentionPlan plan, int heads) => plan.QkNorm switch
+        {
+            QkNorm.None => default,
+            QkNorm.Weightless => loader.Ones(plan.HeadDim),
+            QkNorm.Whole => loader.Vector([Heads(name + ".weight", heads * plan.HeadDim, plan)], names.NormOffset),
+            _ => loader.Vector([Heads(name + ".weight", plan.HeadDim, plan)], names.NormOffset),
+        };
+
+        /// <summary>Rows of whole heads, which may be interleaved as far as they turn.</summary>
+        private TensorPart Heads(string name, int rows, AttentionPlan plan) => !names.Interleaved ? new(name, rows) : new(
+            name, rows, plan.HeadDim, Turned: plan.Rotary is { } number ? config.Rotaries[number].Dim : 0);
     }
 }

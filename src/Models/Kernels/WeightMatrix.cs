@@ -63,7 +63,8 @@ public sealed record Projection(WeightMatrix[] Parts, Tensor Bias = default)
 /// <summary>Rows of a file's tensor that become rows of a matrix.</summary>
 /// <param name="Transposed">The tensor is <c>[inputs, outputs]</c> (GPT-2's Conv1D).</param>
 /// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
-public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0)
+/// <param name="Turned">Leading rows of such a head that are kept so; 0: all.</param>
+public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0, int Turned = 0)
 {
     public int Outputs => Transposed ? Tensor.Columns : Tensor.Rows;
 
@@ -72,18 +73,19 @@ public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = 
     /// <summary>
     /// The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).
     /// </summary>
-    public int SourceRow(int row) => SourceRow(row, InterleavedHead);
+    public int SourceRow(int row) => SourceRow(row, InterleavedHead, Turned);
 
     /// <inheritdoc cref="SourceRow(int)"/>
-    public static int SourceRow(int row, int interleavedHead)
+    public static int SourceRow(int row, int interleavedHead, int turned)
     {
-        if (interleavedHead == 0)
+        turned = turned == 0 ? interleavedHead : turned;
+        if (interleavedHead == 0 || row % interleavedHead >= turned)
         {
             return row;
         }
 
         (int head, int within) = Math.DivRem(row, interleavedHead);
-        (int half, int pair) = Math.DivRem(within, interleavedHead / 2);
+        (int half, int pair) = Math.DivRem(within, turned / 2);
         return (head * interleavedHead) + (2 * pair) + half;
     }
 }

@@ -19,8 +19,9 @@ internal static class GgufTokenizer
         return source.Model switch
         {
             "gpt2" => ByteLevel(source, vocabulary),
-            "llama" => SentencePiece(source, vocabulary),
-            _ => throw new InvalidDataException($"tokenizer.ggml.model: {source.Model} is not supported, only gpt2 and llama"),
+            "llama" => SentencePiece(source, vocabulary, MergesByScore(source, vocabulary)),
+            "gemma4" => SentencePiece(source, vocabulary, ReadMerges(source, vocabulary)),
+            _ => throw new InvalidDataException($"tokenizer.ggml.model: {source.Model} is not supported, only gpt2, llama and gemma4"),
         };
     }
 
@@ -69,6 +70,7 @@ internal static class GgufTokenizer
         {
             "gpt-2" or "gpt2" or "phi-2" or "olmo" or "mpt" => (Scan(WordScanner.Gpt2), false, false),
             "llama-bpe" or "llama3" or "llama-v3" or "dbrx" or "smaug-bpe" => (Scan(WordScanner.Llama3), false, true),
+            "glm4" or "chatglm-bpe" => (Scan(WordScanner.Llama3), false, false),
             "qwen2" or "deepseek-r1-qwen" => (Scan(WordScanner.Qwen2), true, false),
             "smollm" or "starcoder" or "refact" or "command-r" => (Sequence(Digits(), Scan(WordScanner.Gpt2)), false, false),
             "default" or null => (Default(), false, false),
@@ -86,12 +88,12 @@ internal static class GgufTokenizer
         };
     }
 
-    private static TokenizerParts SentencePiece(GgufVocabulary source, Vocabulary vocabulary)
+    private static TokenizerParts SentencePiece(GgufVocabulary source, Vocabulary vocabulary, List<Merge> merges)
     {
         INormalizer blanks = new ReplaceNormalizer(" ", "\u2581");
         return Common(source, vocabulary) with
         {
-            Merges = MergesByScore(source, vocabulary),
+            Merges = merges,
             Encoding = new BytePairOptions(ByteLevel: false, ByteFallback: true, source.UnknownId, FuseUnknown: true, IgnoreMerges: false),
             Normalizer = source.AddSpacePrefix ? new NormalizerSequence([new PrependNormalizer("\u2581"), blanks]) : blanks,
             Decoder = new DecoderOptions(

@@ -113,7 +113,6 @@ public class HuggingFaceConfigTests
     [Theory]
     [InlineData("model_type", "\"opt\"", "opt")]
     [InlineData("hidden_act", "\"gelu\"", "gelu")]
-    [InlineData("mlp_bias", "true", "mlp_bias")]
     [InlineData("rope_scaling", "{\"rope_type\": \"longrope\", \"factor\": 2}", "short_factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\"}", "factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 0}", "rope scaling")]

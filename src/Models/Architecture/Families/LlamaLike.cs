@@ -39,14 +39,12 @@ internal abstract class LlamaLike : Family
     /// <summary>What the family's configs leave out, as JSON.</summary>
     protected virtual string Defaults => "{}";
 
+    /// <summary>How the residual stream is normed; never with a bias.</summary>
+    protected virtual NormKind Norm => NormKind.RmsNorm;
+
     /// <summary>Which projections around attention have biases, by a Hugging Face config.</summary>
     protected virtual (bool Qkv, bool Output) Biases(JsonKeys config)
     {
-        if (config.Flag("mlp_bias", false))
-        {
-            throw config.Unsupported("mlp_bias", "a gated MLP has no biases");
-        }
-
         bool bias = config.Flag("attention_bias", false);
         return (bias, bias);
     }
@@ -77,7 +75,8 @@ internal abstract class LlamaLike : Family
         int layers = config.Integer("num_hidden_layers");
         (bool qkvBias, bool outputBias) = Biases(config);
         var mlp = new MlpPlan(config.Integer("intermediate_size"),
-            ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true);
+            ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true,
+            Bias: config.Flag("mlp_bias", false));
         int[] windows = Windows(config, layers);
         if (windows.Length > 0 && windows.Length != layers)
         {
@@ -101,8 +100,8 @@ internal abstract class LlamaLike : Family
             TrainedContext = context,
             ContextLength = context,
             HiddenSize = config.Integer("hidden_size"),
-            Norm = NormKind.RmsNorm,
-            NormEpsilon = (float)config.Number("rms_norm_eps"),
+            Norm = Norm,
+            NormEpsilon = (float)config.Number(Norm == NormKind.RmsNorm ? "rms_norm_eps" : "layer_norm_eps"),
             Rotaries = Rotaries(config, headDim, context),
             Layers =
                 ModelConfig.Plan(layers, layer => new LayerPlan(attention with { Window = windows.Length == 0 ? 0 : windows[layer] }, mlp)),
@@ -117,27 +116,28 @@ internal abstract class LlamaLike : Family
     internal override ModelConfig Read(GgufKeys keys)
     {
         int hidden = keys.Count("embedding_length");
-        int heads = keys.Count("attention.head_count");
-        int headDim = keys.HeadDim(hidden, heads);
+        Func<int, int> heads = keys.Counts("attention.head_count");
+        Func<int, int> keyHeads = keys.Counts("attention.head_count_kv", heads);
+        Func<int, int> width = keys.Counts("feed_forward_length");
+        int headDim = keys.HeadDim(hidden, heads(0));
         int context = keys.Count("context_length");
         if (keys.Count("expert_count", 0) > 0)
         {
             throw new InvalidDataException($"{keys.Path}: mixtures of experts are not supported.");
         }
 
-        var layer = new LayerPlan(
-            new AttentionPlan
-            {
-                Heads = heads,
-                KvHeads = keys.Count("attention.head_count_kv", heads),
-                HeadDim = headDim,
-                Rotary = 0,
-                Window = keys.Count("attention.sliding_window", 0),
-                QkNorm = keys.Contains("blk.0.attn_q_norm.weight") && QkNorm == QkNorm.None ? QkNorm.Heads : QkNorm,
-                QkvBias = keys.Contains("blk.0.attn_q.bias"),
-                OutputBias = keys.Contains("blk.0.attn_output.bias"),
-            },
-            new MlpPlan(keys.Count("feed_forward_length"), Activation.Silu, Gated: true));
+        var attention = new AttentionPlan
+        {
+            Heads = 0,
+            KvHeads = 0,
+            HeadDim = headDim,
+            Rotary = 0,
+            Window = keys.Count("attention.sliding_window", 0),
+            QkNorm = keys.Contains("blk.0.attn_q_norm.weight") && QkNorm == QkNorm.None ? QkNorm.Heads : QkNorm,
+            QkvBias = keys.Contains("blk.0.attn_q.bias"),
+            OutputBias = keys.Contains("blk.0.attn_output.bias"),
+        };
+        var mlp = new MlpPlan(0, Activation.Silu, Gated: true, Bias: keys.Contains("blk.0.ffn_down.bias"));
         var model = new ModelConfig
         {
             Family = this,
@@ -145,10 +145,12 @@ internal abstract class LlamaLike : Family
             TrainedContext = context,
             ContextLength = context,
             HiddenSize = hidden,
-            Norm = NormKind.RmsNorm,
-            NormEpsilon = (float)keys.Number("attention.layer_norm_rms_epsilon"),
+            Norm = Norm,
+            NormEpsilon =
+                (float)keys.Number(Norm == NormKind.RmsNorm ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
             Rotaries = Rotaries(keys, headDim),
-            Layers = ModelConfig.Plan(keys.Count("block_count"), _ => layer),
+            Layers = ModelConfig.Plan(keys.Count("block_count"), layer => new LayerPlan(
+                attention with { Heads = heads(layer), KvHeads = keyHeads(layer) }, mlp with { Width = width(layer) })),
             TiedHead = keys.TiedHead,
         };
         return Adapt(model, keys);
@@ -157,6 +159,10 @@ internal abstract class LlamaLike : Family
     /// <summary>The model with another plan for each of its layers.</summary>
     private protected static ModelConfig Replan(ModelConfig model, Func<LayerPlan, int, LayerPlan> plan) =>
         model with { Layers = [.. model.Layers.Select(plan)] };
+
+    /// <summary>GGUF has one window for all layers: some have none.</summary>
+    private protected static ModelConfig Alternating(ModelConfig model, Func<int, bool> windowed) => Replan(
+        model, (layer, number) => windowed(number) ? layer : layer with { Attention = layer.Attention with { Window = 0 } });
 
     internal override ModelConfig OfShape(int hidden, int layers, int vocabulary, int context)
     {
@@ -170,7 +176,7 @@ internal abstract class LlamaLike : Family
             TrainedContext = context,
             ContextLength = context,
             HiddenSize = hidden,
-            Norm = NormKind.RmsNorm,
+            Norm = Norm,
             NormEpsilon = 1e-5f,
             Rotaries = [new Rotary(64, 10000, RotaryScaling.None)],
             Layers = ModelConfig.Plan(layers, _ => layer),

@@ -16,6 +16,11 @@ internal static class Rope
         double theta = scaling.Number("rope_theta", keys.Number("rope_theta", llamaTheta));
         double part = scaling.Number("partial_rotary_factor", keys.Number("partial_rotary_factor", 1));
         string kind = scaling.Has("rope_type") ? scaling.String("rope_type") : scaling.Has("type") ? scaling.String("type") : "default";
+        if (kind == "proportional")
+        {
+            return new Rotary(headDim, theta, new ProportionalScaling(part, scaling.Number("factor", 1)));
+        }
+
         return new Rotary((int)(headDim * part), theta, kind switch
         {
             "default" => RotaryScaling.None,
@@ -29,7 +34,7 @@ internal static class Rope
             "yarn" => Yarn(scaling, context),
             "longrope" or "su" => LongRope(keys, scaling, context),
             _ => throw scaling.Unsupported(scaling.Has("rope_type")
-                ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn and longrope are"),
+                ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn, longrope and proportional are"),
         });
     }
 

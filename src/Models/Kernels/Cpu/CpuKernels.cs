@@ -51,6 +51,8 @@ internal abstract class CpuKernels : IKernels
 
     public abstract void Normalize(Tensor x, in Norm norm, InputRows output);
 
+    public abstract void Normalize(Tensor x, in Norm norm);
+
     public void Take(Tensor x, InputRows output)
     {
         Tensor rows = CpuInput.Write(output);
@@ -70,8 +72,11 @@ internal abstract class CpuKernels : IKernels
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y) =>
         Product(Ready(x), weights, CpuInput.Write(y), new Epilogue(activation));
 
-    public void MultiplyGated(in ProductSource x, WeightMatrix gate, WeightMatrix up, Activation activation, InputRows y) =>
-        GatedProduct(Ready(x), (CpuMatrix)gate, (CpuMatrix)up, activation, CpuInput.Write(y));
+    public void MultiplyGate(in ProductSource x, Projection weights, Activation activation, InputRows y) =>
+        Product(Ready(x), weights, CpuInput.Write(y), new Epilogue(activation) { Times = true });
+
+    public void MultiplyGated(in ProductSource x, Projection gate, Projection up, Activation activation, InputRows y) =>
+        GatedProduct(Ready(x), gate, up, activation, CpuInput.Write(y));
 
     public abstract void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
 
@@ -82,17 +87,17 @@ internal abstract class CpuKernels : IKernels
         Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output) =>
         Recur(inputs, recurrent, layer, walk, first, CpuInput.Write(output));
 
-    public abstract void Cap(Tensor logits, float scale, float cap);
+    public abstract void Cap(Tensor x, float scale, float cap);
 
     public abstract void Decide(Tensor logits, DecisionBatch decision);
 
     public virtual void Dispose() => GC.SuppressFinalize(this);
 
-    /// <summary><c>y = activation(x w^T + bias)</c>, or <c>y += scale (x w^T + bias)</c></summary>
+    /// <summary><c>y = activation(x w^T + bias)</c>, <c>y += scale (x w^T + bias)</c>, or <c>y *= activation(x w^T + bias)</c></summary>
     protected abstract void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue);
 
-    /// <summary><c>y = activation(x gate^T) * (x up^T)</c></summary>
-    protected abstract void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y);
+    /// <summary><c>y = activation(x gate^T + bias) * (x up^T + bias)</c></summary>
+    protected abstract void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y);
 
     protected abstract void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
 
@@ -114,6 +119,9 @@ internal abstract class CpuKernels : IKernels
 /// <param name="Add">Adds to what <c>y</c> holds, the residual, so many times what came of the product.</param>
 internal readonly record struct Epilogue(Activation Activation, bool Add = false, float Scale = 1)
 {
+    /// <summary>Multiplies what <c>y</c> holds by what came of the product.</summary>
+    public bool Times { get; init; }
+
     public Epilogue()
         : this(Activation.None)
     {

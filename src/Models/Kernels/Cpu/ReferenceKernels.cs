@@ -51,6 +51,14 @@ internal sealed class ReferenceKernels : CpuKernels
         }
     }
 
+    public override void Normalize(Tensor x, in Norm norm)
+    {
+        for (int r = 0; r < x.Rows; r++)
+        {
+            Normalize(x.Floats(r), norm, x.Floats(r));
+        }
+    }
+
     public override void NormalizeAdd(Tensor x, in Norm norm, Tensor y)
     {
         float[] normed = new float[x.Columns];
@@ -64,13 +72,13 @@ internal sealed class ReferenceKernels : CpuKernels
         }
     }
 
-    public override void Cap(Tensor logits, float scale, float cap)
+    public override void Cap(Tensor x, float scale, float cap)
     {
-        for (int r = 0; r < logits.Rows; r++)
+        for (int r = 0; r < x.Rows; r++)
         {
-            foreach (ref float logit in logits.Floats(r))
+            foreach (ref float value in x.Floats(r))
             {
-                logit = (float)Cap(logit * (double)scale, cap);
+                value = (float)Cap(value * (double)scale, cap);
             }
         }
     }
@@ -81,6 +89,11 @@ internal sealed class ReferenceKernels : CpuKernels
         for (int r = 0; r < batch.Count; r++)
         {
             Span<float> row = qkv.Floats(r);
+            if (rotary.KeysAreValues)
+            {
+                row.Slice(heads * dims, layer.KvHeads * dims).CopyTo(row[((heads + layer.KvHeads) * dims)..]);
+            }
+
             for (int head = 0; head < heads + layer.KvHeads; head++)
             {
                 Span<float> vector = row.Slice(head * dims, dims);
@@ -109,6 +122,11 @@ internal sealed class ReferenceKernels : CpuKernels
             {
                 Span<float> key = row.Slice((heads + head) * dims, dims);
                 Span<float> value = row.Slice((heads + layer.KvHeads + head) * dims, dims);
+                if (rotary.ValueNorm.Data != 0)
+                {
+                    RmsNorm(value, rotary.ValueNorm.Floats(0), rotary.NormEpsilon, value);
+                }
+
                 ReferenceCache.Write(layer, head, batch.Slots[r], key, value);
             }
         }
@@ -139,21 +157,23 @@ internal sealed class ReferenceKernels : CpuKernels
                 {
                     double sum = Activate(_dots[r] + bias, epilogue.Activation);
                     ref float target = ref y.Floats(r)[column];
-                    target = (float)(epilogue.Add ? target + (epilogue.Scale * sum) : sum);
+                    target = (float)(epilogue.Add ? target + (epilogue.Scale * sum) : epilogue.Times ? target * sum : sum);
                 }
             }
         }
     }
 
-    protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
+    protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y)
     {
-        for (int o = 0; o < gate.Rows; o++)
+        for (int o = 0; o < gate.Outputs; o++)
         {
-            Dots(x, gate, o, ref _dots);
-            Dots(x, up, o, ref _otherDots);
+            Dots(x, (CpuMatrix)gate.Parts[0], o, ref _dots);
+            Dots(x, (CpuMatrix)up.Parts[0], o, ref _otherDots);
+            double gateBias = gate.Bias.Data == 0 ? 0 : gate.Bias.Floats(0)[o];
+            double upBias = up.Bias.Data == 0 ? 0 : up.Bias.Floats(0)[o];
             for (int r = 0; r < x.Count; r++)
             {
-                y.Floats(r)[o] = (float)(Activate(_dots[r], activation) * _otherDots[r]);
+                y.Floats(r)[o] = (float)(Activate(_dots[r] + gateBias, activation) * (_otherDots[r] + upBias));
             }
         }
     }
@@ -282,6 +302,7 @@ internal sealed class ReferenceKernels : CpuKernels
     {
         Activation.GeluTanh => 0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x)))),
         Activation.Silu => x / (1 + Math.Exp(-x)),
+        Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
         _ => x,
     };
 
@@ -318,7 +339,8 @@ internal sealed class ReferenceKernels : CpuKernels
         double scale = 1 / Math.Sqrt((variance / x.Length) + norm.Epsilon);
         for (int i = 0; i < x.Length; i++)
         {
-            output[i] = (float)(((x[i] - mean) * scale * norm.Weight.Floats(0)[i]) + norm.Bias.Floats(0)[i]);
+            float bias = norm.Bias.Data == 0 ? 0 : norm.Bias.Floats(0)[i];
+            output[i] = (float)(((x[i] - mean) * scale * norm.Weight.Floats(0)[i]) + bias);
         }
     }
 

@@ -58,16 +58,22 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
+    public override void Normalize(Tensor x, in Norm norm)
+    {
+        _norm.Set(x, norm, x, add: false);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
+    }
+
     public override void NormalizeAdd(Tensor x, in Norm norm, Tensor y)
     {
         _norm.Set(x, norm, y, add: true);
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
-    public override void Cap(Tensor logits, float scale, float cap)
+    public override void Cap(Tensor x, float scale, float cap)
     {
-        _cap.Set(logits, scale, cap);
-        Share(_cap, logits.Rows, (long)logits.Rows * logits.Columns * 16);
+        _cap.Set(x, scale, cap);
+        Share(_cap, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
@@ -98,7 +104,7 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_product, _product.Items, _product.Work);
     }
 
-    protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
+    protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y)
     {
         _product.SetGated(gate, up, x, y, activation, _quantisedSet);
         Quantise(x);

@@ -15,8 +15,8 @@ public class FamilyGoldenTests
     [
         "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window",
         "qwen3", "qwen3-yarn",
-        "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite",
-        "olmo2",
+        "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "gemma4-dense", "gemma4-e", "gemma4-published", "phi3",
+        "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2", "cohere2", "glm4", "muse-glimmer-published",
     ];
 
     [SharedDataTheory(Folder)]
@@ -65,6 +65,19 @@ public class FamilyGoldenTests
         finally
         {
             Directory.Delete(copy, recursive: true);
+        }
+    }
+
+    [SharedDataTheory(Folder)]
+    [MemberData(nameof(Models))]
+    public void A_row_has_the_same_bits_in_chunks_in_trees_and_behind_moved_and_copied_slots(string name)
+    {
+        using IKernels kernels = KernelCatalog.Create(threads: 2);
+        foreach (CacheType type in (CacheType[])[CacheType.BF16, CacheType.Q8])
+        {
+            using Transformer model =
+                ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, name)), kernels, new LoadOptions(CacheType: type));
+            Invariance.AssertHolds(model);
         }
     }
 

@@ -7,9 +7,9 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Kernels.Cpu.Products;
 
 /// <summary>
-/// <c>y = activation(x w^T + bias) [+ y]</c>, or <c>activation(x gate^T) * (x up^T)</c>. An item is a panel of one or two blocks of 16
-/// outputs of one of the projection's matrices for a group of rows, so threads split outputs (and rows, where there are many), never the
-/// inputs.
+/// <c>y = activation(x w^T + bias) [+ y or * y]</c>, or <c>activation(x gate^T + bias) * (x up^T + bias)</c>. An item is a panel of one or
+/// two blocks of 16 outputs of one of the projection's matrices for a group of rows, so threads split outputs (and rows, where there are
+/// many), never the inputs.
 /// </summary>
 internal sealed unsafe class ProductJob<T> : Job
     where T : unmanaged, ILanes<T>
@@ -26,6 +26,7 @@ internal sealed unsafe class ProductJob<T> : Job
     private Tensor _x;
     private Tensor _y;
     private Tensor _bias;
+    private Tensor _upBias;
     private Epilogue _epilogue;
     private QuantisedInput _integers;
     private bool _stale;
@@ -62,12 +63,13 @@ internal sealed unsafe class ProductJob<T> : Job
     }
 
     /// <param name="set">The kernels of quantised matrices.</param>
-    public void SetGated(CpuMatrix gate, CpuMatrix up, InputRows x, Tensor y, Activation activation, QuantisedSet set)
+    public void SetGated(Projection gate, Projection up, InputRows x, Tensor y, Activation activation, QuantisedSet set)
     {
-        Begin(x, y, new Epilogue(activation), default);
-        Check(gate, 0);
-        Check(up, 0);
-        Add(gate, up, 0, panelBlocks: 1, x, set);
+        Begin(x, y, new Epilogue(activation), gate.Bias);
+        _upBias = up.Bias;
+        Check(gate.Parts[0], 0);
+        Check(up.Parts[0], 0);
+        Add((CpuMatrix)gate.Parts[0], (CpuMatrix)up.Parts[0], 0, panelBlocks: 1, x, set);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -271,6 +273,10 @@ internal sealed unsafe class ProductJob<T> : Job
                 {
                     sum = _epilogue.Scale == 1 ? Load(y, lanes) + sum : T.MultiplyAdd(sum, T.Broadcast(_epilogue.Scale), Load(y, lanes));
                 }
+                else if (_epilogue.Times)
+                {
+                    sum = Load(y, lanes) * sum;
+                }
 
                 Store(sum, y, lanes);
             }
@@ -281,14 +287,17 @@ internal sealed unsafe class ProductJob<T> : Job
     private void FinishGated(in MatrixItems part, float* gate, float* up, int stride, int block, int firstRow, int rows)
     {
         int output = block * CpuMatrix.BlockRows;
+        int lanes = Math.Min(CpuMatrix.BlockRows, _y.Columns - output);
         float* gateFactors = part.Weights.Factors;
         float* upFactors = part.Up!.Factors;
         for (int row = firstRow; row < firstRow + rows; row++)
         {
             T gateSum = gateFactors == null ? T.Load(gate) : T.Load(gate) * T.Load(gateFactors + output);
             T upSum = upFactors == null ? T.Load(up) : T.Load(up) * T.Load(upFactors + output);
+            gateSum = _bias.Data == 0 ? gateSum : gateSum + Load((float*)_bias.Data + output, lanes);
+            upSum = _upBias.Data == 0 ? upSum : upSum + Load((float*)_upBias.Data + output, lanes);
             T value = Activate(gateSum, _epilogue.Activation) * upSum;
-            Store(value, (float*)_y.Data + ((long)row * _y.Stride) + output, Math.Min(CpuMatrix.BlockRows, _y.Columns - output));
+            Store(value, (float*)_y.Data + ((long)row * _y.Stride) + output, lanes);
             gate += stride;
             up += stride;
         }
@@ -299,6 +308,7 @@ internal sealed unsafe class ProductJob<T> : Job
     {
         Activation.GeluTanh => VectorMath.GeluTanh(x),
         Activation.Silu => VectorMath.Silu(x),
+        Activation.Sigmoid => VectorMath.Sigmoid(x),
         _ => x,
     };
 
