@@ -79,6 +79,7 @@ public sealed record ModelConfig
             {
                 features |= layer.ResidualScale != 1 || layer.OutputScale ? KernelFeatures.Scaling : 0;
                 features |= layer.NormBehind ? KernelFeatures.NormBehind : 0;
+                features |= layer.Recurrent is not null ? KernelFeatures.Recurrence : 0;
                 features |= layer.Attention.SoftCap != 0 ? KernelFeatures.Capping : 0;
                 features |= layer.Attention.QkNorm == QkNorm.Whole ? KernelFeatures.WholeQkNorm : 0;
                 features |= layer.Attention.PositionScale.Beta != 0 ? KernelFeatures.PositionScale : 0;
@@ -139,6 +140,13 @@ public sealed record ModelConfig
         {
             LayerPlan layer = Layers[number];
             AttentionPlan attention = layer.Attention;
+            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
+            if (layer.Recurrent is { } recurrent)
+            {
+                RequireRecurrent(recurrent);
+                continue;
+            }
+
             Require(attention.Heads is > 0 and <= 1 << 14, "number of heads", attention.Heads);
             Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
             Require(attention.HeadDim is > 0 and <= 1 << 12, "head dimension", attention.HeadDim);
@@ -151,7 +159,6 @@ public sealed record ModelConfig
             Require(layer.NormBefore || (layer.NormBehind && !layer.Parallel), "number of norms of a layer", 0);
             Require(float.IsFinite(layer.NormBehindEpsilon ?? 0), "norm epsilon", layer.NormBehindEpsilon ?? 0);
             RequireKeys(number, attention);
-            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
             if (attention.Rotary is { } turned)
             {
                 int dim = Rotaries[turned].Dim;
@@ -167,6 +174,20 @@ public sealed record ModelConfig
         }
 
         return this;
+    }
+
+    private void RequireRecurrent(in RecurrentShape shape)
+    {
+        const int MostTaps = 64;
+        Require(shape.KeyHeads is > 0 and <= 1 << 10, "number of recurrent key heads", shape.KeyHeads);
+        Require(shape.ValueHeads is > 0 and <= 1 << 10 && shape.ValueHeads % shape.KeyHeads == 0, "number of recurrent value heads",
+            shape.ValueHeads);
+        Require(shape.KeyDim is > 0 and <= 1 << 10, "recurrent key dimension", shape.KeyDim);
+        Require(shape.ValueDim is > 0 and <= 1 << 10 && shape.ValueDim % RecurrentShape.Block == 0,
+            $"recurrent value dimension, which must be a multiple of {RecurrentShape.Block},", shape.ValueDim);
+        int taps = shape.Taps;
+        Require(taps is > 1 and <= MostTaps && Layers.All(layer => layer.Recurrent is not { } other || other.Taps == taps),
+            "width of a convolution", taps);
     }
 
     /// <summary>A layer that reads another's keys and values reads such as it could have made itself.</summary>

@@ -133,7 +133,7 @@ public static partial class ModelLoader
             ? size : 0;
     }
 
-    [GeneratedRegex("^([a-z0-9]+):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
+    [GeneratedRegex("^([a-z0-9_]+):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
     private static partial Regex RandomSpecification();
 
     /// <summary>Whatever goes wrong with a model's files becomes one kind of exception.</summary>

@@ -34,7 +34,7 @@ internal sealed class RecurrentCache : IDisposable
     private RecurrentCache(ModelConfig config, IKernels kernels, int spare, int maxRows)
     {
         _kernels = kernels;
-        _shapes = [.. config.Layers.Select(layer => layer.Recurrent?.Shape).OfType<RecurrentShape>()];
+        _shapes = [.. config.Layers.Select(layer => layer.Recurrent).OfType<RecurrentShape>()];
         _before = _shapes[0].Taps - 1;
         _rows = _before + (2 * (spare + KvLayer.BlockSlots));
         _states = kernels.Allocate(_shapes.Sum(StateBytes));
@@ -44,7 +44,7 @@ internal sealed class RecurrentCache : IDisposable
         (nint state, nint kept) = (_states.Address, _kept.Address);
         for (int i = 0; i < _layers.Length; i++)
         {
-            if (config.Layers[i].Recurrent?.Shape is { } shape)
+            if (config.Layers[i].Recurrent is { } shape)
             {
                 _layers[i] = new RecurrentLayer(shape, state, kept);
                 state += (nint)StateBytes(shape);

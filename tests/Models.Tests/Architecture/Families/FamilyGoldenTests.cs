@@ -17,6 +17,7 @@ public class FamilyGoldenTests
         "qwen3", "qwen3-yarn",
         "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "gemma4-dense", "gemma4-e", "gemma4-published", "phi3",
         "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2", "cohere2", "glm4", "muse-glimmer-published",
+        "qwen35", "qwen35-published",
     ];
 
     [SharedDataTheory(Folder)]
