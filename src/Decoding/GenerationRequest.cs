@@ -66,6 +66,12 @@ public sealed record GenerationRequest
     /// </summary>
     public bool PromptLogProbs { get; init; }
 
+    /// <summary>
+    /// Tokens of the prompt before its last turn: how far another prompt of the same conversation may go with it. 0: not known. It changes
+    /// only what is remembered for such prompts.
+    /// </summary>
+    public int LastTurn { get; init; }
+
     /// <summary>Nothing is generated: the prompt's final hidden states are averaged (<c>Sequence.Hidden</c>).</summary>
     public bool Embed { get; init; }
 

@@ -77,6 +77,10 @@ public sealed class KvCache : IDisposable
     /// <summary>Has the recurrent layers remember their states behind the last pass, so that a later sequence can begin there.</summary>
     public void Remember() => Recurrent?.Remember();
 
+    /// <summary>Where behind a position a long text should be remembered; none is needed where no layer is recurrent.</summary>
+    public int NextMemory(int position) => Recurrent is null
+        ? int.MaxValue : ((position / RecurrentCache.SnapshotEvery) + 1) * RecurrentCache.SnapshotEvery;
+
     /// <summary>
     /// Takes whatever is held for so many tokens: for measuring what a pass behind them takes, whose results mean nothing.
     /// </summary>

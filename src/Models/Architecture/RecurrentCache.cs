@@ -24,9 +24,10 @@ internal sealed class RecurrentCache : IDisposable
     private readonly RecurrentShape[] _shapes;
     private readonly RecurrentWalk _walk;
     private readonly List<Snapshot> _snapshots = [];
-    private readonly Stack<MemoryBlock> _spare = new();
+    private readonly Stack<MemoryBlock> _free = new();
     private readonly int _before;
     private readonly int _rows;
+    private readonly int _spare;
     private int _end;
     private int _next;
 
@@ -36,6 +37,7 @@ internal sealed class RecurrentCache : IDisposable
         _kernels = kernels;
         _shapes = [.. config.Layers.Select(layer => layer.Recurrent).OfType<RecurrentShape>()];
         _before = _shapes[0].Taps - 1;
+        _spare = spare;
         _rows = _before + (2 * (spare + KvLayer.BlockSlots));
         _states = kernels.Allocate(_shapes.Sum(StateBytes));
         _kept = kernels.Allocate(_shapes.Sum(shape => RowBytes(shape) * _rows), sparse: true);
@@ -65,7 +67,7 @@ internal sealed class RecurrentCache : IDisposable
 
     /// <summary>Memory that a sequence of so many tokens takes at most, in bytes.</summary>
     public long BytesFor(int tokens) => tokens == 0
-        ? 0 : _states.Bytes + _kept.Bytes + (Math.Min(SnapshotLimit, 2 + (tokens / SnapshotEvery)) * OneSnapshotBytes);
+        ? 0 : _states.Bytes + _shapes.Sum(shape => RowBytes(shape) * (_before + _spare)) + (Math.Min(SnapshotLimit, 2 + (tokens / SnapshotEvery)) * OneSnapshotBytes);
 
     /// <summary>Plans a pass. Until <see cref="EndPass"/> the states are nobody's.</summary>
     /// <exception cref="ArgumentException">A row does not follow what is held.</exception>
@@ -99,7 +101,11 @@ internal sealed class RecurrentCache : IDisposable
     /// <summary>Goes back to the first <paramref name="tokens"/> positions, which are <see cref="Restorable"/>.</summary>
     public void Truncate(int tokens)
     {
-        if (tokens == 0)
+        if (tokens == 0 && Applied == 0)
+        {
+            _end = 0;
+        }
+        else if (tokens == 0)
         {
             _kernels.Clear(_states.Address, _states.Bytes);
             ForHistory((kept, bytes, _) => _kernels.Clear(kept, bytes));
@@ -187,7 +193,7 @@ internal sealed class RecurrentCache : IDisposable
     public void Dispose()
     {
         Drop(_ => true);
-        while (_spare.TryPop(out MemoryBlock? memory))
+        while (_free.TryPop(out MemoryBlock? memory))
         {
             memory.Dispose();
         }
@@ -260,7 +266,7 @@ internal sealed class RecurrentCache : IDisposable
     /// <summary>Positions ascend.</summary>
     private Snapshot NewSnapshot(int position)
     {
-        var snapshot = new Snapshot(position, _spare.TryPop(out MemoryBlock? memory) ? memory : _kernels.Allocate(OneSnapshotBytes));
+        var snapshot = new Snapshot(position, _free.TryPop(out MemoryBlock? memory) ? memory : _kernels.Allocate(OneSnapshotBytes));
         _snapshots.Add(snapshot);
         return snapshot;
     }
@@ -269,7 +275,7 @@ internal sealed class RecurrentCache : IDisposable
     {
         foreach (Snapshot snapshot in _snapshots.FindAll(which))
         {
-            _spare.Push(snapshot.Memory);
+            _free.Push(snapshot.Memory);
         }
 
         _ = _snapshots.RemoveAll(which);

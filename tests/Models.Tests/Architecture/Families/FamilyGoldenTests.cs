@@ -11,6 +11,9 @@ public class FamilyGoldenTests
     private const string Folder = "families";
     private const double Tolerance = 2e-5;
 
+    /// <summary>The rounding of one row goes through the states of all that follow it.</summary>
+    private const double ToleranceOfHybrids = 1e-4;
+
     public static TheoryData<string> Models =>
     [
         "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window",
@@ -109,7 +112,8 @@ public class FamilyGoldenTests
         float[][] expected = Logits(name, "logits.f32", prompt.Length);
         using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double error = Runs.RelativeError(model.Logits(prompt), expected);
-        Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
+        bool hybrid = model.Config.Layers.Any(layer => layer.Recurrent is not null);
+        Assert.True(error < (hybrid ? ToleranceOfHybrids : Tolerance), $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));
     }
 
