@@ -67,10 +67,10 @@ public sealed record GenerationRequest
     public bool PromptLogProbs { get; init; }
 
     /// <summary>
-    /// Tokens of the prompt before its last turn: how far another prompt of the same conversation may go with it. 0: not known. It changes
-    /// only what is remembered for such prompts.
+    /// How many of the prompt's tokens later prompts may have in common with it, ascending: a model whose layers cannot go back remembers
+    /// their states there. They never change a text.
     /// </summary>
-    public int LastTurn { get; init; }
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
 
     /// <summary>Nothing is generated: the prompt's final hidden states are averaged (<c>Sequence.Hidden</c>).</summary>
     public bool Embed { get; init; }

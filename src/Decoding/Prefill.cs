@@ -53,14 +53,15 @@ internal sealed class Prefill(Transformer target, StateFeed? feed, bool reused)
         return new StepReport(0, 0, to - from, seconds, 0, 0, seconds);
     }
 
-    /// <summary>
-    /// The next place where a model with recurrent layers should remember its states: where the last turn begins, which is as far as a
-    /// later prompt of the same conversation goes with this one, and every so many tokens.
-    /// </summary>
+    /// <summary>The next place behind a position where a model with recurrent layers should remember their states.</summary>
     private static int MemoryBehind(Sequence sequence, int position)
     {
-        int turn = sequence.Request.LastTurn;
-        int regular = sequence.Entry.Target.NextMemory(position);
-        return turn > position ? Math.Min(turn, regular) : regular;
+        int next = sequence.Entry.Target.NextMemory(position);
+        foreach (int point in sequence.Request.PartingPoints)
+        {
+            next = point > position ? Math.Min(next, point) : next;
+        }
+
+        return next;
     }
 }

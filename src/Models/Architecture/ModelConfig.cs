@@ -66,6 +66,9 @@ public sealed record ModelConfig
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
 
+    /// <summary>Some layers are recurrent.</summary>
+    public bool IsHybrid => Layers.Any(layer => layer.Recurrent is not null);
+
     /// <summary>What the model asks of kernels beyond what every set has.</summary>
     internal KernelFeatures Features
     {

@@ -63,7 +63,7 @@ internal sealed class RecurrentCache : IDisposable
 
     /// <summary>Null where no layer is recurrent.</summary>
     public static RecurrentCache? Of(ModelConfig config, IKernels kernels, int spare, int maxRows) =>
-        config.Layers.Any(layer => layer.Recurrent is not null) ? new RecurrentCache(config, kernels, spare, maxRows) : null;
+        config.IsHybrid ? new RecurrentCache(config, kernels, spare, maxRows) : null;
 
     /// <summary>Memory that a sequence of so many tokens takes at most, in bytes.</summary>
     public long BytesFor(int tokens) => tokens == 0

@@ -11,7 +11,11 @@ namespace Understory.Server.Chat;
 /// <param name="Constraint">What the answer must keep to; null: nothing.</param>
 /// <param name="Answer">What the answer may hold; one <see cref="AnswerParser"/> per choice reads it.</param>
 public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint,
-    AnswerSyntax Answer);
+    AnswerSyntax Answer)
+{
+    /// <summary>As <see cref="Decoding.GenerationRequest.PartingPoints"/>.</summary>
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
+}
 
 /// <summary>
 /// How a conversation becomes a prompt: by the model's own template, or, where it has none, as a plain dialogue:

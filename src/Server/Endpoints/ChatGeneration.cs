@@ -17,7 +17,11 @@ public static class ChatGeneration
         try
         {
             PreparedChat chat = model.Chat.Prepare(conversation);
-            return chat with { Prompt = PromptReader.Fit(model, chat.Prompt, field) };
+            return chat with
+            {
+                Prompt = PromptReader.Fit(model, chat.Prompt, field),
+                PartingPoints = model.IsHybrid ? PartingPoints.Of(model.Chat, conversation, chat.Prompt) : [],
+            };
         }
         catch (ChatException e)
         {
@@ -47,6 +51,7 @@ public static class ChatGeneration
         .. PromptReader.Choices(model, chat.Prompt, fields, fields.MaxTokens ?? model.Context, [.. fields.Stop, .. chat.Stops], topLogProbs)
             .Select(request => request with
             {
+                PartingPoints = chat.PartingPoints,
                 KeptSpecials = chat.KeptSpecials,
                 Constraint = chat.Constraint,
                 Prediction = string.IsNullOrEmpty(prediction) ? null : model.Tokenizer.Encode(prediction, addSpecialTokens: false),

@@ -126,6 +126,7 @@ public sealed class ModelLoading(ServerOptions options)
         {
             Kernels = kernels.Name,
             HiddenSize = target.Config.HiddenSize,
+            IsHybrid = target.Config.IsHybrid,
         };
     }
 

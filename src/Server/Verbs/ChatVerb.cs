@@ -198,6 +198,7 @@ public static class ChatVerb
                         MaxTokens = Math.Clamp(MaxTokens, 0, model.Served.Context - chat.Prompt.Length),
                         Stop = chat.Stops,
                         KeptSpecials = chat.KeptSpecials,
+                        PartingPoints = chat.PartingPoints,
                         Speculation = Mode,
                         ReportTree = writer.Coloured,
                     },
