@@ -13,12 +13,15 @@ internal sealed class Activations : IDisposable
     {
         int qkv = config.Layers.Max(layer => layer.ProjectedSize);
         int attended = config.Layers.Max(layer => layer.MixedSize);
-        int width = Math.Max(config.Layers.Max(layer => layer.Mlp.Width), config.PerLayer?.Width ?? 0);
-        int branch = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind) ? config.HiddenSize : 0;
+        // There is none where all layers have experts alone.
+        int width = Math.Max(Math.Max(1, config.Layers.Max(layer => layer.Mlp.Width)), config.PerLayer?.Width ?? 0);
+        bool branches = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
+        int branch = branches ? config.HiddenSize : 0;
         int perLayer = config.Layers.Count * (config.PerLayer?.Width ?? 0);
         int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branch, perLayer, perLayer];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
-        int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
+        int rows = maxRows ?? kernels.WidestPass(
+            floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)) + ExpertActivations.BytesPerRow(config));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
         (Residual, Qkv, Logits, Branch) =
@@ -28,6 +31,7 @@ internal sealed class Activations : IDisposable
             Formats([.. weights.Layers.SelectMany(layer => layer.ReadNormed), .. weights.PerLayer?.Projection.Parts ?? []]));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
         Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.ReadIntermediate)));
+        Experts = ExpertActivations.BytesPerRow(config) > 0 ? new ExpertActivations(config, weights, kernels, rows) : null;
         Final = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Head.Parts));
 
         Tensor View(int columns)
@@ -47,7 +51,7 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, vocabulary]</c></summary>
     public Tensor Logits { get; }
 
-    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm; empty where no layer has a norm behind.</summary>
+    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm, or a sum of experts; empty where no layer has such.</summary>
     public Tensor Branch { get; }
 
     /// <summary>F32 <c>[rows, layers * width]</c>: the layers' own inputs, side by side; empty where they have none.</summary>
@@ -68,8 +72,12 @@ internal sealed class Activations : IDisposable
     /// <summary><c>[rows, hidden]</c>: behind the last norm, rows whose logits are wanted.</summary>
     public ProductInput Final { get; }
 
+    /// <summary>Null where no layer has experts.</summary>
+    public ExpertActivations? Experts { get; }
+
     public void Dispose()
     {
+        Experts?.Dispose();
         Normed.Dispose();
         Attended.Dispose();
         Intermediate.Dispose();
@@ -77,7 +85,7 @@ internal sealed class Activations : IDisposable
         _block.Dispose();
     }
 
-    private static int Stride(int columns) => (columns + 15) / 16 * 16;
+    internal static int Stride(int columns) => (columns + 15) / 16 * 16;
 
-    private static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
+    internal static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
 }

@@ -21,9 +21,11 @@ internal sealed class GgufKeys(Gguf file)
     /// <summary>There is no head of its own.</summary>
     public bool TiedHead => !file.Contains("output.weight");
 
-    public int Count(string key) => _keys.GetCount(_prefix + key);
+    /// <summary>A number that all layers share, written once or for each of them.</summary>
+    public int Count(string key) => Shared(key) ?? _keys.GetCount(_prefix + key);
 
-    public int Count(string key, int otherwise) => _keys.GetCount(_prefix + key, otherwise);
+    /// <inheritdoc cref="Count(string)"/>
+    public int Count(string key, int otherwise) => Shared(key) ?? _keys.GetCount(_prefix + key, otherwise);
 
     /// <summary>A count for each layer: one for all, or an array.</summary>
     /// <exception cref="InvalidDataException">The key is missing or of another type; or, when asked, has none for the layer.</exception>
@@ -69,6 +71,8 @@ internal sealed class GgufKeys(Gguf file)
 
     public double Number(string key, double otherwise) => _keys.Get(_prefix + key, otherwise);
 
+    public bool Flag(string key, bool otherwise) => _keys.Get(_prefix + key, otherwise);
+
     public string Text(string key, string otherwise) => _keys.Get(_prefix + key, otherwise);
 
     public bool Contains(string tensor) => file.Contains(tensor);
@@ -91,11 +95,14 @@ internal sealed class GgufKeys(Gguf file)
         return values;
     }
 
-    /// <summary>The id of the token that plays a role ("bos", "eos", "eot"); null where none is named.</summary>
-    public int? Token(string role)
+    /// <summary>Refuses what would change results, where a file asks for it.</summary>
+    /// <exception cref="InvalidDataException">It does.</exception>
+    public void RequireUnset(string key)
     {
-        string key = $"tokenizer.ggml.{role}_token_id";
-        return _keys.Contains(key) ? _keys.GetCount(key) : null;
+        if (Number(key, 0) is not 0 and var value)
+        {
+            throw new InvalidDataException($"{Path}: the key \"{_prefix}{key}\" is {value}, which is not supported.");
+        }
     }
 
     /// <summary>Dimensions of a head: said, or the model's width over its heads.</summary>
@@ -111,5 +118,18 @@ internal sealed class GgufKeys(Gguf file)
         int value = Count("attention.value_length", key);
         return key == value
             ? key : throw new InvalidDataException($"{Path}: keys of {key} and values of {value} dimensions are not supported.");
+    }
+
+    /// <summary>The value of an array whose numbers are all the same; null: the key is no array.</summary>
+    private int? Shared(string key)
+    {
+        if (_keys.Values.GetValueOrDefault(_prefix + key) is not long[] each)
+        {
+            return null;
+        }
+
+        return each.Length > 0 && each.AsSpan().IndexOfAnyExcept(each[0]) < 0 && each[0] is >= 0 and <= int.MaxValue
+            ? (int)each[0]
+            : throw new InvalidDataException($"{Path}: the key \"{_prefix}{key}\" differs from layer to layer, which is not supported here.");
     }
 }

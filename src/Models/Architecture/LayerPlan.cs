@@ -86,6 +86,9 @@ public sealed record AttentionPlan
     /// <summary>The projection after attention has a bias.</summary>
     public bool OutputBias { get; init; }
 
+    /// <summary>Each head has a score that takes its share of the softmax and has no value.</summary>
+    public bool Sinks { get; init; }
+
     /// <summary>Columns of queries, keys and values side by side; of queries alone where keys are another layer's.</summary>
     public int QkvSize => (Heads + (KeysOf is null ? 2 * KvHeads : 0)) * HeadDim;
 
@@ -112,9 +115,41 @@ public enum QkNorm
 }
 
 /// <summary>The MLP of one layer: <c>down(activation(gate x) * up x)</c> where gated, else <c>down(activation(up x))</c>.</summary>
-/// <param name="Width">Between up and down.</param>
+/// <param name="Width">Between up and down; 0 where there are experts alone.</param>
 /// <param name="Bias">Gate, up and down have biases.</param>
-public sealed record MlpPlan(int Width, Activation Activation, bool Gated, bool Bias = false);
+public sealed record MlpPlan(int Width, Activation Activation, bool Gated, bool Bias = false)
+{
+    /// <summary>Experts, beside the block above where that has a width (a "shared expert"); null: there are none.</summary>
+    public ExpertsPlan? Experts { get; init; }
+}
+
+/// <summary>
+/// Experts of one layer, each a gated block. Every row goes to a few of them, which the router chooses by its logits <c>router x</c>; see
+/// <see cref="RouterParams"/>. <c>mlp(x) = sum over a row's experts, ascending, of weight * expert(x)</c>, and then the block that all rows
+/// share is added, times <c>1 / (1 + exp(-gate x))</c> where <see cref="SharedGate"/>.
+/// </summary>
+/// <param name="Count">Experts.</param>
+/// <param name="Used">Of them by each row.</param>
+/// <param name="Width">Of each, between up and down.</param>
+public sealed record ExpertsPlan(int Count, int Used, int Width, GatedUnit Unit)
+{
+    public RouterScore Score { get; init; } = RouterScore.Softmax;
+
+    /// <summary>The weights of a row's experts are divided by their sum: so they are where a softmax is taken of the chosen ones.</summary>
+    public bool Renormalised { get; init; } = true;
+
+    /// <summary>The weights are multiplied by it.</summary>
+    public float WeightScale { get; init; } = 1;
+
+    /// <summary>The router has a bias.</summary>
+    public bool RouterBias { get; init; }
+
+    /// <summary>Each expert's gate, up and down have biases.</summary>
+    public bool Bias { get; init; }
+
+    /// <summary>The block beside them is weighed by a gate of its own.</summary>
+    public bool SharedGate { get; init; }
+}
 
 /// <summary>
 /// Per-layer embeddings (Gemma 4's small ones, after Gemma 3n): each layer gets an input of its own for each token,

@@ -90,6 +90,8 @@ public sealed record ModelConfig
                 features |= layer.Attention.KeysOf is not null ? KernelFeatures.SharedKeyValues : 0;
                 features |= layer.Attention.Gate ? KernelFeatures.Gates : 0;
                 features |= layer.Mlp is { Gated: true, Bias: true } ? KernelFeatures.GatedBias : 0;
+                features |= layer.Attention.Sinks ? KernelFeatures.Sinks : 0;
+                features |= layer.Mlp.Experts is not null ? KernelFeatures.Experts : 0;
             }
 
             return features;
@@ -143,7 +145,7 @@ public sealed record ModelConfig
         {
             LayerPlan layer = Layers[number];
             AttentionPlan attention = layer.Attention;
-            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
+            RequireMlp(layer.Mlp);
             if (layer.Recurrent is { } recurrent)
             {
                 RequireRecurrent(recurrent);
@@ -177,6 +179,20 @@ public sealed record ModelConfig
         }
 
         return this;
+    }
+
+    private static void RequireMlp(MlpPlan mlp)
+    {
+        Require(mlp.Width is >= 0 and <= 1 << 20 && (mlp.Width > 0 || mlp.Experts is not null), "intermediate size", mlp.Width);
+        if (mlp.Experts is { } experts)
+        {
+            Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
+            Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
+            Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
+            Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
+            Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,
+                "limit of experts' activation", experts.Unit.Limit);
+        }
     }
 
     private void RequireRecurrent(in RecurrentShape shape)

@@ -88,6 +88,12 @@ internal sealed record TensorNames
 
     public required string Down { get; init; }
 
+    /// <summary>The scores of attention without values, whole.</summary>
+    public string Sinks { get; init; } = "";
+
+    /// <summary>The ways in which checkpoints keep experts: the first whose tensors are there counts.</summary>
+    public ExpertNames[] Experts { get; init; } = [];
+
     /// <summary>Matrices of the layers are <c>[inputs, outputs]</c> (GPT-2's Conv1D).</summary>
     public bool Transposed { get; init; }
 
@@ -124,6 +130,32 @@ internal sealed record TensorNames
         PerLayerOutput = "proj",
         PerLayerNorm = "post_norm",
         OutputScale = "layer_output_scale.weight",
+        Sinks = "attn_sinks.weight",
+        Experts =
+        [
+            new ExpertNames
+            {
+                Router = "ffn_gate_inp",
+                SharedGate = "ffn_gate_inp_shexp.weight",
+                Gate = "ffn_gate_exps.weight",
+                Up = "ffn_up_exps.weight",
+                Down = "ffn_down_exps.weight",
+                GateBias = "ffn_gate_exps.bias",
+                UpBias = "ffn_up_exps.bias",
+                DownBias = "ffn_down_exps.bias",
+            },
+            new ExpertNames
+            {
+                Router = "ffn_gate_inp",
+                SharedGate = "ffn_gate_inp_shexp.weight",
+                GateUp = "ffn_gate_up_exps.weight",
+                Down = "ffn_down_exps.weight",
+                GateUpBias = "ffn_gate_up_exps.bias",
+                DownBias = "ffn_down_exps.bias",
+            },
+            // Files of 2023: a tensor for each expert.
+            new ExpertNames { Router = "ffn_gate_inp", Gate = "ffn_gate.{0}.weight", Up = "ffn_up.{0}.weight", Down = "ffn_down.{0}.weight" },
+        ],
     };
 
     /// <summary>The begin of the names of layer <paramref name="number"/>.</summary>
@@ -133,17 +165,41 @@ internal sealed record TensorNames
     /// What becomes of each matrix where a model is quantised to a format while it is loaded: the layers' are of this format, the embedding
     /// and the head, which tell tokens apart, of Q8_0. Those that are transposed are turned.
     /// </summary>
-    public Func<string, MatrixPlan> Quantised(WeightFormat format, int layers)
+    /// <param name="experts">Most of a layer.</param>
+    public Func<string, MatrixPlan> Quantised(WeightFormat format, int layers, int experts = 0)
     {
         string[] matrices = [.. Qkv, AttentionGate, AttentionOutput, Gate, Up, GateUp, Down, PerLayerGate, PerLayerOutput,
             .. Recurrent?.Matrices ?? []];
-        IEnumerable<string> prefixes = Enumerable.Range(0, layers).Select(Prefix);
+        string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix)];
         HashSet<string> inLayers = [.. prefixes.SelectMany(prefix => matrices.Select(name => $"{prefix}{name}.weight"))];
+        Dictionary<string, bool> ofExperts = [];
+        foreach (ExpertNames names in Experts.Reverse())
+        {
+            foreach (string name in names.Matrices(experts).SelectMany(name => prefixes.Select(prefix => prefix + name)))
+            {
+                ofExperts[name] = names.Transposed;
+            }
+        }
+
         return name =>
             inLayers.Contains(name) ? new MatrixPlan(format, Transposed)
+            : ofExperts.TryGetValue(name, out bool turned) ? new MatrixPlan(format, turned)
             : name == PerLayerProjection + ".weight" ? new MatrixPlan(format)
             : new[] { Embedding, Head, PerLayerTable }.Any(table => name == table + ".weight") ? new MatrixPlan(BlockFormat<Q8_0>.Instance)
             : default;
+    }
+
+    /// <summary>These names for matrices that are shown as <c>[outputs, inputs]</c>, whatever the file has.</summary>
+    public TensorNames Turned() =>
+        this with { Transposed = false, Experts = Array.ConvertAll(Experts, names => names with { Transposed = false }) };
+
+    /// <summary>These names, but only such ways to keep experts as a checkpoint has, where it has any.</summary>
+    public TensorNames WithExpertsOf(ITensorSource source, int layers)
+    {
+        string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix)];
+        ExpertNames[] there = Array.FindAll(Experts, names =>
+            Array.Exists(prefixes, prefix => Array.TrueForAll(names.Marks, mark => source.Contains(prefix + mark))));
+        return there.Length > 0 ? this with { Experts = there } : this;
     }
 
     /// <summary>These names, with the base model's prefix or without, as a checkpoint has them.</summary>

@@ -28,7 +28,7 @@ public sealed class Transformer : IDisposable
         _activations = new Activations(config, weights, kernels, maxRows);
         MaxRows = _activations.Logits.Rows;
         _rotaries = [.. config.Rotaries.Select(rotary => new RotaryTables(rotary, config.ContextLength, kernels))];
-        _attention = [.. config.Layers.Select(layer => Describe(layer.Attention))];
+        _attention = [.. config.Layers.Select((layer, number) => Describe(layer.Attention, weights.Layers[number].Sinks))];
     }
 
     public ModelConfig Config { get; }
@@ -40,8 +40,20 @@ public sealed class Transformer : IDisposable
     /// <summary>Type that keys and values are rounded to.</summary>
     public CacheType CacheType { get; }
 
-    /// <summary>Bytes of weights that a pass reads, whatever its rows.</summary>
+    /// <summary>Bytes of weights that a pass of one row reads.</summary>
     public long WeightBytes => _weights.BytesPerPass;
+
+    /// <summary>
+    /// Bytes of weights that a pass of so many rows reads: of E experts, of which each row chooses k, <c>E (1 - (1 - k / E)^rows)</c>
+    /// where rows choose independently of each other.
+    /// </summary>
+    public double ExpectedBytes(int rows) => _weights.ExpectedBytes(rows);
+
+    /// <summary>What a pass reads depends on the experts that its rows choose.</summary>
+    public bool HasExperts => _activations.Experts is not null;
+
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all; what they take is read from there.</summary>
+    public long MappedBytes => _weights.MappedBytes;
 
     /// <summary>Bytes of keys and values of a token, all layers.</summary>
     public long CacheBytesPerToken => KvCache.SlotBytes(Config, CacheType);
@@ -200,9 +212,7 @@ public sealed class Transformer : IDisposable
         }
     }
 
-    /// <summary>
-    /// <c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.
-    /// </summary>
+    /// <summary><c>x += mlp(norm(x))</c>; see <see cref="MlpPlan"/> and <see cref="ExpertsPlan"/>.</summary>
     /// <param name="first">Row of the batch that is the first of x.</param>
     private void AddMlp(Tensor x, int layer, int first)
     {
@@ -213,19 +223,87 @@ public sealed class Transformer : IDisposable
 
         LayerWeights weights = _weights.Layers[layer];
         LayerPlan block = Config.Layers[layer];
-        MlpPlan plan = block.Mlp;
+        if (weights.Experts is { } experts)
+        {
+            AddExperts(x, layer, experts);
+            return;
+        }
+
         ProductSource normed = block.Parallel ? _activations.Normed.Rows(first, x.Rows) : Source(x, block, weights.MlpNorm);
-        InputRows intermediate = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
+        AddBranch(Intermediate(normed, weights, block.Mlp, x.Rows), weights.Down!, block, weights.MlpNormBehind, x);
+    }
+
+    /// <summary>What an MLP's last product reads: <c>activation(gate x) * up x</c>, or without the gate <c>activation(up x)</c>.</summary>
+    private InputRows Intermediate(in ProductSource x, LayerWeights weights, MlpPlan plan, int rows)
+    {
+        InputRows intermediate = _activations.Intermediate.Rows(0, rows, plan.Width);
         if (weights.Gate is { } gate)
         {
-            Kernels.MultiplyGated(normed, gate, weights.Up, plan.Activation, intermediate);
+            Kernels.MultiplyGated(x, gate, weights.Up!, plan.Activation, intermediate);
         }
         else
         {
-            Kernels.MultiplyActivate(normed, weights.Up, plan.Activation, intermediate);
+            Kernels.MultiplyActivate(x, weights.Up!, plan.Activation, intermediate);
         }
 
-        AddBranch(intermediate, weights.Down, block, weights.MlpNormBehind, x);
+        return intermediate;
+    }
+
+    /// <summary>The experts' sum, then the block beside them: its place in the order of adding is the last.</summary>
+    private void AddExperts(Tensor x, int layer, ExpertWeights experts)
+    {
+        LayerWeights weights = _weights.Layers[layer];
+        LayerPlan block = Config.Layers[layer];
+        ExpertsPlan plan = block.Mlp.Experts!;
+        ExpertActivations room = _activations.Experts!;
+        Routing routing = room.Routing;
+        InputRows normed = Normed(x, block, weights.MlpNorm);
+        Tensor branch = _activations.Branch.RowRange(0, x.Rows);
+
+        Tensor logits = room.Logits.RowRange(0, x.Rows).ColumnRange(0, plan.Count);
+        Kernels.Multiply(normed, experts.Router, logits);
+        Kernels.Route(logits, new RouterParams(plan.Used, plan.Score, plan.Renormalised, plan.WeightScale), routing);
+        InputRows gathered = room.Gathered.Rows(0, routing.Places);
+        InputRows intermediate = room.Intermediate.Rows(0, routing.Places, plan.Width);
+        Kernels.MultiplyExperts(normed, routing, experts.Gate, experts.Up, plan.Unit, gathered, intermediate);
+        Tensor outputs = room.Outputs.RowRange(0, routing.Places);
+        Kernels.MultiplyExperts(intermediate, routing, experts.Down, outputs);
+        Kernels.SumExperts(outputs, routing, branch);
+        if (block.Mlp.Width > 0)
+        {
+            Tensor gates = default;
+            if (experts.SharedGate is { } gate)
+            {
+                Kernels.Multiply(normed, gate, gates = room.Gates.RowRange(0, x.Rows));
+            }
+
+            // The experts' outputs are summed: their first rows have room again.
+            Tensor shared = room.Outputs.RowRange(0, x.Rows);
+            Kernels.Multiply(Intermediate(normed, weights, block.Mlp, x.Rows), weights.Down!, shared);
+            Kernels.Add(shared, gates, 1, branch);
+        }
+
+        if (block.NormBehind)
+        {
+            Kernels.NormalizeAdd(branch, weights.MlpNormBehind, x);
+        }
+        else
+        {
+            Kernels.Add(branch, default, block.ResidualScale, x);
+        }
+    }
+
+    /// <summary>What several products of a branch read.</summary>
+    private InputRows Normed(Tensor x, LayerPlan block, in Norm norm)
+    {
+        if (!block.NormBefore)
+        {
+            return Taken(x);
+        }
+
+        InputRows rows = _activations.Normed.Rows(0, x.Rows);
+        Kernels.Normalize(x, norm, rows);
+        return rows;
     }
 
     /// <summary><c>x += norm(output(activation(gate(x)) * own))</c>: the layer's own input.</summary>
@@ -246,24 +324,9 @@ public sealed class Transformer : IDisposable
         Kernels.NormalizeAdd(branch, weights.Norm, x);
     }
 
-    /// <summary>What a branch reads: the residual stream normed, or as it is.</summary>
-    private ProductSource Source(Tensor x, LayerPlan block, in Norm norm)
-    {
-        if (!block.NormBefore)
-        {
-            return Taken(x);
-        }
-
-        var source = new ProductSource(x, norm, _activations.Normed);
-        if (!block.Parallel)
-        {
-            return source;
-        }
-
-        // Both branches read them, the second one when x is another.
-        Kernels.Normalize(x, norm, source.Rows);
-        return source.Rows;
-    }
+    /// <summary>What a branch reads: the residual stream normed, or as it is. Where both branches read it, it stands there.</summary>
+    private ProductSource Source(Tensor x, LayerPlan block, in Norm norm) =>
+        block.NormBefore && !block.Parallel ? new ProductSource(x, norm, _activations.Normed) : Normed(x, block, norm);
 
     /// <summary>The residual stream as it is.</summary>
     private InputRows Taken(Tensor x)
@@ -299,8 +362,8 @@ public sealed class Transformer : IDisposable
                 plan.PositionScale, weights.ValueNorm, plan.KeysAreValues);
     }
 
-    private static AttentionParams Describe(AttentionPlan plan) =>
-        new(plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap);
+    private static AttentionParams Describe(AttentionPlan plan, Tensor sinks) => new(
+        plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap, sinks);
 
     /// <summary>
     /// Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that

@@ -11,7 +11,7 @@ namespace Understory.Models.Architecture;
 /// <param name="QueryNorm">F32 [1, HeadDim]; <c>Data</c> 0 where the model has none. So has <paramref name="KeyNorm"/>.</param>
 /// <param name="AttentionOutput"><c>[hidden, QuerySize]</c></param>
 /// <param name="Gate">Of one matrix <c>[width, hidden]</c>; null in a plain MLP.</param>
-/// <param name="Up"><c>[width, hidden]</c></param>
+/// <param name="Up"><c>[width, hidden]</c>; null where there are experts alone. So is <paramref name="Down"/>.</param>
 /// <param name="Down"><c>[hidden, width]</c></param>
 /// <param name="AttentionNorm">Weights that the plan does not have are empty. So are those of the other norms.</param>
 public sealed record LayerWeights(
@@ -23,12 +23,15 @@ public sealed record LayerWeights(
     Norm AttentionNormBehind,
     Norm MlpNorm,
     Projection? Gate,
-    Projection Up,
-    Projection Down,
+    Projection? Up,
+    Projection? Down,
     Norm MlpNormBehind)
 {
     /// <summary>Weights of the norm of each value head; <c>Data</c> 0 where it has none.</summary>
     public Tensor ValueNorm { get; init; }
+
+    /// <summary>F32 [1, heads]; <c>Data</c> 0 where attention has none.</summary>
+    public Tensor Sinks { get; init; }
 
     /// <summary><c>[QuerySize, hidden]</c>; null where the plan has no gate.</summary>
     public Projection? AttentionGate { get; init; }
@@ -36,21 +39,53 @@ public sealed record LayerWeights(
     /// <summary>What a recurrent layer has beside its projections; those are <see cref="Qkv"/> and <see cref="AttentionOutput"/>.</summary>
     public RecurrentParams Recurrent { get; init; }
 
+    /// <summary>Null where the layer has none.</summary>
+    public ExpertWeights? Experts { get; init; }
+
     /// <summary>What brings the layer its own input; null where there is none.</summary>
     public PerLayerWeights? PerLayer { get; init; }
 
     /// <summary>The stream behind the layer is scaled by it.</summary>
     public float OutputScale { get; init; } = 1;
 
-    /// <summary>What rows of the residual stream, normed or not, are multiplied with.</summary>
+    /// <summary>What rows of the residual stream, normed or not, are multiplied with, but for experts.</summary>
     internal IEnumerable<WeightMatrix> ReadNormed =>
-        new[] { Qkv, AttentionGate, Gate, Up, PerLayer?.Gate }.OfType<Projection>().SelectMany(projection => projection.Parts);
+    [
+        .. new[] { Qkv, AttentionGate, Gate, Up, PerLayer?.Gate }.OfType<Projection>().SelectMany(projection => projection.Parts),
+        .. Experts?.ReadNormed ?? [],
+    ];
 
     /// <summary>What rows between up and down, or as wide as a layer's own input, are multiplied with.</summary>
-    internal IEnumerable<WeightMatrix> ReadIntermediate => [.. Down.Parts, .. PerLayer?.Output.Parts ?? []];
+    internal IEnumerable<WeightMatrix> ReadIntermediate => [.. Down?.Parts ?? [], .. PerLayer?.Output.Parts ?? []];
 
-    internal long Bytes => new[] { Qkv, AttentionGate, AttentionOutput, Gate, Up, Down, PerLayer?.Gate, PerLayer?.Output }
-        .OfType<Projection>().Sum(projection => projection.Bytes);
+    /// <inheritdoc cref="Transformer.ExpectedBytes"/>
+    internal double Bytes(int rows) =>
+        new[] { Qkv, AttentionGate, AttentionOutput, Gate, Up, Down, PerLayer?.Gate, PerLayer?.Output }
+            .OfType<Projection>().Sum(projection => projection.Bytes) + (Experts?.Bytes(rows) ?? 0);
+}
+
+/// <summary>The experts of one layer.</summary>
+/// <param name="Router"><c>[experts, hidden]</c>, of plain numbers: rows choose by inputs that nobody has rounded.</param>
+/// <param name="SharedGate"><c>[1, hidden]</c>; null where the block beside the experts is added as it is.</param>
+/// <param name="Gate"><c>[width, hidden]</c> each.</param>
+/// <param name="Up"><c>[width, hidden]</c> each.</param>
+/// <param name="Down"><c>[hidden, width]</c> each.</param>
+/// <param name="Used">Experts of a row.</param>
+public sealed record ExpertWeights(
+    Projection Router, Projection? SharedGate, ExpertProjection Gate, ExpertProjection Up, ExpertProjection Down, int Used)
+{
+    internal IEnumerable<WeightMatrix> ReadNormed => [.. Router.Parts, .. SharedGate?.Parts ?? []];
+
+    /// <summary>Weights of the experts that a row does not choose.</summary>
+    internal long IdleParameters => new[] { Gate, Up, Down }.Sum(projection =>
+        projection.Matrices.Skip(Used).Sum(matrix => (long)matrix.Rows * matrix.Columns));
+
+    /// <inheritdoc cref="Transformer.ExpectedBytes"/>
+    internal double Bytes(int rows)
+    {
+        double touched = 1 - Math.Pow(1 - ((double)Used / Gate.Matrices.Length), rows);
+        return Router.Bytes + (SharedGate?.Bytes ?? 0) + ((Gate.Bytes + Up.Bytes + Down.Bytes) * touched);
+    }
 }
 
 /// <summary>What brings one layer its own input: <c>x += norm(output(activation(gate(x)) * input))</c>.</summary>
@@ -67,9 +102,11 @@ public sealed record PerLayerInputs(WeightMatrix Table, Projection Projection, N
 /// <summary>A model's weights, packed.</summary>
 public sealed class Weights : IDisposable
 {
-    private readonly IReadOnlyList<MemoryBlock> _blocks;
+    private IReadOnlyList<MemoryBlock> _blocks = [];
 
-    private Weights(IReadOnlyList<MemoryBlock> blocks) => _blocks = blocks;
+    private Weights()
+    {
+    }
 
     /// <summary><c>[vocabulary, hidden]</c></summary>
     public required WeightMatrix Embedding { get; init; }
@@ -93,15 +130,36 @@ public sealed class Weights : IDisposable
     /// <summary>Bytes held.</summary>
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
+    public long MappedBytes { get; private set; }
+
+    /// <summary>What must stay open as long as these are used; disposed with them.</summary>
+    internal IDisposable? Files { get; set; }
+
     /// <summary>Bytes of matrices that a pass of one row reads: all but the embedding tables, of which it reads a row.</summary>
-    public long BytesPerPass => Head.Bytes + (PerLayer?.Projection.Bytes ?? 0) + Layers.Sum(layer => layer.Bytes);
+    public long BytesPerPass => (long)ExpectedBytes(1);
+
+    /// <inheritdoc cref="Transformer.ExpectedBytes"/>
+    internal double ExpectedBytes(int rows) =>
+        Head.Bytes + (PerLayer?.Projection.Bytes ?? 0) + Layers.Sum(layer => layer.Bytes(rows));
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
-    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
+    /// <param name="memory">Bytes that matrices may take; null: what is free.</param>
+    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type, or memory does not suffice.</exception>
     internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
-        Action<LoadProgress>? progress = null)
+        Action<LoadProgress>? progress = null, long? memory = null)
     {
-        using var loader = new WeightLoader(source, kernels);
+        using var loader = new WeightLoader(source, kernels, memory);
+        Weights weights = Describe(config, names, loader);
+        weights._blocks = loader.Run(progress);
+        weights.MappedBytes = loader.MappedBytes;
+        return weights;
+    }
+
+    /// <summary>Checks every tensor of the model and asks the loader for it: until that has run, there is nothing in them.</summary>
+    /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
+    internal static Weights Describe(ModelConfig config, TensorNames names, WeightLoader loader)
+    {
         var parts = new Parts(config, names, loader);
         WeightMatrix embedding = parts.Table(names.Embedding, config.VocabularySize);
         WeightMatrix? positions = config.LearnedPositions ? parts.Table(names.Positions, config.TrainedContext) : null;
@@ -110,7 +168,7 @@ public sealed class Weights : IDisposable
         LayerWeights[] layers = [.. config.Layers.Select(parts.Layer)];
         Norm finalNorm = parts.Norm(names.FinalNorm, names.FinalNormOffset);
         var head = new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.VocabularySize));
-        return new Weights(loader.Run(progress))
+        return new Weights
         {
             Embedding = embedding,
             Positions = positions,
@@ -128,6 +186,8 @@ public sealed class Weights : IDisposable
         {
             block.Dispose();
         }
+
+        Files?.Dispose();
     }
 
     /// <summary>What a model is made of, asked for by its names.</summary>
@@ -143,7 +203,7 @@ public sealed class Weights : IDisposable
             string prefix = names.Prefix(number);
             float behind = plan.NormBehindEpsilon ?? config.NormEpsilon;
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
-            (Projection? gate, Projection up) = GateUp(prefix, mlp);
+            (Projection? gate, Projection? up) = mlp.Width > 0 ? GateUp(prefix, mlp) : (null, null);
             RecurrentParts? recurrent =
                 plan.Recurrent is { } shape ? new RecurrentParts(prefix, names.Recurrent!, _hidden, shape, loader) : null;
             return new LayerWeights(
@@ -158,12 +218,14 @@ public sealed class Weights : IDisposable
                 plan.NormBefore && !plan.Parallel ? Norm(prefix + names.MlpNorm) : default,
                 gate,
                 up,
-                Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias),
+                mlp.Width > 0 ? Project(prefix + names.Down, _hidden, mlp.Width, mlp.Bias) : null,
                 plan.NormBehind ? Norm(prefix + names.MlpNormBehind) with { Epsilon = behind } : default)
             {
                 ValueNorm = attention is { ValueNorm: true, KeysOf: null } ? loader.Ones(attention.HeadDim) : default,
+                Sinks = attention.Sinks ? loader.Vector([new TensorPart(prefix + names.Sinks, attention.Heads)]) : default,
                 AttentionGate = attention.Gate ? AttentionGate(prefix, attention) : null,
                 Recurrent = recurrent?.Others(config.NormEpsilon) ?? default,
+                Experts = mlp.Experts is { } experts ? new ExpertParts(prefix, names, _hidden, experts, loader).Load() : null,
                 PerLayer = config.PerLayer is { } own ? PerLayer(prefix, own) : null,
                 OutputScale = plan.OutputScale ? loader.Number(prefix + names.OutputScale) : 1,
             };

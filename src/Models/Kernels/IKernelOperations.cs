@@ -46,7 +46,11 @@ public readonly record struct PositionScale(float Beta, int Every)
 /// <param name="Scale">Scores are multiplied by it: usually 1 / sqrt(HeadDim).</param>
 /// <param name="Window">A row at position p sees logical positions greater than p - Window; 0: all of them.</param>
 /// <param name="SoftCap">Scores s become <c>SoftCap tanh(s / SoftCap)</c>; 0: they do not.</param>
-public readonly record struct AttentionParams(int Heads, int KvHeads, int HeadDim, float Scale, int Window, float SoftCap = 0);
+/// <param name="Sinks">
+/// F32 [1, Heads]: a score of each head that takes its share of the softmax and has no value; <c>Data</c> 0 for none.
+/// </param>
+public readonly record struct AttentionParams(
+    int Heads, int KvHeads, int HeadDim, float Scale, int Window, float SoftCap = 0, Tensor Sinks = default);
 
 /// <summary>What only some models ask of kernels, and not every set has.</summary>
 [Flags]
@@ -84,8 +88,14 @@ public enum KernelFeatures
     /// <summary>Gate and up of a gated MLP have biases.</summary>
     GatedBias = 512,
 
+    /// <summary>Rows choose among experts.</summary>
+    Experts = 1024,
+
+    /// <summary>Attention has sinks.</summary>
+    Sinks = 2048,
+
     /// <summary>Layers are recurrent.</summary>
-    Recurrence = 1 << 16,
+    Recurrence = 4096,
 }
 
 /// <summary>
@@ -133,6 +143,28 @@ public interface IKernelOperations
     /// <c>y[r] = activation(x[r] gate^T + bias) * (x[r] up^T + bias)</c>: the SwiGLU pair, each of one matrix <c>[outputs, inputs]</c>.
     /// </summary>
     void MultiplyGated(in ProductSource x, Projection gate, Projection up, Activation activation, InputRows y);
+
+    /// <summary>Each row's experts, by its logits, and their places. logits F32 <c>[rows, experts]</c>.</summary>
+    void Route(Tensor logits, in RouterParams router, Routing routing);
+
+    /// <summary>
+    /// <c>y[place] = unit(x[row] gate^T + bias, x[row] up^T + bias)</c> by the matrices of the place's expert; each matrix is read once. A
+    /// place has the bits that its row has alone. x <c>[rows, inputs]</c>, y <c>[places, outputs]</c>.
+    /// </summary>
+    /// <param name="gathered"><c>[places, inputs]</c>: room for the rows by place.</param>
+    void MultiplyExperts(
+        InputRows x, Routing routing, ExpertProjection gate, ExpertProjection up, in GatedUnit unit, InputRows gathered, InputRows y);
+
+    /// <summary><c>y[place] = x[place] w^T + bias</c> by the matrix of the place's expert.</summary>
+    void MultiplyExperts(InputRows x, Routing routing, ExpertProjection weights, Tensor y);
+
+    /// <summary><c>y[row] = sum of weight * x[place]</c> over a row's experts, ascending. x F32 <c>[places, d]</c>, y <c>[rows,
+    /// d]</c>.</summary>
+    void SumExperts(Tensor x, Routing routing, Tensor y);
+
+    /// <summary><c>y[r] += scale x[r]</c>, or <c>y[r] += scale x[r] / (1 + exp(-gate[r]))</c>.</summary>
+    /// <param name="gate">F32 <c>[rows, 1]</c>; <c>Data</c> 0 for none.</param>
+    void Add(Tensor x, Tensor gate, float scale, Tensor y);
 
     /// <summary><see cref="Multiply"/>, and <see cref="StoreKeysValues"/> of what came of it.</summary>
     void MultiplyStore(in ProductSource x, Projection weights, Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer,

@@ -24,6 +24,9 @@ public interface IKernelMemory
     /// <param name="sparse">Only parts of it will ever be touched: it is to take physical memory in small pages, as it is written.</param>
     MemoryBlock Allocate(long bytes, bool sparse = false);
 
+    /// <summary>Bytes that can be allocated without others being pushed out; null: not known.</summary>
+    long? FreeBytes => null;
+
     /// <summary>Copies F32 values (norms, biases, rotary tables) from the host to <paramref name="address"/>.</summary>
     unsafe void Write(ReadOnlySpan<float> values, nint address) => values.CopyTo(new Span<float>((void*)address, values.Length));
 
@@ -57,6 +60,13 @@ public interface IKernelMemory
     /// <summary>A matrix as these kernels will hold it, without memory yet.</summary>
     /// <param name="scaled">Some of what will be packed into it has a <see cref="StoredTensor.Scale"/>.</param>
     WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false);
+
+    /// <summary>
+    /// Has a matrix that has not been placed stay in its file: <see cref="Pack"/> will only remember where its rows are, and a product
+    /// brings them into these kernels' layout as it reads them, to the same bits. What holds the rows must then outlive the matrix.
+    /// </summary>
+    /// <returns>False: these kernels cannot.</returns>
+    bool TryMap(WeightMatrix matrix) => false;
 
     /// <summary>
     /// Brings weights, which lie in host memory, into a matrix that has been placed. By all threads.

@@ -11,37 +11,37 @@ internal static class AnswerGrammar
 
     /// <summary>The texts that a format allows.</summary>
     /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public static Grammar Of(AnswerFormat format) => Named(format.Field, () => format switch
+    public static Grammar Of(AnswerFormat format, Tokenizer tokenizer, GrammarBudget budget) => Named(format.Field, () => format switch
     {
         JsonObjectFormat => Grammar.JsonObject(),
-        JsonSchemaFormat schema => Grammar.JsonSchema(schema.Schema),
+        JsonSchemaFormat schema => Grammar.JsonSchema(schema.Schema, budget: budget),
         RegexFormat regex => Grammar.Regex(regex.Pattern),
-        GbnfFormat gbnf => Grammar.Gbnf(gbnf.Grammar),
+        GbnfFormat gbnf => Grammar.Gbnf(gbnf.Grammar, tokenizer),
         _ => throw new InvalidOperationException($"A format of the kind {format.GetType().Name}."),
     });
 
     /// <summary>What the answer to a conversation may be; null: anything.</summary>
     /// <param name="answer">What its text is read for.</param>
     /// <exception cref="ChatException">The format or a tool's parameters cannot be used; the message says where.</exception>
-    public static Grammar? Of(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer)
+    public static Grammar? Of(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer, GrammarBudget budget)
     {
-        Grammar? said = conversation.Format is { } format ? Of(format) : null;
+        Grammar? said = conversation.Format is { } format ? Of(format, tokenizer, budget) : null;
         if (answer.Syntax is { } syntax)
         {
             IReadOnlyList<Tool> tools = conversation.CallableTools;
             if (conversation.ToolChoice.Mode == ToolChoiceMode.Required)
             {
-                said = Calls(syntax, tools, conversation, tokenizer);
+                said = Calls(syntax, tools, conversation, tokenizer, budget);
             }
             else if (said is not null)
             {
-                said = Grammar.Choice(said, Calls(syntax, tools, conversation, tokenizer));
+                said = Grammar.Choice(said, Calls(syntax, tools, conversation, tokenizer, budget));
             }
             else if (tools.Any(tool => tool.Strict))
             {
                 said = Grammar.Choice(TextWithoutCall(syntax),
                     Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : Grammar.TextWithout(syntax.Marker),
-                        Calls(syntax, tools, conversation, tokenizer)));
+                        Calls(syntax, tools, conversation, tokenizer, budget)));
             }
         }
 
@@ -80,9 +80,10 @@ internal static class AnswerGrammar
         : Grammar.TextWithout(syntax.Marker);
 
     /// <summary>One call, or as many as the conversation allows, in the model's own way.</summary>
-    private static Grammar Calls(ToolSyntax syntax, IReadOnlyList<Tool> tools, Conversation conversation, Tokenizer tokenizer)
+    private static Grammar Calls(ToolSyntax syntax, IReadOnlyList<Tool> tools, Conversation conversation, Tokenizer tokenizer,
+        GrammarBudget budget)
     {
-        Grammar[] calls = [.. tools.Select(tool => Call(syntax, tool, conversation, tokenizer))];
+        Grammar[] calls = [.. tools.Select(tool => Call(syntax, tool, conversation, tokenizer, budget))];
         Grammar call = Grammar.Choice(calls);
         bool several = conversation.ParallelToolCalls && !syntax.BareAtStart
             && !(conversation.ToolChoice is { Mode: ToolChoiceMode.Required, Names.Count: 1 });
@@ -92,10 +93,11 @@ internal static class AnswerGrammar
             : list;
     }
 
-    private static Grammar Call(ToolSyntax syntax, Tool tool, Conversation conversation, Tokenizer tokenizer)
+    private static Grammar Call(ToolSyntax syntax, Tool tool, Conversation conversation, Tokenizer tokenizer, GrammarBudget budget)
     {
         string field = FieldOf(tool, conversation);
-        Grammar arguments = Named(field, () => Grammar.JsonSchema(tool.Parameters));
+        // Arguments of a tool that is not strict are held to what can be held of its parameters.
+        Grammar arguments = Named(field, () => Grammar.JsonSchema(tool.Parameters, loosely: !tool.Strict, budget));
         if (syntax.NameFirst)
         {
             return Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal(tool.Name), Mark(ToolSyntax.ArgumentsMark, tokenizer),

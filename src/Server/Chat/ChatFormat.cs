@@ -46,21 +46,19 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
     public string? Source => template?.Source;
 
+    /// <summary>For people: how the model's thoughts are marked.</summary>
+    public string Thoughts => _traits.Thinks ? $"{ThoughtMarks.Open} … {ThoughtMarks.Close}" : "none";
+
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
 
     /// <exception cref="ChatException">The template refuses this conversation, or cannot be used.</exception>
-    public PreparedChat Prepare(Conversation conversation)
+    /// <param name="mostTokens">A longer prompt may end early, with more tokens than these.</param>
+    /// <param name="cancellation">Of the request.</param>
+    public PreparedChat Prepare(Conversation conversation, int mostTokens = int.MaxValue, CancellationToken cancellation = default)
     {
-        if (problem is not null)
-        {
-            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.",
-                "chat_template_unsupported");
-        }
-
         IReadOnlyList<Tool> tools = conversation.CallableTools;
-        ToolSyntax? calls = tools.Count == 0 ? null : SyntaxFor(conversation);
-        string prompt = template is null ? Plain(Written(conversation, tools)) : Render(template, conversation, tools);
+        string prompt = Written(conversation, out ToolSyntax? calls);
         string end = prompt.TrimEnd();
         bool thinking = template is not null && end.EndsWith(ThoughtMarks.Open, StringComparison.Ordinal);
         bool thinks = thinking || (_traits.Thinks && !end.EndsWith(ThoughtMarks.Close, StringComparison.Ordinal));
@@ -69,27 +67,48 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
 
         // A template writes the tokens that begin a text itself.
         return new PreparedChat(
-            tokenizer.Encode(prompt, addSpecialTokens: template is null),
+            tokenizer.Encode(prompt, addSpecialTokens: template is null, mostTokens),
             [.. template is null ? PlainStops : [], .. calls?.Close is { } close && !conversation.ParallelToolCalls ? [close]
                 : Array.Empty<string>()],
             Kept([.. calls?.Specials ?? [], .. thinks ? [ThoughtMarks.Open, ThoughtMarks.Close] : Array.Empty<string>()]),
-            Constrain(conversation, answer),
+            Constrain(conversation, answer, cancellation),
             answer);
+    }
+
+    /// <summary>How many tokens the prompt of a conversation has.</summary>
+    /// <exception cref="ChatException">As for <see cref="Prepare"/>.</exception>
+    public int Count(Conversation conversation)
+    {
+        string prompt = Written(conversation, out _);
+        return (template is null ? tokenizer : tokenizer.Bare).CountTokens(prompt);
+    }
+
+    private string Written(Conversation conversation, out ToolSyntax? calls)
+    {
+        if (problem is not null)
+        {
+            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.",
+                "chat_template_unsupported");
+        }
+
+        IReadOnlyList<Tool> tools = conversation.CallableTools;
+        calls = tools.Count == 0 ? null : SyntaxFor(conversation);
+        return template is null ? Plain(Written(conversation, tools)) : Render(template, conversation, tools);
     }
 
     /// <summary>The constraint of a format alone.</summary>
     /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public Constraint Constrain(AnswerFormat format) =>
-        _constraints.Get(ConstraintCache.KeyOf(format), format.Field, () => AnswerGrammar.Of(format));
+    public Constraint Constrain(AnswerFormat format, CancellationToken cancellation = default) => _constraints.Get(
+        ConstraintCache.KeyOf(format), format.Field, budget => AnswerGrammar.Of(format, tokenizer, budget), cancellation);
 
-    private Constraint? Constrain(Conversation conversation, AnswerSyntax answer)
+    private Constraint? Constrain(Conversation conversation, AnswerSyntax answer, CancellationToken cancellation)
     {
         bool free = conversation.Format is null
             && (answer.Syntax is null
                 || (conversation.ToolChoice.Mode != ToolChoiceMode.Required && !conversation.CallableTools.Any(tool => tool.Strict)));
         return free ? null : _constraints.Get(
-            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", () =>
-                AnswerGrammar.Of(conversation, answer, tokenizer)!);
+            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", budget =>
+                AnswerGrammar.Of(conversation, answer, tokenizer, budget)!, cancellation);
     }
 
     /// <summary>The dialogue as plain text.</summary>

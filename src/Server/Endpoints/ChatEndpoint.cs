@@ -20,7 +20,7 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
 
         // 2. Render the conversation, 3. tokenize it.
         GenerationFields fields = request.Generation;
-        PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation);
+        PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation, cancellation: http.RequestAborted);
 
         // 4. Enqueue, stream, finish.
         var head = new AnswerHead($"chatcmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,

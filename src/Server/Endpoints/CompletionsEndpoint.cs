@@ -24,7 +24,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
 
         // 2. Tokenize.
         GenerationFields fields = request.Generation;
-        Constraint? constraint = ChatGeneration.Constrain(model, request.Format);
+        Constraint? constraint = ChatGeneration.Constrain(model, request.Format, http.RequestAborted);
         var choices = new List<GenerationRequest>();
         var echoes = new List<Echo?>();
         var promptOfChoice = new List<int>();

@@ -22,7 +22,7 @@ public sealed class MessagesEndpoint(DecodingService decoding, GenerationRespond
 
         // 2. Render the conversation, 3. tokenize it.
         GenerationFields fields = request.Generation;
-        PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation);
+        PreparedChat chat = ChatGeneration.Prepare(model, request.Conversation, cancellation: http.RequestAborted);
 
         // 4. Enqueue, stream, finish.
         var head = new AnswerHead($"msg_{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
@@ -39,6 +39,6 @@ public sealed class MessagesEndpoint(DecodingService decoding, GenerationRespond
         (string? name, Conversation conversation) =
             Fields.Read(await Answer.ReadBodyAsync(http, options.MaxBody), MessagesRequest.ReadCount);
         PromptReader.CheckModel(model, name);
-        await Answer.JsonAsync(http, new TokenCount(ChatGeneration.Prepare(model, conversation).Prompt.Length));
+        await Answer.JsonAsync(http, new TokenCount(ChatGeneration.Count(model, conversation)));
     }
 }

@@ -39,13 +39,20 @@ public static class PromptReader
                 + "leave it out, or serve a model that has them.",
             "unsupported_parameter");
 
+    /// <summary>A prompt longer than the context by far is not tokenized to its end.</summary>
+    public static int MostCounted(ServedModel model) => (2 * model.Context) + 1000;
+
+    /// <summary>The tokens of a text that must fit into the context; of one that does not, as many as show that.</summary>
+    public static int[] Tokens(ServedModel model, string text, bool addSpecialTokens = true) =>
+        model.Tokenizer.Encode(text, addSpecialTokens, MostCounted(model));
+
     /// <summary>A prompt's tokens, and where there is a suffix those around the gap.</summary>
     public static int[] Tokens(ServedModel model, Prompt prompt, string? suffix, FillInTheMiddle? infill) => infill is null
-        ? prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!)
+        ? prompt.Tokens ?? Tokens(model, prompt.Text!)
         : infill.Join(
-            prompt.Tokens is null ? model.Tokenizer.Encode("") : [],
-            prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!, addSpecialTokens: false),
-            model.Tokenizer.Encode(suffix!, addSpecialTokens: false));
+            prompt.Tokens is null ? Tokens(model, "") : [],
+            prompt.Tokens ?? Tokens(model, prompt.Text!, addSpecialTokens: false),
+            Tokens(model, suffix!, addSpecialTokens: false));
 
     /// <summary>The tokens of a prompt; an empty one becomes the token that documents begin with.</summary>
     /// <param name="field">The request's field, for the error.</param>
@@ -64,8 +71,8 @@ public static class PromptReader
             ? tokens
             : throw ApiException.Invalid(
                 field,
-                $"The prompt has {tokens.Length} tokens, but the context holds "
-                    + $"{model.Context}{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
+                $"The prompt has {tokens.Length}{(tokens.Length > MostCounted(model) ? " and more" : "")} tokens, but the context "
+                    + $"holds {model.Context}{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
                 "context_length_exceeded");
     }
 

@@ -19,7 +19,7 @@ public sealed class ResponsesEndpoint(DecodingService decoding, GenerationRespon
 
         // 2. Render the conversation, 3. tokenize it.
         GenerationFields fields = request.Generation;
-        PreparedChat chat = Prepare(model, request);
+        PreparedChat chat = Prepare(http, model, request);
 
         // 4. Enqueue, stream, finish.
         var head = new AnswerHead($"resp_{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
@@ -33,7 +33,8 @@ public sealed class ResponsesEndpoint(DecodingService decoding, GenerationRespon
     {
         ServedModel model = decoding.Model;
         ResponsesRequest request = await ReadAsync(http, model);
-        await Answer.JsonAsync(http, new InputTokensBody("response.input_tokens", Prepare(model, request).Prompt.Length));
+        await Answer.JsonAsync(http, new InputTokensBody("response.input_tokens", request.Truncate
+            ? Prepare(http, model, request).Prompt.Length : ChatGeneration.Count(model, request.Conversation, "input")));
     }
 
     /// <summary><c>GET</c> and <c>DELETE /v1/responses/{id}</c>, and what is below: nothing is stored.</summary>
@@ -50,7 +51,7 @@ public sealed class ResponsesEndpoint(DecodingService decoding, GenerationRespon
         return request;
     }
 
-    private static PreparedChat Prepare(ServedModel model, ResponsesRequest request) => request.Truncate
-        ? Truncation.Prepare(request.Conversation, shorter => ChatGeneration.Prepare(model, shorter, "input"))
-        : ChatGeneration.Prepare(model, request.Conversation, "input");
+    private static PreparedChat Prepare(HttpContext http, ServedModel model, ResponsesRequest request) => request.Truncate
+        ? Truncation.Prepare(request.Conversation, shorter => ChatGeneration.Prepare(model, shorter, "input", http.RequestAborted))
+        : ChatGeneration.Prepare(model, request.Conversation, "input", http.RequestAborted);
 }

@@ -36,7 +36,7 @@ public sealed class SmallEndpoints(DecodingService decoding, RequestQueue queue,
                     ?? throw ApiException.Invalid("text", "text is missing; send {\"text\": \"…\"}."),
                 fields.Flag("with_pieces") ?? false);
         });
-        int[] tokens = [.. model.Tokenizer.EncodeToIds(text)];
+        int[] tokens = model.Tokenizer.Encode(text);
         var texts = new TokenTexts(model.Tokenizer);
         await Answer.JsonAsync(http,
             new TokenizeBody(tokens, tokens.Length, model.Context, pieces ? [.. tokens.Select(texts.Name)] : null));

@@ -54,7 +54,7 @@ public sealed record StillWorking() : GenerationEvent(0);
 /// </summary>
 public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
 {
-    // Of the kind that can be counted.
+    // Unbounded with any number of readers: the channel whose Reader.Count works, by which a slow client is noticed.
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
     private readonly ConcurrentQueue<GenerationEvent> _late = [];
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);

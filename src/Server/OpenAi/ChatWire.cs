@@ -80,7 +80,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
     protected int ReasoningTokens(Tokenizer tokenizer) =>
         _parsers.Sum(parser => parser.Answer.Reasoning is { Length: > 0 } text ? tokenizer.Bare.CountTokens(text) : 0);
 
-    /// <summary>Our own stop strings are nobody's business.</summary>
+    /// <summary>A stop string that the server added itself (the end of a call) is not shown: the client did not ask for it.</summary>
     private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with
     {
         Reason = end.Reason == "stop" && answer.ToolCalls.Count > 0 ? ToolCallsReason : end.Reason,

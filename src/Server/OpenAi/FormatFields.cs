@@ -106,9 +106,10 @@ public static class FormatFields
                 using JsonDocument document = JsonDocument.Parse(Fields.Text(value, name, Schema));
                 return ReadSchema(document.RootElement, name);
             }
-            catch (JsonException)
+            catch (JsonException e)
             {
-                throw Fields.Wrong(name, value, Schema);
+                throw e.Message.Contains("maximum configured depth", StringComparison.Ordinal)
+                    ? ApiException.Invalid(name, $"{name} is nested too deep; at most 64 levels are read.") : Fields.Wrong(name, value, Schema);
             }
         }
 

@@ -52,7 +52,7 @@ public static class CompleteVerb
         try
         {
             sampling.Validate(served.Vocabulary);
-            int[] tokens = PromptReader.Fit(served, served.Tokenizer.Encode(prompt), "prompt");
+            int[] tokens = PromptReader.Fit(served, PromptReader.Tokens(served, prompt), "prompt");
             using var writer = new StageWriter();
             ChoiceFinished? end = await model.AnswerAsync(
                 new GenerationRequest

@@ -13,7 +13,7 @@ public static class PullVerb
 
     private static readonly Argument<string> Model = new("model")
     {
-        Description = "OWNER/NAME on the hub, with @REVISION and :FILE.gguf where wanted.",
+        Description = "OWNER/NAME on the hub, with @REVISION and :Q4_K_M or :FILE.gguf where wanted.",
     };
 
     public static Command Create(CommandLine line)
@@ -35,7 +35,7 @@ public static class PullVerb
 
     private static HubReference Reference(string text) => HubReference.TryParse(text, out HubReference reference)
         ? reference
-        : throw new UsageException($"pull takes OWNER/NAME, OWNER/NAME@REVISION or OWNER/NAME:FILE.gguf, not '{text}'.");
+        : throw new UsageException($"pull takes OWNER/NAME, OWNER/NAME@REVISION, OWNER/NAME:Q4_K_M or OWNER/NAME:FILE.gguf, not '{text}'.");
 
     private static async Task<int> RunAsync(List<HubReference> wanted)
     {

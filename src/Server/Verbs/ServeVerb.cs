@@ -36,7 +36,7 @@ public static class ServeVerb
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
 
         using Logger logger = OpenLog(options.LogFile);
-        var loading = new ModelLoading(options);
+        var loading = new ModelLoading(options, CostFile.OfUser(Environment.GetEnvironmentVariable));
         await using var server = new ServerApp(options, loading.Load, logger);
         await server.StartAsync();
         if (await Task.WhenAny(server.Decoding.Ready, stop.Task) != stop.Task)

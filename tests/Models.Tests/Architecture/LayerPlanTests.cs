@@ -30,6 +30,7 @@ public class LayerPlanTests
     /// <summary>All that only some families ask for.</summary>
     private static readonly ModelConfig _special = _mixed with
     {
+        Family = new GptOss(),
         EmbeddingScale = 3,
         EmbeddingNorm = true,
         PerLayer = new PerLayerPlan(20, 210, Activation.GeluTanh),
@@ -49,6 +50,17 @@ public class LayerPlanTests
             _mixed.Layers[0] with { Attention = _mixed.Layers[0].Attention with { Heads = 6, KeysOf = 3, Rotary = 1 },
                 Mlp = new MlpPlan(80, Activation.Silu, Gated: true, Bias: true) },
             _mixed.Layers[1] with { Attention = _mixed.Layers[1].Attention with { KeysOf = 4, QkNorm = QkNorm.Heads, Gate = true } },
+            new(_mixed.Layers[0].Attention with { Sinks = true }, new MlpPlan(0, Activation.Silu, Gated: true)
+            {
+                Experts = new ExpertsPlan(11, 3, 24, new GatedUnit(Activation.Silu, 1.702f, 0.2f)) { RouterBias = true, Bias = true },
+            }) { ResidualScale = 0.7f },
+            new(_mixed.Layers[1].Attention with { Sinks = true }, new MlpPlan(40, Activation.GeluTanh, Gated: true)
+            {
+                Experts = new ExpertsPlan(5, 2, 33, new GatedUnit(Activation.GeluTanh))
+                {
+                    Score = RouterScore.Sigmoid, Renormalised = false, WeightScale = 1.5f, SharedGate = true,
+                },
+            }) { NormBehind = true },
         ],
     };
 

@@ -31,6 +31,14 @@ internal abstract class LlamaLike : Family
         Down = "mlp.down_proj",
     };
 
+    /// <summary>Experts as transformers 5 holds them: all of a layer in a tensor each of gate and up, and of down.</summary>
+    private protected static ExpertNames FusedExperts { get; } = new()
+    {
+        Router = "mlp.gate",
+        GateUp = "mlp.experts.gate_up_proj",
+        Down = "mlp.experts.down_proj",
+    };
+
     internal override TensorNames GgufNames => TensorNames.Gguf;
 
     /// <summary>How queries and keys are normed.</summary>
@@ -118,14 +126,10 @@ internal abstract class LlamaLike : Family
         int hidden = keys.Count("embedding_length");
         Func<int, int> heads = keys.Counts("attention.head_count");
         Func<int, int> keyHeads = keys.Counts("attention.head_count_kv", heads);
-        Func<int, int> width = keys.Counts("feed_forward_length");
+        Func<int, int> width = keys.Counts("feed_forward_length", _ => 0);
         int headDim = keys.HeadDim(hidden, heads(0));
         int context = keys.Count("context_length");
-        if (keys.Count("expert_count", 0) > 0)
-        {
-            throw new InvalidDataException($"{keys.Path}: mixtures of experts are not supported.");
-        }
-
+        ExpertsPlan? experts = keys.Count("expert_count", 0) is > 0 and int count ? Experts(keys, count) : null;
         var attention = new AttentionPlan
         {
             Heads = 0,
@@ -150,10 +154,39 @@ internal abstract class LlamaLike : Family
                 (float)keys.Number(Norm == NormKind.RmsNorm ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
             Rotaries = Rotaries(keys, headDim),
             Layers = ModelConfig.Plan(keys.Count("block_count"), layer => new LayerPlan(
-                attention with { Heads = heads(layer), KvHeads = keyHeads(layer) }, mlp with { Width = width(layer) })),
+                attention with { Heads = heads(layer), KvHeads = keyHeads(layer) }, Mlp(layer))),
             TiedHead = keys.TiedHead,
         };
         return Adapt(model, keys);
+
+        // Which layers have experts is known from their routers.
+        MlpPlan Mlp(int layer) => experts is not null && keys.Contains($"blk.{layer}.ffn_gate_inp.weight")
+            ? WithExperts(experts) : mlp with { Width = width(layer) };
+    }
+
+    /// <summary>The experts of a GGUF file that has so many in a layer.</summary>
+    /// <exception cref="InvalidDataException">The family has none.</exception>
+    private protected virtual ExpertsPlan Experts(GgufKeys keys, int count) =>
+        throw new InvalidDataException($"{keys.Path}: models of architecture \"{keys.Architecture}\" with experts are not supported.");
+
+    /// <summary>An MLP of experts alone.</summary>
+    private protected static MlpPlan WithExperts(ExpertsPlan experts) =>
+        new(0, experts.Unit.Activation, Gated: true) { Experts = experts };
+
+    /// <summary>The experts of Mixtral and of what was built after it: weights are a softmax over the chosen.</summary>
+    private protected static ExpertsPlan UsualExperts(GgufKeys keys, int count)
+    {
+        const int Softmax = 1;
+        return keys.Count("expert_gating_func", Softmax) == Softmax
+            ? new ExpertsPlan(
+                count, keys.Count("expert_used_count"), keys.Count("expert_feed_forward_length", keys.Count("feed_forward_length")),
+                new GatedUnit(Activation.Silu))
+            {
+                Renormalised = keys.Flag("expert_weights_norm", true),
+                WeightScale = (float)keys.Number("expert_weights_scale", 1),
+            }
+            : throw new InvalidDataException($"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, "
+                + "is supported.");
     }
 
     /// <summary>The model with another plan for each of its layers.</summary>

@@ -1,7 +1,7 @@
 namespace Understory.Models.Architecture.Families;
 
 /// <summary>Qwen 3.5 and 3.6 without experts, their text part.</summary>
-internal class Qwen35 : QwenHybrid
+internal sealed class Qwen35 : QwenHybrid
 {
     public override string Name => "qwen3_5";
 

@@ -10,14 +10,18 @@ internal abstract class QwenHybrid : LlamaLike
 {
     private const int UsualInterval = 4;
 
-    internal override TensorNames HuggingFaceNames { get; } = Usual with
+    internal override TensorNames HuggingFaceNames => OfHuggingFace;
+
+    internal override TensorNames GgufNames => OfGguf;
+
+    private protected static TensorNames OfHuggingFace { get; } = Usual with
     {
         NormOffset = 1,
         QueryGates = true,
         Recurrent = RecurrentNames.HuggingFace,
     };
 
-    internal override TensorNames GgufNames { get; } = TensorNames.Gguf with
+    private protected static TensorNames OfGguf { get; } = TensorNames.Gguf with
     {
         MlpNorm = "post_attention_norm",
         QueryGates = true,

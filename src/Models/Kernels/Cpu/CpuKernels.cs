@@ -10,6 +10,8 @@ internal abstract class CpuKernels : IKernels
 
     public MemoryBlock Allocate(long bytes, bool sparse) => new NativeMemoryBlock(bytes, sparse);
 
+    public long? FreeBytes => HostMemory.FreeBytes;
+
     public WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false) => format switch
     {
         QuantisedFormat quantised => new QuantisedMatrix(quantised, outputs, inputs, scaled),
@@ -18,10 +20,18 @@ internal abstract class CpuKernels : IKernels
         _ => new DenseMatrix(format, DType.BF16, outputs, inputs, scaled || (format as Float8Format)?.IsOfRows(inputs) == true),
     };
 
+    public virtual bool TryMap(WeightMatrix matrix) => false;
+
     public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)
     {
         var target = (CpuMatrix)matrix;
         var rows = new MatrixRows(matrix, parts);
+        if (target.IsMapped)
+        {
+            target.Map(rows);
+            return;
+        }
+
         // A range takes some hundred kilobytes: enough to be worth a thread's while, and whole pages of a source whose rows are inputs.
         const long RangeBytes = 512 << 10;
         int together = (int)Math.Clamp(RangeBytes * target.Blocks / Math.Max(1, matrix.Bytes), 1, target.Blocks);
@@ -78,6 +88,32 @@ internal abstract class CpuKernels : IKernels
     public void MultiplyGated(in ProductSource x, Projection gate, Projection up, Activation activation, InputRows y) =>
         GatedProduct(Ready(x), gate, up, activation, CpuInput.Write(y));
 
+    public void Route(Tensor logits, in RouterParams router, Routing routing)
+    {
+        routing.Begin(logits.Rows, router.Used, logits.Columns);
+        ReadOnlySpan<float> scales = router.ExpertScales.Data == 0 ? [] : router.ExpertScales.Floats(0);
+        for (int row = 0; row < logits.Rows; row++)
+        {
+            routing.Choose(row, logits.Floats(row), router, scales);
+        }
+
+        routing.Gather();
+    }
+
+    public void MultiplyExperts(
+        InputRows x, Routing routing, ExpertProjection gate, ExpertProjection up, in GatedUnit unit, InputRows gathered, InputRows y)
+    {
+        Gather(CpuInput.Read(x), routing, CpuInput.Write(gathered));
+        ExpertProduct(gathered, routing, gate, up, unit, CpuInput.Write(y));
+    }
+
+    public void MultiplyExperts(InputRows x, Routing routing, ExpertProjection weights, Tensor y) =>
+        ExpertProduct(x, routing, weights, null, default, y);
+
+    public abstract void SumExperts(Tensor x, Routing routing, Tensor y);
+
+    public abstract void Add(Tensor x, Tensor gate, float scale, Tensor y);
+
     public abstract void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch);
 
     public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output) =>
@@ -98,6 +134,13 @@ internal abstract class CpuKernels : IKernels
 
     /// <summary><c>y = activation(x gate^T + bias) * (x up^T + bias)</c></summary>
     protected abstract void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y);
+
+    /// <summary>Each place's row.</summary>
+    protected abstract void Gather(Tensor x, Routing routing, Tensor output);
+
+    /// <summary>Products of each expert's places with its matrix, gated where there is an up.</summary>
+    protected abstract void ExpertProduct(
+        InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y);
 
     protected abstract void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
 

@@ -83,6 +83,35 @@ internal sealed class ReferenceKernels : CpuKernels
         }
     }
 
+    public override void SumExperts(Tensor x, Routing routing, Tensor y)
+    {
+        for (int r = 0; r < routing.Rows; r++)
+        {
+            for (int i = 0; i < x.Columns; i++)
+            {
+                double sum = 0;
+                for (int pair = r * routing.Used; pair < (r + 1) * routing.Used; pair++)
+                {
+                    sum += (double)routing.Weights[pair] * x.Floats(routing.PlaceOf[pair])[i];
+                }
+
+                y.Floats(r)[i] = (float)sum;
+            }
+        }
+    }
+
+    public override void Add(Tensor x, Tensor gate, float scale, Tensor y)
+    {
+        for (int r = 0; r < x.Rows; r++)
+        {
+            double factor = gate.Data == 0 ? scale : scale / (1 + Math.Exp(-gate.Floats(r)[0]));
+            for (int i = 0; i < x.Columns; i++)
+            {
+                y.Floats(r)[i] += (float)(factor * x.Floats(r)[i]);
+            }
+        }
+    }
+
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
     {
         int dims = layer.HeadDim;
@@ -163,17 +192,36 @@ internal sealed class ReferenceKernels : CpuKernels
         }
     }
 
-    protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y)
+    protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y) =>
+        GatedProduct(x, gate, up, new GatedUnit(activation), y);
+
+    protected override void Gather(Tensor x, Routing routing, Tensor output)
     {
-        for (int o = 0; o < gate.Outputs; o++)
+        for (int place = 0; place < routing.Places; place++)
         {
-            Dots(x, (CpuMatrix)gate.Parts[0], o, ref _dots);
-            Dots(x, (CpuMatrix)up.Parts[0], o, ref _otherDots);
-            double gateBias = gate.Bias.Data == 0 ? 0 : gate.Bias.Floats(0)[o];
-            double upBias = up.Bias.Data == 0 ? 0 : up.Bias.Floats(0)[o];
-            for (int r = 0; r < x.Count; r++)
+            x.Floats(routing.RowOf[place]).CopyTo(output.Floats(place));
+        }
+    }
+
+    protected override void ExpertProduct(
+        InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y)
+    {
+        for (int expert = 0; expert < weights.Matrices.Length; expert++)
+        {
+            int first = routing.First[expert];
+            int count = routing.First[expert + 1] - first;
+            if (count == 0)
             {
-                y.Floats(r)[o] = (float)(Activate(_dots[r] + gateBias, activation) * (_otherDots[r] + upBias));
+                continue;
+            }
+
+            if (up is null)
+            {
+                Product(x.Range(first, count), Of(weights, expert), y.RowRange(first, count), new Epilogue());
+            }
+            else
+            {
+                GatedProduct(x.Range(first, count), Of(weights, expert), Of(up, expert), unit, y.RowRange(first, count));
             }
         }
     }
@@ -187,14 +235,43 @@ internal sealed class ReferenceKernels : CpuKernels
             {
                 int kvHead = head / (attention.Heads / attention.KvHeads);
                 Range columns = new(head * attention.HeadDim, (head + 1) * attention.HeadDim);
-                Attend(queries.Floats(r)[columns], layer, kvHead, attention, batch.Prefix[r], ancestors, output.Floats(r)[columns]);
+                Attend(queries.Floats(r)[columns], layer, (kvHead, head), attention, batch.Prefix[r], ancestors, output.Floats(r)[columns]);
             }
         }
     }
 
+    private static Projection Of(ExpertProjection experts, int expert) =>
+        new(experts.Matrices[expert], experts.Bias.Data == 0 ? default : experts.Bias.RowRange(expert, 1));
+
+    private void GatedProduct(InputRows x, Projection gate, Projection up, in GatedUnit unit, Tensor y)
+    {
+        for (int o = 0; o < gate.Outputs; o++)
+        {
+            Dots(x, (CpuMatrix)gate.Parts[0], o, ref _dots);
+            Dots(x, (CpuMatrix)up.Parts[0], o, ref _otherDots);
+            double gateBias = gate.Bias.Data == 0 ? 0 : gate.Bias.Floats(0)[o];
+            double upBias = up.Bias.Data == 0 ? 0 : up.Bias.Floats(0)[o];
+            for (int r = 0; r < x.Count; r++)
+            {
+                y.Floats(r)[o] = (float)Gate(_dots[r] + gateBias, _otherDots[r] + upBias, unit);
+            }
+        }
+    }
+
+    private static double Gate(double gate, double up, in GatedUnit unit)
+    {
+        if (unit.Limit == 0)
+        {
+            return Activate(gate, unit.Activation) * up;
+        }
+
+        double g = Math.Min(gate, unit.Limit);
+        return g / (1 + Math.Exp(-unit.Alpha * g)) * (Math.Clamp(up, -unit.Limit, unit.Limit) + 1);
+    }
+
     private void Attend(
-        ReadOnlySpan<float> query, in KvLayer layer, int kvHead, in AttentionParams attention, int prefix, ReadOnlySpan<int> ancestors,
-        Span<float> output)
+        ReadOnlySpan<float> query, in KvLayer layer, (int Kv, int Query) head, in AttentionParams attention, int prefix,
+        ReadOnlySpan<int> ancestors, Span<float> output)
     {
         int length = prefix + ancestors.Length;
         int first = attention.Window > 0 ? Math.Max(0, length - attention.Window) : 0;
@@ -203,20 +280,21 @@ internal sealed class ReferenceKernels : CpuKernels
             _scores = new double[Math.Max(length, layer.Slots)];
         }
 
-        double max = double.NegativeInfinity;
+        double sink = attention.Sinks.Data == 0 ? double.NegativeInfinity : attention.Sinks.Floats(0)[head.Query];
+        double max = sink;
         for (int p = first; p < length; p++)
         {
             double score = 0;
             for (int d = 0; d < query.Length; d++)
             {
-                score += (double)query[d] * ReferenceCache.ReadKey(layer, kvHead, Slot(p, prefix, ancestors), d);
+                score += (double)query[d] * ReferenceCache.ReadKey(layer, head.Kv, Slot(p, prefix, ancestors), d);
             }
 
             _scores[p] = Cap(score * attention.Scale, attention.SoftCap);
             max = Math.Max(max, _scores[p]);
         }
 
-        double total = 0;
+        double total = Math.Exp(sink - max);
         for (int p = first; p < length; p++)
         {
             _scores[p] = Math.Exp(_scores[p] - max);
@@ -228,7 +306,7 @@ internal sealed class ReferenceKernels : CpuKernels
             double sum = 0;
             for (int p = first; p < length; p++)
             {
-                sum += _scores[p] * ReferenceCache.ReadValue(layer, kvHead, Slot(p, prefix, ancestors), d);
+                sum += _scores[p] * ReferenceCache.ReadValue(layer, head.Kv, Slot(p, prefix, ancestors), d);
             }
 
             output[d] = (float)(sum / total);

@@ -21,11 +21,14 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     private readonly ThreadTeam _team;
     private readonly QuantisedSet _quantisedSet;
-    private readonly ProductJob<T> _product = new();
+    private readonly ProductJob<T> _product;
     private readonly QuantiseJob _quantise = new();
     private readonly NormJob<T> _norm = new();
     private readonly CapJob<T> _cap = new();
     private readonly EmbedJob _embed = new();
+    private readonly GatherJob<T> _gather = new();
+    private readonly SumExpertsJob<T> _sumExperts = new();
+    private readonly AddJob<T> _add = new();
     private readonly StoreJob<T> _store = new();
     private readonly ConvolveJob<T> _convolve = new();
     private readonly DeltaJob<T> _delta = new();
@@ -40,11 +43,14 @@ internal sealed class VectorKernels<T> : CpuKernels
         _quantisedSet = QuantisedKernels.Best(name);
         _team = new ThreadTeam(threads);
         _recurrent = new RecurrentScratch(threads);
+        _product = new ProductJob<T>(threads);
         _attend = new AttendJob<T>(threads);
         _decide = new DecideJob<T>(threads);
     }
 
     public override string Name { get; }
+
+    public override bool TryMap(WeightMatrix matrix) => ((CpuMatrix)matrix).TryMap();
 
     public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale)
     {
@@ -76,6 +82,18 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_cap, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
+    public override void SumExperts(Tensor x, Routing routing, Tensor y)
+    {
+        _sumExperts.Set(x, routing, y);
+        Share(_sumExperts, routing.Rows, (long)routing.Places * x.Columns * 8);
+    }
+
+    public override void Add(Tensor x, Tensor gate, float scale, Tensor y)
+    {
+        _add.Set(x, gate, scale, y);
+        Share(_add, x.Rows, (long)x.Rows * x.Columns * 8);
+    }
+
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
     {
         _store.Set(qkv, heads, rotary, layer, batch);
@@ -92,6 +110,7 @@ internal sealed class VectorKernels<T> : CpuKernels
     {
         _team.Dispose();
         _recurrent.Dispose();
+        _product.Dispose();
         _attend.Dispose();
         _decide.Dispose();
         base.Dispose();
@@ -107,6 +126,20 @@ internal sealed class VectorKernels<T> : CpuKernels
     protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y)
     {
         _product.SetGated(gate, up, x, y, activation, _quantisedSet);
+        Quantise(x);
+        Share(_product, _product.Items, _product.Work);
+    }
+
+    protected override void Gather(Tensor x, Routing routing, Tensor output)
+    {
+        _gather.Set(x, routing, output);
+        Share(_gather, routing.Places, (long)routing.Places * x.Columns * 4);
+    }
+
+    protected override void ExpertProduct(
+        InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y)
+    {
+        _product.SetExperts(routing, weights, up, unit, x, y, _quantisedSet);
         Quantise(x);
         Share(_product, _product.Items, _product.Work);
     }

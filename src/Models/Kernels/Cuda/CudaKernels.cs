@@ -61,10 +61,13 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public string Name => "cuda";
 
+    public KernelFeatures Missing => Lacking;
+
     /// <summary>None of them has a kernel yet; a model that wants one is refused when it is loaded.</summary>
-    public KernelFeatures Missing => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
+    internal static KernelFeatures Lacking => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
         | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale | KernelFeatures.ValueNorm | KernelFeatures.SharedKeyValues
-        | KernelFeatures.Gates | KernelFeatures.EmbeddingNorm | KernelFeatures.GatedBias | KernelFeatures.Recurrence;
+        | KernelFeatures.Gates | KernelFeatures.EmbeddingNorm | KernelFeatures.GatedBias | KernelFeatures.Experts | KernelFeatures.Sinks
+        | KernelFeatures.Recurrence;
 
     public CudaDeviceInfo Device => _driver.Device;
 
@@ -238,6 +241,17 @@ internal sealed unsafe class CudaKernels : IKernels
     public void Recur(
         Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output) =>
         throw Lacks(KernelFeatures.Recurrence);
+
+    public void Route(Tensor logits, in RouterParams router, Routing routing) => throw Lacks(KernelFeatures.Experts);
+
+    public void MultiplyExperts(InputRows x, Routing routing, ExpertProjection gate, ExpertProjection up, in GatedUnit unit,
+        InputRows gathered, InputRows y) => throw Lacks(KernelFeatures.Experts);
+
+    public void MultiplyExperts(InputRows x, Routing routing, ExpertProjection weights, Tensor y) => throw Lacks(KernelFeatures.Experts);
+
+    public void SumExperts(Tensor x, Routing routing, Tensor y) => throw Lacks(KernelFeatures.Experts);
+
+    public void Add(Tensor x, Tensor gate, float scale, Tensor y) => throw Lacks(KernelFeatures.Experts);
 
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y)
     {

@@ -20,7 +20,7 @@ public class FamilyGoldenTests
         "qwen3", "qwen3-yarn",
         "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "gemma4-dense", "gemma4-e", "gemma4-published", "phi3",
         "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2", "cohere2", "glm4", "muse-glimmer-published",
-        "qwen35", "qwen35-published",
+        "mixtral", "qwen3-moe", "qwen3-moe-ties", "gpt-oss", "qwen35", "qwen35-published", "qwen35-moe", "qwen3-next",
     ];
 
     [SharedDataTheory(Folder)]
@@ -70,6 +70,43 @@ public class FamilyGoldenTests
         {
             Directory.Delete(copy, recursive: true);
         }
+    }
+
+    /// <summary>
+    /// Products with MXFP4 round their inputs to 8 bits, and a router that stands behind them may then choose otherwise: the weights are
+    /// held to the golden logits widened, and what serves them to the distributions.
+    /// </summary>
+    [SharedDataTheory(Folder)]
+    [InlineData("")]
+    [InlineData("model.gguf")]
+    public void Experts_in_MXFP4_are_what_transformers_reads_and_stay_what_they_are_in_the_file(string file)
+    {
+        const string Name = "gpt-oss-mxfp4";
+        string path = TestData.Shared(Path.Combine(Folder, Name, file));
+        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, Name, "golden.json"))));
+        (int[] prompt, int[] greedy) = (Integers(golden, "prompt"), Integers(golden, "greedy"));
+        float[][] expected = Logits(Name, "logits.f32", prompt.Length);
+        using IKernels kernels = KernelCatalog.Create();
+        using (Transformer widened = Fidelity.Widened(path, kernels))
+        {
+            double error = Runs.RelativeError(widened.Logits(prompt), expected);
+            Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
+            Assert.Equal(greedy, widened.Greedy(prompt, greedy.Length));
+        }
+
+        using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
+        Assert.InRange(Fidelity.MeanKl(expected, model.Logits(prompt)), 0, 0.002);
+        Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));
+        ModelSurvey survey = ModelLoader.Survey(path, kernels, new LoadOptions());
+        if (file.Length > 0)
+        {
+            using Transformer mapped = ModelLoader.LoadTransformer(
+                path, kernels, new LoadOptions(CacheType: CacheType.F32, Memory: 3 * survey.WeightBytes / 4));
+            Assert.True(mapped.MappedBytes > 0);
+            Assert.Equal(greedy, mapped.Greedy(prompt, greedy.Length));
+        }
+
+        Assert.Contains(survey.Types, type => type.Name == "MXFP4" && type.Parameters == 4 * 8 * 3 * 64 * 64);
     }
 
     [SharedDataTheory(Folder)]
