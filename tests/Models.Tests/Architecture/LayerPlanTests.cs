@@ -30,6 +30,8 @@ public class LayerPlanTests
     /// <summary>All that only some families ask for.</summary>
     private static readonly ModelConfig _special = _mixed with
     {
+        // It has a name for every tensor.
+        Family = new Gemma4(),
         Family = new GptOss(),
         EmbeddingScale = 3,
         EmbeddingNorm = true,
