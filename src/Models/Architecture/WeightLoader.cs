@@ -144,7 +144,32 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
         return float.IsFinite(value) ? value : throw new InvalidDataException($"tensor \"{name}\" is {value}.");
     }
 
-    /// <summary>The numbers of vectors, one behind the other.</summary>
+    /// <summary>F32 values of the host's as a vector.</summary>
+    public Tensor Vector(float[] values)
+    {
+        Tensor room = Room(values.Length);
+        kernels.Write(values, room.Data);
+        return room;
+    }
+
+    /// <summary>The numbers of a small tensor of any shape.</summary>
+    public unsafe float[] Values(string name, params ReadOnlySpan<int> shape)
+    {
+        StoredTensor tensor = source.Read(name, shape);
+        float[] values = new float[tensor.Rows * tensor.Columns];
+        for (int row = 0; row < tensor.Rows; row++)
+        {
+            fixed (float* target = &values[row * tensor.Columns])
+            {
+                tensor.Format.Decode((byte*)tensor.RowAddress(row), tensor.Columns, target);
+            }
+        }
+
+        source.Release(tensor);
+        return values;
+    }
+
+    /// <summary>The numbers of vectors one behind the other.</summary>
     public unsafe float[] Values(ReadOnlySpan<TensorPart> parts)
     {
         int length = 0;

@@ -15,6 +15,9 @@ namespace Understory.Server.Chat;
 public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint,
     AnswerSyntax Answer)
 {
+    /// <summary>As <see cref="Decoding.GenerationRequest.PartingPoints"/>.</summary>
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
+
     /// <summary>Tokens that end the answer beside the model's own.</summary>
     public IReadOnlyList<int> EndTokens { get; init; } = [];
 
@@ -35,6 +38,7 @@ public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IRe
         TextEnd = request.IgnoreEos ? null : TextEnd(request.Stop),
         EndTokens = EndTokens,
         KeptSpecials = KeptSpecials,
+        PartingPoints = PartingPoints,
         Constraint = Constraint,
     };
 }

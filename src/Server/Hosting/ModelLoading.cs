@@ -182,6 +182,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             HiddenSize = target.Config.HiddenSize,
             Parameters = target.Transformer.Parameters,
             Demo = demo,
+            IsHybrid = target.Config.IsHybrid,
         };
     }
 

@@ -29,6 +29,9 @@ public sealed record ServedModel(
     /// <summary>Width of the hidden states: dimensions of an embedding.</summary>
     public int HiddenSize { get; init; }
 
+    /// <summary>Some of its layers are recurrent: they go back only to where they were told to remember.</summary>
+    public bool IsHybrid { get; init; }
+
     /// <summary>Name of the kernel set that runs it.</summary>
     public string Kernels { get; init; } = "";
 
