@@ -33,6 +33,14 @@ public sealed record GenerationRequest
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
+    /// <summary>
+    /// Ends the text in place of <see cref="Stop"/>, where stop strings do not hold for all of it (thoughts, calls); null: they do.
+    /// </summary>
+    public Func<ITextEnd>? TextEnd { get; init; }
+
+    /// <summary>Tokens that end the answer beside the model's own; they are no part of the text.</summary>
+    public IReadOnlyList<int> EndTokens { get; init; } = [];
+
     /// <summary>Special tokens that stay in the text, which else leaves them out; null: none.</summary>
     public IReadOnlySet<int>? KeptSpecials { get; init; }
 
@@ -65,6 +73,12 @@ public sealed record GenerationRequest
     /// prompt is computed then, whatever the prefix cache holds, and the end-of-sequence token gets an entry among the answer's tokens.
     /// </summary>
     public bool PromptLogProbs { get; init; }
+
+    /// <summary>
+    /// How many of the prompt's tokens later prompts may have in common with it, ascending: a model whose layers cannot go back remembers
+    /// their states there. They never change a text.
+    /// </summary>
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
 
     /// <summary>Nothing is generated: the prompt's final hidden states are averaged (<c>Sequence.Hidden</c>).</summary>
     public bool Embed { get; init; }

@@ -32,6 +32,21 @@ internal sealed record ExpertNames
 
     public string DownBias { get; init; } = "";
 
+    /// <summary>What the norm before the router multiplies with, times sqrt(inputs).</summary>
+    public string RouterNorm { get; init; } = "";
+
+    /// <summary>The norm before the experts.</summary>
+    public string NormBefore { get; init; } = "";
+
+    /// <summary>The norm behind the sum of the experts.</summary>
+    public string NormBehind { get; init; } = "";
+
+    /// <summary>The norm behind the block beside them.</summary>
+    public string SharedNormBehind { get; init; } = "";
+
+    /// <summary>A number for each expert, by which what it made is multiplied; "": there is none.</summary>
+    public string Scales { get; init; } = "";
+
     /// <summary>Rows of gate and up take turns, the gate's first (gpt-oss).</summary>
     public bool Alternating { get; init; }
 

@@ -34,6 +34,9 @@ internal readonly record struct TensorPart(
     /// <summary>Blocks are widened to F32: the inputs are not to be rounded to integers.</summary>
     public bool Widened { get; init; }
 
+    /// <summary>All weights are multiplied by it, whatever the checkpoint's own scale.</summary>
+    public float Scale { get; init; } = 1;
+
     /// <summary>Of the whole tensor.</summary>
     public int[] Shape(int inputs) =>
         [.. Stack > 0 ? new[] { Stack } : [], .. Transposed ? new[] { inputs, AllRows } : [AllRows, inputs]];
@@ -42,7 +45,7 @@ internal readonly record struct TensorPart(
     public MatrixPart In(StoredTensor tensor)
     {
         int rows = Stack > 0 ? tensor.Rows / Stack : tensor.Rows;
-        StoredTensor own = tensor with { Rows = rows, Data = tensor.RowAddress(Number * rows) };
+        StoredTensor own = tensor with { Rows = rows, Data = tensor.RowAddress(Number * rows), Scale = tensor.Scale * Scale };
         return Transposed
             ? new MatrixPart(own, Transposed: true, InterleavedHead, First, Step)
             // From the first row to the last that is meant.
@@ -91,6 +94,9 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
     /// <summary>The checkpoint has such a tensor.</summary>
     public bool Contains(string name) => source.Contains(name);
 
+    /// <summary>Weights of all tensors that were asked for.</summary>
+    public long Parameters => Matrices.Sum(matrix => (long)matrix.Rows * matrix.Columns) + VectorElements;
+
     /// <summary>Several matrices of equal inputs, their outputs side by side: those of one format that follow each other as one.</summary>
     public WeightMatrix[] Stacked(ReadOnlySpan<TensorPart> parts, int inputs)
     {
@@ -138,14 +144,33 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
         return float.IsFinite(value) ? value : throw new InvalidDataException($"tensor \"{name}\" is {value}.");
     }
 
-    private Tensor Vector(float[] values)
+    /// <summary>F32 values of the host's as a vector.</summary>
+    public Tensor Vector(float[] values)
     {
         Tensor room = Room(values.Length);
         kernels.Write(values, room.Data);
         return room;
     }
 
-    private unsafe float[] Values(ReadOnlySpan<TensorPart> parts)
+    /// <summary>The numbers of a small tensor of any shape.</summary>
+    public unsafe float[] Values(string name, params ReadOnlySpan<int> shape)
+    {
+        StoredTensor tensor = source.Read(name, shape);
+        float[] values = new float[tensor.Rows * tensor.Columns];
+        for (int row = 0; row < tensor.Rows; row++)
+        {
+            fixed (float* target = &values[row * tensor.Columns])
+            {
+                tensor.Format.Decode((byte*)tensor.RowAddress(row), tensor.Columns, target);
+            }
+        }
+
+        source.Release(tensor);
+        return values;
+    }
+
+    /// <summary>The numbers of vectors one behind the other.</summary>
+    public unsafe float[] Values(ReadOnlySpan<TensorPart> parts)
     {
         int length = 0;
         foreach (TensorPart part in parts)
@@ -268,9 +293,14 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
         }
 
         source.Release(stored);
+        return new Tensor(DType.F32, rows, count, Vector(values).Data);
+    }
+
+    private Tensor Vector(float[] values)
+    {
         Tensor room = Room(values.Length);
         kernels.Write(values, room.Data);
-        return new Tensor(DType.F32, rows, count, room.Data);
+        return room;
     }
 
     private void Pack(WeightMatrix matrix, TensorPart[] parts, MatrixPart[] rows)
@@ -289,7 +319,7 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
     private WeightMatrix Ask(TensorPart[] parts, int inputs)
     {
         WeightFormat format = FormatOf(parts[0], inputs);
-        bool scaled = Array.Exists(parts, part => source.ScaleOf(part.Name, part.Number) != 1);
+        bool scaled = Array.Exists(parts, part => part.Scale != 1 || source.ScaleOf(part.Name, part.Number) != 1);
         WeightMatrix matrix = kernels.Describe(format, parts.Sum(part => part.Rows), inputs, scaled);
         _matrices.Add((matrix, parts));
         foreach (TensorPart part in parts)

@@ -55,6 +55,14 @@ public sealed unsafe partial class Gguf : ITensorSource
         }
     }
 
+    /// <summary>Bytes of one file before the data of its tensors: keys and descriptions.</summary>
+    /// <exception cref="InvalidDataException">Not a GGUF file, or a damaged one.</exception>
+    public static long HeadBytes(string path)
+    {
+        using var part = GgufPart.Open(path);
+        return part.HeadBytes;
+    }
+
     public bool Contains(string name) => _tensors.Contains(name);
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);
@@ -68,7 +76,14 @@ public sealed unsafe partial class Gguf : ITensorSource
             return 1;
         }
 
-        bool each = entry.Shape is [> 1 and <= int.MaxValue and var count] && number < count;
+        long[] own = _tensors.Find(name)?.Shape ?? [];
+        if (own is [_, > 1 and var inputs] && entry.Shape is [var numbers] && numbers == inputs)
+        {
+            // One for each input: a tensor for itself (Gemma 4's router).
+            return 1;
+        }
+
+        bool each = own.Length > 2 && entry.Shape is [> 1 and <= int.MaxValue and var count] && number < count;
         StoredTensor stored = _tensors.Read(beside, [each ? (int)entry.Shape[0] : 1]);
         float scale;
         stored.Format.Decode((byte*)stored.Data + stored.Format.Bytes(each ? number : 0), 1, &scale);

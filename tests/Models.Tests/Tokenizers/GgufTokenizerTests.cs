@@ -53,7 +53,6 @@ public class GgufTokenizerTests
     [InlineData("deepseek-coder", "12 ab, \u4E00\u4E8Cc", "1|2| ab|,| |\u4E00\u4E8C|c")]
     [InlineData("deepseek-v3", "1234 ab#if\n\nx", "123|4| ab|#if|\n\n|x")]
     [InlineData("qwen35", "1 e\u0301a x", "1| \u00E9a| x")]
-    [InlineData("glm4", "1234 they'RE\n\nx", "123|4| they|'RE|\n\n|x")]
     public void The_pre_tokenizer_goes_by_its_name(string pre, string text, string words)
     {
         // With every word a token of its own, the tokens are the words.
@@ -157,7 +156,7 @@ public class GgufTokenizerTests
             EomId = 4,
         };
         IReadOnlyList<int> own = Of().EndIds;
-        Assert.Subset(own.ToHashSet(), [3, 4, 5]);
+        Assert.Subset(own.ToHashSet(), new HashSet<int> { 3, 4, 5 });
         Assert.Equal([.. own, first + 1], Of("<x>", "<|im_end|>").EndIds);
         Assert.Equal([.. own, first, first + 1], Of("<|return|>", "<|call|>", "<|end|>").EndIds);
         Assert.Equal([.. own, first], Of("<|tool_response>", "</s>").EndIds);

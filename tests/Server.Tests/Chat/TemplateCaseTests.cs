@@ -6,6 +6,7 @@ using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Chat;
 
@@ -36,11 +37,11 @@ public sealed class TemplateCaseTests
                 continue;
             }
 
-            ChatFormat format = Format(name, fields);
-            Assert.Equal(syntax, format.Syntax?.Name);
-            ChatRequest request = Fields.Read(
+            ChatFormat format = new(Demo, Template(name, fields));
+            Assert.Equal(syntax, format.Syntax.Name);
+            ChatCall request = Fields.Read(
                 Encoding.UTF8.GetBytes(fields.ToJsonString()), body =>
-                    ChatRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Off));
+                    ChatRequest.Read(body, new RequestContext(new GenerationDefaults(), 4096, SpeculationMode.Off)));
             Assert.Equal((string)fields["rendered"]!, Demo.Decode(format.Prepare(request.Conversation).Prompt));
             tried++;
         }
@@ -74,7 +75,7 @@ public sealed class TemplateCaseTests
     }
 
     /// <summary>As from a model's folder, which also names the tokens that begin and end a text.</summary>
-    private static ChatFormat Format(string name, JsonObject fields)
+    internal static ChatTemplate Template(string name, JsonObject fields)
     {
         string folder = Directory.CreateTempSubdirectory("understory-template-").FullName;
         try
@@ -88,7 +89,7 @@ public sealed class TemplateCaseTests
                     ["eos_token"] = fields["eos_token"]?.DeepClone()
                     ?? ""
                 }.ToJsonString());
-            return new ChatFormat(Demo, ChatTemplate.FromFolder(folder));
+            return ChatTemplate.FromFolder(folder)!;
         }
         finally
         {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Understory.Decoding;
+using Understory.Decoding.Sampling;
 using Understory.Server.Chat;
 using Understory.Server.Hosting;
 
@@ -177,7 +178,9 @@ public sealed class ToolCallTests
     public async Task One_call_at_a_time_stops_after_the_first()
     {
         (_, JsonNode answer, GenerationRequest request) = await AnswerAsync($"{Ask}, {Tools}, \"parallel_tool_calls\": false", Call + Call);
-        Assert.Contains("</tool_call>", request.Stop);
+        ITextEnd end = request.TextEnd!();
+        Assert.Equal(Call[..Call.IndexOf("\n</", StringComparison.Ordinal)], end.Push(Call + Call));
+        Assert.True(end.Stopped);
         Assert.Single(answer["choices"]![0]!["message"]!["tool_calls"]!.AsArray());
     }
 
@@ -250,9 +253,9 @@ public sealed class ToolCallTests
     [InlineData("\"tool_choice\": {\"type\": \"function\", \"function\": {\"name\": \"g\"}}, \"tools\": [{\"type\": \"function\", "
         + "\"function\": {\"name\": \"f\"}}]", "tool_choice", "\"g\"")]
     [InlineData("\"tool_choice\": \"maybe\"", "tool_choice", "maybe")]
-    [InlineData("\"tool_choice\": {\"type\": \"allowed_tools\"}", "tool_choice.allowed_tools.tools", "missing")]
-    [InlineData("\"functions\": [{\"name\": \"f\"}]", "functions", "tools")]
-    [InlineData("\"function_call\": {\"name\": \"f\"}", "function_call", "tool_choice")]
+    [InlineData("\"tool_choice\": {\"type\": \"allowed_tools\"}", "tool_choice.allowed_tools", "missing")]
+    [InlineData("\"functions\": [{\"name\": \"a b\"}]", "functions[0].name", "letters")]
+    [InlineData("\"functions\": [{\"name\": \"f\"}], \"function_call\": {\"name\": \"g\"}", "function_call", "\"g\"")]
     [InlineData("\"response_format\": \"json\"", "response_format", "json_schema")]
     [InlineData("\"response_format\": {\"type\": \"xml\"}", "response_format.type", "xml")]
     [InlineData("\"response_format\": {\"type\": \"json_schema\"}", "response_format.json_schema", "missing")]
@@ -270,19 +273,20 @@ public sealed class ToolCallTests
 
     [Theory]
     [InlineData("{\"role\": \"tool\", \"content\": \"x\"}", "messages[0].tool_call_id", "missing")]
-    [InlineData("{\"role\": \"function\", \"name\": \"f\", \"content\": \"x\"}", "messages[0].role", "\"tool\"")]
-    [InlineData("{\"role\": \"assistant\"}", "messages[0].content", "missing")]
+    [InlineData("{\"role\": \"tool\", \"tool_call_id\": \"a\", \"content\": \"x\"}", "messages[0].role", "follows a call")]
+    [InlineData("{\"role\": \"function\", \"name\": \"f\", \"content\": \"x\"}", "messages[0].role", "follows a call")]
+    [InlineData("{\"role\": \"user\", \"content\": []}", "messages[0].content", "at least one")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": 5}", "messages[0].tool_calls", "5")]
-    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\"}]}", "messages[0].tool_calls[0]",
-        "function")]
+    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\"}]}",
+        "messages[0].tool_calls[0].function", "missing")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": "
         + "\"\"}}]}", "messages[0].tool_calls[0].id", "missing")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\", \"function\": {\"name\": \"f\", "
-        + "\"arguments\": {}}}]}", "messages[0].tool_calls[0].function.arguments", "an object")]
-    [InlineData("{\"role\": \"assistant\", \"function_call\": {\"name\": \"f\"}}", "messages[0].function_call", "tool_calls")]
-    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"input_audio\", \"input_audio\": {}}]}", "messages[0].content",
+        + "\"arguments\": []}}]}", "messages[0].tool_calls[0].function.arguments", "an array")]
+    [InlineData("{\"role\": \"assistant\", \"function_call\": {\"name\": \"f\"}}", "messages[0].function_call.arguments", "missing")]
+    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"input_audio\", \"input_audio\": {}}]}", "messages[0].content[0]",
         "input_audio")]
-    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"refusal\", \"refusal\": \"no\"}]}", "messages[0].content", "refusal")]
+    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"poem\", \"poem\": \"no\"}]}", "messages[0].content[0].type", "poem")]
     public async Task A_message_that_cannot_be_names_the_field(string message, string name, string named)
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
@@ -305,18 +309,16 @@ public sealed class ToolCallTests
     }
 
     [Fact]
-    public async Task A_template_with_an_unknown_way_to_call_refuses_tools_by_name()
+    public async Task A_template_with_an_unknown_way_to_call_is_told_in_words_or_as_asked_for()
     {
         const string Strange = "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}{% for message in messages %}{{ "
             + "message.content }}{% endfor %}";
-        await using (ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Strange))))
-        {
-            Assert.Contains("--tool-format", await (await server.PostAsync("/v1/chat/completions", $"{{{Ask}, {Tools}}}"))
-                .ErrorAsync(400, "tools"));
-        }
-
-        (_, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", "{\"name\": \"now\", \"parameters\": {}}",
-            chat: ScriptedServer.Format(Strange, ToolSyntax.Llama));
+        (string prompt, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", Call, chat: ScriptedServer.Format(Strange));
+        Assert.StartsWith("# Tools", prompt);
+        Assert.Equal("get_weather", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["name"]!);
+        (prompt, answer, _) = await AnswerAsync($"{Ask}, {Tools}", "{\"name\": \"now\", \"parameters\": {}}",
+            chat: ScriptedServer.Format(Strange, ToolSyntax.Named("llama")));
+        Assert.StartsWith("get_weathernow", prompt);
         Assert.Equal("now", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["name"]!);
     }
 }

@@ -6,7 +6,7 @@ namespace Understory.Models.Architecture.Families;
 /// <summary>
 /// Gemma 4 (Google, 2026), its text part: layers with a window and global ones, which differ in head size, key-value heads and rotation;
 /// values normed without weights; scores unscaled. The small ones have per-layer embeddings, and last layers that read earlier layers' keys
-/// and values and may have MLPs twice as wide; the large ones' global layers take keys for values.
+/// and values and may have MLPs twice as wide; the large ones' global layers take keys for values, and one has experts beside its MLPs.
 /// </summary>
 internal sealed class Gemma4 : LlamaLike
 {
@@ -28,6 +28,32 @@ internal sealed class Gemma4 : LlamaLike
         PerLayerOutput = "per_layer_projection",
         PerLayerNorm = "post_per_layer_input_norm",
         OutputScale = "layer_scalar",
+        Experts =
+        [
+            new ExpertNames
+            {
+                Router = "router.proj",
+                GateUp = "experts.gate_up_proj",
+                Down = "experts.down_proj",
+                RouterNorm = "router.scale",
+                NormBefore = "pre_feedforward_layernorm_2.weight",
+                NormBehind = "post_feedforward_layernorm_2.weight",
+                SharedNormBehind = "post_feedforward_layernorm_1.weight",
+                Scales = "router.per_expert_scale",
+            },
+        ],
+    };
+
+    /// <summary>The scale of each expert stands beside its matrices, as a file's own.</summary>
+    internal override TensorNames GgufNames { get; } = TensorNames.Gguf with
+    {
+        Experts = Array.ConvertAll(TensorNames.Gguf.Experts, names => names with
+        {
+            RouterNorm = "ffn_gate_inp.scale",
+            NormBefore = "pre_ffw_norm_2.weight",
+            NormBehind = "post_ffw_norm_2.weight",
+            SharedNormBehind = "post_ffw_norm_1.weight",
+        }),
     };
 
     protected override QkNorm QkNorm => QkNorm.Heads;
@@ -73,14 +99,13 @@ internal sealed class Gemma4 : LlamaLike
             throw config.Unsupported("use_bidirectional_attention", "text is read from left to right");
         }
 
-        if (config.Flag("enable_moe_block", false))
-        {
-            throw config.Unsupported("enable_moe_block", "experts beside a dense MLP are not yet");
-        }
-
         int shared = config.Integer("num_kv_shared_layers", 0);
         int firstShared = model.Layers.Count - shared;
         bool keysAreValues = config.Flag("attention_k_eq_v", false);
+        ExpertsPlan? experts = config.Flag("enable_moe_block", false)
+            ? Plan(
+                config.Integer("num_experts"), config.Integer("top_k_experts"), config.Integer("moe_intermediate_size"), model.Layers[0].Mlp)
+            : null;
         bool doubleWide = config.Flag("use_double_wide_mlp", false);
         JsonKeys? plans = config.Object("per_layer_config");
         JsonKeys ropes = config.Object("rope_parameters")!;
@@ -103,7 +128,7 @@ internal sealed class Gemma4 : LlamaLike
                 {
                     OutputScale = true,
                     Attention = attention with { HeadDim = headDim, KvHeads = keyHeads, KeysAreValues = keysAreValues && global },
-                    Mlp = layer.Mlp with { Width = layer.Mlp.Width * (wide ? 2 : 1) },
+                    Mlp = layer.Mlp with { Width = layer.Mlp.Width * (wide ? 2 : 1), Experts = experts },
                 },
                 Rope.Read(config, rope, headDim, model.ContextLength));
         });
@@ -118,6 +143,7 @@ internal sealed class Gemma4 : LlamaLike
         const double UsualCap = 30;
         const double UsualLocalTheta = 10000;
         Func<int, bool> windowed = keys.Windowed(UsualPattern);
+        Func<int, int> mlpWidth = keys.Counts("feed_forward_length");
         int headDim = model.Layers[0].Attention.HeadDim;
         int localDim = keys.Count("attention.key_length_swa", headDim);
         if (keys.Count("attention.value_length_swa", localDim) is var values && values != localDim)
@@ -141,11 +167,19 @@ internal sealed class Gemma4 : LlamaLike
                 {
                     OutputScale = keys.Contains(prefix + GgufNames.OutputScale),
                     Attention = attention with { KeysAreValues = number < firstShared && !keys.Contains(prefix + "attn_v.weight") },
-                    Mlp = layer.Mlp with { Activation = Activation.GeluTanh },
+                    Mlp = layer.Mlp with { Width = mlpWidth(number), Activation = Activation.GeluTanh },
                 },
                 windowed(number) ? local : global);
         });
     }
+
+    private protected override ExpertsPlan Experts(GgufKeys keys, int count) => Plan(
+        count, keys.Count("expert_used_count"), keys.Count("expert_feed_forward_length"), new MlpPlan(0, Activation.GeluTanh, Gated: true));
+
+    /// <summary>Experts that are weighed by a softmax over the chosen ones.</summary>
+    /// <param name="mlp">The block beside them, whose activation they have.</param>
+    private static ExpertsPlan Plan(int count, int used, int width, MlpPlan mlp) =>
+        new(count, used, width, new GatedUnit(mlp.Activation)) { OwnNorms = true };
 
     /// <param name="firstShared">From this layer on, each reads keys and values of the last one of its kind before it.</param>
     /// <param name="plan">A layer's plan and how it turns.</param>
