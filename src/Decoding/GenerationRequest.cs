@@ -33,6 +33,14 @@ public sealed record GenerationRequest
     /// <summary>The text ends before the first of these.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
+    /// <summary>
+    /// Ends the text in place of <see cref="Stop"/>, where stop strings do not hold for all of it (thoughts, calls); null: they do.
+    /// </summary>
+    public Func<ITextEnd>? TextEnd { get; init; }
+
+    /// <summary>Tokens that end the answer beside the model's own; they are no part of the text.</summary>
+    public IReadOnlyList<int> EndTokens { get; init; } = [];
+
     /// <summary>Special tokens that stay in the text, which else leaves them out; null: none.</summary>
     public IReadOnlySet<int>? KeptSpecials { get; init; }
 

@@ -2,11 +2,27 @@ using System.Text;
 
 namespace Understory.Decoding.Sampling;
 
+/// <summary>Says where a growing text ends, and holds back what may yet be behind its end.</summary>
+public interface ITextEnd
+{
+    /// <summary>The text has ended: all of it has been released.</summary>
+    bool Stopped { get; }
+
+    /// <summary>The stop string that ended the text; null: none, or something else did.</summary>
+    string? Found { get; }
+
+    /// <summary>Takes the next piece, returns the text that is now certain.</summary>
+    string Push(string piece);
+
+    /// <summary>The text was ended by something else: what was held back belongs to it after all.</summary>
+    string Flush();
+}
+
 /// <summary>
 /// Cuts a growing text before the stop string that is complete first (of two that end together, the longer), wherever the borders of its
 /// pieces lie. Text that might still become a stop string is held back.
 /// </summary>
-public sealed class StopStrings
+public sealed class StopStrings : ITextEnd
 {
     private readonly string[] _stops;
     private readonly StringBuilder _held = new();
@@ -26,6 +42,9 @@ public sealed class StopStrings
 
     /// <summary>The stop string that ended the text; null while none has.</summary>
     public string? Found { get; private set; }
+
+    /// <summary>Something is held back.</summary>
+    public bool Holds => _held.Length > 0;
 
     /// <summary>Takes the next piece, returns the text that is now certain to stand before any stop string.</summary>
     public string Push(string piece)

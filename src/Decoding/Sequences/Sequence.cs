@@ -13,7 +13,7 @@ public sealed record TokenLogProb(int Token, float LogProb, IReadOnlyList<(int T
 public sealed class Sequence
 {
     private readonly StreamDecoder _decoder;
-    private readonly StopStrings _stops;
+    private readonly ITextEnd _end;
     private readonly IReadOnlyList<int> _eos;
     private readonly StringBuilder _text = new();
     private readonly List<TokenLogProb> _logProbs = [];
@@ -23,7 +23,7 @@ public sealed class Sequence
     private int _released;
     private int _taken;
 
-    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, StopStrings stops,
+    internal Sequence(GenerationRequest request, TokenContext context, CacheEntry entry, int cached, int limit, ITextEnd end,
         Tokenizer tokenizer, IReadOnlyList<int> eos)
     {
         Request = request;
@@ -32,7 +32,7 @@ public sealed class Sequence
         CachedTokens = PrefilledTokens = cached;
         Limit = limit;
         _decoder = new StreamDecoder(tokenizer, kept: request.KeptSpecials);
-        _stops = stops;
+        _end = end;
         _eos = request.IgnoreEos ? [] : eos;
         Trace = request.ReportTree ? new TokenTrace() : null;
         if (limit == 0 && !(request.ReadsPrompt && Prefilling))
@@ -66,7 +66,7 @@ public sealed class Sequence
     public FinishReason FinishReason { get; private set; }
 
     /// <summary>The stop string that ended the text; null: something else did, or nothing yet.</summary>
-    public string? StopString => _stops.Found;
+    public string? StopString => _end.Found;
 
     public bool Finished => FinishReason != FinishReason.None;
 
@@ -127,26 +127,26 @@ public sealed class Sequence
     internal void Commit(int token, TokenLogProb? logProb)
     {
         Context.Append(token);
-        bool end = _eos.Contains(token);
-        if (logProb is not null && (!end || Request.PromptLogProbs))
+        bool isEnd = _eos.Contains(token);
+        if (logProb is not null && (!isEnd || Request.PromptLogProbs))
         {
             Decode(except: 1);
             _logProbs.Add(logProb with { TextOffset = _pushed });
         }
 
-        if (end)
+        if (isEnd)
         {
             Finish(FinishReason.Stop, lastIsText: false);
             return;
         }
 
-        // Text is made when somebody takes it, unless a stop string may end it.
-        if (Request.Stop.Count > 0)
+        // Text is made when somebody takes it, unless it may end by itself.
+        if (Request.Stop.Count > 0 || Request.TextEnd is not null)
         {
             Decode();
         }
 
-        if (_stops.Stopped)
+        if (_end.Stopped)
         {
             FinishReason = FinishReason.Stop;
             _logProbs.RemoveAll(entry => entry.TextOffset >= _released);
@@ -167,8 +167,8 @@ public sealed class Sequence
         _decoded = GeneratedTokens;
         Push(_decoder.Flush());
         Trace?.Close(_pushed);
-        FinishReason = _stops.Stopped ? FinishReason.Stop : reason;
-        Release(_stops.Flush());
+        FinishReason = _end.Stopped ? FinishReason.Stop : reason;
+        Release(_end.Flush());
     }
 
     private void Decode(int except = 0)
@@ -183,7 +183,7 @@ public sealed class Sequence
     private void Push(string piece)
     {
         _pushed += piece.Length;
-        Release(_stops.Push(piece));
+        Release(_end.Push(piece));
     }
 
     private void Release(string text)

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Numerics;
 using System.Text.Json;
 using Understory.Models.Tokenizers.Templates;
 
@@ -28,6 +30,9 @@ public sealed class ChatTemplate
     /// <summary>The text of the token that ends a text, to be passed as <c>eos_token</c>; null if unknown.</summary>
     public string? EosToken { get; init; }
 
+    /// <summary>The template for chats with tools; null: this one is.</summary>
+    public ChatTemplate? ForTools { get; init; }
+
     /// <summary>Reads a template.</summary>
     /// <param name="time">What <c>strftime_now</c> tells; the system's time if null.</param>
     /// <exception cref="InvalidDataException">The template is broken or uses something unsupported; the message names the line.</exception>
@@ -36,7 +41,7 @@ public sealed class ChatTemplate
 
     /// <summary>
     /// The chat template of a model's folder: <c>chat_template.jinja</c>, <c>chat_template.json</c>, or the field of
-    /// tokenizer_config.json, which also names the tokens. Null if there is none.
+    /// tokenizer_config.json, which also names the tokens; beside it the one named <c>tool_use</c>. Null if there is none.
     /// </summary>
     /// <exception cref="InvalidDataException">A file is broken, or the template as for <see cref="Parse"/>.</exception>
     public static ChatTemplate? FromFolder(string modelFolder)
@@ -54,8 +59,20 @@ public sealed class ChatTemplate
 
         try
         {
-            ChatTemplate template = Parse(source);
-            return new ChatTemplate(source, template._body, template._time) { BosToken = config?.BosToken, EosToken = config?.EosToken };
+            ChatTemplate Read(string text, ChatTemplate? forTools = null)
+            {
+                ChatTemplate template = Parse(text);
+                return new ChatTemplate(text, template._body, template._time)
+                {
+                    BosToken = config?.BosToken,
+                    EosToken = config?.EosToken,
+                    ForTools = forTools,
+                };
+            }
+
+            string named = Path.Combine(modelFolder, "additional_chat_templates", "tool_use.jinja");
+            string? tools = File.Exists(named) ? File.ReadAllText(named) : config?.ToolTemplate;
+            return Read(source, tools is null ? null : Read(tools));
         }
         catch (InvalidDataException e)
         {
@@ -66,7 +83,7 @@ public sealed class ChatTemplate
     /// <summary>The text of a conversation.</summary>
     /// <param name="variables">
     /// What the template sees: <c>messages</c>, <c>add_generation_prompt</c>, <c>tools</c> and the like. A value is a string, bool, long,
-    /// double, null, a list of values, or a dictionary from string to value, whose order of keys counts.
+    /// BigInteger, double, null, a list of values, or a dictionary from string to value, whose order of keys counts.
     /// </param>
     /// <exception cref="ChatTemplateException">
     /// The template refuses these variables, or fails on them, or takes too many steps or too much space.
@@ -109,9 +126,13 @@ public sealed class ChatTemplate
             case JsonValueKind.String:
                 return element.GetString();
             case JsonValueKind.Number:
-                return element.TryGetInt64(out long integer) && element.GetRawText().AsSpan().IndexOfAny('.', 'e', 'E') < 0
-                    ? (object)integer
-                    : element.GetDouble();
+                string digits = element.GetRawText();
+                if (digits.AsSpan().IndexOfAny('.', 'e', 'E') >= 0)
+                {
+                    return element.GetDouble();
+                }
+
+                return element.TryGetInt64(out long integer) ? integer : (object)BigInteger.Parse(digits, CultureInfo.InvariantCulture);
             case JsonValueKind.True:
                 return true;
             case JsonValueKind.False:

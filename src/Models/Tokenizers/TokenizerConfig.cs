@@ -6,7 +6,8 @@ namespace Understory.Models.Tokenizers;
 /// <param name="BosToken">The text of the token that begins a text; null if there is none.</param>
 /// <param name="EosToken">The text of the token that ends a text; null if there is none.</param>
 /// <param name="ChatTemplate">The source of the chat template; null if there is none.</param>
-public sealed record TokenizerConfig(string? BosToken, string? EosToken, string? ChatTemplate)
+/// <param name="ToolTemplate">The source of the template named <c>tool_use</c>, for chats with tools; null if there is none.</param>
+public sealed record TokenizerConfig(string? BosToken, string? EosToken, string? ChatTemplate, string? ToolTemplate = null)
 {
     /// <summary>Classes of transformers that put their own tokens around a text, whatever the tokenizer.json says.</summary>
     private static readonly HashSet<string> _classes =
@@ -30,7 +31,8 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
     {
         string path = Path.Combine(folder, "tokenizer_config.json");
         return !File.Exists(path) ? null : Read(path, root =>
-            new TokenizerConfig(Token(root["bos_token"]), Token(root["eos_token"]), Template(root["chat_template"]))
+            new TokenizerConfig(Token(root["bos_token"]), Token(root["eos_token"]), Template(root["chat_template"], "default"),
+                Template(root["chat_template"], "tool_use"))
             {
                 Class = root["tokenizer_class"].TextOrNull(),
                 AddBos = root["add_bos_token"].FlagOrNull(),
@@ -39,7 +41,7 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
     }
 
     /// <summary>Reads a chat_template.json; null if it has none.</summary>
-    internal static string? ReadTemplate(string path) => Read(path, root => Template(root["chat_template"]));
+    internal static string? ReadTemplate(string path) => Read(path, root => Template(root["chat_template"], "default"));
 
     private static T Read<T>(string path, Func<JsonField, T> read)
     {
@@ -56,17 +58,17 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
     /// <summary>A token is written as its text or as an object with its <c>content</c>.</summary>
     private static string? Token(JsonField field) => field.IsNull ? null : field.IsText ? field.Text() : field["content"].TextOrNull();
 
-    /// <summary>A template is written as its source, or as a list of templates with names; then "default" counts.</summary>
-    private static string? Template(JsonField field)
+    /// <summary>A template is written as its source, which is the default one, or as a list of templates with names.</summary>
+    private static string? Template(JsonField field, string name)
     {
         if (!field.IsArray)
         {
-            return field.TextOrNull();
+            return name == "default" ? field.TextOrNull() : null;
         }
 
         foreach (JsonField named in field.Items())
         {
-            if (named["name"].TextOrNull() == "default")
+            if (named["name"].TextOrNull() == name)
             {
                 return named["template"].Text();
             }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Understory.Decoding.Constraints;
 using Understory.Models.Tokenizers;
 
@@ -25,27 +26,25 @@ internal static class AnswerGrammar
     /// <exception cref="ChatException">The format or a tool's parameters cannot be used; the message says where.</exception>
     public static Grammar? Of(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer, GrammarBudget budget)
     {
-        Grammar? said = conversation.Format is { } format ? Of(format, tokenizer, budget) : null;
+        var forms = new Forms(conversation, answer, tokenizer, budget);
+        Grammar? said = conversation.Format is { } format ? forms.Said(Of(format, tokenizer, budget)) : null;
         if (answer.Syntax is { } syntax)
         {
-            IReadOnlyList<Tool> tools = conversation.CallableTools;
             if (conversation.ToolChoice.Mode == ToolChoiceMode.Required)
             {
-                said = Calls(syntax, tools, conversation, tokenizer, budget);
+                said = forms.Calls(syntax);
             }
             else if (said is not null)
             {
-                said = Grammar.Choice(said, Calls(syntax, tools, conversation, tokenizer, budget));
+                said = Grammar.Choice(said, forms.Calls(syntax));
             }
-            else if (tools.Any(tool => tool.Strict))
+            else if (conversation.CallableTools.Any(tool => tool.Strict))
             {
-                said = Grammar.Choice(TextWithoutCall(syntax),
-                    Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : Grammar.TextWithout(syntax.Marker),
-                        Calls(syntax, tools, conversation, tokenizer, budget)));
+                said = forms.Free(syntax);
             }
         }
 
-        return said is null ? null : WithThoughts(said, answer, tokenizer);
+        return said is null ? null : forms.WithThoughts(said);
     }
 
     /// <summary>Names the field that is to blame.</summary>
@@ -61,61 +60,106 @@ internal static class AnswerGrammar
         }
     }
 
-    private static Grammar WithThoughts(Grammar said, AnswerSyntax answer, Tokenizer tokenizer)
+    /// <summary>The parts of an answer to one conversation, in the model's own marks.</summary>
+    private sealed class Forms(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer, GrammarBudget budget)
     {
-        if (!answer.Thinks)
+        private readonly FormTexts _texts = new(tokenizer,
+        [
+            .. answer.Syntax?.Specials ?? [], .. answer.Thoughts?.Specials ?? [], .. answer.Channels?.Marks ?? [],
+        ], budget);
+
+        /// <summary>Where another message begins.</summary>
+        private Grammar Next => _texts.Of(answer.Channels!.MessageEnd + ChannelSyntax.Start);
+
+        /// <summary>What is said, within the marks around it.</summary>
+        public Grammar Said(Grammar text) => answer.Channels is { } channels ? Grammar.Sequence(_texts.Of(channels.TextHead), text)
+            : answer.Thoughts?.AnswerMarks is [var open, var close]
+                ? Grammar.Sequence(Grammar.Optional(_texts.Of(open)), text, Grammar.Optional(_texts.Of(close)))
+            : text;
+
+        public Grammar WithThoughts(Grammar said)
         {
-            return said;
+            if (answer.Channels is { } channels)
+            {
+                return Grammar.Sequence(Grammar.Optional(Grammar.Sequence(_texts.Of(channels.ThoughtsHead),
+                    Grammar.TextWithout(channels.MessageEnd), Next)), said);
+            }
+
+            Grammar body = answer.SkipsLead ? Grammar.Sequence(Blanks, said) : said;
+            if (answer.Thoughts is not { } marks || answer.Thinking == ThoughtState.None)
+            {
+                return body;
+            }
+
+            Grammar rest = Grammar.Sequence(Grammar.TextWithout(marks.Close), _texts.Of(marks.Close), Blanks, said);
+            return answer.Thinking == ThoughtState.Open ? rest
+                : Grammar.Choice(body, Grammar.Sequence(answer.SkipsLead ? Blanks : Grammar.Empty, _texts.Of(marks.Open), rest));
         }
 
-        Grammar rest = Grammar.Sequence(Grammar.TextWithout(ThoughtMarks.Close), Mark(ThoughtMarks.Close, tokenizer), Blanks);
-        return Grammar.Sequence(answer.Thinking ? rest : Grammar.Optional(Grammar.Sequence(Mark(ThoughtMarks.Open, tokenizer), rest)),
-            said);
-    }
-
-    /// <summary>Text that the parser finds no call in.</summary>
-    private static Grammar TextWithoutCall(ToolSyntax syntax) => syntax.BareAtStart
-        ? Grammar.Choice(Grammar.Empty,
-            Grammar.Sequence(Grammar.Characters(('!', 'z'), ('|', 0x10FFFF)), Grammar.TextWithout(syntax.Marker)))
-        : Grammar.TextWithout(syntax.Marker);
-
-    /// <summary>One call, or as many as the conversation allows, in the model's own way.</summary>
-    private static Grammar Calls(ToolSyntax syntax, IReadOnlyList<Tool> tools, Conversation conversation, Tokenizer tokenizer,
-        GrammarBudget budget)
-    {
-        Grammar[] calls = [.. tools.Select(tool => Call(syntax, tool, conversation, tokenizer, budget))];
-        Grammar call = Grammar.Choice(calls);
-        bool several = conversation.ParallelToolCalls && !syntax.BareAtStart
-            && !(conversation.ToolChoice is { Mode: ToolChoiceMode.Required, Names.Count: 1 });
-        Grammar list = several ? Grammar.Sequence(call, Grammar.Repeat(Grammar.Sequence(Grammar.Literal(syntax.Separator), call))) : call;
-        return syntax is { Lists: true, NameFirst: false }
-            ? Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal("["), list, Grammar.Literal("]"))
-            : list;
-    }
-
-    private static Grammar Call(ToolSyntax syntax, Tool tool, Conversation conversation, Tokenizer tokenizer, GrammarBudget budget)
-    {
-        string field = FieldOf(tool, conversation);
-        // Arguments of a tool that is not strict are held to what can be held of its parameters.
-        Grammar arguments = Named(field, () => Grammar.JsonSchema(tool.Parameters, loosely: !tool.Strict, budget));
-        if (syntax.NameFirst)
+        /// <summary>Text, or text and calls that are held to their schemas.</summary>
+        public Grammar Free(ToolSyntax syntax)
         {
-            return Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal(tool.Name), Mark(ToolSyntax.ArgumentsMark, tokenizer),
-                arguments);
+            if (answer.Channels is { } channels)
+            {
+                Grammar text = Said(Grammar.TextWithout(channels.MessageEnd));
+                return Grammar.Choice(text, Grammar.Sequence(Grammar.Optional(Grammar.Sequence(text, Next)), Calls(syntax)));
+            }
+
+            return Grammar.Choice(TextWithoutCall(syntax),
+                Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : Grammar.TextWithout(syntax.Marker), Calls(syntax)));
         }
 
-        Grammar call = Grammar.Sequence(
-            Grammar.Literal($"{{\"name\": {JsonSerializer.Serialize(tool.Name)}, \"{syntax.ArgumentsKey}\": "), arguments,
-            Grammar.Literal("}"));
-        return syntax.Close is { } close
-            ? Grammar.Sequence(Mark(syntax.Marker, tokenizer), Grammar.Literal("\n"), call, Grammar.Literal("\n"), Mark(close, tokenizer))
-            : call;
+        /// <summary>One call, or as many as the conversation allows, in the model's own way.</summary>
+        public Grammar Calls(ToolSyntax syntax)
+        {
+            bool several = conversation.ParallelToolCalls
+                && !(conversation.ToolChoice is { Mode: ToolChoiceMode.Required, Names.Count: 1 });
+            return syntax.Calls([.. conversation.CallableTools.Select(Bound)], several, _texts, (tool, make) => Named(FieldOf(tool), make));
+        }
+
+        /// <summary>Text that the parser finds no call in.</summary>
+        private static Grammar TextWithoutCall(ToolSyntax syntax) => syntax.BareAtStart
+            ? Grammar.Choice(Grammar.Empty,
+                Grammar.Sequence(Grammar.Characters(('!', 'z'), ('|', 0x10FFFF)), Grammar.TextWithout(syntax.Marker)))
+            : Grammar.TextWithout(syntax.Marker);
+
+        /// <summary>A tool whose schema allows nothing but objects.</summary>
+        private Tool Bound(Tool tool) => tool with { Parameters = Named(FieldOf(tool), () => ObjectSchema(tool.Parameters)) };
+
+        private string FieldOf(Tool tool) => tool.Field != "tools" ? tool.Field
+            : $"tools[{conversation.Tools.Index().First(pair => pair.Item.Name == tool.Name).Index}].function.parameters";
     }
 
-    private static string FieldOf(Tool tool, Conversation conversation) =>
-        $"tools[{conversation.Tools.Index().First(pair => ReferenceEquals(pair.Item, tool)).Index}].function.parameters";
+    /// <summary>The objects among what a schema allows, which is what arguments can be.</summary>
+    /// <exception cref="GrammarException">There are none.</exception>
+    private static JsonElement ObjectSchema(JsonElement schema)
+    {
+        const string Problem = "allows no object, which is what a call's arguments are; give the type \"object\".";
+        if (schema.ValueKind == JsonValueKind.True)
+        {
+            return Tool.AnyObject;
+        }
 
-    /// <summary>A mark that may be a special token, which has no text.</summary>
-    private static Grammar Mark(string text, Tokenizer tokenizer) =>
-        tokenizer.TryGetId(text, out int id) && tokenizer.IsSpecial(id) ? Grammar.Token(id) : Grammar.Literal(text);
+        if (schema.ValueKind != JsonValueKind.Object)
+        {
+            throw new GrammarException("#", Problem);
+        }
+
+        if (schema.TryGetProperty("type", out JsonElement type))
+        {
+            return type.ValueKind == JsonValueKind.String && type.GetString() == "object" ? schema
+                : type.ValueKind == JsonValueKind.Array
+                    && type.EnumerateArray().Any(one => one.ValueKind == JsonValueKind.String && one.GetString() == "object") ? Typed()
+                : throw new GrammarException("#/type", Problem);
+        }
+
+        return Typed();
+
+        JsonElement Typed()
+        {
+            JsonObject whole = JsonObject.Create(schema.Clone())!;
+            whole["type"] = "object";
+            return JsonDocument.Parse(whole.ToJsonString()).RootElement;
+        }
+    }
 }

@@ -2,40 +2,56 @@ using System.Text;
 
 namespace Understory.Server.Chat;
 
-/// <summary>What an answer may hold beside text.</summary>
-/// <param name="Syntax">How calls are written; null: none are looked for.</param>
-/// <param name="Known">Whether a tool of this name may be called; other calls are text.</param>
-/// <param name="Parallel">Calls after the first count too; else they are dropped.</param>
-/// <param name="NewId">Makes the id of a call.</param>
-/// <param name="Thinks">The answer may begin with <c>&lt;think&gt;</c> … <c>&lt;/think&gt;</c>.</param>
-/// <param name="Thinking">The prompt has opened that already.</param>
-public sealed record AnswerSyntax(ToolSyntax? Syntax, Func<string, bool> Known, bool Parallel, Func<string> NewId, bool Thinks,
-    bool Thinking)
-{
-    public static AnswerSyntax PlainText { get; } = new(null, _ => false, true, () => "", false, false);
-}
-
 /// <summary>
 /// Parts an answer, while it is written, into reasoning, text and calls of tools. It looks at one character after the other, so what it
-/// gives does not depend on how the text was cut. Nothing that may yet become a marker is given out, with the blanks before it; what looks
-/// like a call and is none (broken JSON, an unknown tool) is text. A call whose arguments break off stays a call with broken arguments.
+/// gives does not depend on how the text was cut. Nothing that may yet become a mark is given out, with the blanks before it; what looks
+/// like a call and is none (broken JSON, an unknown tool) is text. A call that was told of stays one: where its arguments break off, what
+/// follows up to its end is left out.
 /// </summary>
-public sealed class AnswerParser(AnswerSyntax syntax)
+public sealed class AnswerParser
 {
-    private readonly List<AnswerPart> _parts = [];
-    private readonly StringBuilder _text = new();
-    private readonly StringBuilder _reasoning = new();
-    private readonly List<(string Id, string Name, StringBuilder Arguments)> _calls = [];
+    private readonly AnswerSyntax _syntax;
+    private readonly AnswerOutput _output;
     private readonly StringBuilder _held = new();
-    private State _state = syntax.Thinking ? State.ThinkingStart : syntax.Thinks ? State.Start : syntax.Syntax?.BareAtStart == true
-        ? State.Opening : State.Text;
-    private ICallReader? _call;
-    private bool _inList;
-    private bool _begun;
-    private bool _dropping;
+    private readonly MarkFinder _textMarks;
+    private readonly MarkFinder _thoughtMarks;
+    private readonly MarkFinder _skipMarks;
+    private State _state;
+    private CallSection? _section;
+
+    public AnswerParser(AnswerSyntax syntax)
+    {
+        _syntax = syntax;
+        _output = new AnswerOutput(syntax.NewId);
+        Mark[] ends =
+        [
+            .. syntax.Channels is { } channels ? channels.TurnEnds.Select(end => new Mark(end, Meaning.TurnEnd)) : [],
+            .. syntax.Channels is { } messages ? (Mark[])[new(messages.MessageEnd, Meaning.MessageEnd)] : [],
+            .. syntax.Ends.Select(end => new Mark(end, Meaning.TurnEnd)),
+        ];
+        _textMarks = new MarkFinder(
+        [
+            .. ends, .. syntax.Thoughts?.AnswerMarks.Select(mark => new Mark(mark, Meaning.Nothing)) ?? [],
+            .. syntax.Syntax is { Marker.Length: > 0 } tools ? (Mark[])[new(tools.Marker, Meaning.Calls)] : [],
+        ]);
+        _thoughtMarks =
+            new MarkFinder([.. ends, .. syntax.Thoughts is { } thoughts ? (Mark[])[new(thoughts.Close, Meaning.ThoughtsEnd)] : []]);
+        _skipMarks = new MarkFinder([.. ends, .. syntax.Syntax?.End is { } end ? (Mark[])[new(end, Meaning.CallsEnd)] : []]);
+        _state = syntax.Channels is not null ? State.Head
+            : syntax.Thinking == ThoughtState.Open ? State.ThinkingStart
+            : syntax.Thinking == ThoughtState.Possible ? State.Start
+            : syntax.SkipsLead ? State.BeforeBody : BodyStart;
+        foreach (char c in syntax.Head)
+        {
+            Feed(c);
+        }
+    }
 
     private enum State
     {
+        /// <summary>In the head of a message.</summary>
+        Head,
+
         /// <summary>Perhaps the model begins to think.</summary>
         Start,
 
@@ -44,304 +60,298 @@ public sealed class AnswerParser(AnswerSyntax syntax)
         Thinking,
 
         /// <summary>Blanks before what is said.</summary>
-        AfterThinking,
+        BeforeBody,
+
+        /// <summary>Perhaps a call without a mark.</summary>
+        BareStart,
         Text,
 
-        /// <summary>After a marker, or where a call may stand without one.</summary>
-        Opening,
-        Call,
+        /// <summary>In the calls behind a mark.</summary>
+        Calls,
 
-        /// <summary>After a call.</summary>
-        Between,
-
-        /// <summary>Blanks after the last call.</summary>
+        /// <summary>Blanks after calls.</summary>
         AfterCalls,
+
+        /// <summary>In what follows broken arguments.</summary>
+        Skipping,
+
+        /// <summary>The turn is over; nothing counts.</summary>
+        Ended,
     }
 
     /// <summary>All that was given so far, as a whole.</summary>
-    public ParsedAnswer Answer => new(
-        _text.ToString(),
-        _reasoning.Length > 0 ? _reasoning.ToString() : null,
-        [.. _calls.Select(call => new ToolCall(call.Id, call.Name, call.Arguments.ToString()))]);
+    public ParsedAnswer Answer => _output.Answer;
+
+    /// <summary>The answer is over, whatever may follow.</summary>
+    public bool Ended => _state == State.Ended;
+
+    /// <summary>Something is held back that may yet be text or part of it.</summary>
+    public bool Holds => _held.Length > 0 || (_state == State.Calls && _section!.Holds);
+
+    private State BodyStart => _syntax.Syntax?.BareAtStart == true ? State.BareStart : State.Text;
 
     /// <summary>Takes the next piece of the answer; gives what is certain.</summary>
     public IReadOnlyList<AnswerPart> Push(string piece)
     {
-        if (_state == State.Text && syntax.Syntax is null)
+        for (int at = 0; at < piece.Length;)
         {
-            GiveText(piece);
-        }
-        else
-        {
-            foreach (char c in piece)
+            int plain = _held.Length > 0 ? 0 : _state switch
             {
-                Feed(c);
+                State.Text => _textMarks.PlainLength(piece.AsSpan(at)),
+                State.Thinking => _thoughtMarks.PlainLength(piece.AsSpan(at)),
+                _ => 0,
+            };
+            if (plain == 0)
+            {
+                Feed(piece[at++]);
+                continue;
             }
+
+            string text = piece.Substring(at, plain);
+            at += plain;
+            (_state == State.Text ? (Action<string>)_output.GiveText : _output.GiveReasoning)(text);
         }
 
-        return Take();
+        return _output.Take();
     }
 
     /// <summary>The answer has ended: gives what was held back.</summary>
-    public IReadOnlyList<AnswerPart> Finish()
+    /// <param name="isCut">It was cut off: a mark or a call that was being written is no text.</param>
+    public IReadOnlyList<AnswerPart> Finish(bool isCut = false)
     {
+        string held = _held.ToString();
+        _held.Clear();
         switch (_state)
         {
             case State.Thinking:
-                GiveReasoning(_held.ToString());
+                _output.GiveReasoning(held);
                 break;
-            case State.Call when _begun:
-            case State.Between:
-                // At most the beginning of the mark that ends a call.
+            case State.Calls:
+                string rest = _section!.Finish(isCut);
+                if (rest.Length > 0)
+                {
+                    NoCalls(rest);
+                    return Finish();
+                }
+
+                break;
+            case State.Skipping or State.Ended:
+            case State.Text when isCut && IsCallMark(held):
+            case State.Head when isCut || !ChannelSyntax.MayBeHead(held) || held.TrimStart().StartsWith('<') || held.Contains("to=",
+                StringComparison.Ordinal):
                 break;
             default:
-                GiveText(_held.ToString());
+                _output.GiveText(held);
                 break;
         }
 
-        _held.Clear();
-        return Take();
+        return _output.Take();
     }
+
+    private bool IsCallMark(string held) => held.TrimStart() is { Length: > 1 } mark
+        && _syntax.Syntax?.Marker.StartsWith(mark, StringComparison.Ordinal) == true;
 
     private void Feed(char c)
     {
         switch (_state)
         {
-            case State.Start:
-                _held.Append(c);
-                FollowMarker(ThoughtMarks.Open, State.ThinkingStart, BodyStart);
+            case State.Head:
+                FeedHead(c);
                 break;
-            case State.ThinkingStart or State.AfterThinking or State.AfterCalls when JsonScanner.IsBlank(c):
+            case State.Start:
+                FeedStart(c);
+                break;
+            case State.ThinkingStart or State.BeforeBody or State.AfterCalls when JsonScanner.IsBlank(c):
                 break;
             case State.ThinkingStart:
-                _state = State.Thinking;
-                Feed(c);
+                Go(State.Thinking, c);
                 break;
             case State.Thinking:
-                Hold(c, ThoughtMarks.Close, GiveReasoning, State.AfterThinking);
+                Hold(c, _thoughtMarks, _output.GiveReasoning);
                 break;
-            case State.AfterThinking:
-                _state = BodyStart;
-                Feed(c);
+            case State.BeforeBody:
+                Go(BodyStart, c);
+                break;
+            case State.BareStart:
+                FeedBareStart(c);
                 break;
             case State.AfterCalls:
-                _state = State.Text;
-                Feed(c);
-                break;
-            case State.Text when syntax.Syntax is { } tools:
-                if (Hold(c, tools.Marker, GiveText, State.Opening))
-                {
-                    _inList = false;
-                }
-
+                Go(State.Text, c);
                 break;
             case State.Text:
-                GiveText(c.ToString());
+                Hold(c, _textMarks, _output.GiveText);
                 break;
-            case State.Opening:
-                Open(c);
+            case State.Calls:
+                FeedCalls(c);
                 break;
-            case State.Call:
-                FeedCall(c);
-                break;
-            case State.Between:
-                FeedBetween(c);
+            case State.Skipping:
+                Hold(c, _skipMarks, static _ => { });
                 break;
         }
     }
 
-    private State BodyStart => syntax.Syntax?.BareAtStart == true ? State.Opening : State.Text;
+    private void Go(State state, char c)
+    {
+        _state = state;
+        Feed(c);
+    }
 
-    /// <summary>
-    /// Gives text out, but for an end that may become blanks and <paramref name="marker"/>. Of a marker only <see cref="_held"/> knows.
-    /// </summary>
-    /// <returns>The marker is complete.</returns>
-    private bool Hold(char c, string marker, Action<string> give, State then)
+    private void FeedHead(char c)
+    {
+        _held.Append(c);
+        string head = _held.ToString();
+        if (c == '>' && head.EndsWith(ChannelSyntax.HeadEnd, StringComparison.Ordinal))
+        {
+            _held.Clear();
+            BeginMessage(head);
+        }
+        else if (!ChannelSyntax.MayBeHead(head))
+        {
+            _held.Clear();
+            _state = State.Text;
+            Refeed(head);
+        }
+    }
+
+    private void BeginMessage(string head)
+    {
+        switch (_syntax.Channels!.KindOf(head, out string tool))
+        {
+            case MessageKind.Thoughts:
+                _state = State.Thinking;
+                _output.GiveReasoning(_output.HasReasoning ? "\n" : "");
+                break;
+            case MessageKind.Call when _syntax.Syntax is not null && _syntax.Find(tool) is not null:
+                _section = new CallSection(_syntax, _output, head, isMarked: true, tool);
+                _state = State.Calls;
+                break;
+            case MessageKind.Call:
+                _state = State.Text;
+                _output.GiveText(head);
+                break;
+            default:
+                _state = State.Text;
+                _output.GiveText(_output.HasText ? "\n" : "");
+                break;
+        }
+    }
+
+    private void FeedStart(char c)
     {
         _held.Append(c);
         string text = _held.ToString();
-        int certain = 0;
-        while (certain < text.Length && !MayBe(text.AsSpan(certain), marker))
-        {
-            certain++;
-        }
-
-        if (certain > 0)
-        {
-            give(text[..certain]);
-            _held.Remove(0, certain);
-        }
-
-        if (!text.EndsWith(marker, StringComparison.Ordinal) || _held.Length < marker.Length)
-        {
-            return false;
-        }
-
-        // What was held stays at hand: should no call follow, it is text.
-        _state = then;
-        if (then != State.Opening)
+        string open = _syntax.Thoughts!.Open;
+        string word = text.TrimStart(' ', '\t', '\r', '\n');
+        if (word == open)
         {
             _held.Clear();
+            _state = State.ThinkingStart;
         }
-
-        return true;
-    }
-
-    /// <summary>Decides whether what is held is blanks and the marker, and goes on accordingly.</summary>
-    private void FollowMarker(string marker, State then, State otherwise)
-    {
-        string text = _held.ToString();
-        if (!MayBe(text, marker))
+        else if (!open.StartsWith(word, StringComparison.Ordinal))
         {
             _held.Clear();
-            _state = otherwise;
-            Refeed(text);
-        }
-        else if (text.EndsWith(marker, StringComparison.Ordinal))
-        {
-            _held.Clear();
-            _state = then;
+            _state = BodyStart;
+            Refeed(_syntax.SkipsLead ? word : text);
         }
     }
 
-    /// <summary>Blanks, and then a beginning of the marker, perhaps all of it.</summary>
-    private static bool MayBe(ReadOnlySpan<char> text, string marker)
-    {
-        ReadOnlySpan<char> word = text.TrimStart(" \t\r\n");
-        return word.Length <= marker.Length && marker.AsSpan().StartsWith(word, StringComparison.Ordinal);
-    }
-
-    private void Open(char c)
+    /// <summary>A call may stand without its mark where the answer begins.</summary>
+    private void FeedBareStart(char c)
     {
         _held.Append(c);
-        ToolSyntax tools = syntax.Syntax!;
         if (JsonScanner.IsBlank(c))
         {
             return;
         }
 
-        bool marked = _calls.Count > 0 || _inList || _held.ToString().AsSpan().TrimStart(" \t\r\n")
-            .StartsWith(tools.Marker, StringComparison.Ordinal);
-        if (!marked && tools.Marker.StartsWith(c))
+        string text = _held.ToString();
+        _held.Clear();
+        if (c == '{')
         {
-            // Only the marker itself can follow the blanks at the start.
-            string text = _held.ToString();
-            _held.Clear();
-            _state = State.Text;
-            Refeed(text);
-        }
-        else if (c == '[' && marked && tools.Lists && !_inList)
-        {
-            _inList = true;
-        }
-        else if (c == '{' || (marked && tools.Lists && !_inList && (char.IsAsciiLetter(c) || c == '_')))
-        {
-            _call = c == '{' ? new JsonCallReader(syntax.Known) : new NamedCallReader(syntax.Known);
-            _begun = false;
-            _state = State.Call;
-            Follow(_call.Feed(c));
+            BeginCalls(text[..^1], isMarked: false);
+            FeedCalls(c);
         }
         else
         {
-            NoCall();
+            _state = State.Text;
+            Refeed(text);
         }
     }
 
-    private void FeedCall(char c)
+    private void BeginCalls(string raw, bool isMarked)
     {
-        bool fits = _call!.Feed(c);
-        if (fits || !_begun)
-        {
-            _held.Append(c);
-            Follow(fits);
-            return;
-        }
-
-        // It has been told of and stays; what does not belong to it is text.
-        Follow(fits: true);
-        _held.Clear();
-        _state = State.Text;
-        Feed(c);
+        _section = new CallSection(_syntax, _output, raw, isMarked);
+        _state = State.Calls;
     }
 
-    private void Follow(bool fits)
+    private void FeedCalls(char c)
     {
-        if (!fits)
+        switch (_section!.Feed(c))
         {
-            NoCall();
-            return;
-        }
-
-        if (_call!.Begun && !_begun)
-        {
-            _begun = true;
-            BeginCall(_call.Name!);
-        }
-
-        if (_begun)
-        {
-            _held.Clear();
-            GiveArguments(_call.TakeArguments());
-        }
-
-        if (_call.Done)
-        {
-            _state = State.Between;
+            case CallSection.Outcome.Closed:
+                EndCalls();
+                break;
+            case CallSection.Outcome.Past:
+                EndCalls();
+                Refeed(_section.Raw);
+                break;
+            case CallSection.Outcome.NoCall:
+                NoCalls(_section.Raw);
+                break;
+            case CallSection.Outcome.Broken:
+                _state = State.Skipping;
+                Feed(c);
+                break;
         }
     }
+
+    private void EndCalls() => _state = _syntax.Parallel || _output.Calls == 0 ? State.AfterCalls : State.Ended;
 
     /// <summary>What looked like a call is text: its beginning as it stands, the rest as if it came anew.</summary>
-    private void NoCall()
+    private void NoCalls(string text)
     {
-        string text = _held.ToString();
-        _held.Clear();
         _state = State.Text;
         int blanks = text.Length - text.AsSpan().TrimStart(" \t\r\n").Length;
-        int marker = text.AsSpan(blanks).StartsWith(syntax.Syntax!.Marker, StringComparison.Ordinal) ? syntax.Syntax.Marker.Length : 0;
-        int certain = Math.Min(text.Length, blanks + Math.Max(marker, 1));
-        GiveText(text[..certain]);
+        string mark = _syntax.Syntax!.Marker;
+        int length = mark.Length > 0 && text.AsSpan(blanks).StartsWith(mark, StringComparison.Ordinal) ? mark.Length
+            : _syntax.Channels is not null && text.IndexOf(ChannelSyntax.HeadEnd, StringComparison.Ordinal) is >= 0 and int end
+                ? end + ChannelSyntax.HeadEnd.Length - blanks : 1;
+        int certain = Math.Min(text.Length, blanks + length);
+        _output.GiveText(text[..certain]);
         Refeed(text[certain..]);
     }
 
-    private void FeedBetween(char c)
+    /// <summary>Gives text out, but for an end that may become blanks and a mark; follows a mark that is complete.</summary>
+    private void Hold(char c, MarkFinder marks, Action<string> give)
     {
-        ToolSyntax tools = syntax.Syntax!;
-        if (_inList)
+        if (marks.Feed(c, _held, give) is { } meaning)
         {
-            switch (c)
-            {
-                case ',':
-                    _state = State.Opening;
-                    _held.Clear();
-                    return;
-                case ']':
-                    _inList = false;
-                    _state = State.AfterCalls;
-                    return;
-                case var blank when JsonScanner.IsBlank(blank):
-                    return;
-                default:
-                    _state = State.AfterCalls;
-                    Feed(c);
-                    return;
-            }
-        }
-
-        if (tools.Close is { } close)
-        {
-            _held.Append(c);
-            FollowMarker(close, State.AfterCalls, State.AfterCalls);
-        }
-        else if (tools.BareAtStart && c == '{')
-        {
+            string held = _held.ToString();
             _held.Clear();
-            _state = State.Opening;
-            Feed(c);
+            Follow(meaning, held);
         }
-        else if (!(JsonScanner.IsBlank(c) || (tools.BareAtStart && c is ';' or ',')))
+    }
+
+    /// <param name="held">Blanks and the mark.</param>
+    private void Follow(Meaning meaning, string held)
+    {
+        switch (meaning)
         {
-            _state = State.AfterCalls;
-            Feed(c);
+            case Meaning.Calls:
+                BeginCalls(held, isMarked: true);
+                break;
+            case Meaning.CallsEnd:
+                EndCalls();
+                break;
+            case Meaning.ThoughtsEnd:
+                _state = State.BeforeBody;
+                break;
+            case Meaning.MessageEnd:
+                _state = State.Head;
+                break;
+            case Meaning.TurnEnd:
+                _state = State.Ended;
+                break;
         }
     }
 
@@ -351,63 +361,5 @@ public sealed class AnswerParser(AnswerSyntax syntax)
         {
             Feed(c);
         }
-    }
-
-    private void GiveText(string text)
-    {
-        _text.Append(text);
-        Give(text, static text => new TextPart(text), static part => (part as TextPart)?.Text);
-    }
-
-    private void GiveReasoning(string text)
-    {
-        _reasoning.Append(text);
-        Give(text, static text => new ReasoningPart(text), static part => (part as ReasoningPart)?.Text);
-    }
-
-    private void BeginCall(string name)
-    {
-        _dropping = !syntax.Parallel && _calls.Count > 0;
-        if (!_dropping)
-        {
-            string id = syntax.NewId();
-            _parts.Add(new ToolCallBegun(_calls.Count, id, name));
-            _calls.Add((id, name, new StringBuilder()));
-        }
-    }
-
-    private void GiveArguments(string text)
-    {
-        if (!_dropping)
-        {
-            int index = _calls.Count - 1;
-            _calls[index].Arguments.Append(text);
-            Give(text, text => new ToolCallArguments(index, text), static part => (part as ToolCallArguments)?.Text);
-        }
-    }
-
-    /// <summary>Adds to the last part if it is of the same kind.</summary>
-    private void Give(string text, Func<string, AnswerPart> make, Func<AnswerPart, string?> of)
-    {
-        if (text.Length == 0)
-        {
-            return;
-        }
-
-        if (_parts.Count > 0 && of(_parts[^1]) is { } before)
-        {
-            _parts[^1] = make(before + text);
-        }
-        else
-        {
-            _parts.Add(make(text));
-        }
-    }
-
-    private AnswerPart[] Take()
-    {
-        AnswerPart[] taken = [.. _parts];
-        _parts.Clear();
-        return taken;
     }
 }

@@ -19,10 +19,3 @@ public sealed record ToolCallArguments(int Index, string Text) : AnswerPart;
 /// <summary>A whole answer.</summary>
 /// <param name="Reasoning">Null: the model did not think aloud.</param>
 public sealed record ParsedAnswer(string Text, string? Reasoning, IReadOnlyList<ToolCall> ToolCalls);
-
-/// <summary>What stands around what a model thinks before it speaks.</summary>
-internal static class ThoughtMarks
-{
-    public const string Open = "<think>";
-    public const string Close = "</think>";
-}

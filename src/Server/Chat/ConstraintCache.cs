@@ -51,7 +51,6 @@ internal sealed class ConstraintCache(Tokenizer tokenizer)
         conversation.ToolChoice.Mode,
         Single = conversation.ToolChoice.Names?.Count == 1,
         conversation.ParallelToolCalls,
-        answer.Thinks,
         answer.Thinking,
     });
 

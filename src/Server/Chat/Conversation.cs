@@ -30,6 +30,12 @@ public sealed record ChatTurn(string Role, string Content)
 /// <param name="Strict">The arguments are held to the schema while they are written.</param>
 public sealed record Tool(string Name, string? Description, JsonElement Parameters, bool Strict = false)
 {
+    /// <summary>The request's field that holds the parameters, for errors.</summary>
+    public string Field { get; init; } = "tools";
+
+    /// <summary>The schema of a function whose parameters are not known.</summary>
+    public static JsonElement AnyObject { get; } = JsonDocument.Parse("{\"type\": \"object\"}").RootElement;
+
     /// <summary>The schema of a function without parameters.</summary>
     public static JsonElement NoParameters { get; } = JsonDocument.Parse("{\"type\": \"object\", \"properties\": {}}").RootElement;
 }
@@ -85,6 +91,9 @@ public sealed record Conversation
     public IReadOnlyList<Tool> Tools { get; init; } = [];
 
     public ToolChoice ToolChoice { get; init; } = ToolChoice.Auto;
+
+    /// <summary>The answer goes on with the last turn, which is the assistant's.</summary>
+    public bool ContinueFinal { get; init; }
 
     /// <summary>More than one call may be made at once.</summary>
     public bool ParallelToolCalls { get; init; } = true;

@@ -12,7 +12,7 @@ public interface ICallReader
     /// <summary>It is complete.</summary>
     bool Done { get; }
 
-    /// <returns>False: the character does not belong to the call, which ends broken before it.</returns>
+    /// <returns>False: no call goes on with this character, which is not part of it.</returns>
     bool Feed(char c);
 
     /// <summary>Text of the arguments, a JSON object, that became certain since this was last asked.</summary>

@@ -4,12 +4,12 @@ using System.Text.Json;
 namespace Understory.Server.Chat;
 
 /// <summary>
-/// Reads one call <c>{"name": "f", "arguments": {…}}</c> (or <c>"parameters"</c>; in any order, with any other members between) character
-/// by character. The call has begun once its name is known to be a tool's and the arguments are seen to be an object; from then on it
-/// cannot be taken back.
+/// Reads one call <c>{"name": "f", "arguments": {…}}</c> (or <c>"tool_name"</c>, <c>"parameters"</c>; in any order, with any other
+/// members between) character by character. The call has begun once its name is known to be a tool's and the arguments are seen to be an
+/// object; from then on it cannot be taken back.
 /// </summary>
-/// <param name="known">Whether a tool of this name may be called.</param>
-public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
+/// <param name="find">The tool of a name that may be called; null: there is none.</param>
+public sealed class JsonCallReader(Func<string, Tool?> find) : ICallReader
 {
     private readonly StringBuilder _value = new();
     private readonly StringBuilder _certain = new();
@@ -17,6 +17,7 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
     private JsonScanner _scanner = new();
     private string _key = "";
     private string? _arguments;
+    private bool _valueBegun;
 
     private enum Place
     {
@@ -63,7 +64,7 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
             (Place.KeyOrEnd or Place.Key, '"') => BeginKey(c),
             (Place.Colon, ':') => BeginValue(),
             (Place.CommaOrEnd, ',') => Place.Key,
-            (Place.CommaOrEnd, '}') => End(),
+            (Place.CommaOrEnd or Place.Key, '}') => End(),
             _ => Place.Broken,
         };
         return !Broken;
@@ -71,18 +72,21 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
 
     private static bool IsArguments(string key) => key is "arguments" or "parameters";
 
+    private static bool IsName(string key) => key is "name" or "tool_name";
+
     private Place BeginKey(char c)
     {
         _scanner = new JsonScanner();
         _scanner.Feed(c);
-        _value.Clear().Append(c);
+        _value.Clear();
         return Place.InKey;
     }
 
     private Place FeedKey(char c)
     {
-        _value.Append(c);
-        switch (_scanner.Feed(c))
+        JsonScanner.Step step = _scanner.Feed(c);
+        _value.Append(_scanner.Take());
+        switch (step)
         {
             case JsonScanner.Step.Inside:
                 return Place.InKey;
@@ -99,31 +103,33 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
     {
         _scanner = new JsonScanner();
         _value.Clear();
+        _valueBegun = false;
         return Place.Value;
     }
 
     private bool FeedValue(char c)
     {
-        if (_value.Length == 0)
+        if (!_valueBegun)
         {
             if (JsonScanner.IsBlank(c))
             {
                 return true;
             }
 
+            _valueBegun = true;
             if (c == '{' && IsArguments(_key) && Name is not null)
             {
                 Begun = true;
             }
         }
 
-        switch (_scanner.Feed(c))
+        JsonScanner.Step step = _scanner.Feed(c);
+        Keep(_scanner.Take());
+        switch (step)
         {
             case JsonScanner.Step.Inside:
-                Keep(c);
                 return true;
             case JsonScanner.Step.Last:
-                Keep(c);
                 _place = EndValue() ? Place.CommaOrEnd : Place.Broken;
                 return !Broken;
             case JsonScanner.Step.Past:
@@ -135,12 +141,12 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
         }
     }
 
-    private void Keep(char c)
+    private void Keep(string text)
     {
-        _value.Append(c);
+        _value.Append(text);
         if (Streams)
         {
-            _certain.Append(c);
+            _certain.Append(text);
         }
     }
 
@@ -148,10 +154,10 @@ public sealed class JsonCallReader(Func<string, bool> known) : ICallReader
     private bool EndValue()
     {
         string value = _value.ToString();
-        if (_key == "name" && Name is null)
+        if (IsName(_key) && Name is null)
         {
             Name = value[0] == '"' ? Unquote(value) : null;
-            if (Name is null || !known(Name))
+            if (Name is null || find(Name) is null)
             {
                 return false;
             }

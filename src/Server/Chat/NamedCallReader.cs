@@ -1,18 +1,26 @@
 using System.Text;
+using System.Text.Json;
 
 namespace Understory.Server.Chat;
 
-/// <summary>Reads one call <c>f[ARGS]{…}</c>, <c>f[CALL_ID]id[ARGS]{…}</c> or <c>f{…}</c>: the newer way of Mistral's models.</summary>
-/// <param name="known">Whether a tool of this name may be called.</param>
-public sealed class NamedCallReader(Func<string, bool> known) : ICallReader
+/// <summary>
+/// Reads one call whose name stands before its arguments, a JSON object: <c>f[ARGS]{…}</c>, <c>f[CALL_ID]id[ARGS]{…}</c> or
+/// <c>f{…}</c>, the newer ways of Mistral's models. Where the name is known already (a message of harmony's names it in its head) only
+/// the arguments follow, and may be an object within a JSON string.
+/// </summary>
+/// <param name="find">The tool of a name that may be called; null: there is none.</param>
+/// <param name="name">The name, where it is known.</param>
+public sealed class NamedCallReader(Func<string, Tool?> find, string? name = null) : ICallReader
 {
-    private const string Arguments = "[ARGS]";
-    private const string CallId = "[CALL_ID]";
+    public const string ArgumentsMark = "[ARGS]";
+    public const string IdMark = "[CALL_ID]";
+
     private readonly StringBuilder _head = new();
     private readonly StringBuilder _certain = new();
     private readonly JsonScanner _scanner = new();
+    private bool _isQuoted;
 
-    public string? Name { get; private set; }
+    public string? Name { get; private set; } = name;
 
     public bool Begun { get; private set; }
 
@@ -20,26 +28,29 @@ public sealed class NamedCallReader(Func<string, bool> known) : ICallReader
 
     public bool Feed(char c)
     {
-        if (!Begun)
+        if (!Begun && !_isQuoted)
         {
             return FeedHead(c);
         }
 
-        switch (_scanner.Feed(c))
+        JsonScanner.Step step = _scanner.Feed(c);
+        if (step is JsonScanner.Step.Broken or JsonScanner.Step.Past)
         {
-            case JsonScanner.Step.Broken:
-                return false;
-            case JsonScanner.Step.Last:
-                Done = true;
-                break;
+            return false;
         }
 
-        _certain.Append(c);
-        return true;
+        Done = step == JsonScanner.Step.Last;
+        _certain.Append(_scanner.Take());
+        return !_isQuoted || !Done || Unquote();
     }
 
     public string TakeArguments()
     {
+        if (!Begun)
+        {
+            return "";
+        }
+
         string text = _certain.ToString();
         _certain.Clear();
         return text;
@@ -48,21 +59,49 @@ public sealed class NamedCallReader(Func<string, bool> known) : ICallReader
     /// <summary>Name, perhaps an id, and what announces the arguments: short, so it is looked at as a whole.</summary>
     private bool FeedHead(char c)
     {
-        string head = _head.ToString();
-        if (c == '{')
+        if (c == '{' || (c == '"' && Name is not null))
         {
-            string name = head.EndsWith(Arguments, StringComparison.Ordinal) ? head[..^Arguments.Length] : head;
-            int id = name.IndexOf(CallId, StringComparison.Ordinal);
-            Name = (id < 0 ? name : name[..id]).Trim();
-            Begun = known(Name);
+            Name ??= NameIn(_head.ToString());
+            _isQuoted = c == '"';
+            Begun = !_isQuoted && find(Name) is not null;
             _scanner.Feed(c);
-            _certain.Append(c);
-            return Begun;
+            _certain.Append(_scanner.Take());
+            return Begun || _isQuoted;
         }
 
-        const int Longest = 200;
+        const int Longest = 300;
+        if (Name is not null)
+        {
+            return JsonScanner.IsBlank(c);
+        }
+
         _head.Append(c);
-        return head.Length < Longest
-            && (char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or '[' or ']' || (JsonScanner.IsBlank(c) && c != '\n'));
+        return _head.Length < Longest
+            && (char.IsAsciiLetterOrDigit(c) || "_-.[]:/".Contains(c) || (JsonScanner.IsBlank(c) && c != '\n'));
+    }
+
+    private static string NameIn(string head)
+    {
+        string name = head.EndsWith(ArgumentsMark, StringComparison.Ordinal) ? head[..^ArgumentsMark.Length] : head;
+        int id = name.IndexOf(IdMark, StringComparison.Ordinal);
+        return (id < 0 ? name : name[..id]).Trim();
+    }
+
+    /// <summary>Arguments that are an object within a string.</summary>
+    private bool Unquote()
+    {
+        try
+        {
+            string text = JsonSerializer.Deserialize<string>(_certain.ToString())!;
+            using JsonDocument document = JsonDocument.Parse(text);
+            _certain.Clear().Append(text);
+            Begun = document.RootElement.ValueKind == JsonValueKind.Object && find(Name!) is not null;
+        }
+        catch (JsonException)
+        {
+            Begun = false;
+        }
+
+        return Begun;
     }
 }

@@ -12,14 +12,31 @@ internal static class TemplateValues
 {
     public const int MistralIdLength = 9;
 
-    /// <param name="argumentsAsText">The template wants arguments as JSON text, not as an object.</param>
-    /// <param name="shortIds">The template wants ids of nine letters and digits; others are replaced by such, call and result
-    /// alike.</param>
-    public static List<object?> Messages(IReadOnlyList<ChatTurn> turns, bool argumentsAsText, bool shortIds)
+    /// <summary>How a template wants its messages.</summary>
+    /// <param name="ArgumentsAsText">Arguments as JSON text, not as an object.</param>
+    /// <param name="ShortIds">Ids of nine letters and digits; others are replaced by such, call and result alike.</param>
+    /// <param name="Thoughts">Where thoughts are.</param>
+    public readonly record struct Wishes(
+        bool ArgumentsAsText = false, bool ShortIds = false, ThoughtPlace Thoughts = ThoughtPlace.Reasoning);
+
+    /// <summary>Where a message has its thoughts.</summary>
+    public enum ThoughtPlace
+    {
+        /// <summary><c>reasoning_content</c>.</summary>
+        Reasoning,
+
+        /// <summary><c>thinking</c>; beside calls in place of the content, which goes with them.</summary>
+        Thinking,
+
+        /// <summary>A part of the content, of the type <c>thinking</c>.</summary>
+        Part,
+    }
+
+    public static List<object?> Messages(IReadOnlyList<ChatTurn> turns, Wishes wishes)
     {
         var names = turns.SelectMany(turn => turn.ToolCalls).GroupBy(call => call.Id)
             .ToDictionary(calls => calls.Key, calls => calls.Last().Name);
-        return [.. turns.Select(turn => (object?)Message(turn, names, argumentsAsText, shortIds))];
+        return [.. turns.Select(turn => (object?)Message(turn, names, wishes))];
     }
 
     public static List<object?> Tools(IReadOnlyList<Tool> tools) => [.. tools.Select(tool =>
@@ -34,14 +51,29 @@ internal static class TemplateValues
         return (object?)new OrderedDictionary<string, object?> { ["type"] = "function", ["function"] = function };
     })];
 
-    private static OrderedDictionary<string, object?> Message(ChatTurn turn, Dictionary<string, string> names, bool argumentsAsText,
-        bool shortIds)
+    private static OrderedDictionary<string, object?> Message(ChatTurn turn, Dictionary<string, string> names, Wishes wishes)
     {
         // Absent members matter: templates ask whether a message has them.
         var message = new OrderedDictionary<string, object?> { ["role"] = turn.Role, ["content"] = turn.Content };
-        if (turn.Reasoning is { } reasoning)
+        switch (wishes.Thoughts)
         {
-            message["reasoning_content"] = reasoning;
+            case ThoughtPlace.Thinking when turn.ToolCalls.Count > 0 && turn.Reasoning is not null:
+                message["thinking"] = turn.Content.Length > 0 ? $"{turn.Reasoning}\n{turn.Content}" : turn.Reasoning;
+                message["content"] = "";
+                break;
+            case ThoughtPlace.Thinking when turn.Reasoning is { } thinking:
+                message["thinking"] = thinking;
+                break;
+            case ThoughtPlace.Part when turn.Reasoning is { } part:
+                message["content"] = new List<object?>
+                {
+                    new OrderedDictionary<string, object?> { ["type"] = "thinking", ["thinking"] = part },
+                    new OrderedDictionary<string, object?> { ["type"] = "text", ["text"] = turn.Content },
+                };
+                break;
+            case ThoughtPlace.Reasoning when turn.Reasoning is { } reasoning:
+                message["reasoning_content"] = reasoning;
+                break;
         }
 
         if ((turn.Name ?? (turn.ToolCallId is { } called ? names.GetValueOrDefault(called) : null)) is { } name)
@@ -51,19 +83,19 @@ internal static class TemplateValues
 
         if (turn.ToolCallId is { } id)
         {
-            message["tool_call_id"] = shortIds ? ShortId(id) : id;
+            message["tool_call_id"] = wishes.ShortIds ? ShortId(id) : id;
         }
 
         if (turn.ToolCalls.Count > 0)
         {
             message["tool_calls"] = turn.ToolCalls.Select(call => (object?)new OrderedDictionary<string, object?>
             {
-                ["id"] = shortIds ? ShortId(call.Id) : call.Id,
+                ["id"] = wishes.ShortIds ? ShortId(call.Id) : call.Id,
                 ["type"] = "function",
                 ["function"] = new OrderedDictionary<string, object?>
                 {
                     ["name"] = call.Name,
-                    ["arguments"] = argumentsAsText ? call.Arguments : Value(call.Arguments),
+                    ["arguments"] = wishes.ArgumentsAsText ? call.Arguments : Value(call.Arguments),
                 },
             }).ToList();
         }
@@ -85,7 +117,8 @@ internal static class TemplateValues
         }
     }
 
-    private static string ShortId(string id) => id.Length == MistralIdLength && id.All(char.IsAsciiLetterOrDigit)
+    /// <summary>An id of nine letters and digits, the same for the same id.</summary>
+    public static string ShortId(string id) => id.Length == MistralIdLength && id.All(char.IsAsciiLetterOrDigit)
         ? id
         : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(id)))[..MistralIdLength];
 }

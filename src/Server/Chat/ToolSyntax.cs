@@ -1,75 +1,187 @@
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Understory.Decoding.Constraints;
 
 namespace Understory.Server.Chat;
 
-/// <summary>How a family of models writes calls of tools.</summary>
+/// <summary>
+/// How a family of models writes calls of tools. One call, or several where a section holds a list:
+/// <c>Address.Open name Address.Close · Marker · Lead · ListOpen · call · ListClose · Trail · Close</c>.
+/// </summary>
 /// <param name="Name">As <c>--tool-format</c> has it.</param>
-/// <param name="Marker">What announces a call.</param>
-/// <param name="Close">What ends it; null: nothing does.</param>
-/// <param name="BareAtStart">An answer may begin with a call without the marker, and a further call follow it.</param>
-/// <param name="Lists">The marker may announce a JSON array of calls, or a name and its arguments.</param>
-/// <param name="NameFirst">Of the two, the model writes the latter.</param>
-/// <param name="ArgumentsKey">The member that holds the arguments.</param>
-public sealed record ToolSyntax(
-    string Name, string Marker, string? Close, bool BareAtStart, bool Lists, bool NameFirst, string ArgumentsKey)
+/// <param name="Marker">What announces calls; empty where the head of a message does.</param>
+/// <param name="Style">How one call is written.</param>
+public sealed record ToolSyntax(string Name, string Marker, CallStyle Style)
 {
-    /// <summary><c>&lt;tool_call&gt;{"name": …, "arguments": {…}}&lt;/tool_call&gt;</c>: Qwen, Hermes and many others.</summary>
-    public static ToolSyntax Hermes { get; } =
-        new("hermes", "<tool_call>", "</tool_call>", BareAtStart: false, Lists: false, NameFirst: false, "arguments");
+    /// <summary>Of a message that holds a call: what stands around the tool's name in its head.</summary>
+    public (string Open, string Close)? Address { get; init; }
 
-    /// <summary><c>{"name": …, "parameters": {…}}</c>, perhaps behind <c>&lt;|python_tag|&gt;</c>: Llama 3.</summary>
-    public static ToolSyntax Llama { get; } =
-        new("llama", "<|python_tag|>", null, BareAtStart: true, Lists: false, NameFirst: false, "parameters");
+    /// <summary>Blanks that the model writes behind the marker.</summary>
+    public string Lead { get; init; } = "";
 
-    /// <summary><c>[TOOL_CALLS][{"name": …, "arguments": {…}}]</c>.</summary>
-    public static ToolSyntax Mistral { get; } =
-        new("mistral", "[TOOL_CALLS]", null, BareAtStart: false, Lists: true, NameFirst: false, "arguments");
+    public string ListOpen { get; init; } = "";
 
-    /// <summary><c>[TOOL_CALLS]name[ARGS]{…}</c>: Mistral's models since 2025.</summary>
-    public static ToolSyntax MistralNamed { get; } = Mistral with { Name = "mistral-args", NameFirst = true };
+    /// <summary>Stands between two calls of a section; null: a section holds one.</summary>
+    public string? Between { get; init; }
 
-    public static IReadOnlyList<ToolSyntax> All { get; } = [Hermes, Llama, Mistral, MistralNamed];
+    public string ListClose { get; init; } = "";
 
-    /// <summary>Stands between a name and its arguments.</summary>
-    public const string ArgumentsMark = "[ARGS]";
+    /// <summary>Blanks before <see cref="Close"/>.</summary>
+    public string Trail { get; init; } = "";
 
-    /// <summary>Stands between two calls.</summary>
-    public string Separator => NameFirst ? "" : Lists ? ", " : BareAtStart ? "; " : "\n";
+    /// <summary>What ends a section; null: nothing does, or the call itself.</summary>
+    public string? Close { get; init; }
+
+    /// <summary>Stands between two sections.</summary>
+    public string Separator { get; init; } = "\n";
+
+    /// <summary>An answer may begin with a call without the marker, and a further call follow it.</summary>
+    public bool BareAtStart { get; init; }
+
+    /// <summary>An answer holds one call at most, where it is held to a form.</summary>
+    public bool IsSingle => BareAtStart || (Channels is not null && Marker.Length == 0);
 
     /// <summary>Ids of calls must be nine letters and digits.</summary>
-    public bool ShortIds => Lists;
+    public bool ShortIds { get; init; }
+
+    /// <summary>The messages that calls come in; null: calls stand within the answer.</summary>
+    public ChannelSyntax? Channels { get; init; }
+
+    /// <summary>Texts that only this family's templates have: they tell of it where a template renders no call.</summary>
+    public IReadOnlyList<string> Hints { get; init; } = [];
+
+    /// <summary>All ways, the more particular first: the first one that reads a template's own call is the template's.</summary>
+    public static IReadOnlyList<ToolSyntax> All { get; } =
+    [
+        new("harmony", "", new JsonArgumentsStyle())
+        {
+            Address = (" to=functions.", "<|channel|>commentary json<|message|>"), Close = "<|call|>", Separator = "<|start|>assistant",
+            Channels = ChannelSyntax.Harmony, Hints = ["<|channel|>"],
+        },
+        new("atem", "<atem:function_calls>", new TaggedStyle(TagSyntax.Atem))
+        {
+            Address = (" to=", "<|message|>"), Lead = "\n", Trail = "\n", Close = "</atem:function_calls>", Between = "\n",
+            Separator = "<|eom|><|start|>assistant", Channels = ChannelSyntax.Atem, Hints = ["<atem:function_calls>"],
+        },
+        new("gemma", "<|tool_call>", new LooseStyle(LooseSyntax.Gemma))
+        {
+            Close = "<tool_call|>", Separator = "", Hints = ["<|tool_call>"],
+        },
+        new("qwen-xml", "<tool_call>", new TaggedStyle(TagSyntax.Qwen))
+        {
+            Lead = "\n", Trail = "\n", Close = "</tool_call>", Hints = ["<tool_call>", "<function="],
+        },
+        new("glm", "<tool_call>", new TaggedStyle(TagSyntax.Glm)) { Hints = ["<tool_call>", "<arg_key>"] },
+        new("minimax", "<minimax:tool_call>", new TaggedStyle(TagSyntax.MiniMax))
+        {
+            Lead = "\n", Trail = "\n", Close = "</minimax:tool_call>", Between = "\n", Hints = ["<minimax:tool_call>"],
+        },
+        new("cohere", "<|START_ACTION|>", new JsonCallStyle("tool_name", "parameters") { IdKey = "tool_call_id" })
+        {
+            ListOpen = "[\n    ", Between = ",\n    ", ListClose = "\n]", Close = "<|END_ACTION|>", Hints = ["<|START_ACTION|>"],
+        },
+        new("lfm2", "<|tool_call_start|>", new LooseStyle(LooseSyntax.Python))
+        {
+            ListOpen = "[", Between = ", ", ListClose = "]", Close = "<|tool_call_end|>", Hints = ["List of tools: "],
+        },
+        new("mistral-id", "[TOOL_CALLS]", new NamedStyle(hasId: true))
+        {
+            Separator = "", ShortIds = true, Hints = ["[TOOL_CALLS]", NamedCallReader.IdMark],
+        },
+        new("mistral-args", "[TOOL_CALLS]", new NamedStyle(hasId: false))
+        {
+            Separator = "", ShortIds = true, Hints = ["[TOOL_CALLS]", NamedCallReader.ArgumentsMark],
+        },
+        new("mistral", "[TOOL_CALLS]", new JsonCallStyle("name", "arguments") { HasShortId = true })
+        {
+            ListOpen = "[", Between = ", ", ListClose = "]", ShortIds = true, Hints = ["[TOOL_CALLS]"],
+        },
+        new("phi", "<|tool_call|>", new JsonCallStyle("name", "arguments"))
+        {
+            ListOpen = "[", Between = ", ", ListClose = "]", Close = "<|/tool_call|>", Hints = ["<|tool|>"],
+        },
+        new("granite", "<|tool_call|>", new JsonCallStyle("name", "arguments"))
+        {
+            ListOpen = "[", Between = ", ", ListClose = "]", Hints = ["<|tool_call|>"],
+        },
+        new("hermes", "<tool_call>", new JsonCallStyle("name", "arguments"))
+        {
+            Lead = "\n", Trail = "\n", Close = "</tool_call>", Hints = ["<tool_call>"],
+        },
+        new("llama", "<|python_tag|>", new JsonCallStyle("name", "parameters"))
+        {
+            Separator = "; ", BareAtStart = true, Hints = ["<|python_tag|>"],
+        },
+    ];
+
+    /// <summary><c>&lt;tool_call&gt;{"name": …, "arguments": {…}}&lt;/tool_call&gt;</c>: Qwen, Hermes and many others.</summary>
+    public static ToolSyntax Hermes { get; } = Named("hermes");
+
+    /// <summary>The way of a name.</summary>
+    public static ToolSyntax Named(string name) => All.First(syntax => syntax.Name == name);
+
+    /// <summary>What a broken call ends with at the latest; null: only the answer's end.</summary>
+    public string? End => Close ?? Style.End;
 
     /// <summary>Texts that tokenizers may hold as special tokens, and that must not be lost.</summary>
-    public IReadOnlyList<string> Specials => Lists ? [Marker, ArgumentsMark, "[CALL_ID]"] : Close is null ? [Marker] : [Marker, Close];
+    public IEnumerable<string> Specials =>
+        ((IEnumerable<string>)[Marker, Close ?? "", .. Style.Marks]).Where(mark => mark.Length > 0).Concat(Channels?.Marks ?? []);
 
-    /// <summary>The way that a chat template shows its model; null: none of these.</summary>
-    public static ToolSyntax? Of(string template) =>
-        template.Contains(Hermes.Marker, StringComparison.Ordinal) ? template.Contains("<function=", StringComparison.Ordinal)
-            ? null : Hermes
-        : template.Contains(Mistral.Marker, StringComparison.Ordinal) ? template.Contains(ArgumentsMark, StringComparison.Ordinal)
-        ? MistralNamed : Mistral
-        : template.Contains(Llama.Marker, StringComparison.Ordinal) || template.Contains("\"parameters\": ", StringComparison.Ordinal)
-        ? Llama
-        : null;
+    /// <summary>Texts that every call with arguments holds: another way's calls lack one of them.</summary>
+    public IEnumerable<string> Signs =>
+        [Address?.Open ?? "", BareAtStart ? "" : Marker, IsSingle ? "" : Close ?? "", .. Style.Signs];
 
     internal static JsonSerializerOptions Readable { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>What a model is shown that does not know the way.</summary>
-    public string Example => Around(Object("<function-name>", "<args-json-object>", quote: false));
+    public string Example => Hermes.Around("", "{\"name\": <function-name>, \"arguments\": <args-json-object>}");
 
     /// <summary>Calls as the model would have written them.</summary>
     public string Write(IReadOnlyList<ToolCall> calls)
     {
-        IEnumerable<string> objects = calls.Select(call => Object(call.Name, call.Arguments, quote: true));
-        return Lists && !NameFirst ? Around(string.Join(Separator, objects)) : string.Join(Separator, objects.Select(Around));
+        if (Between is { } between && Address is null)
+        {
+            return Around("", string.Join(between, calls.Select(Style.Write)));
+        }
+
+        return string.Join(Separator, calls.Select(call => Around(call.Name, Style.Write(call))));
     }
 
-    private string Object(string name, string arguments, bool quote) => NameFirst ? $"{name}{ArgumentsMark}{arguments}"
-        : $"{{\"name\": {(quote ? JsonSerializer.Serialize(name, Readable) : name)}, \"{ArgumentsKey}\": {arguments}}}";
+    /// <summary>Texts that are one call, or as many as may be, of these tools.</summary>
+    internal Grammar Calls(IReadOnlyList<Tool> tools, bool several, FormTexts texts, Func<Tool, Func<Grammar>, Grammar> named)
+    {
+        Grammar One(Tool tool) => named(tool, () => Style.Form(tool, texts));
+        if (Between is { } between && Address is null)
+        {
+            Grammar call = Grammar.Choice([.. tools.Select(One)]);
+            Grammar list = several ? Grammar.Sequence(call, Grammar.Repeat(Grammar.Sequence(texts.Of(between), call))) : call;
+            return Form("", list, texts);
+        }
 
-    private string Around(string call) => Close is { } close ? $"{Marker}\n{call}\n{close}"
-        : NameFirst ? Marker + call
-        : Lists ? $"{Marker}[{call}]"
-        : call;
+        Grammar section = Grammar.Choice([.. tools.Select(tool => Form(tool.Name, One(tool), texts))]);
+        return several && !IsSingle ? Grammar.Sequence(section, Grammar.Repeat(Grammar.Sequence(texts.Of(Separator), section))) : section;
+    }
+
+    private Grammar Form(string name, Grammar calls, FormTexts texts)
+    {
+        Grammar head = Address is null ? Grammar.Empty
+            : Channels!.OtherAddress is { } other
+                ? Grammar.Choice(texts.Of(Address.Value.Open + name + Address.Value.Close), texts.Of(other.Open + name + other.Close))
+            : texts.Of(Address.Value.Open + name + Address.Value.Close);
+        return Grammar.Sequence(head, texts.Of((BareAtStart ? "" : Marker) + Lead + ListOpen), calls,
+            texts.Of(ListClose + Trail + (Channels is null || Marker.Length > 0 ? Close : "")));
+    }
+
+    private string Around(string name, string calls)
+    {
+        var text = new StringBuilder();
+        if (Address is { } address)
+        {
+            text.Append(address.Open).Append(name).Append(address.Close);
+        }
+
+        return text.Append(BareAtStart ? "" : Marker).Append(Lead).Append(ListOpen).Append(calls).Append(ListClose).Append(Trail)
+            .Append(Close).ToString();
+    }
 }

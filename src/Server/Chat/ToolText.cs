@@ -32,14 +32,20 @@ internal static class ToolText
             {
                 written.Add(turn.Role == "tool" ? new ChatTurn("user", result)
                     : turn.ToolCalls.Count == 0 ? turn
-                    : new ChatTurn(turn.Role,
-                        string.Join("\n", ((IEnumerable<string>)[turn.Content, syntax.Write(turn.ToolCalls)])
-                            .Where(part => part.Length > 0))));
+                    : Spoken(turn, syntax));
             }
         }
 
         return written;
     }
+
+    /// <summary>Calls as text, in the model's own way; tools and results stay with the template.</summary>
+    public static IReadOnlyList<ChatTurn> WriteCalls(IReadOnlyList<ChatTurn> turns, ToolSyntax syntax) =>
+        [.. turns.Select(turn => turn.ToolCalls.Count == 0 ? turn : Spoken(turn, syntax) with { Reasoning = turn.Reasoning })];
+
+    /// <summary>What an assistant said, and the calls behind it.</summary>
+    private static ChatTurn Spoken(ChatTurn turn, ToolSyntax syntax) => new(turn.Role, string.Join("\n",
+        ((IEnumerable<string>)[turn.Content, syntax.Write(turn.ToolCalls)]).Where(part => part.Length > 0)));
 
     private static string Instructions(IReadOnlyList<Tool> tools, ToolSyntax syntax)
     {

@@ -43,11 +43,9 @@ public static class ChatGeneration
     public static GenerationJob Job(ServedModel model, PreparedChat chat, GenerationFields fields, int topLogProbs,
         string? prediction = null) => new(
     [
-        .. PromptReader.Choices(model, chat.Prompt, fields, fields.MaxTokens ?? model.Context, [.. fields.Stop, .. chat.Stops], topLogProbs)
-            .Select(request => request with
+        .. PromptReader.Choices(model, chat.Prompt, fields, fields.MaxTokens ?? model.Context, fields.Stop, topLogProbs)
+            .Select(request => chat.In(request) with
             {
-                KeptSpecials = chat.KeptSpecials,
-                Constraint = chat.Constraint,
                 Prediction = string.IsNullOrEmpty(prediction) ? null : model.Tokenizer.Encode(prediction, addSpecialTokens: false),
             }),
     ]);

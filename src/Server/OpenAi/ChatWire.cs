@@ -38,7 +38,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
     public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals)
     {
         AnswerParser parser = _parsers[end.Choice];
-        IReadOnlyList<AnswerPart> rest = parser.Finish();
+        IReadOnlyList<AnswerPart> rest = parser.Finish(IsCut(end));
         return (rest.Count > 0 ? Parts(end.Choice, rest, []) : []).Concat(Closed(End(end, parser.Answer), parser.Answer, totals));
     }
 
@@ -56,7 +56,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
     {
         AnswerParser parser = _parsers[choice];
         parser.Push(text.Text.ToString());
-        parser.Finish();
+        parser.Finish(IsCut(text.End!));
         return new ChatResult(parser.Answer, text.LogProbs, End(text.End!, parser.Answer));
     }
 
@@ -79,6 +79,8 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
     /// <summary>Tokens of all choices' thoughts so far, without the marks around them.</summary>
     protected int ReasoningTokens(Tokenizer tokenizer) =>
         _parsers.Sum(parser => parser.Answer.Reasoning is { Length: > 0 } text ? tokenizer.Bare.CountTokens(text) : 0);
+
+    private static bool IsCut(ChoiceEnd end) => end.Reason == "length";
 
     /// <summary>A stop string that the server added itself (the end of a call) is not shown: the client did not ask for it.</summary>
     private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with

@@ -191,16 +191,14 @@ public static class ChatVerb
                 PreparedChat chat = ChatGeneration.Prepare(model.Served, new Conversation { Turns = _turns });
                 var parser = new AnswerParser(chat.Answer);
                 ChoiceFinished? end = await model.AnswerAsync(
-                    new GenerationRequest
+                    chat.In(new GenerationRequest
                     {
                         Prompt = chat.Prompt,
                         Sampling = Sampling,
                         MaxTokens = Math.Clamp(MaxTokens, 0, model.Served.Context - chat.Prompt.Length),
-                        Stop = chat.Stops,
-                        KeptSpecials = chat.KeptSpecials,
                         Speculation = Mode,
                         ReportTree = writer.Coloured,
-                    },
+                    }),
                     step =>
                     {
                         writer.Write(step);

@@ -48,8 +48,7 @@ public static class InfoVerb
         Line("context", $"{config.ContextLength} tokens"
             + (config.MaxContext > config.ContextLength ? $", up to {config.MaxContext} by --context" : ""));
         Line("chat template", model.Chat.Description);
-        Line("tool calls", model.Chat.Syntax?.Name ?? "of a format that is not known: see --tool-format");
-        Line("thoughts", model.Chat.Thoughts);
+        Line("talk", model.Chat.Talk);
         Line("memory", $"{Bytes(survey.MemoryBytes)} with all {config.ContextLength} tokens: weights {Bytes(survey.WeightBytes)}, keys and "
             + $"values {Bytes(survey.CacheBytesPerToken * config.ContextLength)} in {survey.CacheType.Name()} "
             + $"({survey.CacheBytesPerToken / 1e3:F1} kB a token); free here: {Bytes(HostMemory.FreeBytes)}");
@@ -89,7 +88,7 @@ public static class InfoVerb
         Line("family", config.Family.Name);
         Line("vocabulary", $"{config.VocabularySize} tokens");
         Line("chat template", loaded.Served.Chat.Description);
-        Line("tool calls", loaded.Served.Chat.Syntax?.Name ?? "of a format that is not known: see --tool-format");
+        Line("talk", loaded.Served.Chat.Talk);
         Line("speculation", $"{string.Join(", ", loaded.Served.Modes.Select(mode => mode.ToString().ToLowerInvariant()))}; default "
             + $"{options.Speculation.ToString().ToLowerInvariant()}");
         Line("fingerprint", loaded.Served.Fingerprint);

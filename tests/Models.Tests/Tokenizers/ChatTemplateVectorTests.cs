@@ -15,10 +15,32 @@ public class ChatTemplateVectorTests
     [InlineData("llama-3", 34)]
     [InlineData("llama-3.1", 44)]
     [InlineData("llama-3.2", 44)]
-    public void Every_reference_case_is_exact(string name, int count)
+    public void Every_reference_case_is_exact(string name, int count) => Check(name, ["cases"], count);
+
+    [SharedDataTheory("chat_templates/recent")]
+    [InlineData("gpt-oss", 46)]
+    [InlineData("gemma-4", 50)]
+    [InlineData("gemma-3", 17)]
+    [InlineData("qwen3.5", 48)]
+    [InlineData("qwen3-coder", 53)]
+    [InlineData("smollm3", 46)]
+    [InlineData("granite-4.0", 45)]
+    [InlineData("granite-4.1", 45)]
+    [InlineData("mistral-nemo", 48)]
+    [InlineData("mistral-small-3.2", 47)]
+    [InlineData("ministral-3-reasoning", 48)]
+    [InlineData("phi-3.5-mini", 35)]
+    [InlineData("muse-glimmer", 46)]
+    [InlineData("lfm2.5", 45)]
+    [InlineData("glm-4.6", 49)]
+    public void Recent_templates_render_as_transformers_does(string name, int count) =>
+        Check($"recent/{name}", ["cases", "jinja2-only.cases"], count);
+
+    private static void Check(string name, string[] files, int count)
     {
         string source = File.ReadAllText(TestData.Shared($"chat_templates/{name}.jinja"));
-        string[] cases = File.ReadAllLines(TestData.Shared($"chat_templates/{name}.cases.jsonl"));
+        string[] cases = [.. files.Select(file => TestData.Shared($"chat_templates/{name}.{file}.jsonl")).Where(File.Exists)
+            .SelectMany(File.ReadAllLines)];
         Assert.Equal(count, cases.Length);
         Assert.All(cases, line => ChatTemplateCase.Check(source, JsonDocument.Parse(line).RootElement));
     }

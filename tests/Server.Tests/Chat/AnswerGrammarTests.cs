@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Understory.Decoding.Constraints;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
@@ -34,7 +35,11 @@ public sealed class AnswerGrammarTests
 
     public static TheoryData<string> Syntaxes => [.. ToolSyntax.All.Select(syntax => syntax.Name)];
 
-    private static ToolSyntax Named(string name) => ToolSyntax.All.Single(syntax => syntax.Name == name);
+    private static ToolSyntax Named(string name) => ToolSyntax.Named(name);
+
+    /// <summary>What a form allows of written calls: of a message, not the mark that ends the turn.</summary>
+    private static string Write(ToolSyntax syntax, params ToolCall[] calls) =>
+        syntax.Write(calls) is var text && syntax.Channels is not null && syntax.Marker.Length == 0 ? text[..^syntax.Close!.Length] : text;
 
     [Fact]
     public void Nothing_is_constrained_that_was_not_asked_for()
@@ -49,14 +54,14 @@ public sealed class AnswerGrammarTests
     {
         ToolSyntax syntax = Named(name);
         Constraint constraint = Constrained(Both with { ToolChoice = ToolChoice.Required }, syntax);
-        Assert.True(constraint.Matches(syntax.Write([Bern])));
-        Assert.True(constraint.Matches(syntax.Write([Clock])));
-        Assert.Equal(!syntax.BareAtStart, constraint.Matches(syntax.Write([Clock, Bern])));
+        Assert.True(constraint.Matches(Write(syntax, Bern)));
+        Assert.True(constraint.Matches(Write(syntax, Clock)));
+        Assert.Equal(!syntax.IsSingle, constraint.Matches(Write(syntax, Clock, Bern)));
         Assert.False(constraint.Matches(""));
         Assert.False(constraint.Matches("Hello"));
-        Assert.False(constraint.Matches("x" + syntax.Write([Bern])));
-        Assert.False(constraint.Matches(syntax.Write([Bern with { Arguments = "{\"city\": 5, \"days\": 2}" }])));
-        Assert.False(constraint.Matches(syntax.Write([Bern with { Name = "other" }])));
+        Assert.False(constraint.Matches("x" + Write(syntax, Bern)));
+        Assert.False(constraint.Matches(Write(syntax, Bern with { Arguments = "{\"days\": 2}" })));
+        Assert.False(constraint.Matches(Write(syntax, Bern with { Name = "other" })));
     }
 
     [Theory]
@@ -65,11 +70,11 @@ public sealed class AnswerGrammarTests
     {
         ToolSyntax syntax = Named(name);
         Constraint constraint = Constrained(Both with { ToolChoice = ToolChoice.Named("now") }, syntax);
-        Assert.True(constraint.Matches(syntax.Write([Clock])));
-        Assert.False(constraint.Matches(syntax.Write([Bern])));
-        Assert.False(constraint.Matches(syntax.Write([Clock, Clock])));
+        Assert.True(constraint.Matches(Write(syntax, Clock)));
+        Assert.False(constraint.Matches(Write(syntax, Bern)));
+        Assert.False(constraint.Matches(Write(syntax, Clock, Clock)));
         constraint = Constrained(Both with { ToolChoice = ToolChoice.Required, ParallelToolCalls = false }, syntax);
-        Assert.False(constraint.Matches(syntax.Write([Clock, Clock])));
+        Assert.False(constraint.Matches(Write(syntax, Clock, Clock)));
     }
 
     [Theory]
@@ -78,10 +83,12 @@ public sealed class AnswerGrammarTests
     {
         ToolSyntax syntax = Named(name);
         Constraint constraint = Constrained(Both with { Tools = [Weather with { Strict = true }, Now] }, syntax);
-        Assert.True(constraint.Matches("Hello, 語."));
-        Assert.True(constraint.Matches(syntax.Write([Bern])));
-        Assert.Equal(!syntax.BareAtStart, constraint.Matches("I look.\n" + syntax.Write([Bern])) && !syntax.BareAtStart);
-        Assert.False(constraint.Matches(syntax.Write([Bern with { Arguments = "{\"city\": \"Bern\"}" }])));
+        string said = (syntax.Channels?.TextHead ?? "") + "Hello, 語.";
+        Assert.True(constraint.Matches(said));
+        Assert.True(constraint.Matches(Write(syntax, Bern)));
+        string between = syntax.Channels is { } channels ? channels.MessageEnd + ChannelSyntax.Start : "\n";
+        Assert.Equal(!syntax.BareAtStart, constraint.Matches(said + between + Write(syntax, Bern)) && !syntax.BareAtStart);
+        Assert.False(constraint.Matches(Write(syntax, Bern with { Arguments = "{\"city\": \"Bern\"}" })));
     }
 
     [Fact]
@@ -125,6 +132,68 @@ public sealed class AnswerGrammarTests
         Assert.Contains("#/properties/a", refusal.Message);
         refusal = Assert.Throws<ChatException>(() => Prepare(Both with { Format = new RegexFormat("guided_regex", "(") }));
         Assert.Equal("guided_regex", refusal.Field);
+    }
+
+    [Theory]
+    [MemberData(nameof(Syntaxes))]
+    public void What_a_form_allows_is_read_as_a_call(string name)
+    {
+        ToolSyntax syntax = Named(name);
+        Tool wide = new("wide", null, JsonDocument.Parse("""
+            {"type": "object", "properties": {"s": {"type": "string", "maxLength": 5}, "e": {"enum": ["a b", "c"]},
+             "n": {"type": "number"}, "b": {"type": "boolean"}, "l": {"type": "array", "items": {"type": "integer"}, "maxItems": 2},
+             "o": {"type": "object", "properties": {"k": {"type": "string", "maxLength": 3}}, "required": ["k"],
+                   "additionalProperties": false},
+             "u": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}, "required": ["e", "b"], "additionalProperties": false}
+            """).RootElement);
+        Constraint constraint = Constrained(Both with { Tools = [wide], ToolChoice = ToolChoice.Named("wide") }, syntax);
+        string[] written =
+        [
+            """{"e": "a b", "b": true}""", """{"s": "x", "e": "c", "b": false, "u": null}""",
+            """{"e": "c", "n": -1.5, "b": true, "l": [1, 2]}""", """{"e": "c", "b": true, "l": [], "o": {"k": "v"}, "u": 7}""",
+        ];
+        Assert.All(written, arguments =>
+        {
+            string text = Write(syntax, new ToolCall("123456789", "wide", arguments));
+            Assert.True(constraint.Matches(text), text);
+            var parser = new AnswerParser(new AnswerSyntax(syntax, asked => asked == "wide" ? wide : null, true, () => "id")
+            {
+                Channels = syntax.Channels,
+            });
+            parser.Push(text);
+            parser.Finish();
+            string read = Assert.Single(parser.Answer.ToolCalls).Arguments;
+            Assert.True(JsonNode.DeepEquals(JsonNode.Parse(arguments), JsonNode.Parse(read)), text);
+        });
+        Assert.False(constraint.Matches(Write(syntax, new ToolCall("123456789", "wide", """{"e": "d", "b": true}"""))));
+        Assert.False(constraint.Matches(Write(syntax, new ToolCall("123456789", "wide", """{"b": true}"""))));
+        Assert.False(constraint.Matches(Write(syntax, new ToolCall("123456789", "wide", """{"e": "c", "b": 5}"""))));
+    }
+
+    [Theory]
+    [InlineData("{}", true)]
+    [InlineData("{\"description\": \"any\"}", true)]
+    [InlineData("true", true)]
+    [InlineData("{\"type\": [\"string\", \"object\"]}", true)]
+    [InlineData("{\"type\": \"string\"}", false)]
+    [InlineData("{\"type\": [\"integer\", \"null\"]}", false)]
+    [InlineData("false", false)]
+    [InlineData("{\"enum\": [1, 2]}", false)]
+    public void A_forced_call_is_a_call(string parameters, bool can)
+    {
+        Tool tool = Now with { Parameters = JsonDocument.Parse(parameters).RootElement };
+        Conversation forced = Both with { Tools = [tool], ToolChoice = ToolChoice.Required };
+        if (can)
+        {
+            Constraint constraint = Constrained(forced);
+            Assert.True(constraint.Matches(ToolSyntax.Hermes.Write([Clock])));
+            Assert.False(constraint.Matches(ToolSyntax.Hermes.Write([Clock with { Arguments = "5" }])));
+            Assert.False(constraint.Matches(ToolSyntax.Hermes.Write([Clock with { Arguments = "\"x\"" }])));
+        }
+        else
+        {
+            Assert.StartsWith("tools", Assert.Throws<ChatException>(() => Prepare(forced)).Field);
+        }
     }
 
     [Fact]

@@ -36,8 +36,8 @@ public sealed class TemplateCaseTests
                 continue;
             }
 
-            ChatFormat format = Format(name, fields);
-            Assert.Equal(syntax, format.Syntax?.Name);
+            ChatFormat format = new(Demo, Template(name, fields));
+            Assert.Equal(syntax, format.Syntax.Name);
             ChatRequest request = Fields.Read(
                 Encoding.UTF8.GetBytes(fields.ToJsonString()), body =>
                     ChatRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Off));
@@ -74,7 +74,7 @@ public sealed class TemplateCaseTests
     }
 
     /// <summary>As from a model's folder, which also names the tokens that begin and end a text.</summary>
-    private static ChatFormat Format(string name, JsonObject fields)
+    internal static ChatTemplate Template(string name, JsonObject fields)
     {
         string folder = Directory.CreateTempSubdirectory("understory-template-").FullName;
         try
@@ -88,7 +88,7 @@ public sealed class TemplateCaseTests
                     ["eos_token"] = fields["eos_token"]?.DeepClone()
                     ?? ""
                 }.ToJsonString());
-            return new ChatFormat(Demo, ChatTemplate.FromFolder(folder));
+            return ChatTemplate.FromFolder(folder)!;
         }
         finally
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 
 namespace Understory.Models.Tokenizers.Templates;
 
@@ -7,7 +8,7 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
 {
     private static readonly string[] s_comparisons = ["==", "!=", "<", "<=", ">", ">="];
 
-    /// <summary>An expression, or several with commas between, which are a list.</summary>
+    /// <summary>An expression, or several with commas between, which are a tuple.</summary>
     protected Expression ParseTuple(bool isConditional = true)
     {
         Expression first = isConditional ? ParseExpression() : ParseOr();
@@ -22,7 +23,7 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
             items.Add(isConditional ? ParseExpression() : ParseOr());
         }
 
-        return new ListExpression(items);
+        return new TupleExpression(items);
     }
 
     protected Expression ParseExpression()
@@ -172,13 +173,14 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
 
     private LiteralExpression Integer(Token token) => long.TryParse(token.Text, CultureInfo.InvariantCulture, out long integer)
         ? new LiteralExpression(integer)
+        : BigInteger.TryParse(token.Text, CultureInfo.InvariantCulture, out BigInteger large) ? new LiteralExpression(large)
         : throw Fail($"{token.Text} is too large", token);
 
     private Expression ParseBracketed()
     {
         if (TakeOperator(")"))
         {
-            return new ListExpression([]);
+            return new TupleExpression([]);
         }
 
         Expression first = ParseExpression();
@@ -188,7 +190,7 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
             return first;
         }
 
-        return new ListExpression([first, .. ParseItems(")")]);
+        return new TupleExpression([first, .. ParseItems(")")]);
     }
 
     private List<Expression> ParseItems(string close)
@@ -308,24 +310,19 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
 
     protected (string Name, CallArguments Arguments) ParseFilter()
     {
-        Token name = Expect(TokenKind.Name);
-        if (!Filters.Exists(name.Text))
+        string name = Expect(TokenKind.Name).Text;
+        while (TakeOperator("."))
         {
-            throw Fail($"the filter '{name.Text}' is not supported", name);
+            name += "." + Expect(TokenKind.Name).Text;
         }
 
-        return (name.Text, TakeOperator("(") ? ParseArguments() : CallArguments.None);
+        return (name, TakeOperator("(") ? ParseArguments() : CallArguments.None);
     }
 
     private Expression ParseTest(Expression value)
     {
         bool isNegated = TakeName("not");
-        Token name = Expect(TokenKind.Name);
-        if (!ValueTests.Exists(name.Text))
-        {
-            throw Fail($"the test '{name.Text}' is not supported", name);
-        }
-
+        string name = Expect(TokenKind.Name).Text;
         IReadOnlyList<Expression> arguments = [];
         if (TakeOperator("("))
         {
@@ -338,11 +335,11 @@ internal abstract class ExpressionParser(IReadOnlyList<Token> tokens) : TokenRea
             arguments = [ParsePostfix(ParsePrimary())];
         }
 
-        Expression test = new TestExpression(value, name.Text, arguments);
+        Expression test = new TestExpression(value, name, arguments);
         return isNegated ? new NotExpression(test) : test;
     }
 
-    private CallArguments ParseArguments()
+    protected CallArguments ParseArguments()
     {
         var positional = new List<Expression>();
         var named = new List<(string Name, Expression Value)>();

@@ -39,17 +39,22 @@ internal sealed record ListExpression(IReadOnlyList<Expression> Items) : Express
     protected override object? Compute(RenderContext context) => Items.Select(item => item.Evaluate(context)).ToList();
 }
 
+internal sealed record TupleExpression(IReadOnlyList<Expression> Items) : Expression
+{
+    protected override object? Compute(RenderContext context) => new Tuple(Items.Select(item => item.Evaluate(context)));
+}
+
 internal sealed record DictionaryExpression(IReadOnlyList<(Expression Key, Expression Value)> Members) : Expression
 {
     protected override object? Compute(RenderContext context)
     {
-        var dictionary = new OrderedDictionary<string, object?>();
+        var members = new List<(object? Key, object? Value)>();
         foreach ((Expression key, Expression value) in Members)
         {
-            dictionary[Values.ToText(key.Evaluate(context))] = value.Evaluate(context);
+            members.Add((key.Evaluate(context), value.Evaluate(context)));
         }
 
-        return dictionary;
+        return Mapping.Of(members);
     }
 }
 
@@ -136,6 +141,7 @@ internal sealed record CallExpression(Expression Callee, CallArguments Arguments
     protected override object? Compute(RenderContext context) => Callee.Evaluate(context) switch
     {
         Function function => context.Made(function(context, Arguments.Evaluate(context))),
+        LoopState { Recurse: { } recurse } => context.Made(recurse(context, Arguments.Evaluate(context).Need(0, "iterable"))),
         Undefined undefined => throw undefined.Fail(),
         object other => throw new ChatTemplateException($"{Values.TypeName(other)} cannot be called."),
         null => throw new ChatTemplateException("None cannot be called."),

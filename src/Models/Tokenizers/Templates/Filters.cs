@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 
 namespace Understory.Models.Tokenizers.Templates;
 
@@ -29,17 +30,14 @@ internal static class Filters
             ? string.Concat(Values.Characters(text).Reverse())
             : Values.Items(value).Reverse().ToList(),
         ["join"] = (context, value, arguments) => StringMethods.Join(
-            context, arguments.Text(0, "d") ?? "", Select(value, arguments.Text(1, "attribute")).Select(Values.ToText)),
+            context, arguments.Text(0, "d") ?? "", SequenceFilters.Select(value, arguments.Text(1, "attribute")).Select(Values.ToText)),
         ["items"] = (_, value, _) => value switch
         {
             Undefined => [],
             IReadOnlyDictionary<string, object?> dictionary => Members.Pairs(dictionary),
             _ => throw new ChatTemplateException($"items needs a mapping, not {Values.TypeName(value)}."),
         },
-        ["dictsort"] = (_, value, _) => value is IReadOnlyDictionary<string, object?> dictionary
-            ? Members.Pairs(dictionary).OrderBy(pair => ((string)((List<object?>)pair!)[0]!).ToLowerInvariant(), StringComparer.Ordinal)
-            .ToList()
-            : throw new ChatTemplateException($"dictsort needs a mapping, not {Values.TypeName(value)}."),
+        ["dictsort"] = SequenceFilters.SortPairs,
         ["default"] = (_, value, arguments) => Default(value, arguments),
         ["d"] = (_, value, arguments) => Default(value, arguments),
         ["int"] = (_, value, arguments) => ToInteger(value, arguments.Get(0, "default", 0L)),
@@ -48,21 +46,28 @@ internal static class Filters
             value is long integer ? (object)Math.Abs(Math.Max(integer, -long.MaxValue)) : Math.Abs(Values.ToNumber(value)),
         ["round"] = (_, value, arguments) => Math.Round(
             Values.ToNumber(value), (int)Math.Clamp(Values.ToInteger(arguments.Get(0, "precision", 0L)), 0, 15), MidpointRounding.ToEven),
-        ["sum"] = (context, value, arguments) => Select(value, arguments.Text(0, "attribute"))
+        ["sum"] = (context, value, arguments) => SequenceFilters.Select(value, arguments.Text(0, "attribute"))
             .Aggregate(arguments.Get(1, "start", 0L), (sum, item) => Operators.Apply(context, sum, "+", item)),
-        ["min"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the least of nothing"))
-            .Aggregate((a, b) => Compare(context, b, a) < 0 ? b : a),
-        ["max"] = (context, value, _) => Values.Items(value).DefaultIfEmpty(new Undefined("the greatest of nothing"))
-            .Aggregate((a, b) => Compare(context, b, a) > 0 ? b : a),
-        ["sort"] = (context, value, arguments) => Sort(context, value, arguments),
-        ["unique"] = (context, value, _) => Unique(context, Values.Items(value)),
-        ["map"] = Map,
-        ["select"] = (context, value, arguments) => Choose(context, value, null, arguments, 0, keep: true),
-        ["reject"] = (context, value, arguments) => Choose(context, value, null, arguments, 0, keep: false),
-        ["selectattr"] = (context, value, arguments) =>
-            Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: true),
-        ["rejectattr"] = (context, value, arguments) =>
-            Choose(context, value, Values.NeedText(arguments.Need(0, "attribute")), arguments, 1, keep: false),
+        ["min"] = (context, value, arguments) => SequenceFilters.Least(context, value, arguments, sign: 1),
+        ["max"] = (context, value, arguments) => SequenceFilters.Least(context, value, arguments, sign: -1),
+        ["sort"] = SequenceFilters.Sort,
+        ["unique"] = SequenceFilters.Unique,
+        ["groupby"] = SequenceFilters.GroupBy,
+        ["batch"] = (_, value, arguments) => SequenceFilters.Batch(value, arguments),
+        ["slice"] = SequenceFilters.Slice,
+        ["map"] = SequenceFilters.Map,
+        ["select"] = (context, value, arguments) => SequenceFilters.Choose(context, value, null, arguments, 0, keep: true),
+        ["reject"] = (context, value, arguments) => SequenceFilters.Choose(context, value, null, arguments, 0, keep: false),
+        ["selectattr"] = (context, value, arguments) => SequenceFilters.Choose(
+            context, value, SequenceFilters.AttributeText(arguments.Need(0, "attribute")), arguments, 1, keep: true),
+        ["rejectattr"] = (context, value, arguments) => SequenceFilters.Choose(
+            context, value, SequenceFilters.AttributeText(arguments.Need(0, "attribute")), arguments, 1, keep: false),
+        ["format"] = (context, value, arguments) => TextFormat.Percent(
+            context, Values.ToText(value), arguments.Named.Count > 0 ? arguments.Named : new Tuple(arguments.Positional)),
+        ["truncate"] = (_, value, arguments) => Truncate(Values.ToText(value), arguments),
+        ["wordcount"] = (_, value, _) => CountWords(Values.ToText(value)),
+        ["center"] = (context, value, arguments) =>
+            StringMethods.Justify(context, Values.ToText(value), arguments.Get(0, "width", 80L), " ", left: true, right: true),
         ["tojson"] = (context, value, arguments) => ToJson(context, value, arguments),
     };
 
@@ -85,6 +90,7 @@ internal static class Filters
     private static object? ToInteger(object? value, object? otherwise) => value switch
     {
         long or bool => Values.ToInteger(value),
+        BigInteger => value,
         double number when Math.Abs(number) < long.MaxValue => (long)number,
         string text when long.TryParse(text, CultureInfo.InvariantCulture, out long integer) => integer,
         string text when double.TryParse(text, CultureInfo.InvariantCulture, out double number) && Math.Abs(number) < long.MaxValue =>
@@ -113,87 +119,42 @@ internal static class Filters
             (i > 0 || indentsFirst) && (line.Length > 0 || indentsEmpty) ? blanks + line : line));
     }
 
-    private static IEnumerable<object?> Select(object? value, string? attribute) =>
-        attribute is null ? Values.Items(value) : Values.Items(value).Select(item => Follow(item, attribute));
-
-    /// <summary>An attribute, or attributes of attributes with points between.</summary>
-    private static object? Follow(object? value, string path) => path.Split('.').Aggregate(
-        value, (from, name) => long.TryParse(name, CultureInfo.InvariantCulture, out long index)
-            ? Members.Item(from, index) : Members.Item(from, name));
-
-    private static List<object?> Sort(RenderContext context, object? value, Arguments arguments)
+    /// <summary>At most so many characters, and a mark where some are missing; a few more are let through.</summary>
+    private static string Truncate(string text, Arguments arguments)
     {
-        bool isReversed = Values.IsTrue(arguments.Get(0, "reverse", false));
-        bool isCaseSensitive = Values.IsTrue(arguments.Get(1, "case_sensitive", false));
-        string? attribute = arguments.Text(2, "attribute");
-        List<object?> items = [.. Values.Items(value)];
-        context.Count(items.Count);
-        Comparer<object?> order = Comparer<object?>.Create((a, b) => Compare(context, a, b));
-        object? Key(object? item)
+        IReadOnlyList<string> characters = Values.Characters(text);
+        long length = Values.ToInteger(arguments.Get(0, "length", 255L));
+        bool cutsWords = Values.IsTrue(arguments.Get(1, "killwords", false));
+        string end = arguments.Text(2, "end") ?? "...";
+        long leeway = Values.ToInteger(arguments.Get(3, "leeway") ?? 5L);
+        if (length < end.Length || leeway < 0)
         {
-            object? key = attribute is null ? item : Follow(item, attribute);
-            if (key is not string text || isCaseSensitive)
-            {
-                return key;
-            }
-
-            context.Reserve(text.Length);
-            return text.ToLowerInvariant();
+            throw new ChatTemplateException("truncate leaves no room for its mark.");
         }
 
-        return isReversed ? [.. items.OrderByDescending(Key, order)] : [.. items.OrderBy(Key, order)];
-    }
-
-    private static int Compare(RenderContext context, object? left, object? right)
-    {
-        context.Count(Values.CostOf(left));
-        return Values.Compare(left, right);
-    }
-
-    private static List<object?> Unique(RenderContext context, IReadOnlyList<object?> items)
-    {
-        var kept = new List<object?>();
-        foreach (object? item in items)
+        if (characters.Count <= length + leeway)
         {
-            context.Count(1 + (kept.Count * (long)Values.CostOf(item)));
-            if (Values.IndexOf(kept, item) < 0)
-            {
-                kept.Add(item);
-            }
+            return text;
         }
 
-        return kept;
+        string kept = string.Concat(characters.Take((int)length - end.Length));
+        int blank = kept.LastIndexOf(' ');
+        return (cutsWords || blank < 0 ? kept : kept[..blank]) + end;
     }
 
-    /// <summary>The items' attributes, or the items through another filter.</summary>
-    private static List<object?> Map(RenderContext context, object? value, Arguments arguments)
+    /// <summary>Runs of letters, digits and underscores.</summary>
+    private static long CountWords(string text)
     {
-        IReadOnlyList<object?> items = Values.Items(value);
-        context.Count(items.Count);
-        if (arguments.Positional.Count == 0)
+        long words = 0;
+        bool isInside = false;
+        foreach (char c in text)
         {
-            string attribute = arguments.Text(0, "attribute") ?? throw new ChatTemplateException("map needs a filter or an attribute.");
-            arguments.Named.TryGetValue("default", out object? otherwise);
-            return items.Select(item => Follow(item, attribute) is var found && found is Undefined && otherwise is not null
-                ? otherwise : found).ToList();
+            bool isWord = char.IsLetterOrDigit(c) || c == '_' || char.IsSurrogate(c);
+            words += isWord && !isInside ? 1 : 0;
+            isInside = isWord;
         }
 
-        string name = Values.NeedText(arguments.Positional[0]);
-        var rest = new Arguments([.. arguments.Positional.Skip(1)], arguments.Named);
-        return items.Select(item => Apply(context, name, item, rest)).ToList();
-    }
-
-    /// <summary>The items (with an attribute) for which a test holds or not; without a test, those that are true or not.</summary>
-    private static List<object?> Choose(RenderContext context, object? value, string? attribute, Arguments arguments, int testAt, bool keep)
-    {
-        string? test = arguments.Positional.Count > testAt ? Values.NeedText(arguments.Positional[testAt]) : null;
-        object?[] rest = [.. arguments.Positional.Skip(testAt + 1)];
-        return [.. Values.Items(value).Where(item =>
-        {
-            context.Count(1);
-            object? tested = attribute is null ? item : Follow(item, attribute);
-            return keep == (test is null ? Values.IsTrue(tested) : ValueTests.Holds(test, tested, rest));
-        })];
+        return words;
     }
 
     private static string ToJson(RenderContext context, object? value, Arguments arguments)

@@ -8,12 +8,21 @@ internal static class Globals
     public static IReadOnlyDictionary<string, object?> All { get; } = new Dictionary<string, object?>
     {
         ["namespace"] = new Function((_, arguments) => FillNamespace(arguments)),
-        ["dict"] = new Function((_, arguments) => new OrderedDictionary<string, object?>(arguments.Named)),
+        ["dict"] = new Function((_, arguments) => Dictionary(arguments)),
         ["range"] = new Function((context, arguments) => Range(context, arguments)),
         ["raise_exception"] = new Function((_, arguments) => throw new ChatTemplateException(Values.ToText(arguments.Need(0, "message")))),
         ["strftime_now"] = new Function((context, arguments) =>
             TimeText.Format(context.Time.GetLocalNow(), Values.NeedText(arguments.Need(0, "format")))),
     };
+
+    private static IReadOnlyDictionary<string, object?> Dictionary(Arguments arguments)
+    {
+        IEnumerable<(object? Key, object? Value)> given = arguments.Positional.SelectMany(source =>
+            source is IReadOnlyDictionary<string, object?> dictionary ? Members.Pairs(dictionary) : Values.Items(source)).Select(pair =>
+                Values.Items(pair) is [var key, var value] ? (key, value)
+                    : throw new ChatTemplateException("dict takes a mapping, or pairs of a key and a value."));
+        return Mapping.Of([.. given, .. arguments.Named.Select(member => ((object?)member.Key, member.Value))]);
+    }
 
     private static Namespace FillNamespace(Arguments arguments)
     {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 
 namespace Understory.Models.Tokenizers.Templates;
@@ -31,6 +32,9 @@ internal sealed class JsonText(string? indent, string itemSeparator, string keyS
             case long integer:
                 _text.Append(integer.ToString(CultureInfo.InvariantCulture));
                 break;
+            case BigInteger large:
+                _text.Append(large.ToString(CultureInfo.InvariantCulture));
+                break;
             case double number:
                 _text.Append(double.IsFinite(number) ? Values.FloatText(number)
                     : double.IsNaN(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
@@ -39,8 +43,9 @@ internal sealed class JsonText(string? indent, string itemSeparator, string keyS
                 AppendText(text);
                 break;
             case IReadOnlyDictionary<string, object?> dictionary:
-                IEnumerable<KeyValuePair<string, object?>> members =
-                    sortKeys ? dictionary.OrderBy(member => member.Key, StringComparer.Ordinal) : dictionary;
+                IEnumerable<(string Key, object? Value)> members =
+                    Values.Members(dictionary).Select(member => (KeyText(member.Key), member.Value));
+                members = sortKeys ? members.OrderBy(member => member.Key, StringComparer.Ordinal) : members;
                 AppendAll('{', '}', members, depth, member =>
                 {
                     AppendText(member.Key);
@@ -62,6 +67,9 @@ internal sealed class JsonText(string? indent, string itemSeparator, string keyS
             throw new ChatTemplateException("The chat template makes too much text.");
         }
     }
+
+    /// <summary>Keys that are no strings are written as strings, as Python does.</summary>
+    private string KeyText(object? key) => key is string text ? text : new JsonText(null, ", ", ": ", ensureAscii, sortKeys).Write(key);
 
     private void AppendAll<T>(char open, char close, IEnumerable<T> items, int depth, Action<T> append)
     {

@@ -10,6 +10,7 @@ internal static class Members
         string text => (object?)StringMethods.Find(text, name) ?? new Undefined(name),
         Namespace target => target.Members.TryGetValue(name, out object? member) ? member : new Undefined(name),
         LoopState loop => loop.Attribute(name),
+        Group group when name is "grouper" or "list" => group[name == "grouper" ? 0 : 1],
         IReadOnlyDictionary<string, object?> dictionary => DictionaryMethod(dictionary, name) ?? Item(dictionary, name),
         IReadOnlyList<object?> list => (object?)ListMethod(list, name) ?? new Undefined(name),
         _ => new Undefined(name),
@@ -22,6 +23,8 @@ internal static class Members
         {
             case (Undefined undefined, _):
                 throw undefined.Fail();
+            case (Mapping mapping, _):
+                return mapping.TryGet(index, out object? found) ? found : new Undefined(Values.ToText(index));
             case (IReadOnlyDictionary<string, object?> dictionary, string key):
                 return dictionary.TryGetValue(key, out object? member) ? member : new Undefined(key);
             case (IReadOnlyList<object?> list, long at):
@@ -82,15 +85,16 @@ internal static class Members
         "items" => (_, _) => Pairs(dictionary),
         "keys" => (_, _) => Values.Items(dictionary),
         "values" => (_, _) => dictionary.Values.ToList(),
-        "get" => (_, arguments) => dictionary.TryGetValue(Values.ToText(arguments.Need(0, "key")), out object? member)
+        "get" => (_, arguments) => Item(dictionary, arguments.Need(0, "key")) is var member && member is not Undefined
             ? member
             : arguments.Get(1, "default"),
+        "copy" => (_, _) => dictionary,
         _ => null,
     };
 
-    /// <summary>Keys and values, as lists of two.</summary>
+    /// <summary>Keys and values, as tuples of two.</summary>
     public static List<object?> Pairs(IReadOnlyDictionary<string, object?> dictionary) =>
-        [.. dictionary.Select(member => new List<object?> { member.Key, member.Value })];
+        [.. Values.Members(dictionary).Select(member => new Tuple([member.Key, member.Value]))];
 
     private static Function? ListMethod(IReadOnlyList<object?> list, string name) => name switch
     {
@@ -104,27 +108,4 @@ internal static class Members
         long at = Values.IndexOf(list, wanted);
         return at >= 0 ? at : throw new ChatTemplateException("The list does not have that value.");
     }
-}
-
-/// <summary>The variable <c>loop</c>.</summary>
-internal sealed class LoopState(IReadOnlyList<object?> items, int index)
-{
-    public object? Attribute(string name) => name switch
-    {
-        "index" => index + 1L,
-        "index0" => (long)index,
-        "revindex" => (long)items.Count - index,
-        "revindex0" => (long)items.Count - index - 1,
-        "first" => index == 0,
-        "last" => index == items.Count - 1,
-        "length" => (long)items.Count,
-        "depth" => 1L,
-        "depth0" => 0L,
-        "previtem" => index > 0 ? items[index - 1] : new Undefined("loop.previtem"),
-        "nextitem" => index + 1 < items.Count ? items[index + 1] : new Undefined("loop.nextitem"),
-        "cycle" => new Function((_, arguments) => arguments.Positional.Count == 0
-            ? throw new ChatTemplateException("loop.cycle needs values.")
-            : arguments.Positional[index % arguments.Positional.Count]),
-        _ => new Undefined("loop." + name),
-    };
 }

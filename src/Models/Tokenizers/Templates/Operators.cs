@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Understory.Models.Tokenizers.Templates;
 
 /// <summary>Python's operators on the values of a template.</summary>
@@ -18,6 +20,7 @@ internal static class Operators
     public static bool Contains(object? container, object? item) => container switch
     {
         string text => text.Contains(Values.NeedText(item), StringComparison.Ordinal),
+        Mapping mapping => mapping.TryGet(item, out _),
         IReadOnlyDictionary<string, object?> dictionary => item is string key && dictionary.ContainsKey(key),
         _ => Values.IndexOf(Values.Items(container), item) >= 0,
     };
@@ -37,9 +40,11 @@ internal static class Operators
                 throw undefined.Fail();
             case (string a, string b) when sign == "+":
                 return Join(context, a, b);
-            case (IReadOnlyList<object?> a, IReadOnlyList<object?> b) when sign == "+":
+            case (IReadOnlyList<object?> a, IReadOnlyList<object?> b) when sign == "+" && a is Tuple == b is Tuple:
                 context.Reserve(a.Count + b.Count);
-                return a.Concat(b).ToList();
+                return a is Tuple ? new Tuple(a.Concat(b)) : a.Concat(b).ToList();
+            case (string format, _) when sign == "%":
+                return TextFormat.Percent(context, format, right);
             case (string text, long count) when sign == "*":
                 return Repeat(context, text, count);
             case (long count, string text) when sign == "*":
@@ -52,7 +57,7 @@ internal static class Operators
         }
 
         bool isFraction = sign == "/" || (sign == "**" && Values.ToNumber(right) < 0);
-        return left is double || right is double || isFraction
+        return left is double or BigInteger || right is double or BigInteger || isFraction
             ? (object)OfNumbers(Values.ToNumber(left), sign, Values.ToNumber(right))
             : OfIntegers(Values.ToInteger(left), sign, Values.ToInteger(right));
     }

@@ -57,6 +57,12 @@ internal sealed class Parser(IReadOnlyList<Token> tokens) : ExpressionParser(tok
                 return ParseSet();
             case "macro":
                 return ParseMacro();
+            case "with":
+                return ParseWith();
+            case "filter":
+                return ParseFilterBlock();
+            case "call":
+                return ParseCall();
             case "generation":
                 Expect(TokenKind.BlockEnd);
                 var generation = new BodyStatement(ParseBody());
@@ -95,16 +101,12 @@ internal sealed class Parser(IReadOnlyList<Token> tokens) : ExpressionParser(tok
         ExpectName("in");
         Expression items = ParseTuple(isConditional: false);
         Expression? filter = TakeName("if") ? ParseExpression() : null;
-        if (Current is { Kind: TokenKind.Name, Text: "recursive" })
-        {
-            throw Fail("recursive loops are not supported");
-        }
-
+        bool isRecursive = TakeName("recursive");
         Expect(TokenKind.BlockEnd);
         IReadOnlyList<Statement> body = ParseBody();
         IReadOnlyList<Statement> otherwise = ParseElse();
         End("endfor");
-        return new ForStatement(targets, items, filter, body, otherwise);
+        return new ForStatement(targets, items, filter, isRecursive, body, otherwise);
     }
 
     private SetStatement ParseSet()
@@ -118,24 +120,80 @@ internal sealed class Parser(IReadOnlyList<Token> tokens) : ExpressionParser(tok
             return new SetStatement(targets, attribute, value);
         }
 
-        var filters = new List<Func<Expression, Expression>>();
-        while (TakeOperator("|"))
+        return new SetStatement(targets, attribute, ParseFiltered(TakeOperator("|"), "endset"));
+    }
+
+    /// <summary><c>{% with a = 1, b = 2 %}</c>: variables of a scope of its own, none of which sees another.</summary>
+    private WithStatement ParseWith()
+    {
+        var variables = new List<(IReadOnlyList<string> Targets, Expression Value)>();
+        while (Current.Kind != TokenKind.BlockEnd)
         {
-            (string name, CallArguments arguments) = ParseFilter();
-            filters.Add(input => new FilterExpression(input, name, arguments));
+            IReadOnlyList<string> targets = ParseNames(isAlone: true);
+            ExpectOperator("=");
+            variables.Add((targets, ParseExpression()));
+            if (!TakeOperator(","))
+            {
+                break;
+            }
         }
 
         Expect(TokenKind.BlockEnd);
         IReadOnlyList<Statement> body = ParseBody();
-        End("endset");
+        End("endwith");
+        return new WithStatement(variables, body);
+    }
+
+    private OutputStatement ParseFilterBlock() => new(ParseFiltered(isFiltered: true, "endfilter"));
+
+    /// <summary>A body's output through filters, whose names come first.</summary>
+    private Expression ParseFiltered(bool isFiltered, string end)
+    {
+        var filters = new List<Func<Expression, Expression>>();
+        while (isFiltered)
+        {
+            (string name, CallArguments arguments) = ParseFilter();
+            filters.Add(input => new FilterExpression(input, name, arguments));
+            isFiltered = TakeOperator("|");
+        }
+
+        Expect(TokenKind.BlockEnd);
+        IReadOnlyList<Statement> body = ParseBody();
+        End(end);
         Expression captured = new CaptureExpression(body);
-        return new SetStatement(targets, attribute, filters.Aggregate(captured, (input, filter) => filter(input)));
+        return filters.Aggregate(captured, (input, filter) => filter(input));
+    }
+
+    /// <summary><c>{% call(x) macro(y) %}</c>: a macro that is given the body, as the macro <c>caller</c>.</summary>
+    private CallStatement ParseCall()
+    {
+        IReadOnlyList<(string Name, Expression? Default)> parameters = TakeOperator("(") ? ParseParameters() : [];
+        Expression call = ParseExpression();
+        if (call is not CallExpression macro)
+        {
+            throw Fail("expected a call");
+        }
+
+        Expect(TokenKind.BlockEnd);
+        IReadOnlyList<Statement> body = ParseBody();
+        End("endcall");
+        return new CallStatement(macro, new MacroStatement(CallStatement.Caller, parameters, body));
     }
 
     private MacroStatement ParseMacro()
     {
         string name = Expect(TokenKind.Name).Text;
         ExpectOperator("(");
+        IReadOnlyList<(string Name, Expression? Default)> parameters = ParseParameters();
+        Expect(TokenKind.BlockEnd);
+        IReadOnlyList<Statement> body = ParseBody();
+        End("endmacro");
+        return new MacroStatement(name, parameters, body);
+    }
+
+    /// <summary>What a macro takes, after the opening bracket.</summary>
+    private List<(string Name, Expression? Default)> ParseParameters()
+    {
         var parameters = new List<(string Name, Expression? Default)>();
         while (!TakeOperator(")"))
         {
@@ -148,10 +206,7 @@ internal sealed class Parser(IReadOnlyList<Token> tokens) : ExpressionParser(tok
             }
         }
 
-        Expect(TokenKind.BlockEnd);
-        IReadOnlyList<Statement> body = ParseBody();
-        End("endmacro");
-        return new MacroStatement(name, parameters, body);
+        return parameters;
     }
 
     private List<Statement> ParseElse()
@@ -165,11 +220,12 @@ internal sealed class Parser(IReadOnlyList<Token> tokens) : ExpressionParser(tok
         return ParseBody();
     }
 
-    private List<string> ParseNames()
+    /// <param name="isAlone">Only brackets may hold several.</param>
+    private List<string> ParseNames(bool isAlone = false)
     {
         bool isBracketed = TakeOperator("(");
         var names = new List<string> { Expect(TokenKind.Name).Text };
-        while (TakeOperator(","))
+        while ((isBracketed || !isAlone) && TakeOperator(","))
         {
             names.Add(Expect(TokenKind.Name).Text);
         }

@@ -90,13 +90,17 @@ internal sealed class RenderContext
     }
 
     /// <summary>The output of <paramref name="body"/>, in a scope of its own that begins with <paramref name="variables"/>.</summary>
-    public string Capture(IReadOnlyList<Statement> body, Scope outer, IReadOnlyDictionary<string, object?> variables)
+    public string Capture(IReadOnlyList<Statement> body, Scope outer, IReadOnlyDictionary<string, object?> variables) =>
+        Capture(context => Statement.ExecuteAll(body, context), outer, variables);
+
+    /// <summary>What <paramref name="run"/> writes, in a scope of its own.</summary>
+    public string Capture(Func<RenderContext, Flow> run, Scope outer, IReadOnlyDictionary<string, object?> variables)
     {
         (StringBuilder output, Scope scope) = (Output, Scope);
         Enter();
         Output = new StringBuilder();
         Scope = new Scope(outer, variables);
-        Statement.ExecuteAll(body, this);
+        run(this);
         string text = Output.ToString();
         (Output, Scope) = (output, scope);
         Leave();

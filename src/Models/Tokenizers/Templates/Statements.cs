@@ -75,16 +75,18 @@ internal sealed record IfStatement(
 }
 
 /// <summary>A loop; each round has a scope of its own, so that what it sets is forgotten.</summary>
-internal sealed record ForStatement(
-    IReadOnlyList<string> Targets, Expression Items, Expression? Filter, IReadOnlyList<Statement> Body, IReadOnlyList<Statement> Otherwise)
+internal sealed record ForStatement(IReadOnlyList<string> Targets, Expression Items, Expression? Filter, bool IsRecursive,
+    IReadOnlyList<Statement> Body, IReadOnlyList<Statement> Otherwise)
     : Statement
 {
     private static readonly Dictionary<string, object?> s_nothing = [];
 
-    public override Flow Execute(RenderContext context)
+    public override Flow Execute(RenderContext context) => Run(context, Items.Evaluate(context), depth: 0);
+
+    private Flow Run(RenderContext context, object? over, int depth)
     {
         Scope outer = context.Scope;
-        IReadOnlyList<object?> items = Values.Items(Items.Evaluate(context));
+        IReadOnlyList<object?> items = Values.Items(over);
         if (Filter is not null)
         {
             var kept = new List<object?>();
@@ -102,11 +104,14 @@ internal sealed record ForStatement(
             items = kept;
         }
 
+        var loop = new LoopState(items, depth, !IsRecursive ? null : (caller, within) =>
+            caller.Capture(inner => Run(inner, within, depth + 1), outer, s_nothing));
         for (int i = 0; i < items.Count; i++)
         {
             context.Enter();
             context.Scope = new Scope(outer, s_nothing);
-            context.Scope.Set("loop", new LoopState(items, i));
+            loop.Index = i;
+            context.Scope.Set("loop", loop);
             Bind(context, items[i]);
             Flow flow = ExecuteAll(Body, context);
             context.Leave();
@@ -170,10 +175,12 @@ internal sealed record MacroStatement(
 {
     public override Flow Execute(RenderContext context)
     {
-        Scope definition = context.Scope;
-        definition.Set(Name, new Function((caller, arguments) => Call(caller, arguments, definition)));
+        context.Scope.Set(Name, Bind(context.Scope));
         return Flow.Next;
     }
+
+    /// <summary>The macro as a value, which sees the scope that it is defined in.</summary>
+    public Function Bind(Scope definition) => (caller, arguments) => Call(caller, arguments, definition);
 
     private string Call(RenderContext context, Arguments arguments, Scope definition)
     {
@@ -191,6 +198,47 @@ internal sealed record MacroStatement(
                 : otherwise.Evaluate(context);
         }
 
+        if (arguments.Named.TryGetValue(CallStatement.Caller, out object? body))
+        {
+            variables[CallStatement.Caller] = body;
+        }
+
         return context.Capture(Body, definition, variables);
+    }
+}
+
+/// <summary>Prints what a macro makes of a body, which it reaches as <c>caller()</c>.</summary>
+internal sealed record CallStatement(CallExpression Macro, MacroStatement Body) : Statement
+{
+    public const string Caller = "caller";
+
+    public override Flow Execute(RenderContext context)
+    {
+        CallArguments given = Macro.Arguments;
+        var body = new LiteralExpression(Body.Bind(context.Scope));
+        Expression call = Macro with { Arguments = given with { Named = [.. given.Named, (Caller, body)] } };
+        context.Write(Values.ToText(call.Evaluate(context)));
+        return Flow.Next;
+    }
+}
+
+internal sealed record WithStatement(IReadOnlyList<(IReadOnlyList<string> Targets, Expression Value)> Variables,
+    IReadOnlyList<Statement> Body) : Statement
+{
+    private static readonly Dictionary<string, object?> s_nothing = [];
+
+    public override Flow Execute(RenderContext context)
+    {
+        Scope outer = context.Scope;
+        object?[] values = [.. Variables.Select(variable => variable.Value.Evaluate(context))];
+        context.Scope = new Scope(outer, s_nothing);
+        for (int i = 0; i < values.Length; i++)
+        {
+            SetStatement.Assign(context, Variables[i].Targets, values[i]);
+        }
+
+        Flow flow = ExecuteAll(Body, context);
+        context.Scope = outer;
+        return flow;
     }
 }

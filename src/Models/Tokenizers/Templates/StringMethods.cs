@@ -33,6 +33,19 @@ internal static class StringMethods
         "rfind" => (_, arguments) => (long)text.LastIndexOf(Values.NeedText(arguments.Need(0, "sub")), StringComparison.Ordinal),
         "count" => (_, arguments) => Count(text, Values.NeedText(arguments.Need(0, "sub"))),
         "join" => (context, arguments) => Join(context, text, Values.Items(arguments.Need(0, "iterable")).Select(Values.NeedText)),
+        "format" => (context, arguments) => TextFormat.Fields(context, text, arguments),
+        "ljust" => (context, arguments) => Justify(context, text, arguments.Need(0, "width"), Filling(arguments), left: false, right: true),
+        "rjust" => (context, arguments) => Justify(context, text, arguments.Need(0, "width"), Filling(arguments), left: true, right: false),
+        "center" => (context, arguments) => Justify(context, text, arguments.Need(0, "width"), Filling(arguments), left: true, right: true),
+        "zfill" => (context, arguments) => text.StartsWith('-') || text.StartsWith('+')
+            ? text[0] + Justify(context, text[1..], Values.ToInteger(arguments.Need(0, "width")) - 1, "0", left: true, right: false)
+            : Justify(context, text, arguments.Need(0, "width"), "0", left: true, right: false),
+        "partition" => (_, arguments) => Partition(text, Values.NeedText(arguments.Need(0, "sep")), fromRight: false),
+        "rpartition" => (_, arguments) => Partition(text, Values.NeedText(arguments.Need(0, "sep")), fromRight: true),
+        "casefold" => (_, _) => text.ToLowerInvariant(),
+        "swapcase" => (_, _) => string.Concat(text.Select(c => char.IsUpper(c) ? char.ToLowerInvariant(c) : char.ToUpperInvariant(c))),
+        "index" => (_, arguments) => text.IndexOf(Values.NeedText(arguments.Need(0, "sub")), StringComparison.Ordinal) is >= 0 and int at
+            ? (long)at : throw new ChatTemplateException("A text does not have the part that index asks for."),
         "isdigit" => (_, _) => text.Length > 0 && text.All(char.IsDigit),
         "isalpha" => (_, _) => text.Length > 0 && text.All(char.IsLetter),
         "isalnum" => (_, _) => text.Length > 0 && text.All(char.IsLetterOrDigit),
@@ -101,6 +114,36 @@ internal static class StringMethods
         return string.Join(separator, all);
     }
 
+    private static string Filling(Arguments arguments) => arguments.Text(1, "fillchar") ?? " ";
+
+    /// <summary>Filled up to a width, on one side or, as Python does, on both.</summary>
+    public static string Justify(RenderContext context, string text, object? width, string filling, bool left, bool right)
+    {
+        long wanted = Values.ToInteger(width);
+        long room = wanted - Values.Characters(text).Count;
+        if (room <= 0)
+        {
+            return text;
+        }
+
+        context.Reserve(wanted);
+        int before = (int)(!left ? 0 : !right ? room : (room / 2) + (room & wanted & 1));
+        return string.Concat(Enumerable.Repeat(filling, before)) + text + string.Concat(Enumerable.Repeat(filling, (int)room - before));
+    }
+
+    /// <summary>What stands before a separator, the separator, and what stands behind it.</summary>
+    private static Tuple Partition(string text, string separator, bool fromRight)
+    {
+        if (separator.Length == 0)
+        {
+            throw new ChatTemplateException("partition needs a separator that is not empty.");
+        }
+
+        int at = fromRight ? text.LastIndexOf(separator, StringComparison.Ordinal) : text.IndexOf(separator, StringComparison.Ordinal);
+        return at >= 0 ? new Tuple([text[..at], separator, text[(at + separator.Length)..]])
+            : fromRight ? new Tuple(["", "", text]) : new Tuple([text, "", ""]);
+    }
+
     private static bool IsBlank(char c) => char.IsWhiteSpace(c) || c is >= '\x1C' and <= '\x1F';
 
     private static bool Any(object? wanted, Func<string, bool> fits) =>
@@ -133,7 +176,10 @@ internal static class StringMethods
     {
         if (fromRight && most != int.MaxValue)
         {
-            throw new ChatTemplateException("rsplit at blanks with a limit is not supported.");
+            // The same from the other end.
+            List<object?> reversed = SplitAtBlanks(Reversed(text), most, fromRight: false);
+            reversed.Reverse();
+            return [.. reversed.Select(part => (object?)Reversed((string)part!))];
         }
 
         var parts = new List<object?>();
@@ -143,7 +189,7 @@ internal static class StringMethods
             int end = parts.Count < most ? rest.AsSpan().IndexOfAny(s_blanks) : -1;
             if (end < 0)
             {
-                parts.Add(parts.Count < most ? rest : Strip(rest, null, left: false, right: true));
+                parts.Add(rest);
                 break;
             }
 
@@ -153,6 +199,8 @@ internal static class StringMethods
 
         return parts;
     }
+
+    private static string Reversed(string text) => string.Concat(Values.Characters(text).Reverse());
 
     private static readonly System.Buffers.SearchValues<char> s_blanks = System.Buffers.SearchValues.Create(
         [.. Enumerable.Range(0, 0x10000).Select(c => (char)c).Where(IsBlank)]);

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Understory.Models.Tokenizers.Templates;
 
 /// <summary>The tests after <c>is</c>.</summary>
@@ -10,7 +12,7 @@ internal static class ValueTests
         ["none"] = (value, _) => value is null,
         ["string"] = (value, _) => value is string,
         ["number"] = (value, _) => Values.IsNumber(value),
-        ["integer"] = (value, _) => value is long,
+        ["integer"] = (value, _) => value is long or BigInteger,
         ["float"] = (value, _) => value is double,
         ["boolean"] = (value, _) => value is bool,
         ["true"] = (value, _) => value is true,
@@ -25,6 +27,14 @@ internal static class ValueTests
         ["eq"] = (value, arguments) => Compares("==", value, arguments),
         ["equalto"] = (value, arguments) => Compares("==", value, arguments),
         ["=="] = (value, arguments) => Compares("==", value, arguments),
+        ["!="] = (value, arguments) => Compares("!=", value, arguments),
+        ["<"] = (value, arguments) => Compares("<", value, arguments),
+        ["<="] = (value, arguments) => Compares("<=", value, arguments),
+        [">"] = (value, arguments) => Compares(">", value, arguments),
+        [">="] = (value, arguments) => Compares(">=", value, arguments),
+        ["filter"] = (value, _) => value is string name && Filters.Exists(name),
+        ["test"] = (value, _) => value is string name && Exists(name),
+        ["escaped"] = (_, _) => false,
         ["ne"] = (value, arguments) => Compares("!=", value, arguments),
         ["lt"] = (value, arguments) => Compares("<", value, arguments),
         ["lessthan"] = (value, arguments) => Compares("<", value, arguments),
@@ -41,7 +51,7 @@ internal static class ValueTests
         ["upper"] = (value, _) => Values.ToText(value) is { Length: > 0 } text && !text.Any(char.IsLower),
     };
 
-    public static bool Exists(string name) => s_tests.ContainsKey(name);
+    private static bool Exists(string name) => s_tests.ContainsKey(name);
 
     public static bool Holds(string name, object? value, IReadOnlyList<object?> arguments) =>
         s_tests.TryGetValue(name, out Func<object?, IReadOnlyList<object?>, bool>? test)

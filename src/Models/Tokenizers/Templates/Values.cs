@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 
 namespace Understory.Models.Tokenizers.Templates;
@@ -63,13 +64,14 @@ internal static class Values
         _ => true,
     };
 
-    public static bool IsNumber(object? value) => value is long or double or bool;
+    public static bool IsNumber(object? value) => value is long or double or bool or BigInteger;
 
     public static double ToNumber(object? value) => value switch
     {
         long integer => integer,
         double number => number,
         bool flag => flag ? 1 : 0,
+        BigInteger large => (double)large,
         Undefined undefined => throw undefined.Fail(),
         _ => throw new ChatTemplateException($"Expected a number, not {TypeName(value)}."),
     };
@@ -93,11 +95,16 @@ internal static class Values
     public static IReadOnlyList<object?> Items(object? value) => value switch
     {
         IReadOnlyList<object?> list => list,
-        IReadOnlyDictionary<string, object?> dictionary => [.. dictionary.Keys],
+        IReadOnlyDictionary<string, object?> dictionary => [.. Members(dictionary).Select(member => member.Key)],
         string text => Characters(text),
         Undefined => [],
         _ => throw new ChatTemplateException($"{TypeName(value)} cannot be iterated over."),
     };
+
+    /// <summary>All members of a dictionary, in order, with keys of whatever type.</summary>
+    public static IEnumerable<KeyValuePair<object?, object?>> Members(IReadOnlyDictionary<string, object?> dictionary) =>
+        dictionary is Mapping mapping ? mapping.Members
+            : dictionary.Select(member => KeyValuePair.Create((object?)member.Key, member.Value));
 
     /// <summary>Code points as strings; a lone surrogate on its own.</summary>
     public static IReadOnlyList<string> Characters(string text)
@@ -117,7 +124,8 @@ internal static class Values
     {
         null => "None",
         bool => "a boolean",
-        long => "an integer",
+        long or BigInteger => "an integer",
+        Tuple => "a tuple",
         double => "a number",
         string => "a string",
         Undefined => "an undefined value",
@@ -181,8 +189,10 @@ internal static class Values
                 return a == b;
             case (string a, string b):
                 return a == b;
+            case (BigInteger a, BigInteger b):
+                return a == b;
             case (IReadOnlyList<object?> a, IReadOnlyList<object?> b):
-                bool areEqual = a.Count == b.Count;
+                bool areEqual = a.Count == b.Count && a is Tuple == b is Tuple;
                 for (int i = 0; i < a.Count && areEqual; i++)
                 {
                     areEqual = AreEqual(a[i], b[i], depth + 1, ref comparisonsLeft);
@@ -191,9 +201,9 @@ internal static class Values
                 return areEqual;
             case (IReadOnlyDictionary<string, object?> a, IReadOnlyDictionary<string, object?> b):
                 bool haveEqual = a.Count == b.Count;
-                foreach ((string key, object? value) in a)
+                foreach ((object? key, object? value) in Members(a))
                 {
-                    haveEqual = haveEqual && b.TryGetValue(key, out object? other)
+                    haveEqual = haveEqual && Templates.Members.Item(b, key) is var other && other is not Undefined
                         && AreEqual(value, other, depth + 1, ref comparisonsLeft);
                 }
 
@@ -209,10 +219,30 @@ internal static class Values
         (_, Undefined undefined) => throw undefined.Fail(),
         (string a, string b) => string.CompareOrdinal(a, b),
         (long a, long b) => a.CompareTo(b),
+        (IReadOnlyList<object?> a, IReadOnlyList<object?> b) => CompareItems(a, b),
         _ => IsNumber(left) && IsNumber(right)
             ? ToNumber(left).CompareTo(ToNumber(right))
             : throw new ChatTemplateException($"{TypeName(left)} and {TypeName(right)} have no order."),
     };
+
+    private static int CompareItems(IReadOnlyList<object?> left, IReadOnlyList<object?> right)
+    {
+        int at = 0;
+        while (at < left.Count && at < right.Count && AreEqual(left[at], right[at]))
+        {
+            at++;
+        }
+
+        return at < left.Count && at < right.Count ? Compare(left[at], right[at]) : left.Count.CompareTo(right.Count);
+    }
+
+    /// <summary>A value as Python's <c>repr</c> writes it.</summary>
+    public static string Represent(object? value)
+    {
+        var written = new StringBuilder();
+        Represent(value, written, 0);
+        return written.ToString();
+    }
 
     /// <summary>A value as output prints it: as Python's <c>str</c>.</summary>
     public static string ToText(object? value)
@@ -224,9 +254,7 @@ internal static class Values
             case Undefined:
                 return "";
             default:
-                var written = new StringBuilder();
-                Represent(value, written, 0);
-                return written.ToString();
+                return Represent(value);
         }
     }
 
@@ -244,9 +272,11 @@ internal static class Values
         {
             case IReadOnlyDictionary<string, object?> dictionary:
                 text.Append('{');
-                foreach ((string key, object? member) in dictionary)
+                foreach ((object? key, object? member) in Members(dictionary))
                 {
-                    text.Append(separator).Append(Quoted(key)).Append(": ");
+                    text.Append(separator);
+                    Represent(key, text, depth + 1);
+                    text.Append(": ");
                     Represent(member, text, depth + 1);
                     separator = ", ";
                 }
@@ -254,7 +284,7 @@ internal static class Values
                 text.Append('}');
                 break;
             case IReadOnlyList<object?> list:
-                text.Append('[');
+                text.Append(value is Tuple ? '(' : '[');
                 foreach (object? item in list)
                 {
                     text.Append(separator);
@@ -262,7 +292,7 @@ internal static class Values
                     separator = ", ";
                 }
 
-                text.Append(']');
+                text.Append(value is not Tuple ? "]" : list.Count == 1 ? ",)" : ")");
                 break;
             default:
                 text.Append(value switch
@@ -270,6 +300,7 @@ internal static class Values
                     null => "None",
                     bool flag => flag ? "True" : "False",
                     long integer => integer.ToString(CultureInfo.InvariantCulture),
+                    BigInteger large => large.ToString(CultureInfo.InvariantCulture),
                     double number => FloatText(number),
                     string quoted => Quoted(quoted),
                     Undefined => "Undefined",
