@@ -45,6 +45,7 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
                 batch.Add(token % transformer.Config.VocabularySize, context + row);
             }
 
+            cache.Assume(context);
             long before = Stopwatch.GetTimestamp();
             transformer.Forward(batch, cache);
             transformer.Kernels.Finish();

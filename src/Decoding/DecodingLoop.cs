@@ -60,7 +60,7 @@ public sealed class DecodingLoop : IDisposable
         _grower = new TreeGrower(_ledger, sources, drafter, options.MaxDepth, TreeVerifier.MaxNodes, TimeProvider.System);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, GenerationRequest.MaxAlternatives);
         _feed = drafter is { WantsStates: true } ? new StateFeed(target, drafter) : null;
-        _prefill = new Prefill(target, _feed);
+        _prefill = new Prefill(target, _feed, reused: options.PrefixCacheBytes > 0);
         _matchers = new MatcherCache(target.Config.VocabularySize);
         var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
         _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());

@@ -17,6 +17,7 @@ public class FamilyLosslessTests
     [
         "gpt2", "llama3", "mistral-window", "ministral3", "qwen2-window", "qwen3", "gemma2", "gemma3", "gemma4-dense", "gemma4-e",
         "gemma4-moe", "gemma4-published", "phi3-longrope", "smollm3", "granite", "olmo2", "cohere2", "glm4", "muse-glimmer-published",
+        "qwen35", "qwen35-published", "qwen35-moe", "qwen3-next",
     ];
 
     [DataTheory("families/gemma4-e/golden.json")]

@@ -11,8 +11,8 @@ internal sealed class Activations : IDisposable
     /// <param name="maxRows">Null: as many as the kernels deem worth the memory.</param>
     public Activations(ModelConfig config, Weights weights, IKernels kernels, int? maxRows)
     {
-        int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
-        int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
+        int qkv = config.Layers.Max(layer => layer.ProjectedSize);
+        int attended = config.Layers.Max(layer => layer.MixedSize);
         // There is none where all layers have experts alone.
         int width = Math.Max(Math.Max(1, config.Layers.Max(layer => layer.Mlp.Width)), config.PerLayer?.Width ?? 0);
         bool branches = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
@@ -45,7 +45,7 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, hidden]</c>: the residual stream.</summary>
     public Tensor Residual { get; }
 
-    /// <summary>F32 <c>[rows, widest QkvSize]</c></summary>
+    /// <summary>F32 <c>[rows, widest ProjectedSize]</c></summary>
     public Tensor Qkv { get; }
 
     /// <summary>F32 <c>[rows, vocabulary]</c></summary>
@@ -63,7 +63,7 @@ internal sealed class Activations : IDisposable
     /// <summary><c>[rows, hidden]</c></summary>
     public ProductInput Normed { get; }
 
-    /// <summary><c>[rows, widest QuerySize]</c></summary>
+    /// <summary><c>[rows, widest MixedSize]</c></summary>
     public ProductInput Attended { get; }
 
     /// <summary><c>[rows, widest MLP or layer's own input]</c></summary>

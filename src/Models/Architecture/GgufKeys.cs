@@ -43,6 +43,10 @@ internal sealed class GgufKeys(Gguf file)
 
     public Func<int, int> Counts(string key, Func<int, int> otherwise) => Has(key) ? Counts(key) : otherwise;
 
+    /// <summary>A flag for each layer; null where the file has no such key.</summary>
+    /// <exception cref="InvalidDataException">It is of another type.</exception>
+    public bool[]? Flags(string key) => Has(key) ? _keys.Get<bool[]>(_prefix + key) : null;
+
     public bool Has(string key) => _keys.Contains(_prefix + key);
 
     /// <summary>

@@ -5,10 +5,19 @@ namespace Understory.Models.Architecture;
 /// <summary>
 /// What one block of a decoder is made of: <c>x += attention(norm(x)); x += mlp(norm(x))</c>, where a branch has a norm behind it
 /// <c>x += norm(attention(norm(x)))</c>, and without a norm before it <c>x += norm(attention(x))</c>. Parallel branches read the same rows:
-/// <c>x += attention(norm(x)) + mlp(norm(x))</c>.
+/// <c>x += attention(norm(x)) + mlp(norm(x))</c>. In a recurrent layer a gated DeltaNet stands in attention's place.
 /// </summary>
 public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp)
 {
+    /// <summary>Shape of the gated DeltaNet in the place of attention, which is then <see cref="AttentionPlan.None"/>; null: attention.</summary>
+    public RecurrentShape? Recurrent { get; init; }
+
+    /// <summary>Columns that are projected from a row: queries, keys, values, and what a recurrent layer wants beside them.</summary>
+    public int ProjectedSize => Recurrent?.InputSize ?? Attention.QkvSize;
+
+    /// <summary>Inputs of the projection behind attention, or behind the recurrence.</summary>
+    public int MixedSize => Recurrent?.ValueSize ?? Attention.QuerySize;
+
     public bool NormBefore { get; init; } = true;
 
     public bool NormBehind { get; init; }
@@ -29,6 +38,9 @@ public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp)
 /// <summary>Attention of one layer.</summary>
 public sealed record AttentionPlan
 {
+    /// <summary>Of a layer that has none.</summary>
+    public static AttentionPlan None { get; } = new() { Heads = 0, KvHeads = 0, HeadDim = 0 };
+
     /// <summary>Query heads.</summary>
     public required int Heads { get; init; }
 

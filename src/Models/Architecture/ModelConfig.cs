@@ -66,6 +66,9 @@ public sealed record ModelConfig
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
 
+    /// <summary>Some layers are recurrent.</summary>
+    public bool IsHybrid => Layers.Any(layer => layer.Recurrent is not null);
+
     /// <summary>What the model asks of kernels beyond what every set has.</summary>
     internal KernelFeatures Features
     {
@@ -79,6 +82,7 @@ public sealed record ModelConfig
             {
                 features |= layer.ResidualScale != 1 || layer.OutputScale ? KernelFeatures.Scaling : 0;
                 features |= layer.NormBehind ? KernelFeatures.NormBehind : 0;
+                features |= layer.Recurrent is not null ? KernelFeatures.Recurrence : 0;
                 features |= layer.Attention.SoftCap != 0 ? KernelFeatures.Capping : 0;
                 features |= layer.Attention.QkNorm == QkNorm.Whole ? KernelFeatures.WholeQkNorm : 0;
                 features |= layer.Attention.PositionScale.Beta != 0 ? KernelFeatures.PositionScale : 0;
@@ -142,6 +146,15 @@ public sealed record ModelConfig
         {
             LayerPlan layer = Layers[number];
             AttentionPlan attention = layer.Attention;
+            RequireMlp(layer.Mlp);
+            Require(layer.Mlp.Experts is not { } experts || (!layer.Parallel && (layer.NormBefore || !experts.OwnNorms)),
+                "number of norms around experts", 0);
+            if (layer.Recurrent is { } recurrent)
+            {
+                RequireRecurrent(recurrent);
+                continue;
+            }
+
             Require(attention.Heads is > 0 and <= 1 << 14, "number of heads", attention.Heads);
             Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
             Require(attention.HeadDim is > 0 and <= 1 << 12, "head dimension", attention.HeadDim);
@@ -154,19 +167,6 @@ public sealed record ModelConfig
             Require(layer.NormBefore || (layer.NormBehind && !layer.Parallel), "number of norms of a layer", 0);
             Require(float.IsFinite(layer.NormBehindEpsilon ?? 0), "norm epsilon", layer.NormBehindEpsilon ?? 0);
             RequireKeys(number, attention);
-            Require(layer.Mlp.Width is >= 0 and <= 1 << 20 && (layer.Mlp.Width > 0 || layer.Mlp.Experts is not null), "intermediate size",
-                layer.Mlp.Width);
-            if (layer.Mlp.Experts is { } experts)
-            {
-                Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
-                Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
-                Require(!layer.Parallel && (layer.NormBefore || !experts.OwnNorms), "number of norms around experts", 0);
-                Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
-                Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
-                Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,
-                    "limit of experts' activation", experts.Unit.Limit);
-            }
-
             if (attention.Rotary is { } turned)
             {
                 int dim = Rotaries[turned].Dim;
@@ -182,6 +182,34 @@ public sealed record ModelConfig
         }
 
         return this;
+    }
+
+    private static void RequireMlp(MlpPlan mlp)
+    {
+        Require(mlp.Width is >= 0 and <= 1 << 20 && (mlp.Width > 0 || mlp.Experts is not null), "intermediate size", mlp.Width);
+        if (mlp.Experts is { } experts)
+        {
+            Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
+            Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
+            Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
+            Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
+            Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,
+                "limit of experts' activation", experts.Unit.Limit);
+        }
+    }
+
+    private void RequireRecurrent(in RecurrentShape shape)
+    {
+        const int MostTaps = 64;
+        Require(shape.KeyHeads is > 0 and <= 1 << 10, "number of recurrent key heads", shape.KeyHeads);
+        Require(shape.ValueHeads is > 0 and <= 1 << 10 && shape.ValueHeads % shape.KeyHeads == 0, "number of recurrent value heads",
+            shape.ValueHeads);
+        Require(shape.KeyDim is > 0 and <= 1 << 10, "recurrent key dimension", shape.KeyDim);
+        Require(shape.ValueDim is > 0 and <= 1 << 10 && shape.ValueDim % RecurrentShape.Block == 0,
+            $"recurrent value dimension, which must be a multiple of {RecurrentShape.Block},", shape.ValueDim);
+        int taps = shape.Taps;
+        Require(taps is > 1 and <= MostTaps && Layers.All(layer => layer.Recurrent is not { } other || other.Taps == taps),
+            "width of a convolution", taps);
     }
 
     /// <summary>A layer that reads another's keys and values reads such as it could have made itself.</summary>

@@ -54,7 +54,7 @@ public sealed record ModelSurvey
         WeightMatrix[] matrices = [.. loader.Matrices];
         long bytes = loader.MatrixBytes;
         loader.Fit();
-        long parameters = Count(matrices) + loader.VectorElements;
+        long parameters = weights.Parameters;
         long idle = weights.Layers.Sum(layer => layer.Experts is { } experts ? experts.IdleParameters : 0);
         IEnumerable<TypeShare> types = matrices.GroupBy(matrix => matrix.Format.Name)
             .Select(group => new TypeShare(

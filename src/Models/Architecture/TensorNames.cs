@@ -76,6 +76,12 @@ internal sealed record TensorNames
     /// <summary>The number that scales the stream behind a layer, with its ending.</summary>
     public string OutputScale { get; init; } = "";
 
+    /// <summary>The gate of what attention made has no name of its own: its rows follow each query head's (Qwen3-Next).</summary>
+    public bool QueryGates { get; init; }
+
+    /// <summary>Null where no layer is recurrent.</summary>
+    public RecurrentNames? Recurrent { get; init; }
+
     public string Gate { get; init; } = "";
 
     public required string Up { get; init; }
@@ -168,7 +174,8 @@ internal sealed record TensorNames
     /// <param name="experts">Most of a layer.</param>
     public Func<string, MatrixPlan> Quantised(WeightFormat format, int layers, int experts = 0)
     {
-        string[] matrices = [.. Qkv, AttentionGate, AttentionOutput, Gate, Up, GateUp, Down, PerLayerGate, PerLayerOutput];
+        string[] matrices = [.. Qkv, AttentionGate, AttentionOutput, Gate, Up, GateUp, Down, PerLayerGate, PerLayerOutput,
+            .. Recurrent?.Matrices ?? []];
         string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix)];
         HashSet<string> inLayers = [.. prefixes.SelectMany(prefix => matrices.Select(name => $"{prefix}{name}.weight"))];
         Dictionary<string, bool> ofExperts = [];

@@ -13,6 +13,7 @@ public sealed class Transformer : IDisposable
     private readonly Activations _activations;
     private readonly RotaryTables[] _rotaries;
     private readonly AttentionParams[] _attention;
+    private RecurrentWalk? _walk;
 
     /// <param name="weights">Owned from here on.</param>
     /// <param name="cacheType">Type that keys and values are rounded to.</param>
@@ -39,6 +40,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Type that keys and values are rounded to.</summary>
     public CacheType CacheType { get; }
 
+    /// <summary>How many numbers its weights are.</summary>
+    public long Parameters => _weights.Parameters;
+
     /// <summary>Bytes of weights that a pass of one row reads.</summary>
     public long WeightBytes => _weights.BytesPerPass;
 
@@ -60,7 +64,7 @@ public sealed class Transformer : IDisposable
     /// <summary>An empty cache for this model.</summary>
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
-    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, CacheType, tokens, spare);
+    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, CacheType, tokens, spare, MaxRows);
 
     /// <summary>
     /// One pass over the rows of <paramref name="batch"/>; their keys and values go to <paramref name="cache"/>.
@@ -76,11 +80,14 @@ public sealed class Transformer : IDisposable
         }
 
         cache.Reach(slots);
+        _walk = cache.Recurrent?.BeginPass(batch);
         if (Kernels.BeginPass(this, batch, cache.Layers))
         {
             RunLayers(batch, cache);
             Kernels.EndPass();
         }
+
+        cache.Recurrent?.EndPass();
 
         return _activations.Logits.RowRange(0, batch.LogitsRows);
     }
@@ -114,7 +121,15 @@ public sealed class Transformer : IDisposable
         {
             // Behind the last layer's attention only rows whose logits are wanted go on.
             int first = layer == last ? batch.FirstLogitsRow : 0;
-            AddAttention(x, layer, first, cache, batch);
+            if (Config.Layers[layer].Recurrent is not null)
+            {
+                AddRecurrence(x, layer, first, cache);
+            }
+            else
+            {
+                AddAttention(x, layer, first, cache, batch);
+            }
+
             x = x.RowRange(first, batch.Count - first);
             AddMlp(x, layer, first);
             AddPerLayer(x, layer, first, own);
@@ -159,6 +174,22 @@ public sealed class Transformer : IDisposable
         }
 
         return own;
+    }
+
+    /// <summary><c>x += output(recur(inputs(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>
+    private void AddRecurrence(Tensor x, int layer, int first, KvCache cache)
+    {
+        LayerWeights weights = _weights.Layers[layer];
+        LayerPlan block = Config.Layers[layer];
+        Tensor inputs = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, block.ProjectedSize);
+        Kernels.Multiply(Source(x, block, weights.AttentionNorm), weights.Qkv, inputs);
+        int rows = x.Rows - first;
+        InputRows mixed = _activations.Attended.Rows(0, rows, block.MixedSize);
+        Kernels.Recur(inputs, weights.Recurrent, cache.Recurrent!.Layer(layer), _walk!, first, mixed);
+        if (rows > 0)
+        {
+            AddBranch(mixed, weights.AttentionOutput, block, weights.AttentionNormBehind, x.RowRange(first, rows));
+        }
     }
 
     /// <summary><c>x += output(attend(qkv(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>

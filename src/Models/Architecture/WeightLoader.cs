@@ -94,6 +94,9 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
     /// <summary>The checkpoint has such a tensor.</summary>
     public bool Contains(string name) => source.Contains(name);
 
+    /// <summary>Weights of all tensors that were asked for.</summary>
+    public long Parameters => Matrices.Sum(matrix => (long)matrix.Rows * matrix.Columns) + VectorElements;
+
     /// <summary>Several matrices of equal inputs, their outputs side by side: those of one format that follow each other as one.</summary>
     public WeightMatrix[] Stacked(ReadOnlySpan<TensorPart> parts, int inputs)
     {
@@ -141,7 +144,32 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
         return float.IsFinite(value) ? value : throw new InvalidDataException($"tensor \"{name}\" is {value}.");
     }
 
-    /// <summary>The numbers of vectors, one behind the other.</summary>
+    /// <summary>F32 values of the host's as a vector.</summary>
+    public Tensor Vector(float[] values)
+    {
+        Tensor room = Room(values.Length);
+        kernels.Write(values, room.Data);
+        return room;
+    }
+
+    /// <summary>The numbers of a small tensor of any shape.</summary>
+    public unsafe float[] Values(string name, params ReadOnlySpan<int> shape)
+    {
+        StoredTensor tensor = source.Read(name, shape);
+        float[] values = new float[tensor.Rows * tensor.Columns];
+        for (int row = 0; row < tensor.Rows; row++)
+        {
+            fixed (float* target = &values[row * tensor.Columns])
+            {
+                tensor.Format.Decode((byte*)tensor.RowAddress(row), tensor.Columns, target);
+            }
+        }
+
+        source.Release(tensor);
+        return values;
+    }
+
+    /// <summary>The numbers of vectors one behind the other.</summary>
     public unsafe float[] Values(ReadOnlySpan<TensorPart> parts)
     {
         int length = 0;

@@ -36,6 +36,9 @@ public sealed record LayerWeights(
     /// <summary><c>[QuerySize, hidden]</c>; null where the plan has no gate.</summary>
     public Projection? AttentionGate { get; init; }
 
+    /// <summary>What a recurrent layer has beside its projections; those are <see cref="Qkv"/> and <see cref="AttentionOutput"/>.</summary>
+    public RecurrentParams Recurrent { get; init; }
+
     /// <summary>Null where the layer has none.</summary>
     public ExpertWeights? Experts { get; init; }
 
@@ -136,6 +139,9 @@ public sealed class Weights : IDisposable
     /// <summary><c>[vocabulary, hidden]</c>; the embedding itself where tied.</summary>
     public required Projection Head { get; init; }
 
+    /// <summary>How many numbers they are; a tied head counts once.</summary>
+    public required long Parameters { get; init; }
+
     /// <summary>Bytes held.</summary>
     public long Bytes => _blocks.Sum(block => block.Bytes);
 
@@ -186,6 +192,7 @@ public sealed class Weights : IDisposable
             Layers = layers,
             FinalNorm = finalNorm,
             Head = head,
+            Parameters = loader.Parameters,
         };
     }
 
@@ -213,12 +220,16 @@ public sealed class Weights : IDisposable
             float behind = plan.NormBehindEpsilon ?? config.NormEpsilon;
             (AttentionPlan attention, MlpPlan mlp) = (plan.Attention, plan.Mlp);
             (Projection? gate, Projection? up) = mlp.Width > 0 ? GateUp(prefix, mlp) : (null, null);
+            RecurrentParts? recurrent =
+                plan.Recurrent is { } shape ? new RecurrentParts(prefix, names.Recurrent!, _hidden, shape, loader) : null;
             return new LayerWeights(
                 plan.NormBefore ? Norm(prefix + names.AttentionNorm) : default,
-                Qkv(prefix, attention),
+                recurrent?.Inputs() ?? Qkv(prefix, attention),
                 QkNormOf(prefix + names.QueryNorm, attention, attention.Heads),
                 attention.KeysOf is null ? QkNormOf(prefix + names.KeyNorm, attention, attention.KvHeads) : default,
-                Project(prefix + names.AttentionOutput, _hidden, attention.QuerySize, attention.OutputBias),
+                Project(
+                    prefix + (recurrent is null ? names.AttentionOutput : names.Recurrent!.Output), _hidden, plan.MixedSize,
+                    attention.OutputBias),
                 plan.NormBehind ? Norm(prefix + names.AttentionNormBehind) with { Epsilon = behind } : default,
                 plan.NormBefore && !plan.Parallel ? Norm(prefix + names.MlpNorm) : default,
                 gate,
@@ -228,8 +239,8 @@ public sealed class Weights : IDisposable
             {
                 ValueNorm = attention is { ValueNorm: true, KeysOf: null } ? loader.Ones(attention.HeadDim) : default,
                 Sinks = attention.Sinks ? loader.Vector([new TensorPart(prefix + names.Sinks, attention.Heads)]) : default,
-                AttentionGate =
-                    attention.Gate ? Project(prefix + names.AttentionGate, attention.QuerySize, _hidden, bias: false) : null,
+                AttentionGate = attention.Gate ? AttentionGate(prefix, attention) : null,
+                Recurrent = recurrent?.Others(config.NormEpsilon) ?? default,
                 Experts = mlp.Experts is { } experts
                     ? new ExpertParts(prefix, names, _hidden, config.NormEpsilon, experts, loader).Load() : null,
                 PerLayer = config.PerLayer is { } own ? PerLayer(prefix, own) : null,
@@ -294,7 +305,7 @@ public sealed class Weights : IDisposable
 
             int keyValueSize = plan.KvHeads * plan.HeadDim;
             TensorPart[] parts =
-                [Heads(prefix + names.Qkv[0], plan.QuerySize, plan), Heads(prefix + names.Qkv[1], keyValueSize, plan),
+                [.. names.QueryGates ? QueriesOrGates(prefix, plan, first: 0) : [Heads(prefix + names.Qkv[0], plan.QuerySize, plan)], Heads(prefix + names.Qkv[1], keyValueSize, plan),
                     new(prefix + names.Qkv[2], keyValueSize)];
             parts = plan switch
             {
@@ -306,6 +317,19 @@ public sealed class Weights : IDisposable
                 loader.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _hidden),
                 plan.QkvBias ? loader.Vector(Array.ConvertAll(parts, part => part with { Name = part.Name + ".bias" })) : default);
         }
+
+        private Projection AttentionGate(string prefix, AttentionPlan plan) => names.QueryGates
+            ? new Projection(loader.Stacked(
+                Array.ConvertAll(QueriesOrGates(prefix, plan, plan.HeadDim), part => part with { Name = part.Name + ".weight" }), _hidden))
+            : Project(prefix + names.AttentionGate, plan.QuerySize, _hidden, bias: false);
+
+        /// <summary>Each query head is followed by its gate in one matrix.</summary>
+        /// <param name="first">The first row of either.</param>
+        private TensorPart[] QueriesOrGates(string prefix, AttentionPlan plan, int first) =>
+        [
+            .. Enumerable.Range(0, plan.Heads).Select(head => new TensorPart(
+                prefix + names.Qkv[0], plan.HeadDim, First: (2 * head * plan.HeadDim) + first, Of: 2 * plan.QuerySize)),
+        ];
 
         private Projection Project(string name, int outputs, int inputs, bool bias) => new(
             loader.Matrix(name + ".weight", outputs, inputs, names.Transposed),

@@ -55,6 +55,14 @@ public sealed unsafe partial class Gguf : ITensorSource
         }
     }
 
+    /// <summary>Bytes of one file before the data of its tensors: keys and descriptions.</summary>
+    /// <exception cref="InvalidDataException">Not a GGUF file, or a damaged one.</exception>
+    public static long HeadBytes(string path)
+    {
+        using var part = GgufPart.Open(path);
+        return part.HeadBytes;
+    }
+
     public bool Contains(string name) => _tensors.Contains(name);
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);

@@ -93,6 +93,9 @@ public enum KernelFeatures
 
     /// <summary>Attention has sinks.</summary>
     Sinks = 2048,
+
+    /// <summary>Layers are recurrent.</summary>
+    Recurrence = 4096,
 }
 
 /// <summary>
@@ -183,6 +186,24 @@ public interface IKernelOperations
     /// them alone, wherever their slots are. queries: <c>[rows, Heads * HeadDim]</c>; output <c>[rows, Heads * HeadDim]</c>.
     /// </summary>
     void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output);
+
+    /// <summary>
+    /// A gated DeltaNet layer over the rows of a pass, less the projections before and behind it. Of a row with channels u, which are its
+    /// queries, keys and values, and of each of its value heads:
+    /// <code>
+    /// (q, k, v) = silu(sum over taps of convolution[tap] * u of the row so far before it)
+    /// q = q / |q| / sqrt(KeyDim);  k = k / |k|
+    /// S = S exp(decay * ln(1 + exp(alpha + bias)))
+    /// S = S + k (v - S^T k)^T / (1 + exp(-beta))
+    /// y = norm(S^T q) * silu(z)
+    /// </code>
+    /// in F32, row after row as <paramref name="walk"/> says; then keeps what it says.
+    /// </summary>
+    /// <param name="inputs">F32 <c>[rows, InputSize]</c>: queries, keys, values, z, beta, alpha.</param>
+    /// <param name="first">The first row whose output is wanted.</param>
+    /// <param name="output"><c>[rows - first, ValueSize]</c></param>
+    void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output);
 
     /// <summary><c>x = cap tanh(scale x / cap)</c>, in place; without a cap <c>scale x</c>.</summary>
     /// <param name="cap">0: none.</param>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels;
@@ -31,6 +32,12 @@ public interface IKernelMemory
 
     /// <summary>Copies F32 values from <paramref name="address"/> to the host, behind every operation so far.</summary>
     unsafe void Read(nint address, Span<float> values) => new Span<float>((void*)address, values.Length).CopyTo(values);
+
+    /// <summary>Copies bytes from one place of such memory to another that does not overlap, behind every operation so far.</summary>
+    unsafe void Copy(nint source, nint target, long bytes) => Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
+
+    /// <summary>Zeroes bytes of such memory.</summary>
+    unsafe void Clear(nint target, long bytes) => NativeMemory.Clear((void*)target, (nuint)bytes);
 
     /// <summary>Copies one row of inputs from the host, rounded as the kernels round what they multiply.</summary>
     void Write(ReadOnlySpan<float> values, InputRows row);

@@ -20,6 +20,7 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     private readonly HashSet<int> _special;
     private readonly Lazy<string> _fingerprint;
     private readonly Lazy<Tokenizer> _bare;
+    private readonly Lazy<Tokenizer> _literal;
     private readonly IPreTokenizer? _cutter;
     private readonly IPreTokenizer? _refiner;
     private EncodingScratch? _spareScratch;
@@ -35,23 +36,29 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
             .Select(token => (parts.Normalizer?.Normalize(token.Content) ?? token.Content, token)));
         _fingerprint = new Lazy<string>(parts.Vocabulary.Fingerprint);
         _bare = new Lazy<Tokenizer>(() => new Tokenizer(this, _parts with { Prefix = [], Suffix = [] }));
+        _literal = new Lazy<Tokenizer>(() => new Tokenizer(Bare, Bare._parts, addedTokens: false));
         IPreTokenizer? words = parts.PreTokenizer;
         (IPreTokenizer? first, IPreTokenizer? others) = words is PreTokenizerSequence sequence ? sequence.Parted : (words, null);
         (_cutter, _refiner) = first?.CutsOnly == true ? (first, others) : (null, words);
     }
 
     /// <summary>Another one with the same engine.</summary>
-    private Tokenizer(Tokenizer other, TokenizerParts parts)
+    private Tokenizer(Tokenizer other, TokenizerParts parts, bool addedTokens = true)
     {
         _parts = parts;
         (_encoding, Decoder, _special, _fingerprint) = (other._encoding, other.Decoder, other._special, other._fingerprint);
-        (_rawTokens, _normalizedTokens, _cutter, _refiner) = (other._rawTokens, other._normalizedTokens, other._cutter, other._refiner);
+        (_cutter, _refiner) = (other._cutter, other._refiner);
+        (_rawTokens, _normalizedTokens) = addedTokens ? (other._rawTokens, other._normalizedTokens) : (null, null);
         _bare = parts is { Prefix.Count: 0, Suffix.Count: 0 }
             ? new Lazy<Tokenizer>(this) : new Lazy<Tokenizer>(() => new Tokenizer(this, _parts with { Prefix = [], Suffix = [] }));
+        _literal = addedTokens ? new Lazy<Tokenizer>(() => new Tokenizer(Bare, Bare._parts, addedTokens: false)) : new Lazy<Tokenizer>(this);
     }
 
     /// <summary>This tokenizer without the tokens that the file's post-processor puts around a text.</summary>
     public Tokenizer Bare => _bare.Value;
+
+    /// <summary><see cref="Bare"/>, to which special tokens in a text are text like any other.</summary>
+    public Tokenizer Literal => _literal.Value;
 
     /// <summary>Highest token id + 1. A model's logits may have more columns: its padding.</summary>
     public int VocabularySize => Math.Min(_parts.Vocabulary.Size, _parts.IdLimit);

@@ -15,6 +15,9 @@ namespace Understory.Server.Chat;
 public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint,
     AnswerSyntax Answer)
 {
+    /// <summary>As <see cref="Decoding.GenerationRequest.PartingPoints"/>.</summary>
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
+
     /// <summary>Tokens that end the answer beside the model's own.</summary>
     public IReadOnlyList<int> EndTokens { get; init; } = [];
 
@@ -35,6 +38,7 @@ public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IRe
         TextEnd = request.IgnoreEos ? null : TextEnd(request.Stop),
         EndTokens = EndTokens,
         KeptSpecials = KeptSpecials,
+        PartingPoints = PartingPoints,
         Constraint = Constraint,
     };
 }
@@ -79,6 +83,12 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
 
     /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
     public string? Source => template?.Source;
+
+    /// <summary>The template has a place for tools, and calls are written in a way that is read here.</summary>
+    public bool TakesTools => TellsOfTools;
+
+    /// <summary>The model may think before it answers.</summary>
+    public bool Thinks => Thoughts is not null || Channels is not null;
 
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");

@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Net.Mime;
+using System.Text.Json;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -30,23 +32,50 @@ public static class Answer
     /// <summary>The whole body of a JSON request.</summary>
     /// <remarks>It counts as held until the request ends.</remarks>
     /// <exception cref="ApiException">
-    /// 415: declared as something else. 413: longer than <paramref name="limit"/> bytes. 400: its framing is broken. 503: too many bodies
-    /// arrive at once.
+    /// 415: declared as something else, or packed in a way that is not read. 413: longer than <paramref name="limit"/> bytes, as it comes
+    /// or unpacked. 400: its framing or packing is broken. 503: too many bodies arrive at once.
     /// </exception>
     public static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpContext http, long limit)
     {
         HttpRequest request = http.Request;
-        if (request.ContentType is { Length: > 0 } type && !request.HasJsonContentType())
+        // What curl -d declares where nobody says otherwise: taken where it is JSON all the same.
+        bool form = request.ContentType?.StartsWith("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) is true;
+        if (!form && request.ContentType is { Length: > 0 } && !request.HasJsonContentType())
         {
-            throw new ApiException(415,
-                $"The body is declared as {type}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
+            throw NotJson(request);
         }
 
-        if (request.ContentLength > limit && request.Headers.Expect.Count > 0)
+        PackedBody.Check(request.Headers.ContentEncoding.ToString());
+        // Kestrel takes what the client still sends, for a while, so that it sees the answer.
+        if (request.ContentLength > limit)
         {
             throw TooLarge(limit);
         }
 
+        ReadOnlyMemory<byte> body = PackedBody.Unpack(await ReadAllAsync(http, limit), request.Headers.ContentEncoding.ToString(), limit)
+            ?? throw TooLarge(limit);
+        return !form || IsJson(body.Span) ? body : throw NotJson(request);
+    }
+
+    private static ApiException NotJson(HttpRequest request) => new(415,
+        $"The body is declared as {request.ContentType}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
+
+    private static bool IsJson(ReadOnlySpan<byte> body)
+    {
+        var reader = new Utf8JsonReader(body);
+        try
+        {
+            return reader.Read() && reader.TokenType == JsonTokenType.StartObject;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<ReadOnlyMemory<byte>> ReadAllAsync(HttpContext http, long limit)
+    {
+        HttpRequest request = http.Request;
         // What is declared is not believed: memory is taken for bytes that have come.
         var body = new MemoryStream();
         byte[] buffer = new byte[16384];

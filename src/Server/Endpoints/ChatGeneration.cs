@@ -3,6 +3,7 @@ using Understory.Decoding.Constraints;
 using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -16,7 +17,11 @@ public static class ChatGeneration
         CancellationToken cancellation = default) => Named(field, () =>
     {
         PreparedChat chat = model.Chat.Prepare(conversation, PromptReader.MostCounted(model), cancellation);
-        return chat with { Prompt = PromptReader.Fit(model, chat.Prompt, field) };
+        return chat with
+        {
+            Prompt = PromptReader.Fit(model, chat.Prompt, field),
+            PartingPoints = model.IsHybrid ? PartingPoints.Of(model.Chat, conversation, chat.Prompt) : [],
+        };
     });
 
     /// <summary>How many tokens the prompt of a conversation has, whether it fits or not.</summary>

@@ -4,7 +4,7 @@ using System.Threading.Channels;
 using Understory.Decoding;
 using Understory.Decoding.Sequences;
 using Understory.Decoding.Verification;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Hosting;
 

@@ -89,9 +89,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     private LoadedModel LoadParts(Action<string> stage)
     {
         bool demo = options.Model is null;
-        string targetPath = Resolve(options.Model ?? DemoBundle.Target, "--model");
-        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, "--draft");
-        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, "--ngram");
+        string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy("model")) : Bundled();
+        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, options.SaidBy("draft"));
+        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, options.SaidBy("ngram"));
 
         stage("choosing kernels");
         IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
@@ -180,6 +180,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         {
             Kernels = kernels.Name,
             HiddenSize = target.Config.HiddenSize,
+            Parameters = target.Transformer.Parameters,
+            Demo = demo,
+            IsHybrid = target.Config.IsHybrid,
         };
     }
 
@@ -265,9 +268,14 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         _ => Resolve(said, flag),
     };
 
+    private static string Bundled() => Path.Exists(DemoBundle.Target) ? DemoBundle.Target : throw new StartupException(
+        $"The model that comes with the program is not at {DemoBundle.Target}; put it back, or name another one by --model.");
+
     /// <summary>Where the files are: a path as it is, a model of the hub in the cache that <c>pull</c> fills.</summary>
+    /// <param name="flag">Who said so.</param>
     private static string Resolve(string said, string flag)
     {
+        RequireContents(said, flag);
         if (Path.Exists(said))
         {
             return said;
@@ -281,12 +289,26 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         try
         {
             return new HubCache(HubSettings.From(Environment.GetEnvironmentVariable).CacheFolder).Find(reference)
-                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; 'understory pull "
-                    + $"{said}' would.");
+                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; '{Invocation.Name} "
+                    + $"pull {said}' would.");
         }
         catch (Exception e) when (e is HubException or FormatException)
         {
             throw new StartupException($"{flag}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>A snapshot of the hub's cache is links into the folder around it: alone it is empty.</summary>
+    private static void RequireContents(string path, string flag)
+    {
+        IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFileSystemEntries(path) : [path];
+        FileInfo? dangling = files.Select(file => new FileInfo(file)).FirstOrDefault(file =>
+            file.ResolveLinkTarget(returnFinalTarget: true) is { } target && !Path.Exists(target.FullName));
+        if (dangling is not null)
+        {
+            throw new StartupException($"{flag}: {dangling.FullName} is a link to {dangling.LinkTarget}, which is not there. A snapshot of "
+                + "the hub's cache only points to its contents: mount or copy all of models--OWNER--NAME, or better the cache itself as "
+                + "$HF_HOME/hub, and name the model as OWNER/NAME.");
         }
     }
 

@@ -1,6 +1,7 @@
 using Understory.Decoding.Sequences;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 

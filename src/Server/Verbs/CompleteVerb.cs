@@ -3,7 +3,7 @@ using Understory.Decoding;
 using Understory.Decoding.Sampling;
 using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Verbs;
 

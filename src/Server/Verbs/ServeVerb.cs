@@ -47,6 +47,11 @@ public static class ServeVerb
                 logger.Information("{Line:l}", line);
             }
 
+            foreach (string line in ModelIntroduction.Lines(model, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes))
+            {
+                Say(line);
+            }
+
             Say($"Listening on {server.Address.GetLeftPart(UriPartial.Authority)}");
             await stop.Task;
             logger.Information("Shutting down: the running request may take {Seconds} s to finish", options.Drain.TotalSeconds);

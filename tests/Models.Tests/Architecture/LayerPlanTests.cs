@@ -76,6 +76,19 @@ public class LayerPlanTests
         Layers = [.. _mixed.Layers.Select(layer => layer with { Parallel = true })],
     };
 
+    /// <summary>Recurrent layers of both ways to share keys, whole vectors and not, the last one among them; and gated attention.</summary>
+    private static readonly ModelConfig _hybrid = new Qwen35().OfShape(64, 1, 200, 120) with
+    {
+        Rotaries = _mixed.Rotaries,
+        Layers =
+        [
+            Recurrent(new RecurrentShape(2, 6, 24, 32, 4, Tiled: false)),
+            _mixed.Layers[0] with { Attention = _mixed.Layers[0].Attention with { Gate = true } },
+            Recurrent(new RecurrentShape(3, 3, 16, 16, 4, Tiled: false)),
+            Recurrent(new RecurrentShape(2, 4, 35, 16, 4, Tiled: true)),
+        ],
+    };
+
     private static readonly string[] _sets = [.. KernelCatalog.Available.Select(set => set.Name), "cuda"];
 
     public static TheoryData<string> Sets => [.. _sets];
@@ -95,11 +108,16 @@ public class LayerPlanTests
     [MemberData(nameof(ProcessorSets))]
     public void So_does_a_model_with_all_that_only_some_families_ask_for(string set) => AssertInvariant(set, _special);
 
+    [Theory]
+    [MemberData(nameof(ProcessorSets))]
+    public void So_does_a_hybrid(string set) => AssertInvariant(set, _hybrid);
+
     [Fact]
     public void What_the_kernels_of_a_device_lack_is_named_before_anything_is_loaded()
     {
         using IKernels kernels = Create("cuda");
-        InvalidDataException error = Assert.Throws<InvalidDataException>(() => ModelLoader.Random(_special, "special", kernels, 3));
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => ModelLoader.Random(
+            _special with { Layers = [.. _special.Layers, _hybrid.Layers[0]] }, "special", kernels, 3));
         Assert.All(Enum.GetValues<KernelFeatures>().Skip(1), feature =>
             Assert.Contains(feature.ToString(), error.Message, StringComparison.Ordinal));
         Assert.Contains("--device cpu", error.Message, StringComparison.Ordinal);
@@ -121,6 +139,12 @@ public class LayerPlanTests
     [Fact]
     public void They_agree_with_it_on_all_that_only_some_families_ask_for() =>
         AssertNearReference(_special, [.. _sets.Where(set => set != "cuda")]);
+
+    [Fact]
+    public void They_agree_with_it_on_recurrent_layers() => AssertNearReference(_hybrid, [.. _sets.Where(set => set != "cuda")]);
+
+    private static LayerPlan Recurrent(RecurrentShape shape) =>
+        new(AttentionPlan.None, new MlpPlan(96, Activation.Silu, Gated: true)) { Recurrent = shape };
 
     private static void AssertNearReference(ModelConfig config, string[] sets)
     {

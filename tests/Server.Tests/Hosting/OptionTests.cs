@@ -130,4 +130,14 @@ public sealed class OptionTests : IDisposable
         Exception? refusal = Record.Exception(ServerOptions.From(Source(flags)).RequireSafeAddress);
         Assert.Equal(safe, refusal is null);
     }
+
+    [Fact]
+    public void An_error_blames_whoever_said_it()
+    {
+        Assert.StartsWith("UNDERSTORY_DEVICE must", Assert.Throws<UsageException>(() =>
+            ServerOptions.From(Source(environment: "UNDERSTORY_DEVICE=tpu"))).Message);
+        Assert.StartsWith("--device must", Assert.Throws<UsageException>(() => ServerOptions.From(Source("device=tpu"))).Message);
+        Assert.Contains(": host must", Assert.Throws<UsageException>(() =>
+            ServerOptions.From(Source(settings: """{"Understory": {"host": "nowhere"}}"""))).Message);
+    }
 }

@@ -293,4 +293,49 @@ public sealed class ProcessTests : IDisposable
         Assert.Equal(0, code);
         Assert.All(OptionCatalog.All, option => Assert.Contains(option.Flag, output));
     }
+
+    [ProcessFact]
+    public async Task Who_starts_the_demo_is_told_that_it_is_one_and_what_would_fit()
+    {
+        using ServerProcess server = await ServerProcess.StartAsync();
+        Assert.Contains("understory-demo: 2.76 million parameters, context of 1,024 tokens; completes text", server.Output);
+        Assert.Contains("not what a model can do", server.Output);
+        string[] commands = [.. server.Output.Split('\n').Where(line => line.Contains("understory pull ", StringComparison.Ordinal))];
+        int fitting = SuggestedModel.For(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes).Count;
+        Assert.Equal(fitting, commands.Length);
+
+        Copy(DemoBundle.Target, "mine");
+        using ServerProcess own = await ServerProcess.StartAsync("--model", Path.Combine(_folder, "mine"));
+        Assert.Contains("mine: 2.76 million parameters", own.Output);
+        Assert.DoesNotContain("pull", own.Output);
+    }
+
+    [ProcessFact]
+    public async Task An_error_names_whoever_named_the_model()
+    {
+        (int code, _, string errors) = await ServerProcess.RunAsync(["info"], variables: ("UNDERSTORY_MODEL", "/nowhere/at-all"));
+        Assert.Equal(1, code);
+        IsOneLine(errors, "UNDERSTORY_MODEL: there is no '/nowhere/at-all'");
+        Assert.DoesNotContain("--model", errors);
+    }
+
+    [ProcessFact]
+    public async Task Help_of_a_verb_lists_what_it_takes_and_nothing_else()
+    {
+        foreach ((string verb, string[] takes, string[] not) in new (string, string[], string[])[]
+        {
+            ("serve", [.. OptionCatalog.All.Select(option => option.Flag)], []),
+            ("pull", ["--draft"], ["--model <", "--kv", "--port"]),
+            ("health", ["--host", "--port"], ["--model", "--api-key"]),
+            ("ngram", ["--draft", "--threads", "--out"], ["--model <", "--kv", "--port"]),
+            ("chat", ["--model", "--kv", "--system"], ["--port", "--alias"]),
+            ("complete", ["--model", "--kv", "--stop"], ["--port", "--alias"]),
+        })
+        {
+            (int code, string output, _) = await ServerProcess.RunAsync([verb, "--help"]);
+            Assert.Equal(0, code);
+            Assert.All(takes, flag => Assert.Contains(flag, output));
+            Assert.All(not, flag => Assert.DoesNotContain(flag, output));
+        }
+    }
 }

@@ -126,7 +126,9 @@ internal abstract class LlamaLike : Family
         int hidden = keys.Count("embedding_length");
         Func<int, int> heads = keys.Counts("attention.head_count");
         Func<int, int> keyHeads = keys.Counts("attention.head_count_kv", heads);
-        Func<int, int> width = keys.Counts("feed_forward_length");
+        // Where all layers have experts, files may leave it out.
+        Func<int, int> width = keys.Count("expert_count", 0) > 0
+            ? keys.Counts("feed_forward_length", _ => 0) : keys.Counts("feed_forward_length");
         int headDim = keys.HeadDim(hidden, heads(0));
         int context = keys.Count("context_length");
         ExpertsPlan? experts = keys.Count("expert_count", 0) is > 0 and int count ? Experts(keys, count) : null;

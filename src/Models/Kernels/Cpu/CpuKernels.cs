@@ -119,6 +119,10 @@ internal abstract class CpuKernels : IKernels
     public void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, InputRows output) =>
         Attend(queries, layer, attention, batch, CpuInput.Write(output));
 
+    public void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output) =>
+        Recur(inputs, recurrent, layer, walk, first, CpuInput.Write(output));
+
     public abstract void Cap(Tensor x, float scale, float cap);
 
     public abstract void Decide(Tensor logits, DecisionBatch decision);
@@ -139,6 +143,9 @@ internal abstract class CpuKernels : IKernels
         InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y);
 
     protected abstract void Attend(Tensor queries, KvLayer layer, in AttentionParams attention, ForwardBatch batch, Tensor output);
+
+    protected abstract void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, Tensor output);
 
     private InputRows Ready(in ProductSource x)
     {

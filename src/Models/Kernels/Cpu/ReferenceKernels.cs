@@ -1,5 +1,6 @@
 using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Quantised;
+using Understory.Models.Kernels.Cpu.Recurrence;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
@@ -11,6 +12,7 @@ namespace Understory.Models.Kernels.Cpu;
 internal sealed class ReferenceKernels : CpuKernels
 {
     private readonly ReferenceDecision _decision = new();
+    private readonly ReferenceRecurrence _recurrence = new();
     private double[] _scores = [];
     private float[] _row = [];
     private double[] _dots = [];
@@ -160,6 +162,16 @@ internal sealed class ReferenceKernels : CpuKernels
     }
 
     public override void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
+
+    public override void Dispose()
+    {
+        _recurrence.Dispose();
+        base.Dispose();
+    }
+
+    protected override void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, Tensor output) =>
+        _recurrence.Run(inputs, recurrent, layer, walk, first, output);
 
     protected override void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue)
     {

@@ -2,6 +2,7 @@ using Understory.Models.Kernels.Cpu.Attention;
 using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Products;
 using Understory.Models.Kernels.Cpu.Quantised;
+using Understory.Models.Kernels.Cpu.Recurrence;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
@@ -29,6 +30,10 @@ internal sealed class VectorKernels<T> : CpuKernels
     private readonly SumExpertsJob<T> _sumExperts = new();
     private readonly AddJob<T> _add = new();
     private readonly StoreJob<T> _store = new();
+    private readonly ConvolveJob<T> _convolve = new();
+    private readonly DeltaJob<T> _delta = new();
+    private readonly NormGateJob<T> _normGate = new();
+    private readonly RecurrentScratch _recurrent;
     private readonly AttendJob<T> _attend;
     private readonly DecideJob<T> _decide;
 
@@ -37,6 +42,7 @@ internal sealed class VectorKernels<T> : CpuKernels
         Name = name;
         _quantisedSet = QuantisedKernels.Best(name);
         _team = new ThreadTeam(threads);
+        _recurrent = new RecurrentScratch(threads);
         _product = new ProductJob<T>(threads);
         _attend = new AttendJob<T>(threads);
         _decide = new DecideJob<T>(threads);
@@ -103,6 +109,7 @@ internal sealed class VectorKernels<T> : CpuKernels
     public override void Dispose()
     {
         _team.Dispose();
+        _recurrent.Dispose();
         _product.Dispose();
         _attend.Dispose();
         _decide.Dispose();
@@ -141,6 +148,20 @@ internal sealed class VectorKernels<T> : CpuKernels
     {
         _attend.Set(queries, layer, attention, batch, output);
         Share(_attend, _attend.Items, _attend.Work);
+    }
+
+    protected override void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, Tensor output)
+    {
+        _recurrent.Reach(layer.Shape, walk.Count, walk.Buffers);
+        _convolve.Set(_recurrent, inputs, recurrent, layer, walk);
+        Share(_convolve, _convolve.Items, _convolve.Work);
+        _delta.Set(_recurrent, layer, walk);
+        Share(_delta, _delta.Items, _delta.Work);
+        _normGate.Set(
+            _recurrent, layer.Shape, recurrent.Norm, inputs.RowRange(first, output.Rows), walk.Earlier + first, output);
+        Share(_normGate, _normGate.Items, 16L * output.Rows * output.Columns);
+        RecurrentRows.Keep(inputs, layer, walk);
     }
 
     /// <summary>Brings the product's inputs into integers, where it wants them and they are not yet.</summary>

@@ -66,7 +66,8 @@ internal sealed unsafe class CudaKernels : IKernels
     /// <summary>None of them has a kernel yet; a model that wants one is refused when it is loaded.</summary>
     internal static KernelFeatures Lacking => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
         | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale | KernelFeatures.ValueNorm | KernelFeatures.SharedKeyValues
-        | KernelFeatures.Gates | KernelFeatures.EmbeddingNorm | KernelFeatures.GatedBias | KernelFeatures.Experts | KernelFeatures.Sinks;
+        | KernelFeatures.Gates | KernelFeatures.EmbeddingNorm | KernelFeatures.GatedBias | KernelFeatures.Experts | KernelFeatures.Sinks
+        | KernelFeatures.Recurrence;
 
     public CudaDeviceInfo Device => _driver.Device;
 
@@ -236,6 +237,10 @@ internal sealed unsafe class CudaKernels : IKernels
     public void Take(Tensor x, InputRows output) => throw Lacks(KernelFeatures.NormBehind);
 
     public void Cap(Tensor x, float scale, float cap) => throw Lacks(KernelFeatures.Capping);
+
+    public void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output) =>
+        throw Lacks(KernelFeatures.Recurrence);
 
     public void Route(Tensor logits, in RouterParams router, Routing routing) => throw Lacks(KernelFeatures.Experts);
 

@@ -11,13 +11,16 @@ public class FamilyGoldenTests
     private const string Folder = "families";
     private const double Tolerance = 2e-5;
 
+    /// <summary>The rounding of one row goes through the states of all that follow it.</summary>
+    private const double ToleranceOfHybrids = 1e-4;
+
     public static TheoryData<string> Models =>
     [
         "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window",
         "qwen3", "qwen3-yarn",
         "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "gemma4-dense", "gemma4-e", "gemma4-moe",
         "gemma4-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2", "cohere2", "glm4", "muse-glimmer-published",
-        "mixtral", "qwen3-moe", "qwen3-moe-ties", "gpt-oss",
+        "mixtral", "qwen3-moe", "qwen3-moe-ties", "gpt-oss", "qwen35", "qwen35-published", "qwen35-moe", "qwen3-next",
     ];
 
     [SharedDataTheory(Folder)]
@@ -146,7 +149,7 @@ public class FamilyGoldenTests
         float[][] expected = Logits(name, "logits.f32", prompt.Length);
         using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double error = Runs.RelativeError(model.Logits(prompt), expected);
-        Assert.True(error < Tolerance, $"max |a - b| / max |b| is {error:E2}");
+        Assert.True(error < (model.Config.IsHybrid ? ToleranceOfHybrids : Tolerance), $"max |a - b| / max |b| is {error:E2}");
         Assert.Equal(greedy, model.Greedy(prompt, greedy.Length));
     }
 
