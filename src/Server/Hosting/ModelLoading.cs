@@ -153,7 +153,9 @@ public sealed class ModelLoading(ServerOptions options)
 
         using Gguf file = Gguf.Open(model.Path);
         const string Key = "tokenizer.chat_template";
-        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
+        const string ForTools = Key + ".tool_use";
+        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key),
+            forTools: file.Metadata.Contains(ForTools) ? file.Metadata.Get<string>(ForTools) : null);
     }
 
     /// <summary>A CUDA device where one is asked for, or where the choice is free and one can be used; else the processor.</summary>
