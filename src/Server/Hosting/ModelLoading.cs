@@ -210,7 +210,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
         using Gguf file = Gguf.Open(path);
         const string Key = "tokenizer.chat_template";
-        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
+        const string ForTools = Key + ".tool_use";
+        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key),
+            forTools: file.Metadata.Contains(ForTools) ? file.Metadata.Get<string>(ForTools) : null);
     }
 
     /// <summary>
