@@ -42,7 +42,6 @@ public class GgufTokenizerTests
     [Theory]
     [InlineData("gpt-2", "1234 they'RE\n\nx", "1234| they|'|RE|\n|\n|x")]
     [InlineData("llama-bpe", "1234 they'RE\n\nx", "123|4| they|'RE|\n\n|x")]
-    [InlineData("glm4", "1234 they'RE\n\nx", "123|4| they|'RE|\n\n|x")]
     [InlineData("qwen2", "1234 they'RE\n\nx", "1|2|3|4| they|'RE|\n\n|x")]
     [InlineData("smollm", "1234 they'RE\n\nx", "1|2|3|4| they|'|RE|\n|\n|x")]
     [InlineData("default", "1234 a+b", "123|4| a|+|b")]
@@ -77,22 +76,6 @@ public class GgufTokenizerTests
         Tokenizer tokenizer = Tokenizer.FromGguf(new GgufVocabulary(
             "gpt2", pre, [.. tokens], null, null, [.. merges], null, null, null, AddBos: false, AddEos: false, AddSpacePrefix: false));
         Assert.Equal(expected, tokenizer.Encode(text).Select(id => tokenizer.Decode([id])));
-    }
-
-    [Fact]
-    public void Gemma_4_s_pieces_merge_in_the_order_of_the_file_and_other_letters_become_bytes()
-    {
-        string[] bytes = [.. Enumerable.Range(0, 256).Select(value => $"<0x{value:X2}>")];
-        string[] pieces = ["a", "b", "\n", Metaspace, "ab", Metaspace + "a", "\n\n", Metaspace + Metaspace, "ba"];
-        Tokenizer tokenizer = Tokenizer.FromGguf(new GgufVocabulary(
-            "gemma4", "gemma4", [.. bytes, .. pieces], null, [.. bytes.Select(_ => 6), .. pieces.Select(_ => 1)],
-            [Metaspace + " a", "\n \n", "a b", "b a", Metaspace + " " + Metaspace], null, null, null, AddBos: false, AddEos: false,
-            AddSpacePrefix: false));
-        string[] Cut(string text) => [.. tokenizer.Encode(text).Select(id => tokenizer.Decode([id]))];
-        Assert.Equal(["ab", " a", "b", "\n\n", "\n", "a"], Cut("ab ab\n\n\na"));
-        Assert.Equal([" ", " a", "ba"], Cut("  aba"));
-        Assert.Equal([0xC3, 0xA9], tokenizer.Encode("\u00e9"));
-        Assert.Equal("a  \u00e9\n", tokenizer.Decode(tokenizer.Encode("a  \u00e9\n")));
     }
 
     [Fact]
