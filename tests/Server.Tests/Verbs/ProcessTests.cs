@@ -287,7 +287,7 @@ public sealed class ProcessTests : IDisposable
         Assert.Matches(" BF16 +[0-9.]+ MB for 2.8 million", output);
         Assert.Matches("context +100 tokens", output);
         Assert.Matches("memory +[0-9.]+ MB with all 100 tokens: weights [0-9.]+ MB, keys and values", output);
-        foreach (string line in (string[])["chat template", "tool calls", "thoughts", "a pass"])
+        foreach (string line in (string[])["chat template", "talk", "a pass"])
         {
             Assert.Contains($"\n{line} ", output.ReplaceLineEndings("\n"));
         }
