@@ -296,13 +296,6 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
         return new Tensor(DType.F32, rows, count, Vector(values).Data);
     }
 
-    private Tensor Vector(float[] values)
-    {
-        Tensor room = Room(values.Length);
-        kernels.Write(values, room.Data);
-        return room;
-    }
-
     private void Pack(WeightMatrix matrix, TensorPart[] parts, MatrixPart[] rows)
     {
         try
