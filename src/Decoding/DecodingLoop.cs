@@ -109,21 +109,20 @@ public sealed class DecodingLoop : IDisposable
                     + "off or ngram.");
         }
 
-        ITextEnd end = request.TextEnd?.Invoke() ?? new StopStrings(request.Stop);
-        IReadOnlyList<int> endTokens = [.. _target.Config.EosTokenIds, .. request.EndTokens];
+        ITextEnd end = request.NewTextEnd();
 
         // Nothing refuses the request from here on: what is taken out of the prefix cache comes back by End.
         int limit = request.Embed ? 0 : Math.Min(request.MaxTokens, ContextLength - prompt);
         ConstraintMatcher? matcher = request.Constraint is null
             ? null
-            : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : endTokens);
+            : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : [.. _target.Config.EosTokenIds, .. request.EndTokens]);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
         var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher)
         {
             Prediction = request.Prediction ?? [],
         };
         _ledger.BeginSequence();
-        return new Sequence(request, context, entry, cached, limit, end, _tokenizer, endTokens)
+        return new Sequence(request, context, entry, cached, limit, end, _tokenizer, _target.Config.EosTokenIds)
         {
             Hidden = request.Embed ? new HiddenMean(_target.Config.HiddenSize) : null,
         };

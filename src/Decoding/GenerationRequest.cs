@@ -83,6 +83,10 @@ public sealed record GenerationRequest
     /// <summary>Nothing is generated: the prompt's final hidden states are averaged (<c>Sequence.Hidden</c>).</summary>
     public bool Embed { get; init; }
 
+    /// <summary>What ends this answer's text.</summary>
+    /// <exception cref="InvalidRequestException">A stop string is empty.</exception>
+    internal ITextEnd NewTextEnd() => TextEnd?.Invoke() ?? new StopStrings(Stop);
+
     /// <summary>Every position of the prompt has to go through the target.</summary>
     internal bool ReadsPrompt => PromptLogProbs || Embed;
 

@@ -66,7 +66,8 @@ internal static class ExpertBench
             double bytes = model.ExpectedBytes(rows);
             Console.WriteLine(
                 $"{rows,3} rows {middle * 1e3,8:F2} ms ({middle / Median(seconds[1]):F2} of one row; "
-                + $"bytes {bytes / model.ExpectedBytes(1):F2}), {bytes / middle / 1e9,6:F1} GB/s, {bytes / middle / bandwidth:P0} of the read loop");
+                + $"bytes {bytes / model.ExpectedBytes(1):F2}), {bytes / middle / 1e9,6:F1} GB/s, "
+                + $"{bytes / middle / bandwidth:P0} of the read loop");
         }
     }
 

@@ -33,7 +33,7 @@ public sealed class Sequence
         Limit = limit;
         _decoder = new StreamDecoder(tokenizer, kept: request.KeptSpecials);
         _end = end;
-        _eos = request.IgnoreEos ? [] : eos;
+        _eos = request.IgnoreEos ? [] : [.. eos, .. request.EndTokens];
         Trace = request.ReportTree ? new TokenTrace() : null;
         if (limit == 0 && !(request.ReadsPrompt && Prefilling))
         {

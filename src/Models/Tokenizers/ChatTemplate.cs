@@ -35,9 +35,13 @@ public sealed class ChatTemplate
 
     /// <summary>Reads a template.</summary>
     /// <param name="time">What <c>strftime_now</c> tells; the system's time if null.</param>
+    /// <param name="forTools">The source of the template for chats with tools; null: this one is.</param>
     /// <exception cref="InvalidDataException">The template is broken or uses something unsupported; the message names the line.</exception>
-    public static ChatTemplate Parse(string source, TimeProvider? time = null) =>
-        new(source, new Parser(Lexer.Read(source)).ParseTemplate(), time ?? TimeProvider.System);
+    public static ChatTemplate Parse(string source, TimeProvider? time = null, string? forTools = null) =>
+        new(source, new Parser(Lexer.Read(source)).ParseTemplate(), time ?? TimeProvider.System)
+        {
+            ForTools = forTools is null ? null : Parse(forTools, time),
+        };
 
     /// <summary>
     /// The chat template of a model's folder: <c>chat_template.jinja</c>, <c>chat_template.json</c>, or the field of

@@ -193,7 +193,8 @@ internal sealed class MessageTurns
                 string found = string.Concat(block.List("content").Select(text => new Fields(text).Text("text")));
                 return $"{block.Text("title")} ({block.Text("source")})\n{found}\n";
             case "document" when ReadDocument(block.Object("source")) is { } document:
-                return string.Concat(new[] { block.Text("title"), block.Text("context"), document }.OfType<string>().Select(line => line + "\n"));
+                return string.Concat(new[] { block.Text("title"), block.Text("context"), document }.OfType<string>().Select(line => line
+                    + "\n"));
             default:
                 return _parts.Note(type, name, role);
         }

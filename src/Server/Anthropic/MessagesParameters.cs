@@ -4,7 +4,9 @@ using static Understory.Server.Wire.Parameter;
 
 namespace Understory.Server.Anthropic;
 
-/// <summary>Every field of Anthropic's requests (its documentation of 2026, betas included, and what is ours) and what becomes of it.</summary>
+/// <summary>
+/// Every field of Anthropic's requests (its documentation of 2026, betas included, and what is ours) and what becomes of it.
+/// </summary>
 public static class MessagesParameters
 {
     /// <summary>Upon this its libraries send whole conversations instead of a thread's next turn.</summary>
@@ -95,7 +97,8 @@ public static class MessagesParameters
                 ]))),
             "Functions that the model may call."),
         Honoured("tool_choice",
-            Shape.Tagged("type", "{\"type\": \"auto\"}, {\"type\": \"any\"}, {\"type\": \"none\"} or {\"type\": \"tool\", \"name\": …}", null,
+            Shape.Tagged("type", "{\"type\": \"auto\"}, {\"type\": \"any\"}, {\"type\": \"none\"} or {\"type\": \"tool\", \"name\": …}",
+                null,
                 (["auto", "any", "none"], [Honoured("disable_parallel_tool_use", Shape.Flag, "True: at most one call.")]),
                 (["tool"],
                 [
@@ -141,7 +144,8 @@ public static class MessagesParameters
         .. Conversation,
         Honoured("max_tokens", Shape.Integer(0), "Most tokens to generate; cut to what the context leaves.", required: true),
         Honoured("stop_sequences", Shape.List(Shape.Text(1), most: GenerationFields.MostStops,
-            words: $"an array of up to {GenerationFields.MostStops} strings, none of them empty"), "The text ends before the first of these."),
+            words: $"an array of up to {GenerationFields.MostStops} strings, none of them empty"), "The text ends before the first of "
+                + "these."),
         .. RequestParameters.Shared,
         Ignored("metadata", "There is one user per machine."),
         Ignored("service_tier", "There is one."),

@@ -226,6 +226,7 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
         if (conversation.Effort is { } effort)
         {
             variables["reasoning_effort"] = effort;
+            variables["reasoning_strength"] = effort;
         }
 
         foreach ((string name, object? value) in conversation.TemplateVariables)

@@ -7,9 +7,10 @@ namespace Understory.Server.Chat;
 /// <param name="TakesSystem">A first turn may be the system's.</param>
 /// <param name="TakesLaterSystem">Later turns may be too.</param>
 /// <param name="Alternates">No two turns of one speaker may follow each other.</param>
-internal sealed record ConversationShape(bool TakesSystem, bool TakesLaterSystem, bool Alternates)
+/// <param name="SplitsCalls">A turn may call one tool only.</param>
+internal sealed record ConversationShape(bool TakesSystem, bool TakesLaterSystem, bool Alternates, bool SplitsCalls)
 {
-    public static ConversationShape Any { get; } = new(true, true, false);
+    public static ConversationShape Any { get; } = new(true, true, false, false);
 
     public IReadOnlyList<ChatTurn> Fit(IReadOnlyList<ChatTurn> turns)
     {
@@ -21,7 +22,35 @@ internal sealed record ConversationShape(bool TakesSystem, bool TakesLaterSystem
             turns = TakesSystem ? [new ChatTurn("system", system), .. turns] : BeforeUser(turns, system);
         }
 
+        turns = SplitsCalls ? Split(turns) : turns;
         return Alternates ? Merge(turns) : turns;
+    }
+
+    /// <summary>Several calls of a turn as turns of their own, each with its result behind it.</summary>
+    private static List<ChatTurn> Split(IReadOnlyList<ChatTurn> turns)
+    {
+        var split = new List<ChatTurn>();
+        for (int i = 0; i < turns.Count; i++)
+        {
+            ChatTurn turn = turns[i];
+            if (turn.ToolCalls.Count < 2)
+            {
+                split.Add(turn);
+                continue;
+            }
+
+            List<ChatTurn> results = [.. turns.Skip(i + 1).TakeWhile(next => next.Role == "tool")];
+            i += results.Count;
+            foreach ((int at, ToolCall call) in turn.ToolCalls.Index())
+            {
+                split.Add(at == 0 ? turn with { ToolCalls = [call] } : new ChatTurn(turn.Role, "") { ToolCalls = [call] });
+                split.AddRange(results.Where(result => result.ToolCallId == call.Id));
+            }
+
+            split.AddRange(results.Where(result => turn.ToolCalls.All(call => call.Id != result.ToolCallId)));
+        }
+
+        return split;
     }
 
     /// <summary>The system's text before that of the first user's turn.</summary>

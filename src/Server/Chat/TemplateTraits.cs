@@ -54,7 +54,8 @@ internal sealed partial class TemplateTraits
         Shape = new ConversationShape(
             Shows([new("system", System), Hello], System),
             Shows([Hello, new("assistant", "so"), new("system", System), Hello], System),
-            Render([Hello]).Length > 0 && Render([Hello, Hello]).Length == 0);
+            Render([Hello]).Length > 0 && Render([Hello, Hello]).Length == 0,
+            ShowsCalls && TakesOneCall());
         SkipsLead = LeadIsSkipped();
         Ends = Channels is { } channels ? channels.TurnEnds : [.. TurnEnds()];
     }
@@ -199,6 +200,15 @@ internal sealed partial class TemplateTraits
     private bool HasAnswerMarks(ThoughtSyntax way) =>
         ThoughtSyntax.All.Count(other => other.Open == way.Open) == 1
         || way.AnswerMarks.All(mark => _template!.Source.Contains(mark, StringComparison.Ordinal));
+
+    /// <summary>Of two calls in a turn the template writes the first alone.</summary>
+    private bool TakesOneCall()
+    {
+        const string Other = "probe_other";
+        ToolCall other = new("probecal2", ToolName, Call.Arguments.Replace(Value, Other, StringComparison.Ordinal));
+        string text = Render([Hello, new("assistant", "") { ToolCalls = [Call, other] }], [Probe]);
+        return text.Contains(Value, StringComparison.Ordinal) && !text.Contains(Other, StringComparison.Ordinal);
+    }
 
     /// <summary>The template writes blanks between what asks for an answer and the answer.</summary>
     private bool LeadIsSkipped()

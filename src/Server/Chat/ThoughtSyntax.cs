@@ -23,5 +23,5 @@ public sealed record ThoughtSyntax(string Name, string Open, string Close)
     public static ThoughtSyntax Think { get; } = All[^1];
 
     /// <summary>Texts that tokenizers may hold as special tokens, and that must not be lost.</summary>
-    public IEnumerable<string> Specials => [Open.Trim(), Open, Close, .. AnswerMarks];
+    public IEnumerable<string> Specials => [Open[..(Open.AsSpan().LastIndexOfAny('>', ']') + 1)], Close, .. AnswerMarks];
 }

@@ -210,7 +210,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
         using Gguf file = Gguf.Open(path);
         const string Key = "tokenizer.chat_template";
-        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key));
+        const string ForTools = Key + ".tool_use";
+        return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key),
+            forTools: file.Metadata.Contains(ForTools) ? file.Metadata.Get<string>(ForTools) : null);
     }
 
     /// <summary>
@@ -303,7 +305,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     {
         IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFileSystemEntries(path) : [path];
         FileInfo? dangling = files.Select(file => new FileInfo(file)).FirstOrDefault(file =>
-            file.ResolveLinkTarget(returnFinalTarget: true) is { } target && !Path.Exists(target.FullName));
+            file.LinkTarget is not null && !Path.Exists(file.ResolveLinkTarget(returnFinalTarget: true)!.FullName));
         if (dangling is not null)
         {
             throw new StartupException($"{flag}: {dangling.FullName} is a link to {dangling.LinkTarget}, which is not there. A snapshot of "

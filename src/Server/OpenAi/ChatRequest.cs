@@ -72,7 +72,8 @@ public static class ChatRequest
         bool opens = fields.Flag("add_generation_prompt") is not false;
         return goesOn != opens || (goesOn && !fields.Has("add_generation_prompt"))
             ? goesOn
-            : throw ApiException.Invalid("add_generation_prompt", "add_generation_prompt is false where \"continue_final_message\" is true, "
+            : throw ApiException.Invalid("add_generation_prompt", "add_generation_prompt is false where \"continue_final_message\" is "
+                + "true, "
                 + "and nowhere else.");
     }
 

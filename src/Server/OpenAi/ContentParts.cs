@@ -34,7 +34,8 @@ public sealed class ContentParts
     /// <summary>A text, or texts in parts.</summary>
     internal static Shape Texts { get; } = Shape.Either(
         Shape.Text(),
-        Shape.List(Shape.Tagged("type", "{\"type\": \"text\", \"text\": …}", null, (["text"], [Honoured("text", Shape.Text(), required: true)]))))
+        Shape.List(Shape.Tagged("type", "{\"type\": \"text\", \"text\": …}", null, (["text"], [Honoured("text", Shape.Text(),
+            required: true)]))))
         .Called("a string or an array of {\"type\": \"text\", \"text\": …} parts");
 
     /// <param name="fewest">Parts that there must be.</param>

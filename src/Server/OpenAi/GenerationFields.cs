@@ -49,7 +49,8 @@ public sealed record GenerationFields(
             MaxTokens = ReadLength(fields, "max_completion_tokens", "max_tokens", "n_predict", "num_predict"),
             Choices = fields.Integer("n") ?? 1,
             Stop = ReadStop(fields),
-            IncludeUsage = Streamed(fields, shared.Stream, "stream_options") && fields.Object("stream_options").Flag("include_usage") is true,
+            IncludeUsage = Streamed(fields, shared.Stream, "stream_options") && fields.Object("stream_options").Flag("include_usage")
+                is true,
             SpeculationEvents = fields.Flag("speculation_events") is true && Streamed(fields, shared.Stream, "speculation_events"),
         };
     }
@@ -120,14 +121,16 @@ public sealed record GenerationFields(
             null or -1 => penalty,
             0 => 1,
             _ when penalty is null or 1 => penalty,
-            var tokens => throw ApiException.Invalid(name, $"{name} is {tokens}, but a penalty looks back over the whole text here; send -1, "
+            var tokens => throw ApiException.Invalid(name, $"{name} is {tokens}, but a penalty looks back over the whole text here; send "
+                + $"-1, "
                 + "or leave it out.", Fault.Unsupported),
         };
     }
 
     /// <summary>A seed that was not given is drawn, small enough for every JSON reader to give back exactly.</summary>
     private static Int128 ReadSeed(Fields fields) =>
-        fields.TryGet("seed", out JsonElement value) && WholeNumber.TryRead(value, out Int128 seed) ? seed : Random.Shared.NextInt64(1L << 53);
+        fields.TryGet("seed", out JsonElement value) && WholeNumber.TryRead(value, out Int128 seed) ? seed
+            : Random.Shared.NextInt64(1L << 53);
 
     private static Dictionary<int, float>? ReadLogitBias(Fields fields, int vocabulary)
     {

@@ -56,7 +56,8 @@ public sealed class OfferedTools
     public void AddCustom(Fields tool, string path, string? space = null)
     {
         string name = tool.Text("name")!;
-        Add(new Tool(NameOf(name, space), tool.Text("description"), CustomSchema) { Field = path }, new ToolOrigin(name, space, Custom: true),
+        Add(new Tool(NameOf(name, space), tool.Text("description"), CustomSchema) { Field = path }, new ToolOrigin(name, space,
+            Custom: true),
             path);
     }
 
@@ -95,7 +96,8 @@ public sealed class OfferedTools
     {
         if (!_origins.TryAdd(tool.Name, origin))
         {
-            throw ApiException.Invalid($"{path}.name", $"{path}.name is \"{origin.Name}\", as is that of an earlier tool; names must differ.");
+            throw ApiException.Invalid($"{path}.name", $"{path}.name is \"{origin.Name}\", as is that of an earlier tool; names must "
+                + $"differ.");
         }
 
         _tools.Add(tool);

@@ -121,7 +121,8 @@ internal static class OtherServers
             + "/v1/completions."),
         Refused("echo", Shape.False),
         Refused("add_special_tokens", Shape.False, "is not supported by this server: the chat template writes them."),
-        Refused("reasoning_format", Shape.OneOf("auto", "deepseek"), "is not supported by this server: thoughts come as reasoning_content."),
+        Refused("reasoning_format", Shape.OneOf("auto", "deepseek"), "is not supported by this server: thoughts come as "
+            + "reasoning_content."),
         Refused("thinking_forced_open", Shape.False),
         Refused("parse_tool_calls", Shape.True),
         Refused("separate_reasoning", Shape.True),

@@ -4,7 +4,8 @@ using static Understory.Server.Wire.Parameter;
 namespace Understory.Server.OpenAi;
 
 /// <summary>
-/// Every field of OpenAI's requests (its documentation of 2026), those of other servers, and what becomes of each here. Requests are held to
+/// Every field of OpenAI's requests (its documentation of 2026), those of other servers, and what becomes of each here. Requests are held
+/// to
 /// these tables before they are read, and the OpenAPI document is written from them.
 /// </summary>
 public static class RequestParameters
@@ -30,7 +31,8 @@ public static class RequestParameters
         Honoured("min_p", Shape.Number(0, 1), "Drops tokens less probable than this fraction of the most probable one."),
         Honoured("presence_penalty", Shape.Number(-2, 2), "Subtracted once from the logits of tokens in the output."),
         Honoured("frequency_penalty", Shape.Number(-2, 2), "Subtracted per occurrence from the logits of tokens in the output."),
-        Honoured("repetition_penalty", OtherServers.Penalty, "Divides positive and multiplies negative logits of tokens in prompt or output."),
+        Honoured("repetition_penalty", OtherServers.Penalty, "Divides positive and multiplies negative logits of tokens in prompt or "
+            + "output."),
         Honoured("logit_bias", Shape.Map("^[0-9]{1,9}$", Shape.Number(-100, 100), "an object from token ids to numbers from -100 to 100"),
             "Added to the logits of these token ids."),
         Honoured("seed", Shape.Bits64, "The same seed gives the same text again; absent: one is drawn and told in the answer."),
@@ -64,7 +66,8 @@ public static class RequestParameters
     /// <summary><c>POST /v1/completions</c></summary>
     public static IReadOnlyList<Parameter> Completions { get; } =
     [
-        Honoured("prompt", Texts(0, CompletionRequest.MostPrompts, 0), "Text, token ids, or an array of either. Absent: a document from its "
+        Honoured("prompt", Texts(0, CompletionRequest.MostPrompts, 0), "Text, token ids, or an array of either. Absent: a document from "
+            + "its "
             + "beginning."),
         Honoured("echo", Shape.Flag,
             "Puts the prompt before the text; with logprobs its tokens are scored too, also where max_tokens is 0."),

@@ -69,5 +69,6 @@ internal static class LogProb
     /// <summary>A token as chats and responses write it. Alternatives that a form rules out are none.</summary>
     public static ChosenLogProbBody Of(TokenLogProb token, TokenTexts texts) => new(
         texts.Text(token.Token), Of(token.LogProb), texts.Bytes(token.Token),
-        [.. token.Top.Where(top => float.IsFinite(top.LogProb)).Select(top => new TokenLogProbBody(texts.Text(top.Token), Of(top.LogProb), texts.Bytes(top.Token)))]);
+        [.. token.Top.Where(top => float.IsFinite(top.LogProb)).Select(top => new TokenLogProbBody(texts.Text(top.Token),
+            Of(top.LogProb), texts.Bytes(top.Token)))]);
 }

@@ -13,7 +13,8 @@ public readonly struct Fields(JsonElement root, ISet<string>? asked = null)
     private static ReadOnlySpan<byte> ByteOrderMark => [0xEF, 0xBB, 0xBF];
 
     /// <summary>What <paramref name="read"/> makes of a body.</summary>
-    /// <exception cref="ApiException">400: the body is not a JSON object of Unicode text, or <paramref name="read"/> refuses it.</exception>
+    /// <exception cref="ApiException">400: the body is not a JSON object of Unicode text, or <paramref name="read"/> refuses
+    /// it.</exception>
     public static T Read<T>(ReadOnlyMemory<byte> body, Func<Fields, T> read)
     {
         using JsonDocument document = Parse(body);

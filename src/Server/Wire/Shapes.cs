@@ -159,7 +159,8 @@ internal sealed class MapShape(string names, Shape item) : Shape
                 return new Fault("", $"must be {Words}; it has a member \"{member.Name}\".");
             }
 
-            if ((member.Value.ValueKind == JsonValueKind.Null ? Fault.Wrong(item.Words, member.Value) : item.Check(member.Value)) is { } fault)
+            if ((member.Value.ValueKind == JsonValueKind.Null ? Fault.Wrong(item.Words, member.Value) : item.Check(member.Value))
+                is { } fault)
             {
                 return fault.In(member.Name);
             }

@@ -3,7 +3,9 @@ using System.Text.Json;
 
 namespace Understory.Server.Wire;
 
-/// <summary>Whole numbers of JSON, however they are spelled: 16, 16.0, 1.6e1. (JSON Schema 2020-12, section 6.1.1, counts all as integers.)</summary>
+/// <summary>
+/// Whole numbers of JSON, however they are spelled: 16, 16.0, 1.6e1. (JSON Schema 2020-12, section 6.1.1, counts all as integers.)
+/// </summary>
 public static class WholeNumber
 {
     /// <summary>Digits that a number of 64 bits and a sign has at most.</summary>

@@ -42,6 +42,25 @@ public sealed class SequenceTests
         Assert.Equal(0, sequence.GeneratedTokens);
     }
 
+    [Fact]
+    public void Tokens_that_a_request_names_end_the_text_too()
+    {
+        int end = Encode("!")[0];
+        Sequence sequence = Create(new() { Prompt = [5], EndTokens = [end], TopLogProbs = 0 });
+        Assert.Equal("return x", Commit(sequence, [.. Encode("return x"), end]));
+        Assert.Equal(FinishReason.Stop, sequence.FinishReason);
+        Assert.Equal(sequence.GeneratedTokens - 1, sequence.LogProbs.Count);
+    }
+
+    [Fact]
+    public void What_knows_the_texts_end_takes_the_place_of_stop_strings()
+    {
+        Sequence sequence = Create(new() { Prompt = [5], Stop = ["never"], TextEnd = () => new StopStrings(["b"]) });
+        Assert.Equal("xa", Commit(sequence, [.. Encode("x"), .. Encode("a"), .. Encode("b"), .. Encode("c")]));
+        Assert.Equal(FinishReason.Stop, sequence.FinishReason);
+        Assert.Equal("b", sequence.StopString);
+    }
+
     [Theory]
     [InlineData("f. wor")]
     [InlineData(" ")]
@@ -124,7 +143,7 @@ public sealed class SequenceTests
     {
         var context = new TokenContext(request.Prompt, request.Sampling, Tokenizer.VocabularySize, request.Prompt.Length + limit);
         var entry = new CacheEntry { Target = null! };
-        return new Sequence(request, context, entry, 0, limit, new StopStrings(request.Stop), Tokenizer, [Eos]);
+        return new Sequence(request, context, entry, 0, limit, request.NewTextEnd(), Tokenizer, [Eos]);
     }
 
     /// <summary>Commits until the sequence ends; the text is taken after every other token.</summary>

@@ -102,6 +102,11 @@ public class ChatTemplateTests
             Write("tokenizer_config.json", """{"bos_token": "<s>", "eos_token": "</s>", "chat_template": ["""
                 + """{"name": "rag", "template": "r"}, {"name": "default", "template": "two"}]}""");
             Check("two");
+            Assert.Null(ChatTemplate.FromFolder(folder)!.ForTools);
+            Write("tokenizer_config.json", """{"bos_token": "<s>", "eos_token": "</s>", "chat_template": ["""
+                + """{"name": "tool_use", "template": "t"}, {"name": "default", "template": "two"}]}""");
+            Check("two");
+            Assert.Equal("t", ChatTemplate.FromFolder(folder)!.ForTools?.Source);
             Write("chat_template.json", """{"chat_template": "three"}""");
             Check("three");
             Write("chat_template.jinja", "four");

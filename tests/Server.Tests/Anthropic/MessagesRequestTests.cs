@@ -95,7 +95,8 @@ public sealed class MessagesRequestTests
     [InlineData(Hi + ", \"compaction\": {\"type\": \"summarize\"}", "compaction", "compacts no contexts")]
     [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image\"}]}]", "messages[0].content[0]",
         "image")]
-    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"document\", \"source\": {\"type\": \"url\"}}]}]",
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"document\", \"source\": {\"type\": "
+        + "\"url\"}}]}]",
         "messages[0].content[0]", "document")]
     [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"tool_result\", \"tool_use_id\": "
         + "\"t\"}]}]", "messages[0].content[0].tool_use_id", "no tool_use")]

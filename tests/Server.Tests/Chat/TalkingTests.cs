@@ -186,6 +186,36 @@ public sealed class TalkingTests
     }
 
     [Fact]
+    public void Calls_of_one_turn_become_turns_where_a_template_takes_one_alone()
+    {
+        var format = new ChatFormat(Demo, ChatTemplate.Parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.tool_calls %}"
+            + "{% set c = m.tool_calls[0].function %}<tool_call>{{ {'name': c.name, 'arguments': c.arguments} | tojson }}</tool_call>"
+            + "{% endif %}{% endfor %}{{ tools | tojson if tools }}"));
+        string prompt = Demo.Decode(format.Prepare(new Conversation
+        {
+            Turns =
+            [
+                new("user", "hi"),
+                new("assistant", "so") { ToolCalls = [new("1", "get_weather", "{\"city\": \"Oslo\"}"), new("2", "get_weather", "{}")] },
+                new("tool", "second") { ToolCallId = "2" }, new("tool", "first") { ToolCallId = "1" }, new("user", "bye"),
+            ],
+        }).Prompt);
+        const string Call = "<tool_call>{\"name\": \"get_weather\", \"arguments\": ";
+        Assert.Equal($"<user>hi<assistant>so{Call}{{\"city\": \"Oslo\"}}}}</tool_call><tool>first<assistant>{Call}{{}}}}</tool_call>"
+            + "<tool>second<user>bye", prompt);
+    }
+
+    [Fact]
+    public void Chats_with_tools_have_a_template_of_their_own()
+    {
+        const string Plain = "{% for m in messages %}{{ m.content }}{% endfor %}";
+        var format = new ChatFormat(Demo, ChatTemplate.Parse(Plain, forTools: Source("qwen-xml")));
+        Assert.Equal("qwen-xml", format.Syntax.Name);
+        Assert.Equal("hi", Demo.Decode(format.Prepare(new Conversation { Turns = [new("user", "hi")] }).Prompt));
+        Assert.StartsWith("{\"type\": \"function\"", Demo.Decode(format.Prepare(Ask).Prompt));
+    }
+
+    [Fact]
     public void What_is_not_given_to_a_template_is_none()
     {
         ChatTemplate template = ChatTemplate.Parse("{{ tools is none }} {{ documents is none }} {{ enable_thinking is defined }}");

@@ -100,7 +100,8 @@ public sealed class AgreementTests(ITestOutputHelper output)
         for (int seed = 0; seed < Bodies; seed++)
         {
             FuzzedRequest made = fuzzer.Make(seed);
-            if (made is { Method: "POST", Body: { } bytes, ContentType: "application/json" } && bodies.TryGetValue(made.Path, out JsonSchema? whole)
+            if (made is { Method: "POST", Body: { } bytes, ContentType: "application/json" } && bodies.TryGetValue(made.Path,
+                out JsonSchema? whole)
                 && Parsed(bytes) is { } parsed)
             {
                 asked++;

@@ -277,6 +277,45 @@ public sealed class ProcessTests : IDisposable
     }
 
     [ProcessFact]
+    public async Task Info_tells_of_a_file_without_loading_its_weights()
+    {
+        (int code, string output, string errors) = await ServerProcess.RunAsync(["info", DemoBundle.Target, "--context", "100"]);
+        Assert.True(code == 0, errors);
+        Assert.Empty(errors);
+        Assert.Matches("family +gpt2, [0-9]+ layers", output);
+        Assert.Matches("parameters +2.8 million\n", output.ReplaceLineEndings("\n"));
+        Assert.Matches(" BF16 +[0-9.]+ MB for 2.8 million", output);
+        Assert.Matches("context +100 tokens", output);
+        Assert.Matches("memory +[0-9.]+ MB with all 100 tokens: weights [0-9.]+ MB, keys and values", output);
+        foreach (string line in (string[])["chat template", "tool calls", "thoughts", "a pass"])
+        {
+            Assert.Contains($"\n{line} ", output.ReplaceLineEndings("\n"));
+        }
+
+        Assert.DoesNotContain("fingerprint", output);
+    }
+
+    [ProcessFact]
+    public async Task Info_names_the_first_reason_not_to_serve_a_model()
+    {
+        string broken = Copy(DemoBundle.Draft, "broken");
+        string config = Path.Combine(broken, "config.json");
+        string text = File.ReadAllText(config);
+        File.WriteAllText(config, text.Replace("\"gpt2\"", "\"gpt9\"", StringComparison.Ordinal));
+        (int code, string output, string errors) = await ServerProcess.RunAsync(["info", broken]);
+        Assert.Equal((1, ""), (code, output));
+        IsOneLine(errors, "gpt9", "config.json");
+
+        File.WriteAllText(config, System.Text.RegularExpressions.Regex.Replace(text, "\"n_layer\": [0-9]+", "\"n_layer\": 99"));
+        (code, output, errors) = await ServerProcess.RunAsync(["info", broken]);
+        Assert.Equal((1, ""), (code, output));
+        IsOneLine(errors, "h.", "is missing");
+        (code, _, errors) = await ServerProcess.RunAsync(["info", "no-such-model"]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, "no-such-model");
+    }
+
+    [ProcessFact]
     public async Task Info_and_version_tell_what_there_is()
     {
         (int code, string output, _) = await ServerProcess.RunAsync(["info"]);

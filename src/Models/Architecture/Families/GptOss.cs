@@ -77,8 +77,7 @@ internal sealed class GptOss : LlamaLike
     }
 
     private protected override ExpertsPlan Experts(GgufKeys keys, int count) => Plan(
-        count, keys.Count("expert_used_count"), keys.Count("expert_feed_forward_length", keys.Count("feed_forward_length")),
-        new GatedUnit(Activation.Silu, (float)Alpha, (float)Limit));
+        count, keys.Count("expert_used_count"), ExpertWidth(keys), new GatedUnit(Activation.Silu, (float)Alpha, (float)Limit));
 
     private static ExpertsPlan Plan(int count, int used, int width, in GatedUnit unit) =>
         new(count, used, width, unit) { RouterBias = true, Bias = true };

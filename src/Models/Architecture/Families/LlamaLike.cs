@@ -126,9 +126,6 @@ internal abstract class LlamaLike : Family
         int hidden = keys.Count("embedding_length");
         Func<int, int> heads = keys.Counts("attention.head_count");
         Func<int, int> keyHeads = keys.Counts("attention.head_count_kv", heads);
-        // Where all layers have experts, files may leave it out.
-        Func<int, int> width = keys.Count("expert_count", 0) > 0
-            ? keys.Counts("feed_forward_length", _ => 0) : keys.Counts("feed_forward_length");
         int headDim = keys.HeadDim(hidden, heads(0));
         int context = keys.Count("context_length");
         ExpertsPlan? experts = keys.Count("expert_count", 0) is > 0 and int count ? Experts(keys, count) : null;
@@ -163,7 +160,7 @@ internal abstract class LlamaLike : Family
 
         // Which layers have experts is known from their routers.
         MlpPlan Mlp(int layer) => experts is not null && keys.Contains($"blk.{layer}.ffn_gate_inp.weight")
-            ? WithExperts(experts) : mlp with { Width = width(layer) };
+            ? WithExperts(experts) : mlp with { Width = keys.Counts("feed_forward_length")(layer) };
     }
 
     /// <summary>The experts of a GGUF file that has so many in a layer.</summary>
@@ -175,14 +172,17 @@ internal abstract class LlamaLike : Family
     private protected static MlpPlan WithExperts(ExpertsPlan experts) =>
         new(0, experts.Unit.Activation, Gated: true) { Experts = experts };
 
+    /// <summary>Of each expert, between up and down: Mixtral's files say it as of a plain MLP.</summary>
+    private protected static int ExpertWidth(GgufKeys keys) =>
+        keys.Count("expert_feed_forward_length", 0) is > 0 and int own ? own : keys.Count("feed_forward_length");
+
     /// <summary>The experts of Mixtral and of what was built after it: weights are a softmax over the chosen.</summary>
     private protected static ExpertsPlan UsualExperts(GgufKeys keys, int count)
     {
         const int Softmax = 1;
-        return keys.Count("expert_gating_func", Softmax) == Softmax
+        return keys.Count("expert_gating_func", Softmax) is 0 or Softmax
             ? new ExpertsPlan(
-                count, keys.Count("expert_used_count"), keys.Count("expert_feed_forward_length", keys.Count("feed_forward_length")),
-                new GatedUnit(Activation.Silu))
+                count, keys.Count("expert_used_count"), ExpertWidth(keys), new GatedUnit(Activation.Silu))
             {
                 Renormalised = keys.Flag("expert_weights_norm", true),
                 WeightScale = (float)keys.Number("expert_weights_scale", 1),

@@ -82,7 +82,8 @@ public sealed class ResponsesRequestTests
     [InlineData("\"input\": []", "input", "an array of 0")]
     [InlineData("\"input\": [5]", "input[0]", "5")]
     [InlineData("\"input\": [{\"role\": \"robot\", \"content\": \"x\"}]", "input[0].role", "robot")]
-    [InlineData("\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_image\", \"image_url\": \"x\"}]}]", "input[0].content[0]",
+    [InlineData("\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_image\", \"image_url\": \"x\"}]}]",
+        "input[0].content[0]",
         "input_image")]
     [InlineData("\"input\": [{\"type\": \"item_reference\", \"id\": \"x\"}]", "input[0].id", "send the item itself")]
     [InlineData("\"input\": [{\"type\": \"telepathy_call\"}]", "input[0].type", "telepathy_call")]
