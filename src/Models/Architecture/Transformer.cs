@@ -13,6 +13,11 @@ public sealed class Transformer : IDisposable
     private readonly Activations _activations;
     private readonly RotaryTables[] _rotaries;
     private readonly AttentionParams[] _attention;
+
+    /// <summary>Layers behind it read what earlier ones keep.</summary>
+    private readonly int _lastKeeping;
+
+    private ForwardBatch? _tail;
     private RecurrentWalk? _walk;
 
     /// <param name="weights">Owned from here on.</param>
@@ -29,6 +34,11 @@ public sealed class Transformer : IDisposable
         MaxRows = _activations.Logits.Rows;
         _rotaries = [.. config.Rotaries.Select(rotary => new RotaryTables(rotary, config.ContextLength, kernels))];
         _attention = [.. config.Layers.Select((layer, number) => Describe(layer.Attention, weights.Layers[number].Sinks))];
+        _lastKeeping = config.Layers.Count - 1;
+        while (config.Layers[_lastKeeping].Attention.KeysOf is not null)
+        {
+            _lastKeeping--;
+        }
     }
 
     public ModelConfig Config { get; }
@@ -116,11 +126,10 @@ public sealed class Transformer : IDisposable
         }
 
         Tensor own = MakePerLayer(x, batch);
-        int last = Config.Layers.Count - 1;
-        for (int layer = 0; layer <= last; layer++)
+        for (int layer = 0; layer < Config.Layers.Count && x.Rows > 0; layer++)
         {
-            // Behind the last layer's attention only rows whose logits are wanted go on.
-            int first = layer == last ? batch.FirstLogitsRow : 0;
+            // Behind the last layer that keeps anything of a token only rows whose logits are wanted go on.
+            int first = layer == _lastKeeping ? batch.FirstLogitsRow : 0;
             if (Config.Layers[layer].Recurrent is not null)
             {
                 AddRecurrence(x, layer, first, cache);
@@ -130,9 +139,15 @@ public sealed class Transformer : IDisposable
                 AddAttention(x, layer, first, cache, batch);
             }
 
-            x = x.RowRange(first, batch.Count - first);
+            if (first > 0)
+            {
+                x = x.RowRange(first, x.Rows - first);
+                own = own.RowRange(Math.Min(first, own.Rows), Math.Min(x.Rows, own.Rows));
+                batch = layer < Config.Layers.Count - 1 ? Tail(batch) : batch;
+            }
+
             AddMlp(x, layer, first);
-            AddPerLayer(x, layer, first, own);
+            AddPerLayer(x, layer, own);
             if (Config.Layers[layer].OutputScale)
             {
                 Kernels.Cap(x, _weights.Layers[layer].OutputScale, cap: 0);
@@ -150,6 +165,18 @@ public sealed class Transformer : IDisposable
                 Kernels.Cap(logits, Config.LogitScale, Config.LogitCap);
             }
         }
+    }
+
+    /// <summary>The rows whose logits are wanted, as a batch.</summary>
+    private ForwardBatch Tail(ForwardBatch batch)
+    {
+        if (_tail is null || _tail.MaxRows < batch.LogitsRows || _tail.MaxDepth != batch.MaxDepth)
+        {
+            _tail = new ForwardBatch(batch.LogitsRows, batch.MaxDepth);
+        }
+
+        _tail.TakeFrom(batch, batch.FirstLogitsRow);
+        return _tail;
     }
 
     /// <summary>
@@ -216,7 +243,7 @@ public sealed class Transformer : IDisposable
     }
 
     /// <summary><c>x += mlp(norm(x))</c>; see <see cref="MlpPlan"/> and <see cref="ExpertsPlan"/>.</summary>
-    /// <param name="first">Row of the batch that is the first of x.</param>
+    /// <param name="first">Row that was the first of x when its attention was added.</param>
     private void AddMlp(Tensor x, int layer, int first)
     {
         if (x.Rows == 0)
@@ -324,9 +351,8 @@ public sealed class Transformer : IDisposable
     }
 
     /// <summary><c>x += norm(output(activation(gate(x)) * own))</c>: the layer's own input.</summary>
-    /// <param name="first">Row of the batch that is the first of x.</param>
-    /// <param name="own">Of all layers and rows.</param>
-    private void AddPerLayer(Tensor x, int layer, int first, Tensor own)
+    /// <param name="own">Of all layers.</param>
+    private void AddPerLayer(Tensor x, int layer, Tensor own)
     {
         if (Config.PerLayer is not { } plan || _weights.Layers[layer].PerLayer is not { } weights || x.Rows == 0)
         {
@@ -334,7 +360,7 @@ public sealed class Transformer : IDisposable
         }
 
         InputRows gated = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
-        Kernels.Take(own.RowRange(first, x.Rows).ColumnRange(layer * plan.Width, plan.Width), gated);
+        Kernels.Take(own.ColumnRange(layer * plan.Width, plan.Width), gated);
         Kernels.MultiplyGate(Taken(x), weights.Gate, plan.Activation, gated);
         Tensor branch = _activations.Branch.RowRange(0, x.Rows);
         Kernels.Multiply(gated, weights.Output, branch);

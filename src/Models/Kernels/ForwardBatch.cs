@@ -79,6 +79,22 @@ public sealed class ForwardBatch
         return row;
     }
 
+    /// <summary>Becomes the rows of another batch from <paramref name="first"/> on, all of whose logits are wanted.</summary>
+    /// <exception cref="ArgumentException">They do not fit.</exception>
+    public void TakeFrom(ForwardBatch other, int first)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(other.Count - first, MaxRows);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(other.MaxDepth, MaxDepth);
+        Clear();
+        Count = other.Count - first;
+        Array.Copy(other.Tokens, first, Tokens, 0, Count);
+        Array.Copy(other.Positions, first, Positions, 0, Count);
+        Array.Copy(other.Slots, first, Slots, 0, Count);
+        Array.Copy(other.Prefix, first, Prefix, 0, Count);
+        Array.Copy(other.AncestorCount, first, AncestorCount, 0, Count);
+        Array.Copy(other.Ancestors, first * MaxDepth, Ancestors, 0, Count * MaxDepth);
+    }
+
     private int Next(int token, int position, int slot, int prefix)
     {
         int row = Count++;

@@ -54,8 +54,9 @@ public sealed class GgufConfigTests : IDisposable
     }
 
     [Theory]
-    [InlineData("llama.attention.head_count", new[] { 2, 1 }, "\"llama.attention.head_count\" differs from layer to layer")]
-    [InlineData("llama.attention.head_count_kv", new[] { 2 }, "has 1 numbers for 2 layers")]
+    [InlineData("llama.embedding_length", new[] { 2, 1 }, "\"llama.embedding_length\" differs from layer to layer")]
+    [InlineData("llama.attention.head_count", new[] { 2, 1 }, "The number of key-value heads is 2")]
+    [InlineData("llama.attention.head_count_kv", new[] { 2 }, "\"llama.attention.head_count_kv\" has no count for layer 1")]
     [InlineData("llama.rope.scaling.type", "su", "rope scaling \"su\" is not supported")]
     [InlineData("llama.attention.clamp_kqv", 8f, "\"llama.attention.clamp_kqv\" is 8")]
     [InlineData("llama.rope.scaling.alpha", 2f, "\"llama.rope.scaling.alpha\" is 2")]

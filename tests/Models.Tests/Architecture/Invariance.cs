@@ -19,6 +19,11 @@ internal static class Invariance
             AssertSameBits(expected, model.Logits(tokens, chunk), $"in chunks of {chunk}");
         }
 
+        foreach (int wanted in (int[])[1, 4, 44, 45])
+        {
+            AssertSameBits(expected[^wanted..], LogitsOfLast(model, tokens, wanted), $"where {wanted} rows are wanted");
+        }
+
         using KvCache cache = model.CreateCache(60, spare: 64);
         model.Logits(cache, tokens.AsSpan(0, 17), 17);
         cache.Remember();
@@ -55,6 +60,37 @@ internal static class Invariance
         AssertSameBits(
             model.Logits([.. tokens[..20], 5, 6])[^2..], model.Logits(copy, [.. tokens[kept..20], 5, 6], 2, kept)[^2..],
             "behind a shorter prefix");
+    }
+
+    /// <summary>The prompt's first half without any logits, then all the rest in one pass, of which the last rows' are wanted.</summary>
+    private static float[][] LogitsOfLast(Transformer model, int[] tokens, int wanted)
+    {
+        int half = Math.Min(tokens.Length - wanted, tokens.Length / 2);
+        using KvCache cache = model.CreateCache(tokens.Length);
+        var batch = new ForwardBatch(model.MaxRows, 1);
+        for (int i = 0; i < half; i++)
+        {
+            batch.Add(tokens[i], i);
+        }
+
+        batch.FirstLogitsRow = half;
+        Assert.Equal(0, model.Forward(batch, cache).Rows);
+        batch.Clear();
+        for (int i = half; i < tokens.Length; i++)
+        {
+            batch.Add(tokens[i], i);
+        }
+
+        batch.FirstLogitsRow = batch.Count - wanted;
+        Tensors.Tensor rows = model.Forward(batch, cache);
+        float[][] logits = new float[rows.Rows][];
+        for (int row = 0; row < rows.Rows; row++)
+        {
+            logits[row] = new float[rows.Columns];
+            model.Kernels.Read(rows.RowRange(row, 1).Data, logits[row]);
+        }
+
+        return logits;
     }
 
     private static void AssertSameBits(float[][] expected, float[][] actual, string where)

@@ -66,6 +66,7 @@ public class LayerPlanTests
             {
                 Experts = new ExpertsPlan(7, 3, 24, new GatedUnit(Activation.GeluTanh)) { OwnNorms = true },
             } },
+            _mixed.Layers[0] with { Attention = _mixed.Layers[0].Attention with { KeysOf = 0, Window = 3 } },
         ],
     };
 

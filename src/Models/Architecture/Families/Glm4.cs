@@ -31,7 +31,20 @@ internal sealed class Glm4 : LlamaLike
 
     private protected override ModelConfig Adapt(ModelConfig model, JsonKeys config) => NormedBehind(model);
 
-    private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys) => NormedBehind(model);
+    /// <summary>Layers that predict further tokens stand behind all others.</summary>
+    private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys)
+    {
+        const string Sections = "rope.dimension_sections";
+        int further = keys.Count("nextn_predict_layers", 0);
+        if (keys.Has(Sections) && keys.Counts(Sections)(0) > 0)
+        {
+            throw new InvalidDataException($"{keys.Path}: positions in several dimensions (the key {Sections}) are not supported.");
+        }
+
+        return further < model.Layers.Count
+            ? NormedBehind(model with { Layers = [.. model.Layers.SkipLast(further)] })
+            : throw new InvalidDataException($"{keys.Path}: {further} of {model.Layers.Count} layers predict further tokens.");
+    }
 
     private static ModelConfig NormedBehind(ModelConfig model) => Replan(model, (layer, _) => layer with { NormBehind = true });
 }

@@ -70,6 +70,13 @@ internal sealed class MuseGlimmer : LlamaLike
             });
     }
 
+    /// <summary>Only layers with a window turn.</summary>
+    private protected override Rotary[] Rotaries(GgufKeys keys, int headDim)
+    {
+        Rotary rotary = Rope.Read(keys, headDim);
+        return [rotary with { Theta = keys.Number("rope.freq_base_swa", rotary.Theta) }];
+    }
+
     private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys)
     {
         // No key says it; llama.cpp has it so too.

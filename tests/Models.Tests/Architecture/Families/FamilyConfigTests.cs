@@ -193,8 +193,9 @@ public sealed class FamilyConfigTests : IDisposable
     /// <param name="pairs">Keys that are written.</param>
     private ModelConfig ReadGguf(string architecture, Action<GgufTests.Builder> write, ulong pairs)
     {
-        var builder = new GgufTests.Builder(tensors: 0, pairs: pairs + 2);
+        var builder = new GgufTests.Builder(tensors: 0, pairs: pairs + 3);
         builder.Key("general.architecture", TypeString).String(architecture);
+        builder.Key("tokenizer.ggml.model", TypeString).String("llama");
         builder.Key("tokenizer.ggml.tokens", TypeArray).UInt32(TypeString).UInt64(2).String("a").String("b");
         write(builder);
         string path = Path.Combine(_folder, architecture + ".gguf");
