@@ -38,8 +38,8 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
 
     internal override Grammar Form(Tool tool, FormTexts texts)
     {
-        JsonElement schema = tool.Parameters;
-        var kinds = new ParameterKinds(schema);
+        JsonElement schema = SchemaWalk.Resolve(tool.Parameters, tool.Parameters);
+        var kinds = new ParameterKinds(tool.Parameters);
         var parts = new List<Grammar> { texts.Of(tags.NameOpen + tool.Name + NameClose) };
         bool hasProperties = schema.TryGetProperty("properties", out JsonElement properties)
             && properties.ValueKind == JsonValueKind.Object && properties.EnumerateObject().Any();
@@ -47,7 +47,7 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
         foreach (JsonProperty property in hasProperties ? properties.EnumerateObject() : default)
         {
             Grammar argument = Grammar.Sequence(texts.Of(tags.KeyOpen + property.Name + tags.KeyClose + ValueOpen),
-                Value(schema, property.Value, kinds.IsText(property.Name)), texts.Of(ValueClose));
+                Value(tool.Parameters, property.Value, kinds.IsText(property.Name)), texts.Of(ValueClose));
             parts.Add(required.Contains(property.Name) ? argument : Grammar.Optional(argument));
         }
 
