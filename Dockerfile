@@ -9,9 +9,12 @@ RUN docker/build-image.sh /image
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0
 COPY --from=build /image /
+# A named volume over it takes its owner: "pull" can write there.
+COPY --from=build --chown=1654:1654 /image/models /models
 # Beyond loopback it refuses to start without a key: give UNDERSTORY_API_KEY, UNDERSTORY_API_KEY_FILE or UNDERSTORY_ALLOW_ANONYMOUS=true.
 ENV UNDERSTORY_HOST=0.0.0.0 \
     UNDERSTORY_PORT=8080 \
+    HF_HOME=/models \
     DOTNET_EnableDiagnostics=0 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

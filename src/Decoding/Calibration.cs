@@ -16,28 +16,36 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
     private const int MostRounds = 24;
     private const int FarContext = 256;
 
-    public void Run(TimeSpan allowed)
+    /// <summary>2^32 over the golden ratio, odd.</summary>
+    private const uint Scatter = 2654435769;
+
+    /// <param name="known">What an earlier run knew: today's measurement then only says how fast the machine is today.</param>
+    public void Run(TimeSpan allowed, CostCurves? known)
     {
         long start = Stopwatch.GetTimestamp();
-        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7));
+        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7), known?.Target);
         if (drafter is not null)
         {
-            Measure(drafter.Transformer, ledger.Draft!, start, allowed);
+            Measure(drafter.Transformer, ledger.Draft!, start, allowed, known?.Draft);
         }
     }
 
-    private static void Measure(Transformer transformer, CostModel cost, long start, TimeSpan until)
+    private static void Measure(Transformer transformer, CostModel cost, long start, TimeSpan until, CostCurve? known)
     {
         using KvCache cache = transformer.CreateCache(Math.Min(transformer.Config.ContextLength, FarContext + 64));
         var batch = new ForwardBatch(64, 2);
+        uint tokens = 0;
         double Pass(int rows, int context)
         {
             batch.Clear();
             for (int row = 0; row < rows; row++)
             {
-                batch.Add(row % transformer.Config.VocabularySize, context + row);
+                // Which experts a pass reads depends on its tokens: these are spread over the vocabulary, and others every time.
+                int token = transformer.HasExperts ? (int)(tokens++ * Scatter % (uint)transformer.Config.VocabularySize) : row;
+                batch.Add(token % transformer.Config.VocabularySize, context + row);
             }
 
+            cache.Assume(context);
             long before = Stopwatch.GetTimestamp();
             transformer.Forward(batch, cache);
             transformer.Kernels.Finish();
@@ -49,17 +57,18 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
         Pass(1, 0);
         double one = Math.Min(Pass(1, 0), Pass(1, 0));
         double far = transformer.Config.ContextLength > FarContext ? Pass(1, FarContext) : one;
-        var best = new Dictionary<int, double>();
+        var measured = new Dictionary<int, List<double>>();
 
         // Round after round over all widths: a busy moment of the machine then falls on none of them alone.
         for (int round = 0; round < MostRounds && !Over(one); round++)
         {
             foreach (int rows in Widths.Where(rows => rows <= most))
             {
-                double expected = best.GetValueOrDefault(rows, one * (1 + (rows / 8.0)));
-                if (!Over(expected))
+                double guess = one * ((transformer.ExpectedBytes(rows) / transformer.ExpectedBytes(1)) + (rows / 8.0));
+                if (!Over(measured.TryGetValue(rows, out List<double>? times) ? Typical(times) : guess))
                 {
-                    best[rows] = Math.Min(best.GetValueOrDefault(rows, double.MaxValue), Pass(rows, 0));
+                    _ = measured.TryAdd(rows, []);
+                    measured[rows].Add(Pass(rows, 0));
                 }
             }
 
@@ -69,13 +78,22 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
             }
         }
 
-        cost.Calibrate(1, best.GetValueOrDefault(1, one));
-        foreach (var (rows, seconds) in best)
+        var today = measured.ToDictionary(pair => pair.Key, pair => Typical(pair.Value));
+        today.TryAdd(1, one);
+        if (known is { IsSound: true } && cost.Recall(known, today))
+        {
+            return;
+        }
+
+        foreach (var (rows, seconds) in today)
         {
             cost.Calibrate(rows, seconds);
         }
 
         cost.ContextSlope = Math.Max(0, (far - cost.Seconds(1, 0)) / FarContext);
+
+        // The same pass takes longer only where the machine is busy; passes of other experts differ: the middle one counts.
+        double Typical(List<double> seconds) => transformer.HasExperts ? seconds.Order().ElementAt(seconds.Count / 2) : seconds.Min();
 
         bool Over(double next) => Stopwatch.GetElapsedTime(start) + TimeSpan.FromSeconds(next) > until;
     }

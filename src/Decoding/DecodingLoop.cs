@@ -18,6 +18,9 @@ public sealed class DecodingLoop : IDisposable
 {
     private const int TreeCapacity = 384;
 
+    /// <summary>Chosen: a few answers' worth, in which every width that matters came up.</summary>
+    private const int PassesWorthKeeping = 500;
+
     private readonly Transformer _target;
     private readonly Tokenizer _tokenizer;
     private readonly TokenTree _tree = new(TreeCapacity);
@@ -50,17 +53,18 @@ public sealed class DecodingLoop : IDisposable
         _tokenizer = tokenizer;
         _draft = drafter;
         ContextLength = target.Config.ContextLength;
-        _ledger = new Ledger(new CostModel(), drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
+        var cost = new CostModel(read: rows => target.ExpectedBytes(rows) / target.ExpectedBytes(1));
+        _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
         // Who proposes, first come first kept.
         IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1)];
         _grower = new TreeGrower(_ledger, sources, drafter, options.MaxDepth, TreeVerifier.MaxNodes, TimeProvider.System);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, GenerationRequest.MaxAlternatives);
         _feed = drafter is { WantsStates: true } ? new StateFeed(target, drafter) : null;
-        _prefill = new Prefill(target, _feed);
+        _prefill = new Prefill(target, _feed, reused: options.PrefixCacheBytes > 0);
         _matchers = new MatcherCache(target.Config.VocabularySize);
         var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
         _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());
-        new Calibration(_ledger, target, drafter as ModelDrafter).Run(options.Calibration);
+        new Calibration(_ledger, target, drafter as ModelDrafter).Run(options.Calibration, options.KnownCosts);
     }
 
     /// <summary>Most tokens of a sequence, prompt and output.</summary>
@@ -75,6 +79,10 @@ public sealed class DecodingLoop : IDisposable
 
     /// <summary>Tokens whose keys and values are held for later prompts.</summary>
     public int CachedTokens => _prefixes.HeldTokens;
+
+    /// <summary>What passes cost by all that was measured so far, for <see cref="DecodingOptions.KnownCosts"/> of the next run.</summary>
+    /// <remarks>Null until enough passes were seen for it to be worth more than another measurement at start.</remarks>
+    public CostCurves? Costs => _ledger.Target.Passes < PassesWorthKeeping ? null : new(_ledger.Target.Curve(), _ledger.Draft?.Curve());
 
     /// <summary>Expected seconds of a target pass of so many rows at so many positions.</summary>
     public double TargetSeconds(int rows, int context) => _ledger.Target.Seconds(rows, context);

@@ -1,3 +1,4 @@
+using Understory.Decoding.Planning;
 using Understory.Decoding.Verification;
 
 namespace Understory.Decoding;
@@ -20,6 +21,9 @@ public sealed record DecodingOptions
             : throw new ArgumentOutOfRangeException(nameof(value), value,
                 $"The deepest node of a tree is from 1 to {TreeVerifier.MaxNodes} levels deep.");
     } = 20;
+
+    /// <summary>What passes cost in an earlier run with the same models, threads and device; null: nothing is known.</summary>
+    public CostCurves? KnownCosts { get; init; }
 
     /// <summary>Time that the start-up calibration of the cost models may take.</summary>
     public TimeSpan Calibration { get; init; } = TimeSpan.FromMilliseconds(280);

@@ -74,6 +74,12 @@ public sealed record GenerationRequest
     /// </summary>
     public bool PromptLogProbs { get; init; }
 
+    /// <summary>
+    /// How many of the prompt's tokens later prompts may have in common with it, ascending: a model whose layers cannot go back remembers
+    /// their states there. They never change a text.
+    /// </summary>
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
+
     /// <summary>Nothing is generated: the prompt's final hidden states are averaged (<c>Sequence.Hidden</c>).</summary>
     public bool Embed { get; init; }
 

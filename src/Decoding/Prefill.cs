@@ -8,7 +8,8 @@ namespace Understory.Decoding;
 
 /// <summary>Takes a prompt through the target, chunk by chunk.</summary>
 /// <param name="feed">Null: no drafter reads the target's states.</param>
-internal sealed class Prefill(Transformer target, StateFeed? feed)
+/// <param name="reused">Later sequences may take up what is prefilled here.</param>
+internal sealed class Prefill(Transformer target, StateFeed? feed, bool reused)
 {
     private readonly ForwardBatch _batch = new(target.MaxRows, 1);
     private readonly PromptScorer _scorer = new(target.Kernels, target.MaxRows, GenerationRequest.MaxAlternatives);
@@ -19,7 +20,8 @@ internal sealed class Prefill(Transformer target, StateFeed? feed)
         long start = Stopwatch.GetTimestamp();
         _batch.Clear();
         int from = sequence.PrefilledTokens;
-        int to = Math.Min(from + _batch.MaxRows, sequence.PrefillEnd);
+        int memory = Math.Min(MemoryBehind(sequence, from), sequence.PrefillEnd);
+        int to = Math.Min(from + _batch.MaxRows, memory);
         for (int position = from; position < to; position++)
         {
             _batch.Add(sequence.Context.Tokens[position], position);
@@ -41,8 +43,25 @@ internal sealed class Prefill(Transformer target, StateFeed? feed)
 
         target.Kernels.Finish();
         sequence.Prefilled(to);
+        if (reused && to == memory)
+        {
+            sequence.Entry.Target.Remember();
+        }
+
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         sequence.Statistics.PromptMilliseconds += seconds * 1000;
         return new StepReport(0, 0, to - from, seconds, 0, 0, seconds);
+    }
+
+    /// <summary>The next place behind a position where a model with recurrent layers should remember their states.</summary>
+    private static int MemoryBehind(Sequence sequence, int position)
+    {
+        int next = sequence.Entry.Target.NextMemory(position);
+        foreach (int point in sequence.Request.PartingPoints)
+        {
+            next = point > position ? Math.Min(next, point) : next;
+        }
+
+        return next;
     }
 }

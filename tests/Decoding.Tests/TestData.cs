@@ -45,3 +45,19 @@ public sealed class DataTheoryAttribute : TheoryAttribute
 
     public string Name { get; }
 }
+
+/// <summary>A fact over a data file; skipped, with the reason, where the file is absent.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class DataFactAttribute : FactAttribute
+{
+    public DataFactAttribute(string name)
+    {
+        Name = name;
+        if (!TestData.Has(name))
+        {
+            Skip = $"needs the data file {name}: set UNDERSTORY_TEST_DATA to the folder that holds it";
+        }
+    }
+
+    public string Name { get; }
+}

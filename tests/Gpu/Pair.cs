@@ -208,7 +208,7 @@ internal sealed unsafe class Pair(CudaKernels device, int seed) : IDisposable
     }
 
     public void GatedOnDevice(Weights gate, Weights up, ProductSource x, InputRows y) =>
-        Device.MultiplyGated(x, gate.Device, up.Device, Activation.Silu, y);
+        Device.MultiplyGated(x, new Projection(gate.Device), new Projection(up.Device), Activation.Silu, y);
 
     /// <summary>A product that stores keys and values of what comes of it.</summary>
     public void MultiplyStoreOnDevice(Weights weights, ProductSource x, Operand qkv, int heads, Cache cache, ForwardBatch batch) =>

@@ -50,11 +50,11 @@ public sealed class PageBrowser : IAsyncLifetime
     }
 
     /// <summary>The page of a server, in a visit of its own: nothing is remembered from others.</summary>
-    public async Task<Visit> VisitAsync(Uri server, int width = 1280, ColorScheme scheme = ColorScheme.Light)
+    public async Task<Visit> VisitAsync(Uri server, int width = 1280, ColorScheme scheme = ColorScheme.Light, int height = 860)
     {
         IBrowserContext context = await _browser!.NewContextAsync(new()
         {
-            ViewportSize = new() { Width = width, Height = 860 },
+            ViewportSize = new() { Width = width, Height = height },
             ColorScheme = scheme,
             ReducedMotion = ReducedMotion.Reduce,
         });
@@ -82,6 +82,12 @@ public class BrowserFactAttribute : FactAttribute
     /// <summary>Its program; null: there is none.</summary>
     public static string? Chromium { get; } =
         new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome" }.FirstOrDefault(File.Exists);
+}
+
+/// <summary>Needs Chromium.</summary>
+public sealed class BrowserTheoryAttribute : TheoryAttribute
+{
+    public BrowserTheoryAttribute() => Skip = new BrowserFactAttribute().Skip;
 }
 
 /// <summary>Needs Chromium, curl and a shell.</summary>

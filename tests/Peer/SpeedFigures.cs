@@ -18,7 +18,7 @@ internal sealed class SpeedFigures
     private const double TurnSeconds = 0.1;
 
     /// <summary>Where other processes disturb passes, so many times as many are tried.</summary>
-    private const int MostTries = 4;
+    private const int MostTries = 2;
 
     private readonly Series[][] _seconds;
     private int _turns;

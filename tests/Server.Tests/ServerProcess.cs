@@ -21,6 +21,7 @@ internal sealed class ServerProcess : IDisposable
             StandardOutputEncoding = Encoding.UTF8,
             WorkingDirectory = folder ?? "",
         };
+        start.Environment["XDG_CACHE_HOME"] = Cache;
         foreach ((string name, string value) in variables)
         {
             start.Environment[name] = value;
@@ -39,6 +40,9 @@ internal sealed class ServerProcess : IDisposable
 
         _process.StandardInput.Close();
     }
+
+    /// <summary>What servers of the tests keep between starts is not the user's.</summary>
+    public static string Cache { get; } = Path.Combine(Path.GetTempPath(), $"understory-tests-{Environment.ProcessId}");
 
     public int Id => _process.Id;
 

@@ -23,9 +23,11 @@ public sealed class Constraint
     /// <summary>Takes milliseconds for most grammars; the first call for a tokenizer also sorts its vocabulary.</summary>
     /// <exception cref="GrammarException">The grammar is left-recursive, too large, or allows no text; the message names the rule or the
     /// limit.</exception>
-    public static Constraint Compile(Grammar grammar, Tokenizer tokenizer)
+    /// <param name="budget">What it may cost; null: one of its own.</param>
+    /// <exception cref="OperationCanceledException">The budget's token says so.</exception>
+    public static Constraint Compile(Grammar grammar, Tokenizer tokenizer, GrammarBudget? budget = null)
     {
-        GrammarAutomaton automaton = GrammarAutomaton.Compile(grammar);
+        GrammarAutomaton automaton = GrammarAutomaton.Compile(grammar, budget ?? new GrammarBudget());
         _ = automaton.Alike;
         _ = VocabularyTrie.Of(tokenizer);
         _ = VocabularyTrie.OfFirst(tokenizer);
@@ -34,17 +36,14 @@ public sealed class Constraint
     }
 
     /// <summary>Whether a whole text is one that the grammar allows.</summary>
-    public bool Matches(string text) => Matches(Automaton, text);
+    public bool Matches(string text) => Matches(new MatchStates(Automaton), text);
 
-    /// <summary>Whether a grammar allows a text, without a tokenizer.</summary>
-    /// <exception cref="GrammarException">As for <see cref="Compile"/>, but that a grammar without any text is no error.</exception>
-    internal static bool Allows(Grammar grammar, string text) =>
-        !ReferenceEquals(grammar, Grammar.Nothing)
-            && Matches(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0"))), text);
+    /// <summary>What <see cref="Matches(MatchStates, string)"/> asks, without a tokenizer; a grammar without any text is no error.</summary>
+    internal static MatchStates Judge(Grammar grammar, GrammarBudget budget) =>
+        new(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0")), budget));
 
-    private static bool Matches(GrammarAutomaton automaton, string text)
+    internal static bool Matches(MatchStates states, string text)
     {
-        var states = new MatchStates(automaton);
         int state = states.Start;
         foreach (byte value in System.Text.Encoding.UTF8.GetBytes(text))
         {

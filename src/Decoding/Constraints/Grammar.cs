@@ -3,6 +3,7 @@ using System.Text.Json;
 using Understory.Decoding.Constraints.Automata;
 using Understory.Decoding.Constraints.Json;
 using Understory.Decoding.Constraints.Text;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Decoding.Constraints;
 
@@ -75,16 +76,23 @@ public abstract class Grammar
     /// its place.</exception>
     public static Grammar Regex(string pattern) => RegexParser.Parse(pattern, "").Whole();
 
-    /// <summary>A grammar in llama.cpp's GBNF notation; it starts at the rule <c>root</c>.</summary>
+    /// <summary>
+    /// A grammar in llama.cpp's GBNF notation, but for its <c>!&lt;token&gt;</c>; it starts at the rule <c>root</c>.
+    /// </summary>
+    /// <param name="tokenizer">Knows the tokens that the grammar names; null: it may name none.</param>
     /// <exception cref="GrammarException">It is broken; the message names the line.</exception>
-    public static Grammar Gbnf(string source) => GbnfParser.Parse(source);
+    public static Grammar Gbnf(string source, Tokenizer? tokenizer = null) => GbnfParser.Parse(source, tokenizer);
 
     /// <summary>
     /// JSON texts that validate against a JSON Schema. Keys come in the schema's order, and the layout is that of one line: <c>{"a": 1,
     /// "b": [2, 3]}</c>.
     /// </summary>
     /// <exception cref="GrammarException">A keyword is unsupported or broken; the message names it and its JSON path.</exception>
-    public static Grammar JsonSchema(JsonElement schema) => new SchemaCompiler(schema, JsonTexts.Line).Compile();
+    /// <param name="loosely">A keyword that cannot be held is passed over instead of refused: some texts then do not validate.</param>
+    /// <param name="budget">What it may cost; null: one of its own.</param>
+    /// <exception cref="OperationCanceledException">The budget's token says so.</exception>
+    public static Grammar JsonSchema(JsonElement schema, bool loosely = false, GrammarBudget? budget = null) =>
+        new SchemaCompiler(schema, JsonTexts.Line, loosely, budget ?? new GrammarBudget()).Compile();
 
     /// <summary>Any JSON object, laid out on one line or indented.</summary>
     public static Grammar JsonObject() => JsonTexts.Free.Object;

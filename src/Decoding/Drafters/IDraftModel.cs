@@ -15,11 +15,24 @@ public sealed class DraftCache(KvCache? own) : IDisposable
     /// <summary>Memory that so many tokens take.</summary>
     public long BytesFor(int tokens) => Own?.BytesFor(tokens) ?? 0;
 
-    /// <summary>Takes over the first <paramref name="count"/> positions of another sequence's.</summary>
+    /// <summary>Takes over at most the first <paramref name="count"/> positions of another sequence's.</summary>
     public void CopyFrom(DraftCache source, int count)
     {
-        Own?.CopyFrom(source.Own!, count);
-        Committed = count;
+        Committed = source.Restorable(count);
+        Own?.CopyFrom(source.Own!, Committed);
+    }
+
+    /// <summary>Keeps at most the first <paramref name="count"/> positions.</summary>
+    public void Truncate(int count)
+    {
+        Committed = Restorable(count);
+        Own?.Truncate(Committed);
+    }
+
+    private int Restorable(int count)
+    {
+        int held = Math.Min(count, Committed);
+        return Own?.Restorable(held) ?? held;
     }
 
     public void Dispose() => Own?.Dispose();

@@ -36,6 +36,7 @@ public sealed class CostModel
     private static readonly byte[] KnotOf =
         [.. Enumerable.Range(0, Knots[^1] + 1).Select(rows => (byte)Array.FindIndex(Knots, knot => knot >= rows))];
 
+    private readonly double[] _prior = new double[Knots.Length];
     private readonly double[] _seconds = new double[Knots.Length];
     private readonly int[] _visits = new int[Knots.Length];
     private readonly long[] _seen = new long[Knots.Length];
@@ -43,11 +44,16 @@ public sealed class CostModel
     private double _drift = 1;
 
     /// <param name="oneRow">A first guess of a one-row pass, in seconds, until one is observed.</param>
-    public CostModel(double oneRow = 1e-3)
+    /// <param name="read">
+    /// What a pass of so many rows reads of the weights, relative to one of one row; null: the same. Rows that choose among experts read
+    /// more of them together, and which ones is known only afterwards: this is the mean, and so is what is observed.
+    /// </param>
+    public CostModel(double oneRow = 1e-3, Func<int, double>? read = null)
     {
         for (int k = 0; k < Knots.Length; k++)
         {
-            _seconds[k] = oneRow * Prior(Knots[k]);
+            _prior[k] = (read?.Invoke(Knots[k]) ?? 1) + Arithmetic(Knots[k]);
+            _seconds[k] = oneRow * _prior[k];
         }
     }
 
@@ -56,6 +62,9 @@ public sealed class CostModel
 
     /// <summary>Observations are not taken into account: while code is being compiled they say nothing of later passes.</summary>
     public bool Frozen { get; set; }
+
+    /// <summary>Passes observed so far.</summary>
+    public long Passes => _clock;
 
     /// <summary>Expected seconds of a pass of <paramref name="rows"/> rows that each read <paramref name="context"/> positions.</summary>
     public double Seconds(int rows, int context)
@@ -131,6 +140,38 @@ public sealed class CostModel
         Spread();
     }
 
+    /// <summary>What is known of the row counts that were measured; nothing for the others.</summary>
+    public CostCurve Curve() => new(
+        Enumerable.Range(0, Knots.Length).Where(k => _visits[k] > 0).ToDictionary(k => Knots[k], k => _drift * _seconds[k]), ContextSlope);
+
+    /// <summary>
+    /// An earlier run's curve, at the speed that the machine has today: <c>known * (median over the widths measured today of today's
+    /// seconds / known ones)</c>, of a width measured today no more than today: a busy moment makes a pass longer, nothing makes it shorter.
+    /// </summary>
+    /// <param name="today">Seconds by rows; at least one width that is known.</param>
+    /// <returns>Whether it was taken over: no width of today is among the known ones otherwise.</returns>
+    public bool Recall(CostCurve known, IReadOnlyDictionary<int, double> today)
+    {
+        double[] ratios =
+            [.. today.Where(pair => known.Seconds.ContainsKey(pair.Key)).Select(pair => pair.Value / known.Seconds[pair.Key]).Order()];
+        if (ratios.Length == 0)
+        {
+            return false;
+        }
+
+        double level = ratios[ratios.Length / 2];
+        foreach ((int rows, double seconds) in known.Seconds)
+        {
+            if (Array.BinarySearch(Knots, rows) >= 0)
+            {
+                Calibrate(rows, Math.Min(seconds * level, today.GetValueOrDefault(rows, double.MaxValue)));
+            }
+        }
+
+        ContextSlope = known.ContextSlope * level;
+        return true;
+    }
+
     private void Move(int knot, double share)
     {
         if (knot >= 0 && knot < Knots.Length)
@@ -171,7 +212,7 @@ public sealed class CostModel
             for (int j = previous + 1; j < k; j++)
             {
                 _seconds[j] = previous < 0
-                    ? _seconds[k] * Prior(Knots[j]) / Prior(Knots[k])
+                    ? _seconds[k] * _prior[j] / _prior[k]
                     : _seconds[previous]
                     + ((_seconds[k] - _seconds[previous]) * (Knots[j] - Knots[previous]) / (Knots[k] - Knots[previous]));
             }
@@ -181,10 +222,10 @@ public sealed class CostModel
 
         for (int j = previous + 1; j < Knots.Length; j++)
         {
-            _seconds[j] = _seconds[previous] * Prior(Knots[j]) / Prior(Knots[previous]);
+            _seconds[j] = _seconds[previous] * _prior[j] / _prior[previous];
         }
     }
 
     /// <summary>One row is bound by memory, many rows by arithmetic: on CPUs an eighth of a one-row pass per further row.</summary>
-    private static double Prior(int rows) => 1 + (0.125 * (rows - 1));
+    private static double Arithmetic(int rows) => 0.125 * (rows - 1);
 }

@@ -67,7 +67,9 @@ public sealed class PrefixCache : IDisposable
         ReadOnlySpan<int> reusable = _budget > 0 && reuse ? prompt[..^1] : [];
         foreach (CacheEntry entry in _entries)
         {
-            int common = reusable.CommonPrefixLength(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(entry.Tokens));
+            // Recurrent layers go back only to where they were remembered.
+            int common = entry.Target.Restorable(
+                reusable.CommonPrefixLength(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(entry.Tokens)));
             if (common > shared)
             {
                 shared = common;
@@ -88,7 +90,7 @@ public sealed class PrefixCache : IDisposable
             taken.Target.CopyFrom(best.Target, shared);
             if (best.Draft is not null)
             {
-                taken.Draft!.CopyFrom(best.Draft, Math.Min(shared, best.Draft.Committed));
+                taken.Draft!.CopyFrom(best.Draft, shared);
             }
         }
         else
@@ -97,11 +99,8 @@ public sealed class PrefixCache : IDisposable
         }
 
         _entries.Remove(taken);
-        if (taken.Draft is not null)
-        {
-            taken.Draft.Committed = Math.Min(taken.Draft.Committed, shared);
-        }
-
+        taken.Target.Truncate(shared);
+        taken.Draft?.Truncate(shared);
         taken.Tokens.Clear();
         foreach (int token in prompt[..shared])
         {

@@ -11,20 +11,27 @@ internal sealed class Activations : IDisposable
     /// <param name="maxRows">Null: as many as the kernels deem worth the memory.</param>
     public Activations(ModelConfig config, Weights weights, IKernels kernels, int? maxRows)
     {
-        int qkv = config.Layers.Max(layer => layer.Attention.QkvSize);
-        int attended = config.Layers.Max(layer => layer.Attention.QuerySize);
-        int width = config.Layers.Max(layer => layer.Mlp.Width);
-        bool behind = config.Layers.Any(layer => layer.NormBehind);
-        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, behind ? config.HiddenSize : 0];
+        int qkv = config.Layers.Max(layer => layer.ProjectedSize);
+        int attended = config.Layers.Max(layer => layer.MixedSize);
+        // There is none where all layers have experts alone.
+        int width = Math.Max(Math.Max(1, config.Layers.Max(layer => layer.Mlp.Width)), config.PerLayer?.Width ?? 0);
+        bool branches = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
+        int branch = branches ? config.HiddenSize : 0;
+        int perLayer = config.Layers.Count * (config.PerLayer?.Width ?? 0);
+        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branch, perLayer, perLayer];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
-        int rows = maxRows ?? kernels.WidestPass(floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)));
+        int rows = maxRows ?? kernels.WidestPass(
+            floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)) + ExpertActivations.BytesPerRow(config));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
         (Residual, Qkv, Logits, Branch) =
-            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(behind ? config.HiddenSize : 0));
-        Normed = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Layers.SelectMany(layer => layer.ReadNormed)));
+            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(branch));
+        (PerLayer, PerLayerProjected) = (View(perLayer), View(perLayer));
+        Normed = kernels.CreateInput(rows, config.HiddenSize,
+            Formats([.. weights.Layers.SelectMany(layer => layer.ReadNormed), .. weights.PerLayer?.Projection.Parts ?? []]));
         Attended = kernels.CreateInput(rows, attended, Formats(weights.Layers.SelectMany(layer => layer.AttentionOutput.Parts)));
-        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.Down.Parts)));
+        Intermediate = kernels.CreateInput(rows, width, Formats(weights.Layers.SelectMany(layer => layer.ReadIntermediate)));
+        Experts = ExpertActivations.BytesPerRow(config) > 0 ? new ExpertActivations(config, weights, kernels, rows) : null;
         Final = kernels.CreateInput(rows, config.HiddenSize, Formats(weights.Head.Parts));
 
         Tensor View(int columns)
@@ -38,29 +45,39 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, hidden]</c>: the residual stream.</summary>
     public Tensor Residual { get; }
 
-    /// <summary>F32 <c>[rows, widest QkvSize]</c></summary>
+    /// <summary>F32 <c>[rows, widest ProjectedSize]</c></summary>
     public Tensor Qkv { get; }
 
     /// <summary>F32 <c>[rows, vocabulary]</c></summary>
     public Tensor Logits { get; }
 
-    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm; empty where no layer has a norm behind.</summary>
+    /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm, or a sum of experts; empty where no layer has such.</summary>
     public Tensor Branch { get; }
+
+    /// <summary>F32 <c>[rows, layers * width]</c>: the layers' own inputs, side by side; empty where they have none.</summary>
+    public Tensor PerLayer { get; }
+
+    /// <summary>As <see cref="PerLayer"/>: what is projected from the embedding, before its norm.</summary>
+    public Tensor PerLayerProjected { get; }
 
     /// <summary><c>[rows, hidden]</c></summary>
     public ProductInput Normed { get; }
 
-    /// <summary><c>[rows, widest QuerySize]</c></summary>
+    /// <summary><c>[rows, widest MixedSize]</c></summary>
     public ProductInput Attended { get; }
 
-    /// <summary><c>[rows, widest MLP]</c></summary>
+    /// <summary><c>[rows, widest MLP or layer's own input]</c></summary>
     public ProductInput Intermediate { get; }
 
     /// <summary><c>[rows, hidden]</c>: behind the last norm, rows whose logits are wanted.</summary>
     public ProductInput Final { get; }
 
+    /// <summary>Null where no layer has experts.</summary>
+    public ExpertActivations? Experts { get; }
+
     public void Dispose()
     {
+        Experts?.Dispose();
         Normed.Dispose();
         Attended.Dispose();
         Intermediate.Dispose();
@@ -68,7 +85,7 @@ internal sealed class Activations : IDisposable
         _block.Dispose();
     }
 
-    private static int Stride(int columns) => (columns + 15) / 16 * 16;
+    internal static int Stride(int columns) => (columns + 15) / 16 * 16;
 
-    private static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
+    internal static WeightFormat[] Formats(IEnumerable<WeightMatrix> matrices) => [.. matrices.Select(matrix => matrix.Format).Distinct()];
 }

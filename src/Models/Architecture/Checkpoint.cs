@@ -8,6 +8,8 @@ namespace Understory.Models.Architecture;
 /// <summary>A model's files, opened: what both kinds of them have.</summary>
 internal abstract class Checkpoint(ModelConfig config, ITensorSource tensors, TensorNames names) : IDisposable
 {
+    private bool _handedOver;
+
     public ModelConfig Config { get; } = config;
 
     public ITensorSource Tensors { get; } = tensors;
@@ -32,7 +34,20 @@ internal abstract class Checkpoint(ModelConfig config, ITensorSource tensors, Te
         };
     }
 
-    public void Dispose() => Tensors.Dispose();
+    /// <summary>The files are the caller's from here on.</summary>
+    public IDisposable HandOver()
+    {
+        _handedOver = true;
+        return Tensors;
+    }
+
+    public void Dispose()
+    {
+        if (!_handedOver)
+        {
+            Tensors.Dispose();
+        }
+    }
 }
 
 /// <summary>config.json, *.safetensors, tokenizer.json, and generation_config.json where there is one.</summary>
@@ -94,17 +109,7 @@ internal sealed class FolderCheckpoint : Checkpoint
         }
     }
 
-    private static JsonElement? Json(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? JsonElement.Parse(File.ReadAllBytes(path)) : null;
-        }
-        catch (JsonException error)
-        {
-            throw new InvalidDataException($"{path}: not JSON ({error.Message})", error);
-        }
-    }
+    private static JsonElement? Json(string path) => File.Exists(path) ? FileText.Json(path) : null;
 }
 
 /// <summary>All in one GGUF file.</summary>

@@ -1,5 +1,6 @@
 using Understory.Models.Architecture.Families;
 using Understory.Models.Formats;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Models.Architecture;
 
@@ -14,10 +15,8 @@ public static class GgufConfig
         Family family = Family.All.FirstOrDefault(family => family.GgufName == keys.Architecture) ?? throw new InvalidDataException(
             $"{keys.Path}: models of architecture \"{FileText.Shown(keys.Architecture)}\" are not supported; "
             + $"{string.Join(", ", Family.All.Select(family => family.GgufName).OfType<string>())} are.");
-        return (family.Read(keys) with
-        {
-            EosTokenIds = [.. new[] { keys.Token("eos"), keys.Token("eot") }.OfType<int>().Distinct()],
-            BosTokenId = keys.Token("bos"),
-        }).Validated();
+        keys.RequireUnset("attention.clamp_kqv");
+        var vocabulary = GgufVocabulary.Read(file.Metadata);
+        return (family.Read(keys) with { EosTokenIds = vocabulary.EndIds, BosTokenId = vocabulary.BosId }).Validated();
     }
 }

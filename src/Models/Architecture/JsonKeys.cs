@@ -35,8 +35,7 @@ internal sealed class JsonKeys
     public string String(string key) => Required(key) is { ValueKind: JsonValueKind.String } value
         ? value.GetString()! : throw Wrong(key, "a string");
 
-    public int Integer(string key) => Required(key) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt32(out int integer)
-        ? integer : throw Wrong(key, "an integer");
+    public int Integer(string key) => Whole(Required(key)) ?? throw Wrong(key, "an integer");
 
     public int Integer(string key, int otherwise) => Has(key) ? Integer(key) : otherwise;
 
@@ -66,8 +65,7 @@ internal sealed class JsonKeys
     {
         null => [],
         { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray()
-            .Select(item => item.ValueKind == JsonValueKind.Number && item.TryGetInt32(out int value)
-                ? value : throw Wrong(key, "integers"))],
+            .Select(item => Whole(item) ?? throw Wrong(key, "integers"))],
         _ => [Integer(key)],
     };
 
@@ -91,6 +89,12 @@ internal sealed class JsonKeys
         : throw new InvalidDataException($"\"{key}\" is {Integer(key)}, which is no multiple of \"{by}\", {Integer(by)}.");
 
     public InvalidDataException Unsupported(string key, string supported) => new($"\"{key}\": {Shown(key)} is not supported; {supported}.");
+
+    /// <summary>An integer, also where it is written as 20.0.</summary>
+    private static int? Whole(JsonElement value) => value.ValueKind != JsonValueKind.Number ? null
+        : value.TryGetInt32(out int integer) ? integer
+        : value.TryGetDouble(out double number) && number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number
+        : null;
 
     private JsonElement? Find(string key) =>
         _element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : _beneath?.Find(key);

@@ -16,8 +16,10 @@ public sealed class KvCache : IDisposable
 
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
-    public KvCache(ModelConfig config, IKernels kernels, CacheType type, int tokens, int spare)
+    /// <param name="maxRows">Most rows of a pass.</param>
+    public KvCache(ModelConfig config, IKernels kernels, CacheType type, int tokens, int spare, int maxRows)
     {
+        Recurrent = RecurrentCache.Of(config, kernels, spare, maxRows);
         _kernels = kernels;
         Tokens = tokens;
         Slots = checked(tokens + spare + KvLayer.BlockSlots - 1) / KvLayer.BlockSlots * KvLayer.BlockSlots;
@@ -34,6 +36,9 @@ public sealed class KvCache : IDisposable
     public int Slots { get; }
 
     public KvLayer[] Layers { get; }
+
+    /// <summary>What the recurrent layers keep; null where there are none.</summary>
+    internal RecurrentCache? Recurrent { get; }
 
     /// <summary>Bytes of keys and values of one slot, all layers.</summary>
     public long BytesPerSlot { get; }
@@ -57,8 +62,29 @@ public sealed class KvCache : IDisposable
             pages += 2L * layer.KvHeads * ((region + (2 * Page) - 1) / Page);
         }
 
-        return Math.Min(_block.Bytes, pages * Page);
+        return Math.Min(_block.Bytes, pages * Page) + (Recurrent?.BytesFor(tokens) ?? 0);
     }
+
+    /// <summary>
+    /// The longest prefix of what is held, no longer than <paramref name="tokens"/>, that can be gone on from. Recurrent layers go back
+    /// only to where <see cref="Remember"/> was called.
+    /// </summary>
+    public int Restorable(int tokens) => Recurrent?.Restorable(tokens) ?? tokens;
+
+    /// <summary>Goes back to the first <paramref name="tokens"/> tokens, which must be <see cref="Restorable"/>.</summary>
+    public void Truncate(int tokens) => Recurrent?.Truncate(tokens);
+
+    /// <summary>Has the recurrent layers remember their states behind the last pass, so that a later sequence can begin there.</summary>
+    public void Remember() => Recurrent?.Remember();
+
+    /// <summary>Where behind a position a long text should be remembered; none is needed where no layer is recurrent.</summary>
+    public int NextMemory(int position) => Recurrent is null
+        ? int.MaxValue : ((position / RecurrentCache.SnapshotEvery) + 1) * RecurrentCache.SnapshotEvery;
+
+    /// <summary>
+    /// Takes whatever is held for so many tokens: for measuring what a pass behind them takes, whose results mean nothing.
+    /// </summary>
+    public void Assume(int tokens) => Recurrent?.Assume(tokens);
 
     /// <summary>
     /// Moves slots <c>from[0..]</c> (ascending, each at or above its destination) to <c>to, to + 1, ...</c>: an accepted path becomes
@@ -67,14 +93,19 @@ public sealed class KvCache : IDisposable
     public void MoveSlots(ReadOnlySpan<int> from, int to)
     {
         _kernels.MoveSlots(Layers, from, to);
+        Recurrent?.MoveSlots(from, to);
     }
 
-    /// <summary>Takes over the first <paramref name="count"/> slots of another cache of the same model and type.</summary>
+    /// <summary>
+    /// Takes over the first <paramref name="count"/> slots of another cache of the same model and type, where they are <see
+    /// cref="Restorable"/>.
+    /// </summary>
     public void CopyFrom(KvCache source, int count)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Math.Min(Slots, source.Slots));
         Reach(count);
         _kernels.CopySlots(source.Layers, Layers, count);
+        Recurrent?.CopyFrom(source.Recurrent!, count);
     }
 
     /// <summary>Sees to it that the first <paramref name="slots"/> slots have memory.</summary>
@@ -85,5 +116,9 @@ public sealed class KvCache : IDisposable
     internal static long SlotBytes(ModelConfig config, CacheType type) =>
         config.Layers.Sum(layer => 2 * layer.Attention.Cache.Bytes(type, 1));
 
-    public void Dispose() => _block.Dispose();
+    public void Dispose()
+    {
+        Recurrent?.Dispose();
+        _block.Dispose();
+    }
 }

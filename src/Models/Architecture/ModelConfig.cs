@@ -28,6 +28,9 @@ public sealed record ModelConfig
     /// <summary>Added to the variance, or to the mean square.</summary>
     public required float NormEpsilon { get; init; }
 
+    /// <summary>Norms have biases (GPT-2).</summary>
+    public bool NormBias { get; init; }
+
     /// <summary>A learned vector for each position is added to the embedding (GPT-2).</summary>
     public bool LearnedPositions { get; init; }
 
@@ -38,6 +41,12 @@ public sealed record ModelConfig
 
     /// <summary>Embeddings are multiplied by it.</summary>
     public float EmbeddingScale { get; init; } = 1;
+
+    /// <summary>Embeddings, scaled, pass an RMSNorm without weights.</summary>
+    public bool EmbeddingNorm { get; init; }
+
+    /// <summary>An input of its own for each layer; null: there is none.</summary>
+    public PerLayerPlan? PerLayer { get; init; }
 
     /// <summary>Logits are multiplied by it.</summary>
     public float LogitScale { get; init; } = 1;
@@ -57,20 +66,33 @@ public sealed record ModelConfig
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
 
+    /// <summary>Some layers are recurrent.</summary>
+    public bool IsHybrid => Layers.Any(layer => layer.Recurrent is not null);
+
     /// <summary>What the model asks of kernels beyond what every set has.</summary>
     internal KernelFeatures Features
     {
         get
         {
             KernelFeatures features = EmbeddingScale != 1 ? KernelFeatures.Scaling : 0;
+            features |= EmbeddingNorm ? KernelFeatures.EmbeddingNorm : 0;
+            features |= PerLayer is not null ? KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Gates : 0;
             features |= LogitScale != 1 || LogitCap != 0 ? KernelFeatures.Capping : 0;
             foreach (LayerPlan layer in Layers)
             {
-                features |= layer.ResidualScale != 1 ? KernelFeatures.Scaling : 0;
+                features |= layer.ResidualScale != 1 || layer.OutputScale ? KernelFeatures.Scaling : 0;
                 features |= layer.NormBehind ? KernelFeatures.NormBehind : 0;
+                features |= layer.Recurrent is not null ? KernelFeatures.Recurrence : 0;
                 features |= layer.Attention.SoftCap != 0 ? KernelFeatures.Capping : 0;
                 features |= layer.Attention.QkNorm == QkNorm.Whole ? KernelFeatures.WholeQkNorm : 0;
                 features |= layer.Attention.PositionScale.Beta != 0 ? KernelFeatures.PositionScale : 0;
+                features |= layer.Attention.ValueNorm || layer.Attention.KeysAreValues ? KernelFeatures.ValueNorm : 0;
+                features |= layer.Attention.KeysOf is not null ? KernelFeatures.SharedKeyValues : 0;
+                features |= layer.Attention.Gate ? KernelFeatures.Gates : 0;
+                features |= layer.Mlp is { Gated: true, Bias: true } ? KernelFeatures.GatedBias : 0;
+                features |= layer.Attention.Sinks ? KernelFeatures.Sinks : 0;
+                features |= layer.Mlp.Experts is not null ? KernelFeatures.Experts : 0;
+                features |= layer.Mlp.Experts is { OwnNorms: true } ? KernelFeatures.NormBehind : 0;
             }
 
             return features;
@@ -114,9 +136,25 @@ public sealed record ModelConfig
         Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0, "norm epsilon", NormEpsilon);
         Require(float.IsFinite(EmbeddingScale), "embedding scale", EmbeddingScale);
         Require(float.IsFinite(LogitScale) && float.IsFinite(LogitCap) && LogitCap >= 0, "scale or cap of logits", LogitCap);
-        foreach (LayerPlan layer in Layers)
+        if (PerLayer is { } own)
         {
+            Require(own.Width is > 0 and <= 1 << 14 && own.Width * Layers.Count <= 1 << 24, "width of per-layer inputs", own.Width);
+            Require(own.Vocabulary >= VocabularySize && own.Vocabulary <= 1 << 22, "per-layer vocabulary size", own.Vocabulary);
+        }
+
+        for (int number = 0; number < Layers.Count; number++)
+        {
+            LayerPlan layer = Layers[number];
             AttentionPlan attention = layer.Attention;
+            RequireMlp(layer.Mlp);
+            Require(layer.Mlp.Experts is not { } experts || (!layer.Parallel && (layer.NormBefore || !experts.OwnNorms)),
+                "number of norms around experts", 0);
+            if (layer.Recurrent is { } recurrent)
+            {
+                RequireRecurrent(recurrent);
+                continue;
+            }
+
             Require(attention.Heads is > 0 and <= 1 << 14, "number of heads", attention.Heads);
             Require(attention.KvHeads > 0 && attention.Heads % attention.KvHeads == 0, "number of key-value heads", attention.KvHeads);
             Require(attention.HeadDim is > 0 and <= 1 << 12, "head dimension", attention.HeadDim);
@@ -126,8 +164,9 @@ public sealed record ModelConfig
             Require(float.IsFinite(attention.SoftCap) && attention.SoftCap >= 0, "soft cap of attention", attention.SoftCap);
             Require(attention.PositionScale.Beta == 0 || attention.PositionScale.Every > 0, "step of the position scale",
                 attention.PositionScale.Every);
-            Require(layer.NormBefore || layer.NormBehind, "number of norms of a layer", 0);
-            Require(layer.Mlp.Width is > 0 and <= 1 << 20, "intermediate size", layer.Mlp.Width);
+            Require(layer.NormBefore || (layer.NormBehind && !layer.Parallel), "number of norms of a layer", 0);
+            Require(float.IsFinite(layer.NormBehindEpsilon ?? 0), "norm epsilon", layer.NormBehindEpsilon ?? 0);
+            RequireKeys(number, attention);
             if (attention.Rotary is { } turned)
             {
                 int dim = Rotaries[turned].Dim;
@@ -143,6 +182,45 @@ public sealed record ModelConfig
         }
 
         return this;
+    }
+
+    private static void RequireMlp(MlpPlan mlp)
+    {
+        Require(mlp.Width is >= 0 and <= 1 << 20 && (mlp.Width > 0 || mlp.Experts is not null), "intermediate size", mlp.Width);
+        if (mlp.Experts is { } experts)
+        {
+            Require(experts.Count is > 0 and <= 1 << 14, "number of experts", experts.Count);
+            Require(experts.Used > 0 && experts.Used <= experts.Count, "number of experts of a token", experts.Used);
+            Require(experts.Width is > 0 and <= 1 << 20, "intermediate size of experts", experts.Width);
+            Require(float.IsFinite(experts.WeightScale), "scale of experts' weights", experts.WeightScale);
+            Require(float.IsFinite(experts.Unit.Alpha) && float.IsFinite(experts.Unit.Limit) && experts.Unit.Limit >= 0,
+                "limit of experts' activation", experts.Unit.Limit);
+        }
+    }
+
+    private void RequireRecurrent(in RecurrentShape shape)
+    {
+        const int MostTaps = 64;
+        Require(shape.KeyHeads is > 0 and <= 1 << 10, "number of recurrent key heads", shape.KeyHeads);
+        Require(shape.ValueHeads is > 0 and <= 1 << 10 && shape.ValueHeads % shape.KeyHeads == 0, "number of recurrent value heads",
+            shape.ValueHeads);
+        Require(shape.KeyDim is > 0 and <= 1 << 10, "recurrent key dimension", shape.KeyDim);
+        Require(shape.ValueDim is > 0 and <= 1 << 10 && shape.ValueDim % RecurrentShape.Block == 0,
+            $"recurrent value dimension, which must be a multiple of {RecurrentShape.Block},", shape.ValueDim);
+        int taps = shape.Taps;
+        Require(taps is > 1 and <= MostTaps && Layers.All(layer => layer.Recurrent is not { } other || other.Taps == taps),
+            "width of a convolution", taps);
+    }
+
+    /// <summary>A layer that reads another's keys and values reads such as it could have made itself.</summary>
+    private void RequireKeys(int number, AttentionPlan attention)
+    {
+        if (attention.KeysOf is { } earlier)
+        {
+            bool fits = earlier >= 0 && earlier < number && Layers[earlier].Attention is { KeysOf: null } other
+                && (other.KvHeads, other.HeadDim) == (attention.KvHeads, attention.HeadDim);
+            Require(fits, $"layer whose keys layer {number} reads", earlier);
+        }
     }
 
     private static void Require(bool holds, string what, double value)

@@ -15,8 +15,12 @@ namespace Understory.Models.Architecture;
 /// One of <see cref="QuantisedTensors.Formats"/>, to which matrices of plain numbers are quantised while they are loaded; null: all stay as
 /// the file has them. The embedding and the head have at least Q8_0, and norms, biases and learned positions stay as they are.
 /// </param>
+/// <param name="Memory">
+/// Bytes that weights may take; null: what is free. Where they would take more, experts stay in their file, and are read from there.
+/// </param>
 public sealed record LoadOptions(
-    int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null);
+    int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null,
+    long? Memory = null);
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -26,17 +30,11 @@ public static partial class ModelLoader
     public static LanguageModel Load(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        Tokenizer tokenizer = checkpoint.ReadTokenizer();
         ModelConfig config = checkpoint.Config;
-        if (tokenizer.VocabularySize > config.VocabularySize)
+        Tokenizer tokenizer = ReadTokenizer(checkpoint);
+        if (tokenizer.EosId is { } end && end < config.VocabularySize && !config.EosTokenIds.Contains(end))
         {
-            throw new InvalidDataException(
-                $"The tokenizer has {tokenizer.VocabularySize:N0} tokens and the model only {config.VocabularySize:N0}.");
-        }
-
-        if (config.EosTokenIds.Count == 0 && tokenizer.EosId is { } end)
-        {
-            config = config with { EosTokenIds = [end] };
+            config = config with { EosTokenIds = [.. config.EosTokenIds, end] };
         }
 
         GenerationDefaults defaults = checkpoint.Defaults;
@@ -44,9 +42,32 @@ public static partial class ModelLoader
         return new LanguageModel(
             name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? name[..^5] : name,
             Path.GetFullPath(path),
-            Build(config, checkpoint.Tensors, checkpoint.Names, kernels, options, path),
+            Build(config, checkpoint, kernels, options, path),
             tokenizer,
             defaults);
+    });
+
+    /// <summary>What a model asks of kernels beyond what every set has: by its config, without a look at its weights.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
+    public static KernelFeatures Needs(string path) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        return checkpoint.Config.Features;
+    });
+
+    /// <summary>What the files hold and what serving them would take, without reading weights.</summary>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported: the first reason not to load it.</exception>
+    public static ModelSurvey Survey(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
+    {
+        using var checkpoint = Checkpoint.Open(path);
+        Tokenizer tokenizer = ReadTokenizer(checkpoint);
+        ModelConfig config = Checked(checkpoint.Config, kernels, options);
+        TensorNames names = checkpoint.Names.WithExpertsOf(checkpoint.Tensors, config.Layers.Count);
+        using QuantisedTensors? quantised = Quantised(config, checkpoint.Tensors, names, options);
+        names = quantised is null ? names : names.Turned();
+        using var loader = new WeightLoader(quantised ?? checkpoint.Tensors, kernels, options.Memory);
+        var weights = Weights.Describe(config, names, loader);
+        return ModelSurvey.Of(config, tokenizer, weights, loader, CacheTypeOf(weights, options));
     });
 
     /// <summary>The model's network alone.</summary>
@@ -54,7 +75,7 @@ public static partial class ModelLoader
     public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        return Build(checkpoint.Config, checkpoint.Tensors, checkpoint.Names, kernels, options, path);
+        return Build(checkpoint.Config, checkpoint, kernels, options, path);
     });
 
     /// <summary>
@@ -69,18 +90,57 @@ public static partial class ModelLoader
     internal static Transformer Random(ModelConfig config, string name, IKernels kernels, ulong seed, LoadOptions? options = null)
     {
         using var source = new RandomTensors(seed);
-        return Build(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name);
+        return Built(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name).Model;
     }
 
-    private static Transformer Build(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels, LoadOptions options,
-        string name)
+    private static Transformer Build(ModelConfig config, Checkpoint checkpoint, IKernels kernels, LoadOptions options, string name)
     {
-        if (options.Weights is { } format)
+        (Transformer model, Weights weights) = Built(config, checkpoint.Tensors, checkpoint.Names, kernels, options, name);
+        weights.Files = weights.MappedBytes > 0 ? checkpoint.HandOver() : null;
+        return model;
+    }
+
+    private static (Transformer Model, Weights Weights) Built(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
+        LoadOptions options, string name)
+    {
+        config = Checked(config, kernels, options);
+        names = names.WithExpertsOf(source, config.Layers.Count);
+        using QuantisedTensors? quantised = Quantised(config, source, names, options);
+        if (quantised is not null)
         {
-            using var quantised = new QuantisedTensors(source, names.Quantised(format, config.Layers.Count));
-            return Build(config, quantised, names with { Transposed = false }, kernels, options with { Weights = null }, name);
+            (source, names) = (quantised, names.Turned());
         }
 
+        Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
+        Weights weights = Weights.Load(config, source, names, kernels, progress, options.Memory);
+        try
+        {
+            return (new Transformer(config, weights, kernels, CacheTypeOf(weights, options)), weights);
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
+        }
+    }
+
+    private static Tokenizer ReadTokenizer(Checkpoint checkpoint) =>
+        checkpoint.ReadTokenizer().Within(checkpoint.Config.VocabularySize);
+
+    /// <summary>The checkpoint's matrices as <see cref="LoadOptions.Weights"/> wants them; null where it wants nothing.</summary>
+    private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options) =>
+        options.Weights is { } format
+            ? new QuantisedTensors(
+                source, names.Quantised(format, config.Layers.Count, config.Layers.Max(layer => layer.Mlp.Experts?.Count ?? 0)))
+            : null;
+
+    /// <summary>That of the weights, unless another one is asked for.</summary>
+    private static CacheType CacheTypeOf(Weights weights, LoadOptions options) =>
+        options.CacheType ?? (weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16);
+
+    /// <summary>The config with the context that is asked for, where these kernels can run it.</summary>
+    private static ModelConfig Checked(ModelConfig config, IKernels kernels, LoadOptions options)
+    {
         config = config.WithContext(options.Context).Validated();
         config.RequireOf(kernels);
         if (options.CacheType is { } asked && !kernels.CacheTypes.Contains(asked))
@@ -91,18 +151,7 @@ public static partial class ModelLoader
                 + $"or --device cpu takes {asked.Name()}.");
         }
 
-        Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
-        Weights weights = Weights.Load(config, source, names, kernels, progress);
-        try
-        {
-            CacheType own = weights.Embedding.Format is DenseFormat dense ? CacheTypes.Of(dense.Type) : CacheType.BF16;
-            return new Transformer(config, weights, kernels, options.CacheType ?? own);
-        }
-        catch
-        {
-            weights.Dispose();
-            throw;
-        }
+        return config;
     }
 
     private static ModelConfig RandomConfig(string specification)
@@ -125,7 +174,7 @@ public static partial class ModelLoader
             ? size : 0;
     }
 
-    [GeneratedRegex("^([a-z0-9]+):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
+    [GeneratedRegex("^([a-z0-9_]+):([0-9]+)x([0-9]+):([0-9]+)(?::([0-9]+))?$")]
     private static partial Regex RandomSpecification();
 
     /// <summary>Whatever goes wrong with a model's files becomes one kind of exception.</summary>

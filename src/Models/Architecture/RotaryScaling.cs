@@ -48,6 +48,21 @@ public sealed record LinearScaling(double Factor) : RotaryScaling
 }
 
 /// <summary>
+/// Of a head's pairs only the first <paramref name="Part"/> turn, at the frequencies that they have among all of them (Gemma 4's global
+/// layers); divided by a factor.
+/// </summary>
+public sealed record ProportionalScaling(double Part, double Factor) : RotaryScaling
+{
+    public override double[] Frequencies(int dim, double theta, int context)
+    {
+        double[] frequencies = Array.ConvertAll(Rotary.Unscaled(dim, theta), frequency => frequency / Factor);
+        int turning = (int)Math.Clamp(Math.Floor(Part * dim / 2), 0, frequencies.Length);
+        frequencies.AsSpan(turning).Clear();
+        return frequencies;
+    }
+}
+
+/// <summary>
 /// "NTK-aware" scaling: theta grows with the context beyond the trained one. The factor is fixed from the context size, not from the
 /// length so far, so that a key does not depend on how long the text became after it.
 /// </summary>

@@ -13,6 +13,7 @@ public sealed class Transformer : IDisposable
     private readonly Activations _activations;
     private readonly RotaryTables[] _rotaries;
     private readonly AttentionParams[] _attention;
+    private RecurrentWalk? _walk;
 
     /// <param name="weights">Owned from here on.</param>
     /// <param name="cacheType">Type that keys and values are rounded to.</param>
@@ -27,7 +28,7 @@ public sealed class Transformer : IDisposable
         _activations = new Activations(config, weights, kernels, maxRows);
         MaxRows = _activations.Logits.Rows;
         _rotaries = [.. config.Rotaries.Select(rotary => new RotaryTables(rotary, config.ContextLength, kernels))];
-        _attention = [.. config.Layers.Select(layer => Describe(layer.Attention))];
+        _attention = [.. config.Layers.Select((layer, number) => Describe(layer.Attention, weights.Layers[number].Sinks))];
     }
 
     public ModelConfig Config { get; }
@@ -39,8 +40,23 @@ public sealed class Transformer : IDisposable
     /// <summary>Type that keys and values are rounded to.</summary>
     public CacheType CacheType { get; }
 
-    /// <summary>Bytes of weights that a pass reads, whatever its rows.</summary>
+    /// <summary>How many numbers its weights are.</summary>
+    public long Parameters => _weights.Parameters;
+
+    /// <summary>Bytes of weights that a pass of one row reads.</summary>
     public long WeightBytes => _weights.BytesPerPass;
+
+    /// <summary>
+    /// Bytes of weights that a pass of so many rows reads: of E experts, of which each row chooses k, <c>E (1 - (1 - k / E)^rows)</c>
+    /// where rows choose independently of each other.
+    /// </summary>
+    public double ExpectedBytes(int rows) => _weights.ExpectedBytes(rows);
+
+    /// <summary>What a pass reads depends on the experts that its rows choose.</summary>
+    public bool HasExperts => _activations.Experts is not null;
+
+    /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
+    public long MappedBytes => _weights.MappedBytes;
 
     /// <summary>Bytes of keys and values of a token, all layers.</summary>
     public long CacheBytesPerToken => KvCache.SlotBytes(Config, CacheType);
@@ -48,7 +64,7 @@ public sealed class Transformer : IDisposable
     /// <summary>An empty cache for this model.</summary>
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
-    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, CacheType, tokens, spare);
+    public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, CacheType, tokens, spare, MaxRows);
 
     /// <summary>
     /// One pass over the rows of <paramref name="batch"/>; their keys and values go to <paramref name="cache"/>.
@@ -64,11 +80,14 @@ public sealed class Transformer : IDisposable
         }
 
         cache.Reach(slots);
+        _walk = cache.Recurrent?.BeginPass(batch);
         if (Kernels.BeginPass(this, batch, cache.Layers))
         {
             RunLayers(batch, cache);
             Kernels.EndPass();
         }
+
+        cache.Recurrent?.EndPass();
 
         return _activations.Logits.RowRange(0, batch.LogitsRows);
     }
@@ -91,14 +110,33 @@ public sealed class Transformer : IDisposable
     {
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
         Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x, Config.EmbeddingScale);
+        if (Config.EmbeddingNorm)
+        {
+            Kernels.Normalize(x, _weights.EmbeddingNorm);
+        }
+
+        Tensor own = MakePerLayer(x, batch);
         int last = Config.Layers.Count - 1;
         for (int layer = 0; layer <= last; layer++)
         {
             // Behind the last layer's attention only rows whose logits are wanted go on.
             int first = layer == last ? batch.FirstLogitsRow : 0;
-            AddAttention(x, layer, first, cache.Layers[layer], batch);
+            if (Config.Layers[layer].Recurrent is not null)
+            {
+                AddRecurrence(x, layer, first, cache);
+            }
+            else
+            {
+                AddAttention(x, layer, first, cache, batch);
+            }
+
             x = x.RowRange(first, batch.Count - first);
-            AddMlp(x, layer);
+            AddMlp(x, layer, first);
+            AddPerLayer(x, layer, first, own);
+            if (Config.Layers[layer].OutputScale)
+            {
+                Kernels.Cap(x, _weights.Layers[layer].OutputScale, cap: 0);
+            }
         }
 
         if (x.Rows > 0)
@@ -114,28 +152,72 @@ public sealed class Transformer : IDisposable
         }
     }
 
+    /// <summary>
+    /// The layers' own inputs, side by side: <c>norm(projection(x)) + scale table[token]</c> (see <see cref="PerLayerPlan"/>); empty where
+    /// they have none.
+    /// </summary>
+    private Tensor MakePerLayer(Tensor x, ForwardBatch batch)
+    {
+        if (Config.PerLayer is not { } plan || _weights.PerLayer is not { } weights || x.Rows == 0)
+        {
+            return default;
+        }
+
+        Tensor own = _activations.PerLayer.RowRange(0, x.Rows);
+        Tensor projected = _activations.PerLayerProjected.RowRange(0, x.Rows);
+        Kernels.Embed(weights.Table, positions: null, batch, own, MathF.Sqrt(plan.Width / 2f));
+        Kernels.Multiply(Taken(x), weights.Projection, projected);
+        for (int layer = 0; layer < Config.Layers.Count; layer++)
+        {
+            int column = layer * plan.Width;
+            Kernels.NormalizeAdd(projected.ColumnRange(column, plan.Width), weights.Norm, own.ColumnRange(column, plan.Width));
+        }
+
+        return own;
+    }
+
+    /// <summary><c>x += output(recur(inputs(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>
+    private void AddRecurrence(Tensor x, int layer, int first, KvCache cache)
+    {
+        LayerWeights weights = _weights.Layers[layer];
+        LayerPlan block = Config.Layers[layer];
+        Tensor inputs = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, block.ProjectedSize);
+        Kernels.Multiply(Source(x, block, weights.AttentionNorm), weights.Qkv, inputs);
+        int rows = x.Rows - first;
+        InputRows mixed = _activations.Attended.Rows(0, rows, block.MixedSize);
+        Kernels.Recur(inputs, weights.Recurrent, cache.Recurrent!.Layer(layer), _walk!, first, mixed);
+        if (rows > 0)
+        {
+            AddBranch(mixed, weights.AttentionOutput, block, weights.AttentionNormBehind, x.RowRange(first, rows));
+        }
+    }
+
     /// <summary><c>x += output(attend(qkv(norm(x))))</c>, the sum from row <paramref name="first"/> on.</summary>
-    private void AddAttention(Tensor x, int layer, int first, KvLayer cache, ForwardBatch batch)
+    private void AddAttention(Tensor x, int layer, int first, KvCache cache, ForwardBatch batch)
     {
         LayerWeights weights = _weights.Layers[layer];
         LayerPlan block = Config.Layers[layer];
         AttentionPlan plan = block.Attention;
         Tensor qkv = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, plan.QkvSize);
         InputRows attended = _activations.Attended.Rows(0, x.Rows, plan.QuerySize);
-        Kernels.MultiplyStore(
-            Source(x, block, weights.AttentionNorm), weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache, batch);
+        ProductSource source = Source(x, block, weights.AttentionNorm);
+        Kernels.MultiplyStore(source, weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache.Layers[layer], batch);
         if (first < x.Rows)
         {
             int rows = x.Rows - first;
-            Kernels.Attend(qkv.ColumnRange(0, plan.QuerySize), cache, _attention[layer], batch, attended);
+            Kernels.Attend(qkv.ColumnRange(0, plan.QuerySize), cache.Layers[plan.KeysOf ?? layer], _attention[layer], batch, attended);
+            if (weights.AttentionGate is { } gate)
+            {
+                Kernels.MultiplyGate(source, gate, Activation.Sigmoid, attended);
+            }
+
             AddBranch(attended.Range(first, rows), weights.AttentionOutput, block, weights.AttentionNormBehind, x.RowRange(first, rows));
         }
     }
 
-    /// <summary>
-    /// <c>x += down(activation(gate(norm(x))) * up(norm(x)))</c>, or without the gate <c>x += down(activation(up(norm(x))))</c>.
-    /// </summary>
-    private void AddMlp(Tensor x, int layer)
+    /// <summary><c>x += mlp(norm(x))</c>; see <see cref="MlpPlan"/> and <see cref="ExpertsPlan"/>.</summary>
+    /// <param name="first">Row of the batch that is the first of x.</param>
+    private void AddMlp(Tensor x, int layer, int first)
     {
         if (x.Rows == 0)
         {
@@ -144,29 +226,128 @@ public sealed class Transformer : IDisposable
 
         LayerWeights weights = _weights.Layers[layer];
         LayerPlan block = Config.Layers[layer];
-        MlpPlan plan = block.Mlp;
-        ProductSource normed = Source(x, block, weights.MlpNorm);
-        InputRows intermediate = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
+        if (weights.Experts is { } experts)
+        {
+            AddExperts(x, layer, experts);
+            return;
+        }
+
+        ProductSource normed = block.Parallel ? _activations.Normed.Rows(first, x.Rows) : Source(x, block, weights.MlpNorm);
+        AddBranch(Intermediate(normed, weights, block.Mlp, x.Rows), weights.Down!, block, weights.MlpNormBehind, x);
+    }
+
+    /// <summary>What an MLP's last product reads: <c>activation(gate x) * up x</c>, or without the gate <c>activation(up x)</c>.</summary>
+    private InputRows Intermediate(in ProductSource x, LayerWeights weights, MlpPlan plan, int rows)
+    {
+        InputRows intermediate = _activations.Intermediate.Rows(0, rows, plan.Width);
         if (weights.Gate is { } gate)
         {
-            Kernels.MultiplyGated(normed, gate, weights.Up.Parts[0], plan.Activation, intermediate);
+            Kernels.MultiplyGated(x, gate, weights.Up!, plan.Activation, intermediate);
         }
         else
         {
-            Kernels.MultiplyActivate(normed, weights.Up, plan.Activation, intermediate);
+            Kernels.MultiplyActivate(x, weights.Up!, plan.Activation, intermediate);
         }
 
-        AddBranch(intermediate, weights.Down, block, weights.MlpNormBehind, x);
+        return intermediate;
     }
 
-    /// <summary>What a branch reads: the residual stream normed, or as it is.</summary>
-    private ProductSource Source(Tensor x, LayerPlan block, in Norm norm)
+    /// <summary>The experts' sum, then the block beside them: its place in the order of adding is the last.</summary>
+    private void AddExperts(Tensor x, int layer, ExpertWeights experts)
     {
-        if (block.NormBefore)
+        LayerWeights weights = _weights.Layers[layer];
+        LayerPlan block = Config.Layers[layer];
+        ExpertsPlan plan = block.Mlp.Experts!;
+        ExpertActivations room = _activations.Experts!;
+        Routing routing = room.Routing;
+        InputRows normed = Normed(x, block, plan.OwnNorms ? experts.RouterNorm : weights.MlpNorm);
+        Tensor branch = _activations.Branch.RowRange(0, x.Rows);
+
+        Tensor logits = room.Logits.RowRange(0, x.Rows).ColumnRange(0, plan.Count);
+        Kernels.Multiply(normed, experts.Router, logits);
+        normed = plan.OwnNorms ? Normed(x, block, experts.NormBefore) : normed;
+        Kernels.Route(logits, new RouterParams(plan.Used, plan.Score, plan.Renormalised, plan.WeightScale), routing);
+        InputRows gathered = room.Gathered.Rows(0, routing.Places);
+        InputRows intermediate = room.Intermediate.Rows(0, routing.Places, plan.Width);
+        Kernels.MultiplyExperts(normed, routing, experts.Gate, experts.Up, plan.Unit, gathered, intermediate);
+        Tensor outputs = room.Outputs.RowRange(0, routing.Places);
+        Kernels.MultiplyExperts(intermediate, routing, experts.Down, outputs);
+        Kernels.SumExperts(outputs, routing, branch);
+        if (plan.OwnNorms)
         {
-            return new ProductSource(x, norm, _activations.Normed);
+            Kernels.Normalize(branch, experts.NormBehind);
+            normed = Normed(x, block, weights.MlpNorm);
         }
 
+        if (block.Mlp.Width > 0)
+        {
+            Tensor gates = default;
+            if (experts.SharedGate is { } gate)
+            {
+                Kernels.Multiply(normed, gate, gates = room.Gates.RowRange(0, x.Rows));
+            }
+
+            // The experts' outputs are summed: their first rows have room again.
+            Tensor shared = room.Outputs.RowRange(0, x.Rows);
+            Kernels.Multiply(Intermediate(normed, weights, block.Mlp, x.Rows), weights.Down!, shared);
+            if (plan.OwnNorms)
+            {
+                Kernels.NormalizeAdd(shared, experts.SharedNormBehind, branch);
+            }
+            else
+            {
+                Kernels.Add(shared, gates, 1, branch);
+            }
+        }
+
+        if (block.NormBehind)
+        {
+            Kernels.NormalizeAdd(branch, weights.MlpNormBehind, x);
+        }
+        else
+        {
+            Kernels.Add(branch, default, block.ResidualScale, x);
+        }
+    }
+
+    /// <summary>What several products of a branch read.</summary>
+    private InputRows Normed(Tensor x, LayerPlan block, in Norm norm)
+    {
+        if (!block.NormBefore)
+        {
+            return Taken(x);
+        }
+
+        InputRows rows = _activations.Normed.Rows(0, x.Rows);
+        Kernels.Normalize(x, norm, rows);
+        return rows;
+    }
+
+    /// <summary><c>x += norm(output(activation(gate(x)) * own))</c>: the layer's own input.</summary>
+    /// <param name="first">Row of the batch that is the first of x.</param>
+    /// <param name="own">Of all layers and rows.</param>
+    private void AddPerLayer(Tensor x, int layer, int first, Tensor own)
+    {
+        if (Config.PerLayer is not { } plan || _weights.Layers[layer].PerLayer is not { } weights || x.Rows == 0)
+        {
+            return;
+        }
+
+        InputRows gated = _activations.Intermediate.Rows(0, x.Rows, plan.Width);
+        Kernels.Take(own.RowRange(first, x.Rows).ColumnRange(layer * plan.Width, plan.Width), gated);
+        Kernels.MultiplyGate(Taken(x), weights.Gate, plan.Activation, gated);
+        Tensor branch = _activations.Branch.RowRange(0, x.Rows);
+        Kernels.Multiply(gated, weights.Output, branch);
+        Kernels.NormalizeAdd(branch, weights.Norm, x);
+    }
+
+    /// <summary>What a branch reads: the residual stream normed, or as it is. Where both branches read it, it stands there.</summary>
+    private ProductSource Source(Tensor x, LayerPlan block, in Norm norm) =>
+        block.NormBefore && !block.Parallel ? new ProductSource(x, norm, _activations.Normed) : Normed(x, block, norm);
+
+    /// <summary>The residual stream as it is.</summary>
+    private InputRows Taken(Tensor x)
+    {
         InputRows rows = _activations.Normed.Rows(0, x.Rows);
         Kernels.Take(x, rows);
         return rows;
@@ -190,14 +371,16 @@ public sealed class Transformer : IDisposable
     {
         RotaryTables? tables = plan.Rotary is { } number ? _rotaries[number] : null;
         return tables is null
-            ? new RotaryParams(default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale)
+            ? new RotaryParams(
+                default, default, 0, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon, plan.PositionScale, weights.ValueNorm,
+                plan.KeysAreValues)
             : new RotaryParams(
                 tables.Cosine, tables.Sine, 2 * tables.Cosine.Columns, weights.QueryNorm, weights.KeyNorm, Config.NormEpsilon,
-                plan.PositionScale);
+                plan.PositionScale, weights.ValueNorm, plan.KeysAreValues);
     }
 
-    private static AttentionParams Describe(AttentionPlan plan) =>
-        new(plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap);
+    private static AttentionParams Describe(AttentionPlan plan, Tensor sinks) => new(
+        plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap, sinks);
 
     /// <summary>
     /// Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that

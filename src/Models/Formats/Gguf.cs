@@ -7,7 +7,8 @@ namespace Understory.Models.Formats;
 /// <summary>
 /// A GGUF model (version 2 or 3, little endian): metadata and tensors in one file, or in parts named <c>NAME-00001-of-00003.gguf</c>, of
 /// which the first has the metadata. Dimensions are turned round to our order: <c>[rows, columns]</c>. (ggml, docs/gguf.md.)
-/// NAME.scale <c>[1]</c> beside NAME.weight multiplies it (NVFP4, whose blocks' own scales have eight bits).
+/// NAME.scale <c>[1]</c> beside NAME.weight multiplies it (NVFP4, whose blocks' own scales have eight bits); of experts, <c>[experts]</c>
+/// may stand there, one for each.
 /// </summary>
 public sealed unsafe partial class Gguf : ITensorSource
 {
@@ -54,11 +55,19 @@ public sealed unsafe partial class Gguf : ITensorSource
         }
     }
 
+    /// <summary>Bytes of one file before the data of its tensors: keys and descriptions.</summary>
+    /// <exception cref="InvalidDataException">Not a GGUF file, or a damaged one.</exception>
+    public static long HeadBytes(string path)
+    {
+        using var part = GgufPart.Open(path);
+        return part.HeadBytes;
+    }
+
     public bool Contains(string name) => _tensors.Contains(name);
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);
 
-    public float ScaleOf(string name)
+    public float ScaleOf(string name, int number = 0)
     {
         const string Weight = ".weight";
         string beside = name.EndsWith(Weight, StringComparison.Ordinal) ? name[..^Weight.Length] + ".scale" : "";
@@ -67,15 +76,26 @@ public sealed unsafe partial class Gguf : ITensorSource
             return 1;
         }
 
-        StoredTensor stored = _tensors.Read(beside, [1]);
+        long[] own = _tensors.Find(name)?.Shape ?? [];
+        if (own is [_, > 1 and var inputs] && entry.Shape is [var numbers] && numbers == inputs)
+        {
+            // One for each input: a tensor for itself (Gemma 4's router).
+            return 1;
+        }
+
+        bool each = own.Length > 2 && entry.Shape is [> 1 and <= int.MaxValue and var count] && number < count;
+        StoredTensor stored = _tensors.Read(beside, [each ? (int)entry.Shape[0] : 1]);
         float scale;
-        stored.Format.Decode((byte*)stored.Data, 1, &scale);
+        stored.Format.Decode((byte*)stored.Data + stored.Format.Bytes(each ? number : 0), 1, &scale);
         return float.IsFinite(scale)
             ? scale
             : throw new InvalidDataException($"{entry.File.Path}: tensor \"{FileText.Shown(beside)}\" is {scale}; a scale must be finite.");
     }
 
-    public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => _tensors.Read(name, shape) with { Scale = ScaleOf(name) };
+    public StoredTensor Read(string name, params ReadOnlySpan<int> shape) =>
+        _tensors.Read(name, shape) with { Scale = shape.Length > 2 ? 1 : ScaleOf(name, 0) };
+
+    public bool StaysMapped(string name) => true;
 
     public void Release(StoredTensor tensor) => MappedFile.Forget((byte*)tensor.Data, tensor.Bytes);
 

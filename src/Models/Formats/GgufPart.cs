@@ -27,7 +27,11 @@ internal sealed unsafe class GgufPart : IDisposable
         long pairs = reader.Count(13);
         Metadata = new GgufMetadata(file.Path, reader.Pairs(pairs));
         Tensors = ReadDescriptions(reader, tensors);
+        HeadBytes = reader.Position;
     }
+
+    /// <summary>Bytes before the tensors' data: keys and descriptions.</summary>
+    public long HeadBytes { get; }
 
     public GgufMetadata Metadata { get; }
 

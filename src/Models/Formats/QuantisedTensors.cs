@@ -8,7 +8,8 @@ namespace Understory.Models.Formats;
 /// <summary>What becomes of a matrix of plain numbers when it is read.</summary>
 /// <param name="Format">One of <see cref="QuantisedTensors.Formats"/>; null: the file's own.</param>
 /// <param name="Turned">
-/// The file has it as <c>[inputs, outputs]</c>; it is shown as <c>[outputs, inputs]</c>, quantised along its inputs.
+/// The file has it as <c>[inputs, outputs]</c>; it is shown as <c>[outputs, inputs]</c>, quantised along its inputs. So is each matrix of
+/// a stack.
 /// </param>
 public readonly record struct MatrixPlan(WeightFormat? Format, bool Turned = false);
 
@@ -36,12 +37,12 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
 
     public bool Contains(string name) => source.Contains(name);
 
-    public float ScaleOf(string name) => source.ScaleOf(name);
+    public float ScaleOf(string name, int number = 0) => source.ScaleOf(name, number);
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape)
     {
         MatrixPlan wanted = PlanOf(name, shape);
-        WeightFormat stored = source.FormatOf(name, wanted.Turned ? [shape[1], shape[0]] : shape);
+        WeightFormat stored = source.FormatOf(name, wanted.Turned ? Turned(shape) : shape);
         if (stored is not DenseFormat)
         {
             return !wanted.Turned
@@ -56,17 +57,23 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
     {
         WeightFormat format = FormatOf(name, shape);
         bool turned = PlanOf(name, shape).Turned;
-        StoredTensor stored = source.Read(name, turned ? [shape[1], shape[0]] : shape);
+        StoredTensor stored = source.Read(name, turned ? Turned(shape) : shape);
         if (format == stored.Format && !turned)
         {
             return stored;
         }
 
-        (int rows, int columns) = turned ? (stored.Columns, stored.Rows) : (stored.Rows, stored.Columns);
-        var memory = new NativeMemoryBlock(Math.Max(1, rows * format.Bytes(columns)));
-        var made = new StoredTensor(format, rows, columns, memory.Address, stored.Scale);
+        (int rows, int columns) = (shape[^2], shape[^1]);
+        int stack = stored.Rows / (turned ? columns : rows);
+        var memory = new NativeMemoryBlock(Math.Max(1, (long)stack * rows * format.Bytes(columns)));
+        var made = new StoredTensor(format, stack * rows, columns, memory.Address, stored.Scale);
         _made[memory.Address] = memory;
-        _ = Parallel.For(0, (rows + Band - 1) / Band, band => Make(stored, turned, made, band * Band, Math.Min(rows, (band + 1) * Band)));
+        int bands = (rows + Band - 1) / Band;
+        _ = Parallel.For(0, stack * bands, item =>
+        {
+            (int number, int band) = Math.DivRem(item, bands);
+            Make(Matrix(stored, stack, number), turned, Matrix(made, stack, number), band * Band, Math.Min(rows, (band + 1) * Band));
+        });
         source.Release(stored);
         return made;
     }
@@ -91,6 +98,16 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
         }
 
         _made.Clear();
+    }
+
+    /// <summary>The last two dimensions change places.</summary>
+    private static int[] Turned(ReadOnlySpan<int> shape) => [.. shape[..^2], shape[^1], shape[^2]];
+
+    /// <summary>One of a stack of equal matrices.</summary>
+    private static StoredTensor Matrix(in StoredTensor tensor, int stack, int number)
+    {
+        int rows = tensor.Rows / stack;
+        return tensor with { Rows = rows, Data = tensor.RowAddress(number * rows) };
     }
 
     private static WeightFormat? Fitting(WeightFormat format, int columns) =>

@@ -49,7 +49,7 @@ public sealed unsafe class RandomTensors : ITensorSource
         _blocks.Add(block.Address, block);
         if (format == DenseFormat.F32)
         {
-            new Span<float>((void*)block.Address, (int)elements).Fill(name.EndsWith(".bias", StringComparison.Ordinal) ? 0 : 1);
+            new Span<float>((void*)block.Address, (int)elements).Fill(name.EndsWith("bias", StringComparison.Ordinal) ? 0 : 1);
         }
         else
         {

@@ -42,6 +42,8 @@ public sealed unsafe class Safetensors : ITensorSource
 
     public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => _tensors.Read(name, shape);
 
+    public bool StaysMapped(string name) => true;
+
     public void Release(StoredTensor tensor) => MappedFile.Forget((byte*)tensor.Data, tensor.Bytes);
 
     public void Dispose()
@@ -80,8 +82,7 @@ public sealed unsafe class Safetensors : ITensorSource
     {
         try
         {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(index));
-            JsonElement map = json.RootElement.GetProperty("weight_map");
+            JsonElement map = FileText.Json(index).GetProperty("weight_map");
             IEnumerable<string> shards = map.EnumerateObject().Select(entry => entry.Value.GetString() ?? "").Distinct();
             string[] names = [.. shards.Order(StringComparer.Ordinal)];
             if (Array.Find(names, name => !IsFileBeside(name)) is { } odd)
@@ -91,7 +92,7 @@ public sealed unsafe class Safetensors : ITensorSource
 
             return [.. names.Select(name => System.IO.Path.Combine(System.IO.Path.GetDirectoryName(index)!, name))];
         }
-        catch (Exception error) when (error is JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception error) when (error is KeyNotFoundException or InvalidOperationException)
         {
             throw new InvalidDataException($"{index}: not an index of shards ({error.Message})", error);
         }

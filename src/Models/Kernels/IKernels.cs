@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels;
@@ -23,11 +24,20 @@ public interface IKernelMemory
     /// <param name="sparse">Only parts of it will ever be touched: it is to take physical memory in small pages, as it is written.</param>
     MemoryBlock Allocate(long bytes, bool sparse = false);
 
+    /// <summary>Bytes that can be allocated without others being pushed out; null: not known.</summary>
+    long? FreeBytes => null;
+
     /// <summary>Copies F32 values (norms, biases, rotary tables) from the host to <paramref name="address"/>.</summary>
     unsafe void Write(ReadOnlySpan<float> values, nint address) => values.CopyTo(new Span<float>((void*)address, values.Length));
 
     /// <summary>Copies F32 values from <paramref name="address"/> to the host, behind every operation so far.</summary>
     unsafe void Read(nint address, Span<float> values) => new Span<float>((void*)address, values.Length).CopyTo(values);
+
+    /// <summary>Copies bytes from one place of such memory to another that does not overlap, behind every operation so far.</summary>
+    unsafe void Copy(nint source, nint target, long bytes) => Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
+
+    /// <summary>Zeroes bytes of such memory.</summary>
+    unsafe void Clear(nint target, long bytes) => NativeMemory.Clear((void*)target, (nuint)bytes);
 
     /// <summary>Copies one row of inputs from the host, rounded as the kernels round what they multiply.</summary>
     void Write(ReadOnlySpan<float> values, InputRows row);
@@ -50,6 +60,13 @@ public interface IKernelMemory
     /// <summary>A matrix as these kernels will hold it, without memory yet.</summary>
     /// <param name="scaled">Some of what will be packed into it has a <see cref="StoredTensor.Scale"/>.</param>
     WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false);
+
+    /// <summary>
+    /// Has a matrix that has not been placed stay in its file: <see cref="Pack"/> will only remember where its rows are, and a product
+    /// brings them into these kernels' layout as it reads them, to the same bits. What holds the rows must then outlive the matrix.
+    /// </summary>
+    /// <returns>False: these kernels cannot.</returns>
+    bool TryMap(WeightMatrix matrix) => false;
 
     /// <summary>
     /// Brings weights, which lie in host memory, into a matrix that has been placed. By all threads.

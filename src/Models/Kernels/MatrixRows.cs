@@ -35,7 +35,7 @@ internal sealed unsafe class MatrixRows
     }
 
     /// <summary>The one tensor that holds all of them transposed; null where rows lie as rows.</summary>
-    public StoredTensor? Transposed => _parts[0].Transposed ? _parts[0].Tensor : null;
+    public MatrixPart? Transposed => _parts[0].Transposed ? _parts[0] : null;
 
     /// <summary>Some tensor has a <see cref="StoredTensor.Scale"/>.</summary>
     public bool Scaled { get; }

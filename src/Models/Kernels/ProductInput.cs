@@ -37,7 +37,7 @@ public readonly record struct InputRows(ProductInput Input, int First, int Count
 
 public enum NormKind
 {
-    /// <summary><c>(x - mean) / sqrt(var + epsilon) * weight + bias</c> (GPT-2).</summary>
+    /// <summary><c>(x - mean) / sqrt(var + epsilon) * weight + bias</c> (GPT-2; without a bias, Cohere).</summary>
     LayerNorm,
 
     /// <summary><c>x / sqrt(mean(x^2) + epsilon) * weight</c> (Llama).</summary>

@@ -24,14 +24,17 @@ public abstract class WeightMatrix
     /// <summary>Bytes in this layout.</summary>
     public long Bytes { get; }
 
+    /// <summary>Bytes of memory that it takes: few where its rows stay in their file (<see cref="IKernelMemory.TryMap"/>).</summary>
+    public virtual long HeldBytes => Bytes;
+
     /// <summary>First byte; 0 before <see cref="Place"/>.</summary>
     public nint Data { get; private set; }
 
-    /// <summary>Gives the matrix its memory, <see cref="Bytes"/> of <paramref name="block"/> from a multiple of 64 on.</summary>
+    /// <summary>Gives the matrix its memory, <see cref="HeldBytes"/> of <paramref name="block"/> from a multiple of 64 on.</summary>
     /// <exception cref="ArgumentException">The matrix does not fit there.</exception>
     public void Place(MemoryBlock block, long offset)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + Bytes, block.Bytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + HeldBytes, block.Bytes);
         if (offset % 64 != 0)
         {
             throw new ArgumentException($"A packed matrix must begin at a multiple of 64 bytes, not at {offset}.", nameof(offset));
@@ -63,27 +66,32 @@ public sealed record Projection(WeightMatrix[] Parts, Tensor Bias = default)
 /// <summary>Rows of a file's tensor that become rows of a matrix.</summary>
 /// <param name="Transposed">The tensor is <c>[inputs, outputs]</c> (GPT-2's Conv1D).</param>
 /// <param name="InterleavedHead">Rows per head where they are kept for rotating neighbours; 0: as they are.</param>
-public readonly record struct MatrixPart(StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0)
+/// <param name="First">The tensor's first row that is meant, or column where it is transposed.</param>
+/// <param name="Step">From one that is meant to the next: 2 where those of two matrices alternate.</param>
+/// <param name="Turned">Leading rows of an interleaved head that are kept so; 0: all.</param>
+public readonly record struct MatrixPart(
+    StoredTensor Tensor, bool Transposed = false, int InterleavedHead = 0, int First = 0, int Step = 1, int Turned = 0)
 {
-    public int Outputs => Transposed ? Tensor.Columns : Tensor.Rows;
+    public int Outputs => ((Transposed ? Tensor.Columns : Tensor.Rows) - First + Step - 1) / Step;
 
     public int Inputs => Transposed ? Tensor.Rows : Tensor.Columns;
 
     /// <summary>
     /// The tensor's row that belongs at row <paramref name="row"/>: neighbours (2i, 2i + 1) of a head go back to halves (i, i + n / 2).
     /// </summary>
-    public int SourceRow(int row) => SourceRow(row, InterleavedHead);
+    public int SourceRow(int row) => First + (Step * SourceRow(row, InterleavedHead, Turned));
 
     /// <inheritdoc cref="SourceRow(int)"/>
-    public static int SourceRow(int row, int interleavedHead)
+    public static int SourceRow(int row, int interleavedHead, int turned)
     {
-        if (interleavedHead == 0)
+        turned = turned == 0 ? interleavedHead : turned;
+        if (interleavedHead == 0 || row % interleavedHead >= turned)
         {
             return row;
         }
 
         (int head, int within) = Math.DivRem(row, interleavedHead);
-        (int half, int pair) = Math.DivRem(within, interleavedHead / 2);
+        (int half, int pair) = Math.DivRem(within, turned / 2);
         return (head * interleavedHead) + (2 * pair) + half;
     }
 }

@@ -14,6 +14,15 @@ internal static class ByteAlphabet
     /// <summary>The letter that stands for <paramref name="value"/>.</summary>
     public static char Char(byte value) => s_chars[value];
 
+    /// <summary>Bytes as letters.</summary>
+    public static string Write(byte[] bytes) => string.Create(bytes.Length, bytes, static (text, bytes) =>
+    {
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            text[i] = s_chars[bytes[i]];
+        }
+    });
+
     /// <summary>
     /// The bytes that a token's text stands for, written to <paramref name="bytes"/> (as long as the text at least). False if some
     /// letter of it is not of the alphabet.

@@ -54,12 +54,14 @@ internal sealed class BytePairEncoding
     public EncodingScratch NewScratch() => new(_merges);
 
     /// <summary>Appends the tokens of <paramref name="word"/> to <paramref name="ids"/>.</summary>
-    public void Encode(ReadOnlySpan<char> word, EncodingScratch scratch, List<int> ids)
+    /// <param name="most">May stop where a piece ends, once there are more.</param>
+    /// <returns>How much of the word they are of.</returns>
+    public int Encode(ReadOnlySpan<char> word, EncodingScratch scratch, List<int> ids, int most = int.MaxValue)
     {
         if (_options.ByteLevel || _options.IgnoreMerges)
         {
             EncodePiece(word, scratch, ids);
-            return;
+            return word.Length;
         }
 
         // Where no merge joins two code points, no token spans them, and the word falls apart there. SentencePiece models hand a
@@ -69,6 +71,11 @@ internal sealed class BytePairEncoding
         int at = 0;
         while (at < word.Length)
         {
+            if (ids.Count > most)
+            {
+                return start;
+            }
+
             Rune.DecodeFromUtf16(word[at..], out Rune rune, out int length);
             if (before >= 0 && !Joins(before, rune.Value))
             {
@@ -81,6 +88,7 @@ internal sealed class BytePairEncoding
         }
 
         EncodePiece(word[start..], scratch, ids);
+        return word.Length;
     }
 
     private void EncodePiece(ReadOnlySpan<char> piece, EncodingScratch scratch, List<int> ids)
@@ -128,14 +136,7 @@ internal sealed class BytePairEncoding
             return false;
         }
 
-        byte[] bytes = Encoding.UTF8.GetBytes(word.ToString());
-        return _vocabulary.TryFind(string.Create(bytes.Length, bytes, static (text, bytes) =>
-        {
-            for (int i = 0; i < bytes.Length; i++)
-            {
-                text[i] = ByteAlphabet.Char(bytes[i]);
-            }
-        }), out id);
+        return _vocabulary.TryFind(ByteAlphabet.Write(Encoding.UTF8.GetBytes(word.ToString())), out id);
     }
 
     private void AppendSymbols(ReadOnlySpan<char> word, List<int> symbols)

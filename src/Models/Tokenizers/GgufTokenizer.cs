@@ -1,6 +1,5 @@
 using System.Text;
 using Understory.Models.Tokenizers.Normalization;
-using Understory.Models.Tokenizers.PreTokenization;
 
 namespace Understory.Models.Tokenizers;
 
@@ -20,7 +19,8 @@ internal static class GgufTokenizer
         {
             "gpt2" => ByteLevel(source, vocabulary),
             "llama" => SentencePiece(source, vocabulary),
-            _ => throw new InvalidDataException($"tokenizer.ggml.model: {source.Model} is not supported, only gpt2 and llama"),
+            "gemma4" => Pieces(source, vocabulary),
+            _ => throw new InvalidDataException($"tokenizer.ggml.model: {source.Model} is not supported, only gpt2, llama and gemma4"),
         };
     }
 
@@ -65,17 +65,7 @@ internal static class GgufTokenizer
 
     private static TokenizerParts ByteLevel(GgufVocabulary source, Vocabulary vocabulary)
     {
-        (IPreTokenizer Words, bool Nfc, bool IgnoreMerges) pre = source.Pre switch
-        {
-            "gpt-2" or "gpt2" or "phi-2" or "olmo" or "mpt" => (Scan(WordScanner.Gpt2), false, false),
-            "llama-bpe" or "llama3" or "llama-v3" or "dbrx" or "smaug-bpe" => (Scan(WordScanner.Llama3), false, true),
-            "qwen2" or "deepseek-r1-qwen" => (Scan(WordScanner.Qwen2), true, false),
-            "smollm" or "starcoder" or "refact" or "command-r" => (Sequence(Digits(), Scan(WordScanner.Gpt2)), false, false),
-            "default" or null => (Default(), false, false),
-            _ => throw new InvalidDataException(
-                $"tokenizer.ggml.pre: {source.Pre} is not supported, only gpt-2, llama-bpe, qwen2, smollm, default and their likes"),
-        };
-
+        GgufPreTokenizer pre = GgufPreTokenizers.Find(source.Pre);
         return Common(source, vocabulary) with
         {
             Merges = ReadMerges(source, vocabulary),
@@ -85,6 +75,16 @@ internal static class GgufTokenizer
             Decoder = new DecoderOptions([], ByteLevel: true, ByteFallback: false, DependsOnFirst: false),
         };
     }
+
+    /// <summary>Merges over characters, as Gemma 4 has them: blanks written out, bytes for what the vocabulary lacks.</summary>
+    private static TokenizerParts Pieces(GgufVocabulary source, Vocabulary vocabulary) => Common(source, vocabulary) with
+    {
+        Merges = ReadMerges(source, vocabulary),
+        Encoding = new BytePairOptions(ByteLevel: false, ByteFallback: true, source.UnknownId, FuseUnknown: true, IgnoreMerges: false),
+        Normalizer = new ReplaceNormalizer(" ", "\u2581"),
+        Decoder = new DecoderOptions(
+            [(token, _) => token.Replace('\u2581', ' ')], ByteLevel: false, ByteFallback: true, DependsOnFirst: false),
+    };
 
     private static TokenizerParts SentencePiece(GgufVocabulary source, Vocabulary vocabulary)
     {
@@ -100,25 +100,31 @@ internal static class GgufTokenizer
         };
     }
 
-    private static TokenizerParts Common(GgufVocabulary source, Vocabulary vocabulary) => new()
+    private static TokenizerParts Common(GgufVocabulary source, Vocabulary vocabulary)
     {
-        Vocabulary = vocabulary,
-        Merges = [],
-        Encoding = new BytePairOptions(false, false, null, false, false),
-        Decoder = DecoderOptions.Joining,
-        AddedTokens =
-        [
-            .. Enumerable.Range(0, source.Tokens.Length)
-                .Where(id => Type(source, id) is UnknownType or ControlType or UserDefinedType)
-                .Select(id => new AddedToken(
-                    id, source.Tokens[id], StripLeft: false, StripRight: false, Normalized: false, SingleWord: false,
-                    Special: Type(source, id) != UserDefinedType)),
-        ],
-        Prefix = source is { AddBos: true, BosId: int bos } ? [bos] : [],
-        Suffix = source is { AddEos: true, EosId: int eos } ? [eos] : [],
-        BosId = source.BosId,
-        EosId = source.EosId,
-    };
+        // What ends a turn is control, whatever type a converter has given it.
+        HashSet<int> ends = [.. source.EndIds];
+        bool IsTurnEnd(int id) => Type(source, id) != UnusedType && ends.Contains(id);
+        return new()
+        {
+            Vocabulary = vocabulary,
+            Merges = [],
+            Encoding = new BytePairOptions(false, false, null, false, false),
+            Decoder = DecoderOptions.Joining,
+            AddedTokens =
+            [
+                .. Enumerable.Range(0, source.Tokens.Length)
+                    .Where(id => Type(source, id) is UnknownType or ControlType or UserDefinedType || IsTurnEnd(id))
+                    .Select(id => new AddedToken(
+                        id, source.Tokens[id], StripLeft: false, StripRight: false, Normalized: false, SingleWord: false,
+                        Special: Type(source, id) is UnknownType or ControlType || IsTurnEnd(id))),
+            ],
+            Prefix = source is { AddBos: true, BosId: int bos } ? [bos] : [],
+            Suffix = source is { AddEos: true, EosId: int eos } ? [eos] : [],
+            BosId = source.BosId,
+            EosId = source.EosId,
+        };
+    }
 
     private static List<Merge> ReadMerges(GgufVocabulary source, Vocabulary vocabulary)
     {
@@ -182,18 +188,4 @@ internal static class GgufTokenizer
     }
 
     private static int Type(GgufVocabulary source, int id) => source.TokenTypes?[id] ?? 1;
-
-    private static ScannerPreTokenizer Scan(WordScanner scanner) => new(scanner);
-
-    private static PreTokenizerSequence Sequence(params IPreTokenizer[] steps) => new(steps);
-
-    private static SplitPreTokenizer Digits() => new(new KindMatcher(CodePointKind.Number), SplitBehavior.Isolated, invert: false);
-
-    /// <summary>
-    /// What files without a named pre-tokenizer are read with: punctuation and some signs apart, GPT-2's words, digits in threes.
-    /// </summary>
-    private static PreTokenizerSequence Default() => Sequence(
-        Isolate(@"[\p{P}\$\+<=>\^~\|]+"), Scan(WordScanner.Gpt2), Isolate(@"\p{N}+"), Isolate("[0-9][0-9][0-9]"));
-
-    private static SplitPreTokenizer Isolate(string pattern) => new(new RegexMatcher(pattern), SplitBehavior.Isolated, invert: false);
 }

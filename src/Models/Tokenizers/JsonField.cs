@@ -59,6 +59,8 @@ internal readonly record struct JsonField(string Source, string Path, JsonElemen
         _ => IsNull ? otherwise : throw Fail("expected true or false"),
     };
 
+    public bool? FlagOrNull() => IsNull ? null : Flag(false);
+
     public int Int() => Element.ValueKind == JsonValueKind.Number && Element.TryGetInt32(out int value)
         ? value : throw Fail("expected an integer");
 

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.ML.Tokenizers;
-using Understory.Models.Tokenizers.Normalization;
 using Understory.Models.Tokenizers.PreTokenization;
 
 namespace Understory.Models.Tokenizers;
@@ -21,6 +20,9 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     private readonly HashSet<int> _special;
     private readonly Lazy<string> _fingerprint;
     private readonly Lazy<Tokenizer> _bare;
+    private readonly Lazy<Tokenizer> _literal;
+    private readonly IPreTokenizer? _cutter;
+    private readonly IPreTokenizer? _refiner;
     private EncodingScratch? _spareScratch;
 
     internal Tokenizer(TokenizerParts parts)
@@ -33,22 +35,33 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
         _normalizedTokens = Matcher(parts.AddedTokens.Where(token => token.Normalized)
             .Select(token => (parts.Normalizer?.Normalize(token.Content) ?? token.Content, token)));
         _fingerprint = new Lazy<string>(parts.Vocabulary.Fingerprint);
-        _bare = new Lazy<Tokenizer>(() => new Tokenizer(this));
+        _bare = new Lazy<Tokenizer>(() => new Tokenizer(this, _parts with { Prefix = [], Suffix = [] }));
+        _literal = new Lazy<Tokenizer>(() => new Tokenizer(Bare, Bare._parts, addedTokens: false));
+        IPreTokenizer? words = parts.PreTokenizer;
+        (IPreTokenizer? first, IPreTokenizer? others) = words is PreTokenizerSequence sequence ? sequence.Parted : (words, null);
+        (_cutter, _refiner) = first?.CutsOnly == true ? (first, others) : (null, words);
     }
 
-    private Tokenizer(Tokenizer whole)
+    /// <summary>Another one with the same engine.</summary>
+    private Tokenizer(Tokenizer other, TokenizerParts parts, bool addedTokens = true)
     {
-        _parts = whole._parts with { Prefix = [], Suffix = [] };
-        (_encoding, Decoder, _special, _fingerprint) = (whole._encoding, whole.Decoder, whole._special, whole._fingerprint);
-        (_rawTokens, _normalizedTokens) = (whole._rawTokens, whole._normalizedTokens);
-        _bare = new Lazy<Tokenizer>(this);
+        _parts = parts;
+        (_encoding, Decoder, _special, _fingerprint) = (other._encoding, other.Decoder, other._special, other._fingerprint);
+        (_cutter, _refiner) = (other._cutter, other._refiner);
+        (_rawTokens, _normalizedTokens) = addedTokens ? (other._rawTokens, other._normalizedTokens) : (null, null);
+        _bare = parts is { Prefix.Count: 0, Suffix.Count: 0 }
+            ? new Lazy<Tokenizer>(this) : new Lazy<Tokenizer>(() => new Tokenizer(this, _parts with { Prefix = [], Suffix = [] }));
+        _literal = addedTokens ? new Lazy<Tokenizer>(() => new Tokenizer(Bare, Bare._parts, addedTokens: false)) : new Lazy<Tokenizer>(this);
     }
 
     /// <summary>This tokenizer without the tokens that the file's post-processor puts around a text.</summary>
     public Tokenizer Bare => _bare.Value;
 
+    /// <summary><see cref="Bare"/>, to which special tokens in a text are text like any other.</summary>
+    public Tokenizer Literal => _literal.Value;
+
     /// <summary>Highest token id + 1. A model's logits may have more columns: its padding.</summary>
-    public int VocabularySize => _parts.Vocabulary.Size;
+    public int VocabularySize => Math.Min(_parts.Vocabulary.Size, _parts.IdLimit);
 
     /// <summary>The token that begins a text, if the files say so.</summary>
     public int? BosId => _parts.BosId;
@@ -92,10 +105,33 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     public static Tokenizer FromGguf(GgufVocabulary vocabulary) => new(GgufTokenizer.Read(vocabulary));
 
     /// <summary>
+    /// This tokenizer for a model that has but so many tokens. A file may have a few added ones more, which such a model cannot take: a
+    /// text that holds one is refused.
+    /// </summary>
+    /// <exception cref="InvalidDataException">Some of the tokens beyond are not added ones: it is another model's tokenizer.</exception>
+    public Tokenizer Within(int vocabulary)
+    {
+        HashSet<int> added = [.. _parts.AddedTokens.Select(token => token.Id)];
+        for (int id = vocabulary; id < _parts.Vocabulary.Size; id++)
+        {
+            if (_parts.Vocabulary.Contains(id) && !added.Contains(id))
+            {
+                throw new InvalidDataException(
+                    $"The tokenizer has {_parts.Vocabulary.Size:N0} tokens and the model only {vocabulary:N0}.");
+            }
+        }
+
+        return vocabulary >= VocabularySize ? this : new Tokenizer(this, _parts with { IdLimit = vocabulary });
+    }
+
+    /// <summary>
     /// The ids of <paramref name="text"/>. Added tokens written in it are recognised. Lone surrogates count as U+FFFD.
     /// </summary>
     /// <param name="addSpecialTokens">Put the tokens around it that the file's post-processor adds (a beginning of text, say).</param>
-    public int[] Encode(string text, bool addSpecialTokens = true) => [.. Encode(text.AsMemory(), addSpecialTokens, null)];
+    /// <param name="most">A text that has more tokens may be left off anywhere behind these.</param>
+    /// <exception cref="TokenizationException">The text cannot be encoded; the message says why.</exception>
+    public int[] Encode(string text, bool addSpecialTokens = true, int most = int.MaxValue) =>
+        [.. Encode(text.AsMemory(), addSpecialTokens, new TokenSink { Most = most }).Ids];
 
     /// <summary>
     /// The text of <paramref name="ids"/>; ids that the vocabulary lacks are left out. Bytes that are not UTF-8 become U+FFFD.
@@ -151,7 +187,7 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     /// <summary>
     /// The bytes that a token stands for within a text: perhaps part of a character. None for an id that the vocabulary lacks.
     /// </summary>
-    public ReadOnlySpan<byte> TokenBytes(int id) => Decoder.Bytes(id, first: false);
+    public ReadOnlySpan<byte> TokenBytes(int id) => id < _parts.IdLimit ? Decoder.Bytes(id, first: false) : default;
 
     /// <summary>Whether some token stands for other bytes where it begins a text (see <see cref="FirstBytes"/>).</summary>
     public bool FirstTokenDiffers => Decoder.Options.DependsOnFirst || Decoder.Options.StripCount > 0;
@@ -170,13 +206,13 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     }
 
     /// <summary>A token as the vocabulary writes it. Empty for an id that the vocabulary lacks.</summary>
-    public string TokenText(int id) => Encoding.UTF8.GetString(_parts.Vocabulary.Text(id));
+    public string TokenText(int id) => id < _parts.IdLimit ? Encoding.UTF8.GetString(_parts.Vocabulary.Text(id)) : "";
 
     /// <summary>Whether a token is control of the model rather than text.</summary>
     public bool IsSpecial(int id) => _special.Contains(id);
 
     /// <summary>Finds a token as the vocabulary writes it.</summary>
-    public bool TryGetId(string token, out int id) => _parts.Vocabulary.TryFind(token, out id);
+    public bool TryGetId(string token, out int id) => _parts.Vocabulary.TryFind(token, out id) && id < _parts.IdLimit;
 
     /// <inheritdoc/>
     protected override EncodeResults<EncodedToken> EncodeToTokens(string? text, ReadOnlySpan<char> textSpan, EncodeSettings settings)
@@ -210,7 +246,8 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
 
     /// <inheritdoc/>
     protected override int CountTokens(string? text, ReadOnlySpan<char> textSpan, EncodeSettings settings) =>
-        Math.Min(settings.MaxTokenCount, Encode((text ?? textSpan.ToString()).AsMemory(), true, null).Count);
+        Math.Min(settings.MaxTokenCount, Encode(
+            (text ?? textSpan.ToString()).AsMemory(), true, new TokenSink { Counts = true, Most = settings.MaxTokenCount }).Count);
 
     /// <inheritdoc/>
     protected override int GetIndexByTokenCount(
@@ -221,39 +258,39 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
         return fromEnd ? trace.Start : trace.End;
     }
 
-    internal bool Contains(int id) => _parts.Vocabulary.Contains(id);
+    internal bool Contains(int id) => id < _parts.IdLimit && _parts.Vocabulary.Contains(id);
 
-    /// <param name="trace">Is told what each token came of; null: nobody asks.</param>
-    private List<int> Encode(ReadOnlyMemory<char> text, bool addSpecialTokens, EncodingTrace? trace)
+    private TokenSink Encode(ReadOnlyMemory<char> text, bool addSpecialTokens, TokenSink sink)
     {
         EncodingScratch scratch = Interlocked.Exchange(ref _spareScratch, null) ?? _encoding.NewScratch();
-        var ids = new List<int>((text.Length / 4) + 16);
+        sink.Ids.EnsureCapacity(sink.Counts ? 16 : (int)Math.Min((text.Length / 4) + 16L, sink.Most + 16L));
         if (addSpecialTokens)
         {
-            ids.AddRange(_parts.Prefix);
-            trace?.Add("", ids.Count);
+            sink.Ids.AddRange(_parts.Prefix);
+            sink.Told("");
         }
 
-        SplitAt(_rawTokens, text, ids, trace, (piece, start) =>
+        SplitAt(_rawTokens, text, sink, (piece, start) =>
         {
             ReadOnlyMemory<char> normalized = _parts.Normalizer is null ? piece : _parts.Normalizer.Normalize(piece.ToString()).AsMemory();
-            SplitAt(_normalizedTokens, normalized, ids, trace, (words, at) => EncodeWords(words, start + at == 0, scratch, ids, trace));
+            SplitAt(_normalizedTokens, normalized, sink, (words, at) => EncodeWords(words, start + at == 0, scratch, sink));
         });
 
         if (addSpecialTokens)
         {
-            ids.AddRange(_parts.Suffix);
-            trace?.Add("", ids.Count);
+            sink.Ids.AddRange(_parts.Suffix);
+            sink.Told("");
         }
 
         _spareScratch = scratch;
-        return ids;
+        return sink;
     }
 
     private EncodingTrace Traced(string text, int most, bool fromEnd)
     {
         var trace = new EncodingTrace(_parts.Vocabulary, _parts.Encoding);
-        trace.Close(text, Encode(text.AsMemory(), true, trace), most, fromEnd);
+        TokenSink sink = Encode(text.AsMemory(), true, new TokenSink { Trace = trace, Most = fromEnd ? int.MaxValue : most });
+        trace.Close(text, sink.Ids, most, fromEnd);
         return trace;
     }
 
@@ -264,80 +301,87 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
     }
 
     /// <summary>Adds the ids of added tokens; hands what lies between them, with its place, to <paramref name="encode"/>.</summary>
-    private static void SplitAt(
-        AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, List<int> ids, EncodingTrace? trace, Action<ReadOnlyMemory<char>,
-        int> encode)
+    private void SplitAt(AddedTokenMatcher? matcher, ReadOnlyMemory<char> text, TokenSink sink, Action<ReadOnlyMemory<char>, int> encode)
     {
         int done = 0;
         int resume = 0;
-        while (matcher?.Next(text.Span, done, ref resume, out int start, out int end) is AddedToken token)
+        while (!sink.IsFull && matcher?.Next(text.Span, done, ref resume, out int start, out int end) is AddedToken token)
         {
             if (start > done)
             {
                 encode(text[done..start], done);
             }
 
-            ids.Add(token.Id);
-            trace?.Add(text.Span[start..end], ids.Count);
+            if (token.Id >= _parts.IdLimit)
+            {
+                throw new TokenizationException($"The text holds {token.Content}, which this tokenizer knows (as token {token.Id}) and the "
+                    + $"model does not: it has {_parts.IdLimit} tokens. Leave it out.");
+            }
+
+            sink.Ids.Add(token.Id);
+            sink.Told(text.Span[start..end]);
             done = end;
         }
 
-        if (done < text.Length)
+        if (done < text.Length && !sink.IsFull)
         {
             encode(text[done..], done);
         }
     }
 
-    private void EncodeWords(ReadOnlyMemory<char> text, bool isStart, EncodingScratch scratch, List<int> ids, EncodingTrace? trace)
+    /// <summary>
+    /// Cuts a text into words and encodes them: a long one in windows, so that the list of its words stays short. A window ends where a
+    /// piece begins at the edge of a blank, well before what it does not see.
+    /// </summary>
+    private void EncodeWords(ReadOnlyMemory<char> text, bool isStart, EncodingScratch scratch, TokenSink sink)
     {
         if (_parts.PreTokenizer is null)
         {
-            _encoding.Encode(text.Span, scratch, ids);
-            trace?.Add(text.Span, ids.Count);
+            sink.Told(text.Span[.._encoding.Encode(text.Span, scratch, sink.Ids, sink.Most)]);
             return;
         }
 
-        var pieces = new Pieces(text, isStart);
-        _parts.PreTokenizer.Apply(pieces);
-        foreach (Piece piece in pieces.All)
+        const int Usual = 1 << 16;
+        int window = Usual;
+        for (int start = 0; start < text.Length && !sink.IsFull;)
         {
-            _encoding.Encode(pieces[piece], scratch, ids);
-            trace?.Add(pieces[piece], ids.Count);
+            ReadOnlyMemory<char> seen = _cutter is null || text.Length - start <= window ? text[start..] : text.Slice(start, window);
+            var pieces = new Pieces(seen, isStart && start == 0);
+            _cutter?.Apply(pieces);
+            int next = start + seen.Length;
+            if (next < text.Length && !TryClose(pieces, text.Span[start..], ref next, start))
+            {
+                window *= 2;
+                continue;
+            }
+
+            _refiner?.Apply(pieces);
+            foreach (Piece piece in pieces.All)
+            {
+                _encoding.Encode(pieces[piece], scratch, sink.Ids);
+                sink.Told(pieces[piece]);
+            }
+
+            (start, window) = (next, Usual);
         }
     }
-}
 
-/// <summary>What a tokenizer is made of; read from tokenizer.json or GGUF metadata.</summary>
-internal sealed record TokenizerParts
-{
-    public required Vocabulary Vocabulary { get; init; }
-
-    public required IReadOnlyList<Merge> Merges { get; init; }
-
-    public required BytePairOptions Encoding { get; init; }
-
-    public required DecoderOptions Decoder { get; init; }
-
-    public IReadOnlyList<AddedToken> AddedTokens { get; init; } = [];
-
-    public INormalizer? Normalizer { get; init; }
-
-    public IPreTokenizer? PreTokenizer { get; init; }
-
-    /// <summary>Ids put before a text.</summary>
-    public IReadOnlyList<int> Prefix { get; init; } = [];
-
-    /// <summary>Ids put after a text.</summary>
-    public IReadOnlyList<int> Suffix { get; init; } = [];
-
-    public int? BosId { get; init; }
-
-    public int? EosId { get; init; }
-
-    /// <summary>With the tokens that <paramref name="config"/> names as beginning and end of a text.</summary>
-    public TokenizerParts With(TokenizerConfig? config) => this with
+    /// <summary>Drops the last pieces of a window, which may look otherwise with the text behind them.</summary>
+    /// <param name="next">Where the first of those dropped begins.</param>
+    private static bool TryClose(Pieces pieces, ReadOnlySpan<char> text, ref int next, int start)
     {
-        BosId = config?.BosToken is string bos && Vocabulary.TryFind(bos, out int bosId) ? bosId : BosId,
-        EosId = config?.EosToken is string eos && Vocabulary.TryFind(eos, out int eosId) ? eosId : EosId,
-    };
+        const int Guard = 256;
+        for (int i = pieces.All.Count - 1; i > 0; i--)
+        {
+            int at = pieces.All[i].Start;
+            if (at > 0 && at <= next - start - Guard && char.IsWhiteSpace(text[at]) != char.IsWhiteSpace(text[at - 1]))
+            {
+                pieces.Truncate(i);
+                next = start + at;
+                return true;
+            }
+        }
+
+        return false;
+    }
 }

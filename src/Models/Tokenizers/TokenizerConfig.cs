@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Understory.Models.Formats;
 
 namespace Understory.Models.Tokenizers;
 
@@ -9,6 +9,22 @@ namespace Understory.Models.Tokenizers;
 /// <param name="ToolTemplate">The source of the template named <c>tool_use</c>, for chats with tools; null if there is none.</param>
 public sealed record TokenizerConfig(string? BosToken, string? EosToken, string? ChatTemplate, string? ToolTemplate = null)
 {
+    /// <summary>Classes of transformers that put their own tokens around a text, whatever the tokenizer.json says.</summary>
+    private static readonly HashSet<string> _classes =
+        [.. from name in new[] { "Llama", "CodeLlama", "Gemma", "Cohere" } from end in new[] { "", "Fast" } select $"{name}Tokenizer{end}"];
+
+    /// <summary><c>tokenizer_class</c>.</summary>
+    public string? Class { get; init; }
+
+    /// <summary><c>add_bos_token</c>; null: it does not say.</summary>
+    public bool? AddBos { get; init; }
+
+    /// <summary><c>add_eos_token</c>; null: it does not say.</summary>
+    public bool? AddEos { get; init; }
+
+    /// <summary>The flags count: a plain fast tokenizer ignores them.</summary>
+    public bool AddsItsOwn => Class is not null && _classes.Contains(Class) && (AddBos is not null || AddEos is not null);
+
     /// <summary>Reads tokenizer_config.json of a model's folder; null if there is none.</summary>
     /// <exception cref="InvalidDataException">The file is broken.</exception>
     public static TokenizerConfig? Read(string folder)
@@ -16,7 +32,12 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
         string path = Path.Combine(folder, "tokenizer_config.json");
         return !File.Exists(path) ? null : Read(path, root =>
             new TokenizerConfig(Token(root["bos_token"]), Token(root["eos_token"]), Template(root["chat_template"], "default"),
-                Template(root["chat_template"], "tool_use")));
+                Template(root["chat_template"], "tool_use"))
+            {
+                Class = root["tokenizer_class"].TextOrNull(),
+                AddBos = root["add_bos_token"].FlagOrNull(),
+                AddEos = root["add_eos_token"].FlagOrNull(),
+            });
     }
 
     /// <summary>Reads a chat_template.json; null if it has none.</summary>
@@ -26,10 +47,9 @@ public sealed record TokenizerConfig(string? BosToken, string? EosToken, string?
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
-            return read(new JsonField(path, "", document.RootElement));
+            return read(new JsonField(path, "", FileText.Json(path)));
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (InvalidOperationException e)
         {
             throw new InvalidDataException($"{path}: {e.Message}", e);
         }

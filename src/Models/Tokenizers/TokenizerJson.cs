@@ -61,7 +61,7 @@ internal static class TokenizerJson
             Encoding = ReadOptions(model, byteLevel),
             AddedTokens = added,
             Normalizer = TokenizerJsonSteps.Normalizer(Top("normalizer")),
-            PreTokenizer = TokenizerJsonSteps.PreTokenizer(Top("pre_tokenizer")),
+            PreTokenizer = TokenizerJsonSteps.PreTokenizer(Top("pre_tokenizer"), writesBytes: !byteLevel),
             Decoder = TokenizerJsonSteps.Decoder(Top("decoder")),
         };
         return TokenizerJsonSteps.PostProcess(Top("post_processor"), parts);

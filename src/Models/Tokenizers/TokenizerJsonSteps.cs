@@ -45,27 +45,15 @@ internal static class TokenizerJsonSteps
         }
     }
 
-    /// <summary>Whether a pre-tokenizer makes the model's symbols bytes. It must come last then.</summary>
-    public static bool IsByteLevel(JsonField field)
-    {
-        if (field.IsNull || Type(field) is not "Sequence")
-        {
-            return !field.IsNull && Type(field) == "ByteLevel";
-        }
+    /// <summary>
+    /// Whether the model's symbols are the bytes of the words that a pre-tokenizer cuts: its last step, and no other, is ByteLevel. An
+    /// earlier one writes the bytes out as letters, which the steps behind it see.
+    /// </summary>
+    public static bool IsByteLevel(JsonField field) => Steps(field).ToArray() is [.. var before, var last]
+        && Type(last) == "ByteLevel" && !before.Any(step => Type(step) == "ByteLevel");
 
-        JsonField[] steps = [.. field["pretokenizers"].Items()];
-        foreach (JsonField step in steps.SkipLast(1))
-        {
-            if (IsByteLevel(step))
-            {
-                throw step.Fail("ByteLevel is supported only as the last step");
-            }
-        }
-
-        return steps.Length > 0 && IsByteLevel(steps[^1]);
-    }
-
-    public static IPreTokenizer? PreTokenizer(JsonField field)
+    /// <param name="writesBytes">ByteLevel steps write the bytes out: see <see cref="IsByteLevel"/>.</param>
+    public static IPreTokenizer? PreTokenizer(JsonField field, bool writesBytes)
     {
         if (field.IsNull)
         {
@@ -76,9 +64,10 @@ internal static class TokenizerJsonSteps
         {
             case "Sequence":
                 return new PreTokenizerSequence(
-                    [.. field["pretokenizers"].Items().Select(item => PreTokenizer(item) ?? throw Missing(item))]);
+                    [.. field["pretokenizers"].Items().Select(item => PreTokenizer(item, writesBytes) ?? throw Missing(item))]);
             case "ByteLevel":
-                return new ByteLevelPreTokenizer(field["add_prefix_space"].Flag(true), field["use_regex"].Flag(true));
+                return new ByteLevelPreTokenizer(
+                    field["add_prefix_space"].Flag(true), field["use_regex"].Flag(true), writesBytes);
             case "Metaspace":
                 return new MetaspacePreTokenizer(field["replacement"].Letter('\u2581'), Scheme(field), field["split"].Flag(true));
             case "Split":
@@ -98,6 +87,9 @@ internal static class TokenizerJsonSteps
                 throw Unsupported(field, "pre-tokenizer");
         }
     }
+
+    private static IEnumerable<JsonField> Steps(JsonField field) => field.IsNull ? []
+        : Type(field) == "Sequence" ? field["pretokenizers"].Items().SelectMany(Steps) : [field];
 
     /// <summary>Adds what a post-processor puts around a single text.</summary>
     public static TokenizerParts PostProcess(JsonField field, TokenizerParts parts)

@@ -15,6 +15,8 @@ namespace Understory.Server.Anthropic;
 [JsonSerializable(typeof(Ping))]
 [JsonSerializable(typeof(MessageError))]
 [JsonSerializable(typeof(TokenCount))]
+[JsonSerializable(typeof(ServedModelBody))]
+[JsonSerializable(typeof(ServedModelsBody))]
 public sealed partial class AnthropicJson : JsonSerializerContext
 {
     public static AnthropicJson Context { get; } = new(new JsonSerializerOptions(Json.Style));

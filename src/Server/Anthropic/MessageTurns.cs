@@ -2,101 +2,79 @@ using System.Text;
 using System.Text.Json;
 using Understory.Server.Chat;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Anthropic;
 
-/// <summary>Reads <c>system</c> and <c>messages</c>: blocks of text, thoughts, calls of tools and their results become turns.</summary>
+/// <summary>
+/// Reads <c>system</c> and <c>messages</c>, which the table has checked: blocks of text, thoughts, calls of tools and their results become
+/// turns.
+/// </summary>
 internal sealed class MessageTurns
 {
     private readonly List<ChatTurn> _turns = [];
     private readonly Dictionary<string, string> _calls = [];
+    private readonly ContentParts _parts = new();
+
+    /// <summary>Blocks in an assistant's turn that tell what a tool of another server gave.</summary>
+    public static string[] ServerResults { get; } =
+    [
+        "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result", "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result", "mcp_tool_result", "tool_search_tool_result", "advisor_tool_result",
+    ];
 
     /// <exception cref="ApiException">400, naming the block.</exception>
     public static IReadOnlyList<ChatTurn> Read(Fields fields)
     {
-        const string Expected = "an array of at least one message such as {\"role\": \"user\", \"content\": \"Hello\"}";
         var reader = new MessageTurns();
         if (fields.TryGet("system", out JsonElement system))
         {
-            reader._turns.Add(new ChatTurn("system", ReadText(system, "system", "\n")));
+            reader._turns.Add(new ChatTurn("system", reader.ReadText(system, "system", "system", "\n")));
         }
 
-        if (!fields.TryGet("messages", out JsonElement messages))
+        foreach ((int i, JsonElement message) in fields.List("messages").Index())
         {
-            throw ApiException.Invalid("messages", $"messages is missing; it must be {Expected}.");
+            reader.Add(new Fields(message), $"messages[{i}].content");
         }
 
-        if (messages.ValueKind != JsonValueKind.Array || messages.GetArrayLength() == 0)
-        {
-            throw Fields.Wrong("messages", messages, Expected);
-        }
-
-        int index = 0;
-        foreach (JsonElement message in messages.EnumerateArray())
-        {
-            reader.Add(message, $"messages[{index++}]");
-        }
-
-        return reader._turns[^1].Role != "assistant" ? reader._turns : throw ApiException.Invalid(
-            "messages",
-            "messages ends with a turn of the assistant, which this server does not continue; end with the user's, or send the beginning "
-                + "as a prompt to /v1/completions.",
-            "unsupported_parameter");
+        reader._parts.CheckLast();
+        return reader._turns[^1] is not { Role: "assistant", ToolCalls.Count: > 0 } ? reader._turns : throw ApiException.Invalid(
+            "messages", "messages ends with a call of a tool; send its result, in a tool_result block of the user's.");
     }
 
-    private void Add(JsonElement element, string name)
+    private void Add(Fields message, string name)
     {
-        const string Roles = "\"user\", \"assistant\" or \"system\"";
-        if (element.ValueKind != JsonValueKind.Object)
-        {
-            throw Fields.Wrong(name, element, "an object with role and content");
-        }
-
-        var message = new Fields(element);
-        if (!message.TryGet("role", out JsonElement role))
-        {
-            throw ApiException.Invalid($"{name}.role", $"{name}.role is missing; it must be {Roles}.");
-        }
-
-        if (!message.TryGet("content", out JsonElement content))
-        {
-            throw ApiException.Invalid($"{name}.content", $"{name}.content is missing; it must be a string or an array of blocks.");
-        }
-
-        name += ".content";
-        switch (Fields.Text(role, name, Roles))
+        string role = message.Text("role")!;
+        message.TryGet("content", out JsonElement content);
+        switch (role)
         {
             case "user" when content.ValueKind == JsonValueKind.Array:
                 AddUser(content, name);
                 break;
             case "assistant" when content.ValueKind == JsonValueKind.Array:
-                AddAssistant(content, name);
-                break;
-            case "user" or "assistant" or "system":
-                _turns.Add(new ChatTurn(role.GetString()!, ReadText(content, name)));
+                AddAssistant(content);
                 break;
             default:
-                throw Fields.Wrong(name, role, Roles);
+                _turns.Add(new ChatTurn(role, ReadText(content, name, role)));
+                break;
         }
     }
 
     /// <summary>Results of tools are turns of their own; text between them is the user's.</summary>
     private void AddUser(JsonElement blocks, string name)
     {
+        _parts.BeginUser();
         StringBuilder? text = null;
-        foreach ((Fields block, string type, string at) in Blocks(blocks, name))
+        foreach ((int i, JsonElement block) in blocks.EnumerateArray().Index())
         {
-            switch (type)
+            if (block.GetProperty("type").GetString() == "tool_result")
             {
-                case "text":
-                    (text ??= new StringBuilder()).Append(TextOf(block, at));
-                    break;
-                case "tool_result":
-                    Flush();
-                    AddResult(block, at);
-                    break;
-                default:
-                    throw Unread(type, at, "\"text\" and \"tool_result\"");
+                Flush();
+                AddResult(new Fields(block), $"{name}[{i}]");
+            }
+            else
+            {
+                (text ??= new StringBuilder()).Append(ReadBlock(new Fields(block), $"{name}[{i}]", "user"));
             }
         }
 
@@ -113,51 +91,70 @@ internal sealed class MessageTurns
         }
     }
 
-    private void AddAssistant(JsonElement blocks, string name)
+    /// <summary>What tools of another server gave stands between parts of one turn: it becomes a turn of its own.</summary>
+    private void AddAssistant(JsonElement blocks)
     {
         var text = new StringBuilder();
-        string? reasoning = null;
+        string reasoning = "";
         var calls = new List<ToolCall>();
-        foreach ((Fields block, string type, string at) in Blocks(blocks, name))
+        bool told = false;
+        foreach (JsonElement element in blocks.EnumerateArray())
         {
-            switch (type)
+            var block = new Fields(element);
+            switch (block.Text("type")!)
             {
                 case "text":
-                    text.Append(TextOf(block, at));
+                    text.Append(block.Text("text"));
+                    break;
+                case "compaction":
+                    text.Append(block.Text("content"));
                     break;
                 case "thinking":
-                    reasoning += Required(block, "thinking", at);
+                    reasoning += block.Text("thinking");
                     break;
-                case "redacted_thinking":
-                    // Another server's, and readable to it alone.
+                case "tool_use" or "server_tool_use" or "mcp_tool_use":
+                    block.TryGet("input", out JsonElement input);
+                    calls.Add(new ToolCall(block.Text("id")!, block.Text("name")!, input.GetRawText()));
+                    _calls[block.Text("id")!] = block.Text("name")!;
                     break;
-                case "tool_use":
-                    calls.Add(ReadCall(block, at));
+                case var type when ServerResults.Contains(type):
+                    Flush();
+                    string id = block.Text("tool_use_id")!;
+                    string result = !block.TryGet("content", out JsonElement content) ? ""
+                        : content.ValueKind == JsonValueKind.String ? content.GetString()! : content.GetRawText();
+                    _turns.Add(new ChatTurn("tool", result) { ToolCallId = id, Name = _calls.GetValueOrDefault(id) });
                     break;
                 default:
-                    throw Unread(type, at, "\"text\", \"thinking\" and \"tool_use\"");
+                    // Another server's, and readable to it alone.
+                    break;
             }
         }
 
-        _turns.Add(new ChatTurn("assistant", text.ToString()) { ToolCalls = calls, Reasoning = reasoning is "" ? null : reasoning });
-    }
+        Flush();
 
-    private ToolCall ReadCall(Fields block, string name)
-    {
-        string id = Required(block, "id", name);
-        string tool = Required(block, "name", name);
-        if (!block.TryGet("input", out JsonElement input) || input.ValueKind != JsonValueKind.Object)
+        void Flush()
         {
-            throw ApiException.Invalid($"{name}.input", $"{name}.input must be an object: the arguments of the call.");
-        }
+            // Nothing has followed the last result.
+            if (told && text.Length == 0 && calls.Count == 0 && reasoning.Length == 0)
+            {
+                return;
+            }
 
-        _calls[id] = tool;
-        return new ToolCall(id, tool, input.GetRawText());
+            _turns.Add(new ChatTurn("assistant", text.ToString())
+            {
+                ToolCalls = [.. calls],
+                Reasoning = reasoning.Length == 0 ? null : reasoning,
+            });
+            told = true;
+            text.Clear();
+            calls.Clear();
+            reasoning = "";
+        }
     }
 
     private void AddResult(Fields block, string name)
     {
-        string id = Required(block, "tool_use_id", name);
+        string id = block.Text("tool_use_id")!;
         if (!_calls.TryGetValue(id, out string? tool))
         {
             throw ApiException.Invalid(
@@ -165,35 +162,52 @@ internal sealed class MessageTurns
                     + "together with its result.");
         }
 
-        string text = block.TryGet("content", out JsonElement content) ? ReadText(content, $"{name}.content") : "";
+        string text = block.TryGet("content", out JsonElement content) ? ReadText(content, $"{name}.content", "tool") : "";
         // Templates have no place for it beside the text.
         string result = block.Flag("is_error") is true ? $"Error: {text}" : text;
         _turns.Add(new ChatTurn("tool", result) { ToolCallId = id, Name = tool });
     }
 
-    private static string ReadText(JsonElement value, string name, string between = "") => value.ValueKind == JsonValueKind.Array
-        ? string.Join(between, Blocks(value, name)
-            .Select(block => block.Type == "text" ? TextOf(block.Block, block.Name) : throw Unread(block.Type, block.Name, "\"text\"")))
-        : Fields.Text(value, name, "a string or an array of {\"type\": \"text\", \"text\": …} blocks");
-
-    private static IEnumerable<(Fields Block, string Type, string Name)> Blocks(JsonElement blocks, string name)
+    private string ReadText(JsonElement value, string name, string role, string between = "")
     {
-        int index = 0;
-        foreach (JsonElement element in blocks.EnumerateArray())
+        if (role == "user")
         {
-            string at = $"{name}[{index++}]";
-            yield return element.ValueKind == JsonValueKind.Object && new Fields(element) is var block && block.Text("type") is { } type
-                ? (block, type, at)
-                : throw Fields.Wrong(at, element, "an object with a type");
+            _parts.BeginUser();
+        }
+
+        return value.ValueKind == JsonValueKind.String
+            ? value.GetString()!
+            : string.Join(between, value.EnumerateArray().Select((block, i) => ReadBlock(new Fields(block), $"{name}[{i}]", role)));
+    }
+
+    private string ReadBlock(Fields block, string name, string role)
+    {
+        string type = block.Text("type")!;
+        switch (type)
+        {
+            case "text":
+                return block.Text("text")!;
+            case "tool_reference":
+                return block.Text("tool_name")!;
+            case "search_result":
+                string found = string.Concat(block.List("content").Select(text => new Fields(text).Text("text")));
+                return $"{block.Text("title")} ({block.Text("source")})\n{found}\n";
+            case "document" when ReadDocument(block.Object("source")) is { } document:
+                return string.Concat(new[] { block.Text("title"), block.Text("context"), document }.OfType<string>().Select(line => line
+                    + "\n"));
+            default:
+                return _parts.Note(type, name, role);
         }
     }
 
-    private static string TextOf(Fields block, string name) => Required(block, "text", name);
-
-    private static string Required(Fields block, string field, string name) => block.TryGet(field, out JsonElement value)
-        ? Fields.Text(value, $"{name}.{field}", "a string")
-        : throw ApiException.Invalid($"{name}.{field}", $"{name}.{field} is missing; it must be a string.");
-
-    private static ApiException Unread(string type, string name, string read) =>
-        ApiException.Invalid(name, $"{name} is of type \"{type}\"; this server reads {read} here.", "unsupported_parameter");
+    /// <summary>The text of a document; null: it has none that can be read here.</summary>
+    private static string? ReadDocument(Fields source) => source.Text("type") switch
+    {
+        "text" => source.Text("data") ?? "",
+        "content" when source.TryGet("content", out JsonElement content) => content.ValueKind == JsonValueKind.String
+            ? content.GetString()
+            : string.Concat(content.EnumerateArray().Select(block =>
+                block.TryGetProperty("text", out JsonElement text) && text.ValueKind == JsonValueKind.String ? text.GetString() : "")),
+        _ => null,
+    };
 }

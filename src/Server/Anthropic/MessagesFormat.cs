@@ -4,13 +4,15 @@ using Understory.Decoding.Sequences;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Anthropic;
 
 /// <summary><c>/v1/messages</c>. A whole message is what its stream adds up to.</summary>
 /// <param name="maxTokens">As the request has it; a message that ends before was stopped by the context's end.</param>
+/// <param name="edits">The request asked for edits of its context, of which none is made.</param>
 public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId, int maxTokens,
-    bool showThinking) : ChatWire(chat, 1)
+    bool showThinking, bool edits = false) : ChatWire(chat, 1)
 {
     private static readonly JsonElement NoInput = JsonDocument.Parse("{}").RootElement;
 
@@ -85,8 +87,9 @@ public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, Prepare
             _ => "end_turn",
         };
         string? stop = reason == "stop_sequence" ? end.StopString : null;
-        _ended = new(head.Id, head.Model, [.. _content], reason, stop, usage, head.Fingerprint, head.Seed, totals.Timings);
-        events.Add(Event(new MessageDelta(new(reason, stop), usage, head.Seed, totals.Timings)));
+        AppliedEdits? applied = edits ? new([]) : null;
+        _ended = new(head.Id, head.Model, [.. _content], reason, stop, usage, head.Fingerprint, head.Seed, totals.Timings, applied);
+        events.Add(Event(new MessageDelta(new(reason, stop), usage, head.Seed, totals.Timings, applied)));
         return events;
     }
 
@@ -137,7 +140,7 @@ public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, Prepare
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(text);
+            using JsonDocument document = JsonDocument.Parse(BrokenPairs.Repair(text));
             return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone() : NoInput;
         }
         catch (JsonException)

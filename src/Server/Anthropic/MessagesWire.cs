@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Anthropic;
 
@@ -23,12 +24,7 @@ public abstract record MessageEvent([property: JsonPropertyOrder(-1)] string Typ
 [JsonDerivedType(typeof(ToolUseBlock), "tool_use")]
 public abstract record ContentBlock;
 
-public sealed record TextBlock(string Text) : ContentBlock
-{
-    /// <summary>Always null: there are no documents to cite.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.Never)]
-    public object? Citations => null;
-}
+public sealed record TextBlock(string Text) : ContentBlock;
 
 /// <param name="Thinking">What the model thought before it spoke; empty where the request wants it left out.</param>
 public sealed record ThinkingBlock(string Thinking) : ContentBlock
@@ -91,8 +87,9 @@ public sealed record MessageBody(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? StopSequence,
     MessageUsage Usage,
     string SystemFingerprint,
-    ulong Seed,
-    Timings? Timings = null) : AnthropicBody
+    Int128 Seed,
+    Timings? Timings = null,
+    AppliedEdits? ContextManagement = null) : AnthropicBody
 {
     [JsonPropertyOrder(-1)]
     public string Type => "message";
@@ -118,7 +115,12 @@ public sealed record ContentBlockDelta(int Index, BlockDelta Delta) : MessageEve
 public sealed record ContentBlockStop(int Index) : MessageEvent("content_block_stop");
 
 /// <summary>How the message ended, with all of its usage.</summary>
-public sealed record MessageDelta(MessageEnding Delta, MessageUsage Usage, ulong Seed, Timings? Timings) : MessageEvent("message_delta");
+public sealed record MessageDelta(MessageEnding Delta, MessageUsage Usage, Int128 Seed, Timings? Timings,
+    AppliedEdits? ContextManagement = null) : MessageEvent("message_delta");
+
+/// <summary>What became of a request's <c>context_management</c>.</summary>
+/// <param name="Edits">Always empty: no context is edited.</param>
+public sealed record AppliedEdits([property: JsonPropertyName("applied_edits")] IReadOnlyList<string> Edits);
 
 public sealed record MessageStop() : MessageEvent("message_stop");
 
@@ -155,7 +157,8 @@ public sealed record TokenCount(int InputTokens) : AnthropicBody;
 /// <summary>An error, as an answer and as an event.</summary>
 public sealed record MessageError(ErrorDetail Error, string RequestId) : MessageEvent("error")
 {
-    public static MessageError Of(ApiException error, string requestId) => new(new(TypeOf(error.Status), error.Message), requestId);
+    public static MessageError Of(ApiException error, string requestId) => new(
+        new(TypeOf(error.Status), error.Message, error.DetailCode is { } code ? new(code) : null), requestId);
 
     /// <summary>The error type that Anthropic gives with a status.</summary>
     private static string TypeOf(int status) => status switch
@@ -172,4 +175,25 @@ public sealed record MessageError(ErrorDetail Error, string RequestId) : Message
     };
 }
 
-public sealed record ErrorDetail(string Type, string Message);
+/// <param name="Details">Null: there are none.</param>
+public sealed record ErrorDetail(string Type, string Message, ErrorCode? Details = null);
+
+/// <summary>A reason that Anthropic's libraries act upon.</summary>
+public sealed record ErrorCode([property: JsonPropertyName("error_code")] string Code);
+
+/// <summary>A model as <c>GET /v1/models</c> has it where the request speaks Anthropic's API.</summary>
+public sealed record ServedModelBody(string Id, string DisplayName, string CreatedAt) : AnthropicBody
+{
+    [JsonPropertyOrder(-1)]
+    public string Type => "model";
+}
+
+/// <summary>All models: there are no further pages.</summary>
+public sealed record ServedModelsBody(IReadOnlyList<ServedModelBody> Data) : AnthropicBody
+{
+    public string FirstId => Data[0].Id;
+
+    public string LastId => Data[^1].Id;
+
+    public bool HasMore => false;
+}

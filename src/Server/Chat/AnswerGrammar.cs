@@ -12,22 +12,22 @@ internal static class AnswerGrammar
 
     /// <summary>The texts that a format allows.</summary>
     /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public static Grammar Of(AnswerFormat format) => Named(format.Field, () => format switch
+    public static Grammar Of(AnswerFormat format, Tokenizer tokenizer, GrammarBudget budget) => Named(format.Field, () => format switch
     {
         JsonObjectFormat => Grammar.JsonObject(),
-        JsonSchemaFormat schema => Grammar.JsonSchema(schema.Schema),
+        JsonSchemaFormat schema => Grammar.JsonSchema(schema.Schema, budget: budget),
         RegexFormat regex => Grammar.Regex(regex.Pattern),
-        GbnfFormat gbnf => Grammar.Gbnf(gbnf.Grammar),
+        GbnfFormat gbnf => Grammar.Gbnf(gbnf.Grammar, tokenizer),
         _ => throw new InvalidOperationException($"A format of the kind {format.GetType().Name}."),
     });
 
     /// <summary>What the answer to a conversation may be; null: anything.</summary>
     /// <param name="answer">What its text is read for.</param>
     /// <exception cref="ChatException">The format or a tool's parameters cannot be used; the message says where.</exception>
-    public static Grammar? Of(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer)
+    public static Grammar? Of(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer, GrammarBudget budget)
     {
-        var forms = new Forms(conversation, answer, tokenizer);
-        Grammar? said = conversation.Format is { } format ? forms.Said(Of(format)) : null;
+        var forms = new Forms(conversation, answer, tokenizer, budget);
+        Grammar? said = conversation.Format is { } format ? forms.Said(Of(format, tokenizer, budget)) : null;
         if (answer.Syntax is { } syntax)
         {
             if (conversation.ToolChoice.Mode == ToolChoiceMode.Required)
@@ -61,12 +61,12 @@ internal static class AnswerGrammar
     }
 
     /// <summary>The parts of an answer to one conversation, in the model's own marks.</summary>
-    private sealed class Forms(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer)
+    private sealed class Forms(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer, GrammarBudget budget)
     {
         private readonly FormTexts _texts = new(tokenizer,
         [
             .. answer.Syntax?.Specials ?? [], .. answer.Thoughts?.Specials ?? [], .. answer.Channels?.Marks ?? [],
-        ]);
+        ], budget);
 
         /// <summary>Where another message begins.</summary>
         private Grammar Next => _texts.Of(answer.Channels!.MessageEnd + ChannelSyntax.Start);

@@ -68,7 +68,7 @@ public sealed class JsonCallStyle(string nameKey, string argumentsKey) : CallSty
             FormTexts.ShortId, Grammar.Literal("\"")));
         return Grammar.Sequence(Grammar.Literal("{"), id,
             Grammar.Literal($"\"{nameKey}\": {JsonSerializer.Serialize(tool.Name, ToolSyntax.Readable)}, \"{argumentsKey}\": "),
-            Grammar.JsonSchema(tool.Parameters), shortId, Grammar.Literal("}"));
+            texts.Arguments(tool), shortId, Grammar.Literal("}"));
     }
 }
 
@@ -88,7 +88,7 @@ public sealed class NamedStyle(bool hasId) : CallStyle
 
     internal override Grammar Form(Tool tool, FormTexts texts) => Grammar.Sequence(Grammar.Literal(tool.Name),
         hasId ? Grammar.Sequence(texts.Of(NamedCallReader.IdMark), FormTexts.ShortId) : Grammar.Empty,
-        texts.Of(NamedCallReader.ArgumentsMark), Grammar.JsonSchema(tool.Parameters));
+        texts.Of(NamedCallReader.ArgumentsMark), texts.Arguments(tool));
 }
 
 /// <summary>The arguments alone, a JSON object; the name stands in the message's head.</summary>
@@ -100,5 +100,5 @@ public sealed class JsonArgumentsStyle : CallStyle
 
     public override string Write(ToolCall call) => call.Arguments;
 
-    internal override Grammar Form(Tool tool, FormTexts texts) => Grammar.JsonSchema(tool.Parameters);
+    internal override Grammar Form(Tool tool, FormTexts texts) => texts.Arguments(tool);
 }

@@ -15,6 +15,9 @@ namespace Understory.Server.Chat;
 public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IReadOnlySet<int>? KeptSpecials, Constraint? Constraint,
     AnswerSyntax Answer)
 {
+    /// <summary>As <see cref="Decoding.GenerationRequest.PartingPoints"/>.</summary>
+    public IReadOnlyList<int> PartingPoints { get; init; } = [];
+
     /// <summary>Tokens that end the answer beside the model's own.</summary>
     public IReadOnlyList<int> EndTokens { get; init; } = [];
 
@@ -35,6 +38,7 @@ public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IRe
         TextEnd = request.IgnoreEos ? null : TextEnd(request.Stop),
         EndTokens = EndTokens,
         KeptSpecials = KeptSpecials,
+        PartingPoints = PartingPoints,
         Constraint = Constraint,
     };
 }
@@ -80,28 +84,30 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
     /// <summary>The model's template as its files have it; null: there is none that can be used.</summary>
     public string? Source => template?.Source;
 
+    /// <summary>The template has a place for tools, and calls are written in a way that is read here.</summary>
+    public bool TakesTools => TellsOfTools;
+
+    /// <summary>The model may think before it answers.</summary>
+    public bool Thinks => Thoughts is not null || Channels is not null;
+
     /// <summary>For people: which way it is.</summary>
     public string Description => problem ?? (template is null ? "none: a plain dialogue" : "the model's own");
 
     /// <exception cref="ChatException">The template refuses this conversation, or cannot be used.</exception>
-    public PreparedChat Prepare(Conversation conversation)
+    /// <param name="mostTokens">A longer prompt may end early, with more tokens than these.</param>
+    /// <param name="cancellation">Of the request.</param>
+    public PreparedChat Prepare(Conversation conversation, int mostTokens = int.MaxValue, CancellationToken cancellation = default)
     {
-        if (problem is not null)
-        {
-            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.",
-                "chat_template_unsupported");
-        }
-
         IReadOnlyList<Tool> tools = conversation.CallableTools;
-        string prompt = template is null
-            ? Plain(ToolText.Write(conversation.Turns, tools, Syntax), conversation.ContinueFinal) : Render(template, conversation, tools);
+        string prompt = Written(conversation);
         AnswerSyntax answer = AnswerTo(conversation, tools, prompt);
         IEnumerable<string> marks = [.. answer.Syntax?.Specials ?? [], .. answer.Thoughts?.Specials ?? [], .. answer.Channels?.Marks ?? []];
 
         // A template writes the tokens that begin a text itself.
-        int[] tokens = tokenizer.Encode(prompt, addSpecialTokens: template is null);
+        int[] tokens = tokenizer.Encode(prompt, addSpecialTokens: template is null, mostTokens);
         IReadOnlyList<int> ends = template is null ? [] : TemplateTraits.EndTokens(tokenizer, _traits.Ends);
-        return new PreparedChat(tokens, template is null ? PlainStops : [], Kept(marks, ends), Constrain(conversation, answer), answer)
+        Constraint? constraint = Constrain(conversation, answer, cancellation);
+        return new PreparedChat(tokens, template is null ? PlainStops : [], Kept(marks, ends), constraint, answer)
         {
             EndTokens = ends,
         };
@@ -126,19 +132,40 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
         };
     }
 
+    /// <summary>How many tokens the prompt of a conversation has.</summary>
+    /// <exception cref="ChatException">As for <see cref="Prepare"/>.</exception>
+    public int Count(Conversation conversation)
+    {
+        string prompt = Written(conversation);
+        return (template is null ? tokenizer : tokenizer.Bare).CountTokens(prompt);
+    }
+
+    private string Written(Conversation conversation)
+    {
+        if (problem is not null)
+        {
+            throw new ChatException("messages", $"This model's chat template cannot be used ({problem}); use /v1/completions.",
+                "chat_template_unsupported");
+        }
+
+        IReadOnlyList<Tool> tools = conversation.CallableTools;
+        return template is null
+            ? Plain(ToolText.Write(conversation.Turns, tools, Syntax), conversation.ContinueFinal) : Render(template, conversation, tools);
+    }
+
     /// <summary>The constraint of a format alone.</summary>
     /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public Constraint Constrain(AnswerFormat format) =>
-        _constraints.Get(ConstraintCache.KeyOf(format), format.Field, () => AnswerGrammar.Of(format));
+    public Constraint Constrain(AnswerFormat format, CancellationToken cancellation = default) => _constraints.Get(
+        ConstraintCache.KeyOf(format), format.Field, budget => AnswerGrammar.Of(format, tokenizer, budget), cancellation);
 
-    private Constraint? Constrain(Conversation conversation, AnswerSyntax answer)
+    private Constraint? Constrain(Conversation conversation, AnswerSyntax answer, CancellationToken cancellation)
     {
         bool free = conversation.Format is null
             && (answer.Syntax is null
                 || (conversation.ToolChoice.Mode != ToolChoiceMode.Required && !conversation.CallableTools.Any(tool => tool.Strict)));
         return free ? null : _constraints.Get(
-            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", () =>
-                AnswerGrammar.Of(conversation, answer, tokenizer)!);
+            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", budget =>
+                AnswerGrammar.Of(conversation, answer, tokenizer, budget)!, cancellation);
     }
 
     /// <summary>The dialogue as plain text.</summary>

@@ -8,7 +8,8 @@ namespace Understory.Server.Chat;
 
 /// <summary>Grammars of fixed and of free texts, for one tokenizer.</summary>
 /// <param name="marks">Texts that may be special tokens, which grammars allow by their ids alone, since they have no text.</param>
-internal sealed class FormTexts(Tokenizer tokenizer, IEnumerable<string> marks)
+/// <param name="budget">Work that reading schemas may take.</param>
+internal sealed class FormTexts(Tokenizer tokenizer, IEnumerable<string> marks, GrammarBudget budget)
 {
     private readonly string[] _specials =
         [.. marks.Where(mark => TemplateTraits.IsSpecial(tokenizer, mark, out _)).Distinct().OrderByDescending(mark => mark.Length)];
@@ -72,24 +73,27 @@ internal sealed class FormTexts(Tokenizer tokenizer, IEnumerable<string> marks)
         : schema.TryGetProperty("enum", out JsonElement values) && values.ValueKind == JsonValueKind.Array ? [.. values.EnumerateArray()]
         : null;
 
-    /// <summary>JSON of a schema within another, whose definitions it may refer to.</summary>
-    public static Grammar Json(JsonElement root, JsonElement schema)
+    /// <summary>A tool's arguments as JSON; of one that is not strict they are held to what can be held of its parameters.</summary>
+    public Grammar Arguments(Tool tool) => Grammar.JsonSchema(tool.Parameters, loosely: !tool.Strict, budget);
+
+    /// <summary>JSON of a schema within a tool's, whose definitions it may refer to.</summary>
+    public Grammar Json(Tool tool, JsonElement schema)
     {
         if (schema.ValueKind != JsonValueKind.Object || !schema.GetRawText().Contains("\"$ref\"", StringComparison.Ordinal))
         {
-            return Grammar.JsonSchema(schema);
+            return Grammar.JsonSchema(schema, loosely: !tool.Strict, budget);
         }
 
         JsonObject whole = JsonObject.Create(schema.Clone())!;
         foreach (string definitions in (string[])["$defs", "definitions"])
         {
-            if (root.TryGetProperty(definitions, out JsonElement defined) && !whole.ContainsKey(definitions))
+            if (tool.Parameters.TryGetProperty(definitions, out JsonElement defined) && !whole.ContainsKey(definitions))
             {
                 whole[definitions] = JsonNode.Parse(defined.GetRawText());
             }
         }
 
-        return Grammar.JsonSchema(JsonDocument.Parse(whole.ToJsonString()).RootElement);
+        return Grammar.JsonSchema(JsonDocument.Parse(whole.ToJsonString()).RootElement, loosely: !tool.Strict, budget);
     }
 
     private static int? Length(JsonElement schema, string keyword) =>

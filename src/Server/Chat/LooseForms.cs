@@ -5,7 +5,7 @@ using Understory.Decoding.Constraints;
 namespace Understory.Server.Chat;
 
 /// <summary>Grammars of arguments that are literals of Python or of Gemma, from their JSON schema.</summary>
-internal sealed class LooseForms(LooseSyntax syntax, JsonElement root, FormTexts texts)
+internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
 {
     private static readonly JsonElement NoSchema = JsonDocument.Parse("{}").RootElement;
     private static readonly Grammar Name =
@@ -17,7 +17,7 @@ internal sealed class LooseForms(LooseSyntax syntax, JsonElement root, FormTexts
     private bool IsPython => syntax.Quote is null;
 
     /// <summary>What stands between the brackets of a call.</summary>
-    public Grammar Arguments() => Members(SchemaWalk.Resolve(root, root), syntax.Pair.ToString(), isQuoted: false);
+    public Grammar Arguments() => Members(SchemaWalk.Resolve(tool.Parameters, tool.Parameters), syntax.Pair.ToString(), isQuoted: false);
 
     private Grammar Members(JsonElement schema, string pair, bool isQuoted)
     {
@@ -55,7 +55,7 @@ internal sealed class LooseForms(LooseSyntax syntax, JsonElement root, FormTexts
 
     private GrammarRule Value(JsonElement schema)
     {
-        schema = SchemaWalk.Resolve(root, schema);
+        schema = SchemaWalk.Resolve(tool.Parameters, schema);
         string key = schema.GetRawText();
         if (!_rules.TryGetValue(key, out GrammarRule? rule))
         {
@@ -101,7 +101,7 @@ internal sealed class LooseForms(LooseSyntax syntax, JsonElement root, FormTexts
     {
         JsonObject only = schema.ValueKind == JsonValueKind.Object ? JsonObject.Create(schema.Clone())! : [];
         only["type"] = type;
-        return FormTexts.Json(root, JsonDocument.Parse(only.ToJsonString()).RootElement);
+        return texts.Json(tool, JsonDocument.Parse(only.ToJsonString()).RootElement);
     }
 
     private Grammar List(JsonElement schema)

@@ -22,7 +22,7 @@ public sealed class LooseStyle(LooseSyntax syntax) : CallStyle
 
     internal override Grammar Form(Tool tool, FormTexts texts)
     {
-        var forms = new LooseForms(syntax, tool.Parameters, texts);
+        var forms = new LooseForms(syntax, tool, texts);
         return Grammar.Sequence(
             Grammar.Literal(syntax.Prefix + tool.Name + syntax.Open), forms.Arguments(), Grammar.Literal(syntax.Close.ToString()));
     }

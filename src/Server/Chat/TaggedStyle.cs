@@ -47,7 +47,7 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
         foreach (JsonProperty property in hasProperties ? properties.EnumerateObject() : default)
         {
             Grammar argument = Grammar.Sequence(texts.Of(tags.KeyOpen + property.Name + tags.KeyClose + ValueOpen),
-                Value(tool.Parameters, property.Value, kinds.IsText(property.Name)), texts.Of(ValueClose));
+                Value(tool, property.Value, kinds.IsText(property.Name), texts), texts.Of(ValueClose));
             parts.Add(required.Contains(property.Name) ? argument : Grammar.Optional(argument));
         }
 
@@ -64,7 +64,7 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
     }
 
     /// <summary>A string as it is; anything else as JSON, which must not hold the mark that ends a value.</summary>
-    private Grammar Value(JsonElement root, JsonElement schema, bool isText) => isText
-        ? FormTexts.Text(SchemaWalk.Resolve(root, schema), tags.ValueClose)
-        : FormTexts.Json(root, schema);
+    private Grammar Value(Tool tool, JsonElement schema, bool isText, FormTexts texts) => isText
+        ? FormTexts.Text(SchemaWalk.Resolve(tool.Parameters, schema), tags.ValueClose)
+        : texts.Json(tool, schema);
 }

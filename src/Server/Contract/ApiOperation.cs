@@ -1,3 +1,5 @@
+using Understory.Server.Wire;
+
 namespace Understory.Server.Contract;
 
 /// <summary>One thing that can be asked over HTTP, as the OpenAPI document describes it.</summary>
@@ -11,6 +13,9 @@ public sealed record ApiOperation(string Method, string Route, string Id, string
 
     /// <summary>The record that a 200 answer is written from; null: see <see cref="MediaType"/>.</summary>
     public Type? Answer { get; init; }
+
+    /// <summary>The record of a 200 answer to a request with the header <c>anthropic-version</c>; null: the same.</summary>
+    public Type? AnswersAnthropic { get; init; }
 
     /// <summary>The answer's type where it is not a record's JSON.</summary>
     public string MediaType { get; init; } = "application/json";

@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.WebUtilities;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Contract;
 
@@ -13,13 +14,15 @@ namespace Understory.Server.Contract;
 /// </summary>
 public static partial class OpenApiDocument
 {
-    private const string KeyScheme = "key";
+    private const string BearerScheme = "bearer";
+    private const string HeaderScheme = "x-api-key";
     private static readonly JsonSerializerOptions Readable =
         new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <param name="options">What answers are written with: it knows all their records.</param>
     /// <param name="error">The record that errors are written from.</param>
-    public static byte[] Write(IEnumerable<ApiOperation> operations, JsonSerializerOptions options, Type error, string version)
+    /// <param name="keyed">Requests need a key.</param>
+    public static byte[] Write(IEnumerable<ApiOperation> operations, JsonSerializerOptions options, Type error, string version, bool keyed)
     {
         var records = new RecordSchemas(options);
         var paths = new JsonObject();
@@ -42,19 +45,22 @@ public static partial class OpenApiDocument
                 ["description"] = "A local, OpenAI-compatible server for language models that decodes by staged tree speculation.",
             },
             ["servers"] = new JsonArray(new JsonObject { ["url"] = "/" }),
-            ["security"] = new JsonArray(new JsonObject(), new JsonObject { [KeyScheme] = new JsonArray() }),
+            ["security"] = keyed
+                ? new JsonArray(new JsonObject { [BearerScheme] = new JsonArray() }, new JsonObject { [HeaderScheme] = new JsonArray() })
+                : new JsonArray(),
             ["paths"] = paths,
             ["components"] = new JsonObject
             {
                 ["schemas"] = records.Components,
                 ["securitySchemes"] = new JsonObject
                 {
-                    [KeyScheme] = new JsonObject
+                    [BearerScheme] = new JsonObject
                     {
                         ["type"] = "http",
                         ["scheme"] = "bearer",
-                        ["description"] = "Needed where the server was started with --api-key."
+                        ["description"] = "Needed where the server was started with --api-key; this, or x-api-key.",
                     },
+                    [HeaderScheme] = new JsonObject { ["type"] = "apiKey", ["in"] = "header", ["name"] = HeaderScheme },
                 },
             },
         };
@@ -76,6 +82,16 @@ public static partial class OpenApiDocument
                 ["required"] = true,
                 ["schema"] = new JsonObject { ["type"] = "string", ["minLength"] = 1 },
             }),
+            .. operation.AnswersAnthropic is null ? [] : new[]
+            {
+                new JsonObject
+                {
+                    ["name"] = "anthropic-version",
+                    ["in"] = "header",
+                    ["description"] = "Of any value: the answer has Anthropic's shape.",
+                    ["schema"] = new JsonObject { ["type"] = "string" },
+                },
+            },
         ];
         if (parameters.Length > 0)
         {
@@ -93,7 +109,7 @@ public static partial class OpenApiDocument
 
         if (operation.Open)
         {
-            described["security"] = new JsonArray(new JsonObject());
+            described["security"] = new JsonArray();
         }
 
         described["responses"] = Responses(operation, records, error);
@@ -105,7 +121,9 @@ public static partial class OpenApiDocument
         JsonObject Body(Type? type) =>
             type is null ? new() { ["type"] = operation.MediaType == "application/json" ? "object" : "string" } : records.Reference(type);
 
-        var content = new JsonObject { [operation.MediaType] = new JsonObject { ["schema"] = Body(operation.Answer) } };
+        JsonObject whole = operation.AnswersAnthropic is { } other
+            ? new() { ["anyOf"] = new JsonArray(Body(operation.Answer), records.Reference(other)) } : Body(operation.Answer);
+        var content = new JsonObject { [operation.MediaType] = new JsonObject { ["schema"] = whole } };
         if (operation.Events.Count > 0)
         {
             // OpenAPI 3.1 has no word for the events of a stream: the schema is that of the JSON behind each "data: ".
@@ -157,6 +175,13 @@ public static partial class OpenApiDocument
             };
         }
 
+        // Whatever the path: a head that is too large, a client that is too slow, a failure of the server.
+        responses["default"] = new JsonObject
+        {
+            ["description"] = "Any other error",
+            ["headers"] = RequestId(),
+            ["content"] = new JsonObject { ["application/json"] = new JsonObject { ["schema"] = records.Reference(error) } },
+        };
         return responses;
     }
 

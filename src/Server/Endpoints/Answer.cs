@@ -1,6 +1,8 @@
 using System.Buffers;
 using System.Net.Mime;
+using System.Text.Json;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -10,10 +12,13 @@ public static class Answer
     /// <summary>Bytes of a refused body that are still read, so that the client sees the answer instead of a broken connection.</summary>
     private const long MostDiscarded = 256L << 20;
 
-    /// <summary>Bytes of bodies that all requests together may hold while they are read.</summary>
-    private const long MostAtOnce = 256L << 20;
+    /// <summary>
+    /// Bytes of bodies that all requests together may hold until they are answered; a single one may have as many as the options say.
+    /// What is made of a body (its text, its tokens) takes some ten times as much.
+    /// </summary>
+    private const long MostAtOnce = 64L << 20;
 
-    private static long s_reading;
+    private static long s_held;
 
     public static async Task JsonAsync(HttpContext http, object body)
     {
@@ -25,29 +30,58 @@ public static class Answer
     }
 
     /// <summary>The whole body of a JSON request.</summary>
+    /// <remarks>It counts as held until the request ends.</remarks>
     /// <exception cref="ApiException">
-    /// 415: declared as something else. 413: longer than <paramref name="limit"/> bytes. 400: its framing is broken. 503: too many bodies
-    /// arrive at once.
+    /// 415: declared as something else, or packed in a way that is not read. 413: longer than <paramref name="limit"/> bytes, as it comes
+    /// or unpacked. 400: its framing or packing is broken. 503: too many bodies arrive at once.
     /// </exception>
     public static async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpContext http, long limit)
     {
         HttpRequest request = http.Request;
-        if (request.ContentType is { Length: > 0 } type && !request.HasJsonContentType())
+        // What curl -d declares where nobody says otherwise: taken where it is JSON all the same.
+        bool form = request.ContentType?.StartsWith("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) is true;
+        if (!form && request.ContentType is { Length: > 0 } && !request.HasJsonContentType())
         {
-            throw new ApiException(415,
-                $"The body is declared as {type}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
+            throw NotJson(request);
         }
 
-        if (request.ContentLength > limit && request.Headers.Expect.Count > 0)
+        PackedBody.Check(request.Headers.ContentEncoding.ToString());
+        // Kestrel takes what the client still sends, for a while, so that it sees the answer.
+        if (request.ContentLength > limit)
         {
             throw TooLarge(limit);
         }
 
+        ReadOnlyMemory<byte> body = PackedBody.Unpack(await ReadAllAsync(http, limit), request.Headers.ContentEncoding.ToString(), limit)
+            ?? throw TooLarge(limit);
+        return !form || IsJson(body.Span) ? body : throw NotJson(request);
+    }
+
+    private static ApiException NotJson(HttpRequest request) => new(415,
+        $"The body is declared as {request.ContentType}; send JSON with the header Content-Type: {MediaTypeNames.Application.Json}.");
+
+    private static bool IsJson(ReadOnlySpan<byte> body)
+    {
+        var reader = new Utf8JsonReader(body);
+        try
+        {
+            return reader.Read() && reader.TokenType == JsonTokenType.StartObject;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task<ReadOnlyMemory<byte>> ReadAllAsync(HttpContext http, long limit)
+    {
+        HttpRequest request = http.Request;
         // What is declared is not believed: memory is taken for bytes that have come.
         var body = new MemoryStream();
         byte[] buffer = new byte[16384];
         long total = 0;
-        long counted = 0;
+        var held = new Held();
+        http.Response.RegisterForDispose(held);
         try
         {
             for (int read; (read = await request.Body.ReadAsync(buffer, http.RequestAborted)) > 0 && total <= MostDiscarded;)
@@ -55,8 +89,7 @@ public static class Answer
                 total += read;
                 if (total <= limit)
                 {
-                    counted += read;
-                    if (Interlocked.Add(ref s_reading, read) > MostAtOnce)
+                    if (held.Add(read) > Math.Max(MostAtOnce, 2 * limit))
                     {
                         throw ApiException.Unavailable("Too many large requests arrive at once; try again later.", "overloaded");
                     }
@@ -70,14 +103,25 @@ public static class Answer
             // What Kestrel says of a chunk whose size is no number that exists.
             throw new ApiException(400, $"The body cannot be read: {e.Message}");
         }
-        finally
-        {
-            Interlocked.Add(ref s_reading, -counted);
-        }
 
         return total <= limit ? body.GetBuffer().AsMemory(0, (int)body.Length) : throw TooLarge(limit);
     }
 
     private static ApiException TooLarge(long limit) =>
         new(413, $"The body is longer than {limit >> 20} MiB, which is the most that is read.");
+
+    /// <summary>What one request holds.</summary>
+    private sealed class Held : IDisposable
+    {
+        private long _bytes;
+
+        /// <returns>What all of them hold.</returns>
+        public long Add(long bytes)
+        {
+            _bytes += bytes;
+            return Interlocked.Add(ref s_held, bytes);
+        }
+
+        public void Dispose() => Interlocked.Add(ref s_held, -Interlocked.Exchange(ref _bytes, 0));
+    }
 }

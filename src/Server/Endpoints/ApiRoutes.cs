@@ -4,6 +4,7 @@ using System.Text.Json.Serialization.Metadata;
 using Understory.Server.Anthropic;
 using Understory.Server.Contract;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -17,12 +18,13 @@ public sealed class ApiRoutes
     private readonly List<ApiOperation> _operations = [];
     private readonly Lazy<byte[]> _document;
 
-    public ApiRoutes(IEndpointRouteBuilder app)
+    /// <param name="keyed">Requests need a key.</param>
+    public ApiRoutes(IEndpointRouteBuilder app, bool keyed)
     {
         _app = app;
         var options =
             new JsonSerializerOptions(Json.Style) { TypeInfoResolver = JsonTypeInfoResolver.Combine(Json.Context, AnthropicJson.Context) };
-        _document = new(() => OpenApiDocument.Write(_operations, options, typeof(ApiErrorBody), Version));
+        _document = new(() => OpenApiDocument.Write(_operations, options, typeof(ApiErrorBody), Version, keyed));
         Map(Operations.OpenApi, ShowDocumentAsync);
     }
 

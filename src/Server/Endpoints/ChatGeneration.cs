@@ -3,6 +3,7 @@ using Understory.Decoding.Constraints;
 using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -12,26 +13,29 @@ public static class ChatGeneration
     /// <summary>Renders and tokenizes.</summary>
     /// <param name="field">The request's field that holds the turns, for errors: "messages", or as the API calls it.</param>
     /// <exception cref="ApiException">400: the conversation cannot be put to this model, or is too long.</exception>
-    public static PreparedChat Prepare(ServedModel model, Conversation conversation, string field = "messages")
+    public static PreparedChat Prepare(ServedModel model, Conversation conversation, string field = "messages",
+        CancellationToken cancellation = default) => Named(field, () =>
     {
-        try
+        PreparedChat chat = model.Chat.Prepare(conversation, PromptReader.MostCounted(model), cancellation);
+        return chat with
         {
-            PreparedChat chat = model.Chat.Prepare(conversation);
-            return chat with { Prompt = PromptReader.Fit(model, chat.Prompt, field) };
-        }
-        catch (ChatException e)
-        {
-            throw new ApiException(400, e.Message, e.Field == "messages" ? field : e.Field, e.Code);
-        }
-    }
+            Prompt = PromptReader.Fit(model, chat.Prompt, field),
+            PartingPoints = model.IsHybrid ? PartingPoints.Of(model.Chat, conversation, chat.Prompt) : [],
+        };
+    });
+
+    /// <summary>How many tokens the prompt of a conversation has, whether it fits or not.</summary>
+    /// <exception cref="ApiException">400: the conversation cannot be put to this model.</exception>
+    public static int Count(ServedModel model, Conversation conversation, string field = "messages") =>
+        Named(field, () => model.Chat.Count(conversation));
 
     /// <summary>What a text without a conversation must keep to; null: nothing.</summary>
     /// <exception cref="ApiException">400: the format cannot be used.</exception>
-    public static Constraint? Constrain(ServedModel model, AnswerFormat? format)
+    public static Constraint? Constrain(ServedModel model, AnswerFormat? format, CancellationToken cancellation)
     {
         try
         {
-            return format is null ? null : model.Chat.Constrain(format);
+            return format is null ? null : model.Chat.Constrain(format, cancellation);
         }
         catch (ChatException e)
         {
@@ -50,4 +54,17 @@ public static class ChatGeneration
                 Prediction = string.IsNullOrEmpty(prediction) ? null : model.Tokenizer.Encode(prediction, addSpecialTokens: false),
             }),
     ]);
+
+    /// <summary>What cannot be put to the model is told of the API's own field.</summary>
+    private static T Named<T>(string field, Func<T> make)
+    {
+        try
+        {
+            return make();
+        }
+        catch (ChatException e)
+        {
+            throw new ApiException(400, e.Message, e.Field == "messages" ? field : e.Field, e.Code);
+        }
+    }
 }

@@ -15,8 +15,7 @@ public static class ChatOperations
             Events =
         [
             typeof(ResponseStateEvent), typeof(OutputItemEvent), typeof(ContentPartEvent), typeof(DeltaEvent), typeof(TextDoneEvent),
-            typeof(ArgumentsDoneEvent),
-            typeof(ErrorEvent),
+            typeof(ArgumentsDoneEvent), typeof(InputDoneEvent), typeof(ErrorEvent),
         ],
             Errors = ApiOperation.QueueErrors,
         };
@@ -30,14 +29,28 @@ public static class ChatOperations
         };
 
     public static ApiOperation ShowResponse { get; } =
-        new("GET", "/v1/responses/{**id}", "retrieveResponse", "Nothing is stored: there is no such response.")
+        new("GET", "/v1/responses/{id}", "retrieveResponse", "Nothing is stored: there is no such response.")
         {
             Succeeds = false,
             Errors = [404],
         };
 
     public static ApiOperation DeleteResponse { get; } =
-        new("DELETE", "/v1/responses/{**id}", "deleteResponse", "Nothing is stored: there is no such response.")
+        new("DELETE", "/v1/responses/{id}", "deleteResponse", "Nothing is stored: there is no such response.")
+        {
+            Succeeds = false,
+            Errors = [404],
+        };
+
+    public static ApiOperation CancelResponse { get; } =
+        new("POST", "/v1/responses/{id}/cancel", "cancelResponse", "Nothing is stored: there is no such response.")
+        {
+            Succeeds = false,
+            Errors = [404],
+        };
+
+    public static ApiOperation ResponseItems { get; } =
+        new("GET", "/v1/responses/{id}/input_items", "listResponseItems", "Nothing is stored: there is no such response.")
         {
             Succeeds = false,
             Errors = [404],

@@ -2,6 +2,7 @@ using Understory.Decoding;
 using Understory.Decoding.Constraints;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -18,13 +19,12 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         // 1. Parse.
         CompletionRequest request = Fields.Read(
             await Answer.ReadBodyAsync(http, options.MaxBody),
-            fields => CompletionRequest.Read(fields, model.Defaults, model.Vocabulary, options.Speculation));
-        PromptReader.CheckModel(model, request.Model);
-        PromptReader.CheckSpeculation(model, request.Generation.Speculation);
+            fields => CompletionRequest.Read(fields, new RequestContext(model.Defaults, model.Vocabulary, options.Speculation)));
+        PromptReader.Check(model, request.Model, request.Generation.Speculation);
 
         // 2. Tokenize.
         GenerationFields fields = request.Generation;
-        Constraint? constraint = ChatGeneration.Constrain(model, request.Format);
+        Constraint? constraint = ChatGeneration.Constrain(model, request.Format, http.RequestAborted);
         var choices = new List<GenerationRequest>();
         var echoes = new List<Echo?>();
         var promptOfChoice = new List<int>();
@@ -36,7 +36,8 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         for (int i = 0; i < request.Prompts.Count; i++)
         {
             Prompt prompt = request.Prompts[i];
-            int[] tokens = PromptReader.Fit(model, PromptReader.Tokens(model, prompt, request.Suffix, infill), "prompt", Math.Min(most, 1));
+            int[] tokens = PromptReader.Fit(
+                model, PromptReader.Tokens(model, prompt, request.Suffix, infill, request.AddSpecialTokens), "prompt", Math.Min(most, 1));
             choices.AddRange(PromptReader.Choices(model, tokens, each, most, stops, scored)
                 .Select(choice => choice with { PromptLogProbs = request.Echo && request.TopLogProbs >= 0, Constraint = constraint }));
             Echo? echo = !request.Echo ? null : new(prompt.Text ?? model.Tokenizer.Decode(prompt.Tokens!), tokens);
@@ -46,7 +47,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
 
         // 3. Enqueue, stream, finish.
         var head = new AnswerHead($"cmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
-            fields.Sampling.Seed);
+            fields.Seed);
         var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.Choices,
             request.Candidates, fields.IncludeUsage);
         await responder.RunAsync(http, new GenerationJob(choices), promptOfChoice, wire, fields.Stream);

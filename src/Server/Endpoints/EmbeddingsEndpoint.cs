@@ -1,6 +1,7 @@
 using Understory.Decoding;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -29,7 +30,7 @@ public sealed class EmbeddingsEndpoint(DecodingService decoding, GenerationRespo
         [
             .. request.Inputs.Select(input => new GenerationRequest
             {
-                Prompt = PromptReader.Fit(model, input.Tokens ?? model.Tokenizer.Encode(input.Text!), "input", answer: 0),
+                Prompt = PromptReader.Fit(model, input.Tokens ?? PromptReader.Tokens(model, input.Text!), "input", answer: 0),
                 MaxTokens = 0,
                 Embed = true,
             }),

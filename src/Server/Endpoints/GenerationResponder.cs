@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 

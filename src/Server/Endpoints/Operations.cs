@@ -1,5 +1,7 @@
+using Understory.Server.Anthropic;
 using Understory.Server.Contract;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -10,7 +12,7 @@ public static class Operations
     {
         Body = RequestParameters.Completions,
         Answer = typeof(CompletionBody),
-        Events = [typeof(CompletionBody)],
+        Events = [typeof(CompletionBody), typeof(ApiErrorBody)],
         Errors = ApiOperation.QueueErrors,
     };
 
@@ -18,7 +20,7 @@ public static class Operations
     {
         Body = RequestParameters.Chat,
         Answer = typeof(ChatBody),
-        Events = [typeof(ChatChunk)],
+        Events = [typeof(ChatChunk), typeof(ApiErrorBody)],
         Errors = ApiOperation.QueueErrors,
     };
 
@@ -45,12 +47,14 @@ public static class Operations
     public static ApiOperation ListModels { get; } = new("GET", "/v1/models", "listModels", "The model under its id and under each alias.")
     {
         Answer = typeof(ModelsBody),
+        AnswersAnthropic = typeof(ServedModelsBody),
         Errors = [503],
     };
 
     public static ApiOperation ShowModel { get; } = new("GET", "/v1/models/{**name}", "retrieveModel", "The model, if it is called so.")
     {
         Answer = typeof(ModelBody),
+        AnswersAnthropic = typeof(ServedModelBody),
         Errors = [404, 503],
     };
 

@@ -1,5 +1,5 @@
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 

@@ -1,6 +1,7 @@
 using Understory.Decoding;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -14,13 +15,16 @@ public static class PromptReader
     {
         if (!model.Answers(name))
         {
-            throw new ApiException(404, $"The model '{name}' does not exist; this server has '{model.Id}'.", "model", "model_not_found");
+            throw new ApiException(404, $"The model '{name}' does not exist; this server has '{model.Id}'. Ask for that, or start the "
+                + $"server with --alias '{name}', or with --alias '{ServedModel.AnyName}' to have it answer to any name.", "model",
+                "model_not_found");
         }
     }
 
-    /// <exception cref="ApiException">400: the mode needs a drafter that was not loaded.</exception>
-    public static void CheckSpeculation(ServedModel model, SpeculationMode mode)
+    /// <exception cref="ApiException">404: the request names another model. 400: its mode needs a drafter that was not loaded.</exception>
+    public static void Check(ServedModel model, string? name, SpeculationMode mode)
     {
+        CheckModel(model, name);
         if (!model.Modes.Contains(mode))
         {
             string loaded = string.Join(", ", model.Modes.Select(m => m.ToString().ToLowerInvariant()));
@@ -39,13 +43,21 @@ public static class PromptReader
                 + "leave it out, or serve a model that has them.",
             "unsupported_parameter");
 
+    /// <summary>A prompt longer than the context by far is not tokenized to its end.</summary>
+    public static int MostCounted(ServedModel model) => (2 * model.Context) + 1000;
+
+    /// <summary>The tokens of a text that must fit into the context; of one that does not, as many as show that.</summary>
+    public static int[] Tokens(ServedModel model, string text, bool addSpecialTokens = true) =>
+        model.Tokenizer.Encode(text, addSpecialTokens, MostCounted(model));
+
     /// <summary>A prompt's tokens, and where there is a suffix those around the gap.</summary>
-    public static int[] Tokens(ServedModel model, Prompt prompt, string? suffix, FillInTheMiddle? infill) => infill is null
-        ? prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!)
+    /// <param name="special">A text gets the tokens that begin a text.</param>
+    public static int[] Tokens(ServedModel model, Prompt prompt, string? suffix, FillInTheMiddle? infill, bool special) => infill is null
+        ? prompt.Tokens ?? Tokens(model, prompt.Text!, special)
         : infill.Join(
-            prompt.Tokens is null ? model.Tokenizer.Encode("") : [],
-            prompt.Tokens ?? model.Tokenizer.Encode(prompt.Text!, addSpecialTokens: false),
-            model.Tokenizer.Encode(suffix!, addSpecialTokens: false));
+            prompt.Tokens is null && special ? Tokens(model, "") : [],
+            prompt.Tokens ?? Tokens(model, prompt.Text!, addSpecialTokens: false),
+            Tokens(model, suffix!, addSpecialTokens: false));
 
     /// <summary>The tokens of a prompt; an empty one becomes the token that documents begin with.</summary>
     /// <param name="field">The request's field, for the error.</param>
@@ -60,12 +72,13 @@ public static class PromptReader
                 : throw ApiException.Invalid(field, $"{field} is empty, and this model has no token to begin with; send some text.");
         }
 
+        // Agents compact upon these words: Anthropic's in front, OpenAI's behind, each as their own clients look for them.
         return tokens.Length + answer <= model.Context
             ? tokens
             : throw ApiException.Invalid(
                 field,
-                $"The prompt has {tokens.Length} tokens, but the context holds "
-                    + $"{model.Context}{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
+                $"prompt is too long: {tokens.Length} tokens > {model.Context - answer} maximum. This model's maximum context length is "
+                    + $"{model.Context} tokens{(answer > 0 ? ", of which at least one is for the answer" : "")}; send a shorter prompt.",
                 "context_length_exceeded");
     }
 

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Understory.Models.Tokenizers;
 using Understory.Server.Anthropic;
 using Understory.Server.Observability;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -103,6 +103,9 @@ public sealed class RequestPipeline(ApiRoutes routes, ServerMetrics metrics, ILo
     private ApiException Unrouted(HttpContext http) => http.Response.StatusCode switch
     {
         404 => new(404, $"There is no {http.Request.Method} {http.Request.Path}. See {string.Join(", ", routes.Paths)}."),
+        // Below it one segment may be anything, an id of a response: what else is asked there is not there at all.
+        405 when http.Request.Path.StartsWithSegments("/v1/responses", out PathString below) && below.HasValue =>
+            new(404, $"There is no {http.Request.Method} {http.Request.Path}."),
         405 => new(405, $"{http.Request.Path} does not answer {http.Request.Method}; use {http.Response.Headers.Allow}."),
         var status => new(status, $"The request was refused with status {status}."),
     };

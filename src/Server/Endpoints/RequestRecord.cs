@@ -1,4 +1,4 @@
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
 
@@ -41,8 +41,12 @@ public sealed class RequestRecord(string id)
         return record;
     }
 
-    /// <summary>The path belongs to Anthropic's API; all others are OpenAI's or our own.</summary>
-    public static bool SpeaksAnthropic(HttpContext http) => http.Request.Path.StartsWithSegments("/v1/messages");
+    /// <summary>The path belongs to Anthropic's API; all others are OpenAI's or our own, unless the client says otherwise.</summary>
+    public static bool SpeaksAnthropic(HttpContext http) => http.Request.Path.StartsWithSegments("/v1/messages")
+        || (http.Request.Path.StartsWithSegments("/v1/models") && WantsAnthropic(http));
+
+    /// <summary>Anthropic's clients say which version of its API they speak, on paths too that both APIs have.</summary>
+    public static bool WantsAnthropic(HttpContext http) => http.Request.Headers.ContainsKey("anthropic-version");
 }
 
 /// <param name="QueueMs">Waiting for earlier requests.</param>

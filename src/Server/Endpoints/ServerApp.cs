@@ -3,8 +3,11 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Serilog;
+using Understory.Server.Anthropic;
 using Understory.Server.Hosting;
 using Understory.Server.Observability;
+using Understory.Server.OpenAi;
+using Understory.Server.OpenAi.Responses;
 
 namespace Understory.Server.Endpoints;
 
@@ -59,7 +62,7 @@ public sealed class ServerApp : IAsyncDisposable
         _process = new ProcessMetrics(this);
         _metrics.Zero();
         _keys = new ApiKeys(options, _app.Services.GetRequiredService<ILogger<ApiKeys>>());
-        var routes = new ApiRoutes(_app);
+        var routes = new ApiRoutes(_app, _keys.Any);
         _pipeline = new RequestPipeline(routes, _metrics, _app.Services.GetRequiredService<ILogger<RequestPipeline>>());
         Map(routes);
     }
@@ -135,18 +138,20 @@ public sealed class ServerApp : IAsyncDisposable
         var responder =
             new GenerationResponder(Decoding, Queue, _options, _metrics, _app.Services.GetRequiredService<ILogger<GenerationResponder>>());
         var completions = new CompletionsEndpoint(Decoding, responder, _options);
-        var chat = new ChatEndpoint(Decoding, responder, _options);
+        var chat = new ChatEndpoint(Decoding, responder, _options, _app.Services.GetRequiredService<ILogger<ChatEndpoint>>());
         var small = new SmallEndpoints(Decoding, Queue, _exposition, _options);
         routes.Map(Operations.Completions, completions.InvokeAsync);
-        routes.Map(Operations.Chat, chat.InvokeAsync);
-        var responses = new ResponsesEndpoint(Decoding, responder, _options);
-        routes.Map(ChatOperations.Responses, responses.InvokeAsync);
-        routes.Map(ChatOperations.ResponseTokens, responses.CountAsync);
-        routes.Map(ChatOperations.ShowResponse, responses.NotStoredAsync);
-        routes.Map(ChatOperations.DeleteResponse, responses.NotStoredAsync);
-        var messages = new MessagesEndpoint(Decoding, responder, _options);
-        routes.Map(ChatOperations.Messages, messages.InvokeAsync);
-        routes.Map(ChatOperations.MessageTokens, messages.CountAsync);
+        routes.Map(Operations.Chat, http => chat.InvokeAsync(http, ChatRequest.Read));
+        routes.Map(ChatOperations.Responses, http => chat.InvokeAsync(http, ResponsesRequest.Read));
+        routes.Map(ChatOperations.ResponseTokens, http =>
+            chat.CountAsync(http, ResponsesRequest.Read, tokens => new InputTokensBody("response.input_tokens", tokens)));
+        routes.Map(ChatOperations.ShowResponse, ChatEndpoint.NotStoredAsync);
+        routes.Map(ChatOperations.DeleteResponse, ChatEndpoint.NotStoredAsync);
+        routes.Map(ChatOperations.CancelResponse, ChatEndpoint.NotStoredAsync);
+        routes.Map(ChatOperations.ResponseItems, ChatEndpoint.NotStoredAsync);
+        routes.Map(ChatOperations.Messages, http => chat.InvokeAsync(http, MessagesRequest.Read));
+        routes.Map(ChatOperations.MessageTokens, http =>
+            chat.CountAsync(http, MessagesRequest.ReadCount, tokens => new TokenCount(tokens)));
         routes.Map(Operations.Embeddings, new EmbeddingsEndpoint(Decoding, responder, _options).InvokeAsync);
         var state = new StateEndpoints(Decoding, Queue, _options);
         routes.Map(Operations.Props, state.PropsAsync);

@@ -1,4 +1,3 @@
-using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
@@ -22,6 +21,9 @@ public sealed class StateEndpoints(DecodingService decoding, RequestQueue queue,
             model.Aliases,
             model.Chat.Source,
             model.Chat.Description,
+            model.Parameters,
+            [.. model.Abilities.Select(Name)],
+            model.Demo ? new DemoProps(ModelIntroduction.Demo, [.. SuggestedModel.For(Memory).Select(Describe)]) : null,
             ApiRoutes.Version,
             model.Fingerprint,
             model.Vocabulary,
@@ -59,7 +61,13 @@ public sealed class StateEndpoints(DecodingService decoding, RequestQueue queue,
             progress.Passes == 0 ? 0 : Round((double)progress.GeneratedTokens / progress.Passes));
     }
 
-    private static string Name(SpeculationMode mode) => mode.ToString().ToLowerInvariant();
+    private static long Memory => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
+    private static SuggestionBody Describe(SuggestedModel model) =>
+        new(model.Model, model.Parameters, model.Bytes, model.MemoryBytes, model.Command);
+
+    private static string Name<T>(T choice)
+        where T : struct, Enum => choice.ToString().ToLowerInvariant();
 
     private static double Round(double value) => Math.Round(value, 3);
 }

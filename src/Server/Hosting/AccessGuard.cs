@@ -1,5 +1,5 @@
 using System.Net;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Hosting;
 
@@ -21,7 +21,7 @@ public sealed class AccessGuard
         _hosts = new HostNames(options.AllowedHosts);
         _pages = new CrossOrigin(options.CorsOrigins);
         // Whether it lives is no secret, and those who ask (orchestrators) carry no key.
-        _open = new HashSet<string>(["/health", .. options.OpenPaths], StringComparer.OrdinalIgnoreCase);
+        _open = new HashSet<string>(["/health", "/health/", .. options.OpenPaths], StringComparer.OrdinalIgnoreCase);
         _checkHosts = (options.IsLoopback || _hosts.Any) && !_hosts.All;
     }
 

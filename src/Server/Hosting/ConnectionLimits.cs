@@ -1,5 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Hosting;
 

@@ -54,7 +54,7 @@ public sealed class CrossOrigin
         }
 
         headers.AccessControlAllowOrigin = _all ? "*" : origin;
-        headers.AccessControlExposeHeaders = "X-Request-Id, Retry-After";
+        headers.AccessControlExposeHeaders = "X-Request-Id, Retry-After, X-Understory-Warning";
         if (!HttpMethods.IsOptions(http.Request.Method) || http.Request.Headers.AccessControlRequestMethod.Count == 0)
         {
             return false;

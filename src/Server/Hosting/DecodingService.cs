@@ -2,7 +2,7 @@ using System.Diagnostics;
 using Understory.Decoding;
 using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Hosting;
 

@@ -4,7 +4,7 @@ using System.Threading.Channels;
 using Understory.Decoding;
 using Understory.Decoding.Sequences;
 using Understory.Decoding.Verification;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Hosting;
 
@@ -54,7 +54,7 @@ public sealed record StillWorking() : GenerationEvent(0);
 /// </summary>
 public sealed class GenerationJob(IReadOnlyList<GenerationRequest> choices)
 {
-    // Of the kind that can be counted.
+    // Unbounded with any number of readers: the channel whose Reader.Count works, by which a slow client is noticed.
     private readonly Channel<GenerationEvent> _events = Channel.CreateUnbounded<GenerationEvent>();
     private readonly ConcurrentQueue<GenerationEvent> _late = [];
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);

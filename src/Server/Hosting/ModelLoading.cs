@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
+using Understory.Decoding.Planning;
 using Understory.Models.Architecture;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
@@ -15,8 +16,16 @@ namespace Understory.Server.Hosting;
 public sealed record LoadedModel(
     ServedModel Served, DecodingLoop Loop, LanguageModel Target, LanguageModel? Draft, NgramModel? Ngram, IKernels Kernels) : IDisposable
 {
+    /// <summary>Keeps what passes were found to cost for the next start; null: it is not to be kept.</summary>
+    public Action<CostCurves>? Keep { get; init; }
+
     public void Dispose()
     {
+        if (Loop.Costs is { } costs)
+        {
+            Keep?.Invoke(costs);
+        }
+
         Loop.Dispose();
         Draft?.Dispose();
         Target.Dispose();
@@ -24,14 +33,23 @@ public sealed record LoadedModel(
     }
 }
 
+/// <summary>What a model is, found out without loading its weights.</summary>
+public sealed record ModelDescription(string Path, ModelSurvey Survey, ChatFormat Chat);
+
 /// <summary>From options to a model that decodes. Every failure is a <see cref="StartupException"/> whose message is one line.</summary>
-public sealed class ModelLoading(ServerOptions options)
+/// <param name="costs">Where the costs of passes are kept between starts; null: nowhere.</param>
+public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 {
+    /// <summary>The kernels of a CUDA device; null, and why, where it cannot be used.</summary>
+    internal delegate IKernels? CudaFactory(int device, out string description);
+
     private const string NoDrafter = "none";
     private readonly List<string> _report = [];
 
     /// <summary>What was chosen, and why: one line each, complete after <see cref="Load"/>.</summary>
     public IReadOnlyList<string> Report => _report;
+
+    internal CudaFactory CreateCuda { get; init; } = KernelCatalog.TryCreateCuda;
 
     /// <param name="stage">Is told what is being done.</param>
     /// <exception cref="StartupException">A file is missing or unusable, or the machine lacks what was asked for.</exception>
@@ -49,15 +67,34 @@ public sealed class ModelLoading(ServerOptions options)
         }
     }
 
+    /// <summary>What a model's files say of it.</summary>
+    /// <param name="said">A path, or a model of the hub that was fetched.</param>
+    /// <exception cref="StartupException">It could not be served; the message is the first reason.</exception>
+    public ModelDescription Describe(string said)
+    {
+        string path = Path.GetFullPath(Resolve(said, "info"));
+        try
+        {
+            using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
+            ModelSurvey survey = ModelLoader.Survey(
+                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.WeightFormat));
+            return new ModelDescription(path, survey, ReadChat(survey.Tokenizer, path));
+        }
+        catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
+        {
+            throw new StartupException(e.Message, e);
+        }
+    }
+
     private LoadedModel LoadParts(Action<string> stage)
     {
         bool demo = options.Model is null;
-        string targetPath = Resolve(options.Model ?? DemoBundle.Target, "--model");
-        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, "--draft");
-        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, "--ngram");
+        string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy("model")) : Bundled();
+        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, options.SaidBy("draft"));
+        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, options.SaidBy("ngram"));
 
         stage("choosing kernels");
-        IKernels kernels = CreateKernels();
+        IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
         if (options.Weights is { } weights)
         {
             Note($"Weights: {weights}, quantised while they are loaded, where they have 16 or 32 bits (--weights)");
@@ -81,8 +118,14 @@ public sealed class ModelLoading(ServerOptions options)
         }
 
         stage("measuring the cost of passes");
-        var loop =
-            new DecodingLoop(target, draft, ngram, new DecodingOptions { PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20 });
+        string key = $"{Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights)} "
+            + $"{(draft is null ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights))} "
+            + $"{options.Threads ?? Environment.ProcessorCount} {options.Device}";
+        var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
+        {
+            PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
+            KnownCosts = costs?.Find(key),
+        });
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
@@ -92,7 +135,10 @@ public sealed class ModelLoading(ServerOptions options)
                 + "given: see --draft and --ngram.");
         }
 
-        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels);
+        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
+        {
+            Keep = known => costs?.Keep(key, known),
+        };
     }
 
     private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
@@ -105,6 +151,14 @@ public sealed class ModelLoading(ServerOptions options)
         });
         var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
         LanguageModel model = ModelLoader.Load(path, kernels, load);
+        if (model.Transformer.MappedBytes is > 0 and var mapped)
+        {
+            string line = $"Memory: {mapped / 1e9:F1} GB of experts stay in their file, since not all weights fit into memory; passes that "
+                + "read them take as long as the disk does";
+            Note(line);
+            Console.Error.WriteLine(line);
+        }
+
         return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
     }
 
@@ -115,7 +169,7 @@ public sealed class ModelLoading(ServerOptions options)
             id,
             [.. options.Aliases.Where(alias => alias != id).Distinct()],
             target.Tokenizer,
-            ReadChat(target),
+            ReadChat(target.Tokenizer, target.Path),
             target.Defaults,
             target.Config.VocabularySize,
             loop.ContextLength,
@@ -126,40 +180,47 @@ public sealed class ModelLoading(ServerOptions options)
         {
             Kernels = kernels.Name,
             HiddenSize = target.Config.HiddenSize,
+            Parameters = target.Transformer.Parameters,
+            Demo = demo,
+            IsHybrid = target.Config.IsHybrid,
         };
     }
 
     /// <summary>A template beyond our Jinja must not keep the model from completing texts: chats are refused with the reason.</summary>
-    private ChatFormat ReadChat(LanguageModel model)
+    private ChatFormat ReadChat(Tokenizer tokenizer, string path)
     {
         try
         {
-            return new ChatFormat(model.Tokenizer, ReadTemplate(model),
+            return new ChatFormat(tokenizer, ReadTemplate(path),
                 syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
         }
         catch (InvalidDataException e)
         {
             Note($"Chat: the model's template cannot be used, so chats are refused: {e.Message}");
-            return new ChatFormat(model.Tokenizer, null, e.Message);
+            return new ChatFormat(tokenizer, null, e.Message);
         }
     }
 
-    private static ChatTemplate? ReadTemplate(LanguageModel model)
+    private static ChatTemplate? ReadTemplate(string path)
     {
-        if (Directory.Exists(model.Path))
+        if (Directory.Exists(path))
         {
-            return ChatTemplate.FromFolder(model.Path);
+            return ChatTemplate.FromFolder(path);
         }
 
-        using Gguf file = Gguf.Open(model.Path);
+        using Gguf file = Gguf.Open(path);
         const string Key = "tokenizer.chat_template";
         const string ForTools = Key + ".tool_use";
         return !file.Metadata.Contains(Key) ? null : ChatTemplate.Parse(file.Metadata.Get<string>(Key),
             forTools: file.Metadata.Contains(ForTools) ? file.Metadata.Get<string>(ForTools) : null);
     }
 
-    /// <summary>A CUDA device where one is asked for, or where the choice is free and one can be used; else the processor.</summary>
-    private IKernels CreateKernels()
+    /// <summary>
+    /// A CUDA device where one is asked for, or where the choice is free and one can be used and has all that the models need; else the
+    /// processor.
+    /// </summary>
+    /// <param name="models">Where they are.</param>
+    private IKernels CreateKernels(string[] models)
     {
         string? forced = Environment.GetEnvironmentVariable(KernelCatalog.Variable);
         string device = options.Device;
@@ -167,13 +228,22 @@ public sealed class ModelLoading(ServerOptions options)
         int? ordinal = KernelCatalog.CudaDevice(device == "auto" ? (string.IsNullOrEmpty(forced) ? "cuda" : forced) : device);
         if (ordinal is { } number)
         {
-            if (KernelCatalog.TryCreateCuda(number, out string description) is { } cuda)
+            bool free = device == "auto" && string.IsNullOrEmpty(forced);
+            if (CreateCuda(number, out string description) is { } cuda)
             {
-                Note($"Kernels: {cuda.Name} ({description})");
-                return cuda;
+                KernelFeatures needed = free ? models.Aggregate(KernelFeatures.None, (all, path) => all | ModelLoader.Needs(path)) : 0;
+                KernelFeatures lacking = needed & cuda.Missing;
+                if (lacking == KernelFeatures.None)
+                {
+                    Note($"Kernels: {cuda.Name} ({description})");
+                    return cuda;
+                }
+
+                cuda.Dispose();
+                description = $"its kernels lack {lacking}, which the model needs; --device cuda would refuse it";
             }
 
-            if (device != "auto" || !string.IsNullOrEmpty(forced))
+            if (!free)
             {
                 throw new StartupException($"--device {device}: {description}; --device cpu takes {KernelCatalog.Available[0].Name}.");
             }
@@ -200,9 +270,14 @@ public sealed class ModelLoading(ServerOptions options)
         _ => Resolve(said, flag),
     };
 
+    private static string Bundled() => Path.Exists(DemoBundle.Target) ? DemoBundle.Target : throw new StartupException(
+        $"The model that comes with the program is not at {DemoBundle.Target}; put it back, or name another one by --model.");
+
     /// <summary>Where the files are: a path as it is, a model of the hub in the cache that <c>pull</c> fills.</summary>
+    /// <param name="flag">Who said so.</param>
     private static string Resolve(string said, string flag)
     {
+        RequireContents(said, flag);
         if (Path.Exists(said))
         {
             return said;
@@ -216,12 +291,26 @@ public sealed class ModelLoading(ServerOptions options)
         try
         {
             return new HubCache(HubSettings.From(Environment.GetEnvironmentVariable).CacheFolder).Find(reference)
-                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; 'understory pull "
-                    + $"{said}' would.");
+                ?? throw new StartupException($"{flag}: there is no '{said}', and no such model has been fetched; '{Invocation.Name} "
+                    + $"pull {said}' would.");
         }
         catch (Exception e) when (e is HubException or FormatException)
         {
             throw new StartupException($"{flag}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>A snapshot of the hub's cache is links into the folder around it: alone it is empty.</summary>
+    private static void RequireContents(string path, string flag)
+    {
+        IEnumerable<string> files = Directory.Exists(path) ? Directory.EnumerateFileSystemEntries(path) : [path];
+        FileInfo? dangling = files.Select(file => new FileInfo(file)).FirstOrDefault(file =>
+            file.LinkTarget is not null && !Path.Exists(file.ResolveLinkTarget(returnFinalTarget: true)!.FullName));
+        if (dangling is not null)
+        {
+            throw new StartupException($"{flag}: {dangling.FullName} is a link to {dangling.LinkTarget}, which is not there. A snapshot of "
+                + "the hub's cache only points to its contents: mount or copy all of models--OWNER--NAME, or better the cache itself as "
+                + "$HF_HOME/hub, and name the model as OWNER/NAME.");
         }
     }
 

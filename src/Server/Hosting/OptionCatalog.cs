@@ -9,6 +9,9 @@ namespace Understory.Server.Hosting;
 /// <param name="ServerOnly">It concerns HTTP alone, so only <c>serve</c> knows it.</param>
 public sealed record OptionSpec(string Name, string? Value, string Help, bool ServerOnly = false)
 {
+    /// <summary>It says what is loaded and how it decodes: whoever decodes takes it, server or not.</summary>
+    public bool OfModel => !ServerOnly && Name != "alias";
+
     public string Flag => "--" + Name;
 
     public string Variable => "UNDERSTORY_" + Name.ToUpperInvariant().Replace('-', '_');
@@ -33,7 +36,7 @@ public static class OptionCatalog
         new("context", "N", "Most tokens of prompt and output together. Default: the model's own."),
         new("kv", "TYPE", "Type of keys and values: bf16, f16 or q8_0 (8 bits and a scale: half the memory). Default: the weights' type."),
         new("prefix-cache-mb", "N", "Memory for the keys and values of earlier prompts, in MiB. Default: 512."),
-        new("alias", "NAME", "A further name that requests may use for the model."),
+        new("alias", "NAME", "A further name that requests may use for the model; '*': any name."),
         new("tool-format", "FORMAT", "How the model writes calls of tools: hermes, llama, mistral or mistral-args. Default: auto, as its "
             + "chat template shows."),
         new("embeddings", "MODE", "on or off: whether /v1/embeddings answers. Default: on.", ServerOnly: true),

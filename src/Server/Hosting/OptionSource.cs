@@ -21,7 +21,7 @@ public sealed class OptionSource
             {
                 _said[spec.Name] = (values, spec.Flag);
             }
-            else if (environment(spec.Variable) is { Length: > 0 } variable)
+            else if (environment(spec.Variable) is { Length: > 0 } variable && !OptionVariables.IsInjected(variable))
             {
                 _said[spec.Name] = ([variable], spec.Variable);
             }
@@ -31,6 +31,9 @@ public sealed class OptionSource
             }
         }
     }
+
+    /// <summary>Who said something about each option of which something was said: "--model", "UNDERSTORY_MODEL".</summary>
+    public IReadOnlyDictionary<string, string> Origins => _said.ToDictionary(pair => pair.Key, pair => pair.Value.Origin);
 
     public string? Text(string name) => Find(name)?.Values[^1];
 

@@ -1,5 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Hosting;
 

@@ -2,6 +2,7 @@ using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
 
@@ -28,9 +29,34 @@ public sealed record ServedModel(
     /// <summary>Width of the hidden states: dimensions of an embedding.</summary>
     public int HiddenSize { get; init; }
 
+    /// <summary>Some of its layers are recurrent: they go back only to where they were told to remember.</summary>
+    public bool IsHybrid { get; init; }
+
     /// <summary>Name of the kernel set that runs it.</summary>
     public string Kernels { get; init; } = "";
 
-    /// <summary>Null: the name is not ours. A request that names no model means this one.</summary>
-    public bool Answers(string? name) => name is null || name == Id || Aliases.Contains(name);
+    /// <summary>How many numbers its weights are.</summary>
+    public long Parameters { get; init; }
+
+    /// <summary>It is the small model that comes with the program.</summary>
+    public bool Demo { get; init; }
+
+    /// <summary>What it can do: a model without a chat template goes on with text, whatever it is asked.</summary>
+    public IReadOnlyList<Ability> Abilities =>
+    [
+        Ability.Completion,
+        .. Chat.Source is null ? [] : new[] { Ability.Chat },
+        .. Chat.TakesTools ? new[] { Ability.Tools } : [],
+        .. Chat.Thinks ? new[] { Ability.Thinking } : [],
+        .. FillInTheMiddle.Find(Tokenizer) is null ? [] : new[] { Ability.Infill },
+    ];
+
+    /// <summary>The alias of every name: clients that ask for a model of their own are served too.</summary>
+    public const string AnyName = "*";
+
+    /// <summary>The names that it is listed under.</summary>
+    public IEnumerable<string> Names => Aliases.Where(alias => alias != AnyName).Prepend(Id);
+
+    /// <summary>Whether a request that asks for this model means ours; one that names none does.</summary>
+    public bool Answers(string? name) => name is null || name == Id || Aliases.Contains(name) || Aliases.Contains(AnyName);
 }

@@ -90,6 +90,9 @@ public sealed record ServerOptions
 
     public ConnectionLimits Connections { get; init; } = new();
 
+    /// <summary>Who said what was said: see <see cref="OptionSource.Origins"/>.</summary>
+    public IReadOnlyDictionary<string, string> Origins { get; init; } = new Dictionary<string, string>();
+
     /// <summary>What <c>--kv</c> offers; floats would take twice the memory for nothing.</summary>
     private static readonly CacheType[] _kvTypes = [CacheType.BF16, CacheType.F16, CacheType.Q8];
 
@@ -105,6 +108,10 @@ public sealed record ServerOptions
     internal WeightFormat? WeightFormat => QuantisedTensors.Formats.FirstOrDefault(format => format.Name == Weights);
 
     public bool IsLoopback => IPAddress.IsLoopback(Address);
+
+    /// <summary>Whom an error about an option names: the flag, unless somebody else said it.</summary>
+    /// <param name="name">As in <see cref="OptionCatalog"/>.</param>
+    public string SaidBy(string name) => Origins.GetValueOrDefault(name) ?? "--" + name;
 
     /// <exception cref="UsageException">A value that cannot be, or a combination that must not be.</exception>
     public static ServerOptions From(OptionSource source)
@@ -137,6 +144,7 @@ public sealed record ServerOptions
             Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
             LogFile = source.Text("log-file"),
             OtlpEndpoint = source.Text("otlp-endpoint") is { } otlp ? Collector(otlp) : null,
+            Origins = source.Origins,
             RequestLimit = source.Integer("request-seconds", 1, 86_400) is { } limit ? TimeSpan.FromSeconds(limit) : null,
         };
         return options.Checked();
@@ -159,35 +167,35 @@ public sealed record ServerOptions
     {
         if (Host is not ("localhost" or "*" or "+") && !IPAddress.TryParse(Host, out _))
         {
-            throw new UsageException($"--host must be an IP address, localhost or *, not '{Host}'.");
+            throw new UsageException($"{SaidBy("host")} must be an IP address, localhost or *, not '{Host}'.");
         }
 
         if (Device is not ("auto" or "cpu" or "cuda")
             && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
         {
-            throw new UsageException($"--device must be auto, cpu, cuda or cuda:N, not '{Device}'.");
+            throw new UsageException($"{SaidBy("device")} must be auto, cpu, cuda or cuda:N, not '{Device}'.");
         }
 
         if (Weights is not null && WeightFormat is null)
         {
             string known = string.Join(", ", QuantisedTensors.Formats.Select(format => format.Name.ToLowerInvariant()));
-            throw new UsageException($"--weights must be file, {known}, not '{Weights.ToLowerInvariant()}'.");
+            throw new UsageException($"{SaidBy("weights")} must be file, {known}, not '{Weights.ToLowerInvariant()}'.");
         }
 
         if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))
         {
-            throw new UsageException($"--tool-format must be auto, {string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name))}, not "
-                + $"'{ToolFormat}'.");
+            string known = string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name));
+            throw new UsageException($"{SaidBy("tool-format")} must be auto, {known}, not '{ToolFormat}'.");
         }
 
         if (ApiKeys.Any(key => key.Trim().Length == 0))
         {
-            throw new UsageException("--api-key must not be empty.");
+            throw new UsageException($"{SaidBy("api-key")} must not be empty.");
         }
 
         if (OpenPaths.FirstOrDefault(path => path is not ("/metrics" or "/")) is { } odd)
         {
-            throw new UsageException($"--open-paths takes /metrics, / or both, or none alone, not '{odd}'.");
+            throw new UsageException($"{SaidBy("open-paths")} takes /metrics, / or both, or none alone, not '{odd}'.");
         }
 
         // Both refuse what they cannot read.
@@ -202,7 +210,7 @@ public sealed record ServerOptions
     {
         if (!IsLoopback && ApiKeys.Count == 0 && ApiKeyFile is null && !AllowAnonymous)
         {
-            throw new UsageException($"--host {Host} can be reached from outside: give --api-key or --api-key-file, or say "
+            throw new UsageException($"{SaidBy("host")} {Host} can be reached from outside: give --api-key or --api-key-file, or say "
                 + "--allow-anonymous.");
         }
     }

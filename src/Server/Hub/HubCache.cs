@@ -74,8 +74,7 @@ public sealed class HubCache(string folder)
     }
 
     /// <summary>Where a model lies: the snapshot's folder, or its GGUF file. Null: it is not here.</summary>
-    /// <exception cref="HubException">The snapshot holds several GGUF files and the reference names none, or lacks the one that it
-    /// names.</exception>
+    /// <exception cref="HubException">The snapshot holds several GGUF models between which nothing decides.</exception>
     public string? Find(HubReference reference)
     {
         string name = Path.Combine(Repository(reference.Repository), "refs", reference.Revision);
@@ -85,26 +84,16 @@ public sealed class HubCache(string folder)
             return null;
         }
 
-        if (reference.File is { } file)
-        {
-            string path = Path.Combine(snapshot, file);
-            return File.Exists(path) ? path : null;
-        }
-
-        if (File.Exists(Path.Combine(snapshot, "config.json")) && Directory.EnumerateFiles(snapshot, "*.safetensors").Any())
+        if (reference.File is null && File.Exists(Path.Combine(snapshot, "config.json"))
+            && Directory.EnumerateFiles(snapshot, "*.safetensors").Any())
         {
             return snapshot;
         }
 
-        string[] weights = [.. Directory.EnumerateFiles(snapshot, "*.gguf", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
-        return weights switch
-        {
-            [] => null,
-            [var only] => only,
-            _ => throw new HubException(
-                $"{reference} has several GGUF files here; name one: "
-                    + $"{string.Join(", ", weights.Select(path => $"{reference}:{Path.GetRelativePath(snapshot, path)}"))}."),
-        };
+        IReadOnlyList<GgufModel> models = GgufFiles.Models(Directory.EnumerateFiles(snapshot, "*.gguf", SearchOption.AllDirectories)
+            .Select(path => (Path.GetRelativePath(snapshot, path).Replace(Path.DirectorySeparatorChar, '/'), new FileInfo(path).Length)));
+        GgufModel? found = reference.File is { } wanted ? GgufFiles.Named(models, wanted) : GgufFiles.Default(models);
+        return found is null ? null : Path.Combine(snapshot, found.Paths[0]);
     }
 
     /// <summary>

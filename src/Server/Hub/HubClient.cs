@@ -70,9 +70,43 @@ public sealed partial class HubClient : IDisposable
     public Task<HttpResponseMessage> OpenAsync(HubReference reference, string commit, HubFile file, long from,
         CancellationToken cancellation) => SendAsync(
         reference,
-        $"{reference.Repository}/resolve/{commit}/{string.Join('/', file.Path.Split('/').Select(Uri.EscapeDataString))}",
+        AddressOf(reference, commit, file),
         from > 0 ? new RangeHeaderValue(from, null) : null,
         cancellation);
+
+    /// <summary>So many of a file's bytes, from an offset on.</summary>
+    /// <exception cref="HubException">They cannot be had.</exception>
+    public async Task<byte[]> ReadAsync(HubReference reference, string commit, HubFile file, long from, long count,
+        CancellationToken cancellation)
+    {
+        for (int tried = 1; ; tried++)
+        {
+            RangeHeaderValue? range = count > 0 && count < file.Size ? new RangeHeaderValue(from, from + count - 1) : null;
+            using HttpResponseMessage response = await SendAsync(reference, AddressOf(reference, commit, file), range, cancellation);
+            using var silent = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            silent.CancelAfter(LongestWait);
+            try
+            {
+                using Stream content = await response.Content.ReadAsStreamAsync(silent.Token);
+                byte[] bytes = new byte[count];
+                // Who knows no ranges sends all from the beginning.
+                for (long skip = response.StatusCode == HttpStatusCode.PartialContent ? 0 : from; skip > 0;)
+                {
+                    int some = (int)Math.Min(skip, count);
+                    await content.ReadExactlyAsync(bytes.AsMemory(0, some), silent.Token);
+                    skip -= some;
+                }
+
+                await content.ReadExactlyAsync(bytes, silent.Token);
+                return bytes;
+            }
+            catch (Exception error) when (error is IOException or HttpRequestException
+                || (error is OperationCanceledException && !cancellation.IsCancellationRequested))
+            {
+                await WaitAsync(tried, null, $"{file.Path} was cut", error, cancellation);
+            }
+        }
+    }
 
     /// <summary>Waits before another try.</summary>
     /// <exception cref="HubException">There were enough tries.</exception>
@@ -90,6 +124,9 @@ public sealed partial class HubClient : IDisposable
     }
 
     public void Dispose() => _http.Dispose();
+
+    private static string AddressOf(HubReference reference, string commit, HubFile file) =>
+        $"{reference.Repository}/resolve/{commit}/{string.Join('/', file.Path.Split('/').Select(Uri.EscapeDataString))}";
 
     private static HubFile Read(JsonElement entry)
     {

@@ -2,10 +2,10 @@ using System.Text.RegularExpressions;
 
 namespace Understory.Server.Hub;
 
-/// <summary>A model on a hub: <c>OWNER/NAME[@REVISION][:FILE]</c>.</summary>
+/// <summary>A model on a hub: <c>OWNER/NAME[@REVISION][:FILE]</c>, where FILE may also be a quantisation.</summary>
 /// <param name="Repository">"OWNER/NAME".</param>
 /// <param name="Revision">A branch, a tag or a commit.</param>
-/// <param name="File">One file of the repository: needed where it holds several GGUF files. Null: what the repository is.</param>
+/// <param name="File">One GGUF file of the repository, or the quantisation of one: <c>Q4_K_M</c>. Null: what the repository is.</param>
 public sealed partial record HubReference(string Repository, string Revision, string? File)
 {
     public const string DefaultRevision = "main";

@@ -13,17 +13,16 @@ public static partial class ModelFiles
         "chat_template.jinja", "chat_template.json",
     ];
 
-    /// <summary>GGUF element types that can be read, best first.</summary>
-    private static readonly string[] GgufTypes = ["BF16", "F16", "Q8_0", "F32"];
-
     /// <exception cref="HubException">The repository holds nothing that can be served, or several things and none is named.</exception>
     public static IReadOnlyList<HubFile> Choose(HubReference reference, IReadOnlyList<HubFile> all)
     {
+        IReadOnlyList<GgufModel> ggufs = GgufFiles.Models(all.Select(file => (file.Path, file.Size)));
         if (reference.File is { } name)
         {
-            HubFile file = all.FirstOrDefault(file => file.Path == name)
-                ?? throw new HubException($"{reference.Repository} has no file '{name}'; it has {Names(all.Where(IsGguf))}.");
-            return IsGguf(file) ? [file] : throw new HubException($"'{name}' is no GGUF file; leave it out to fetch the whole model.");
+            return Files(GgufFiles.Named(ggufs, name) ?? throw new HubException(all.Any(file => file.Path == name)
+                ? $"'{name}' is no model in GGUF; leave it out to fetch the whole one."
+                : $"{reference.Repository} has no {(GgufFiles.IsGguf(name) ? "file" : "model in")} '{name}'; it has "
+                    + $"{GgufFiles.Names(ggufs)}."));
         }
 
         HubFile[] top = [.. all.Where(file => !file.Path.Contains('/'))];
@@ -42,16 +41,12 @@ public static partial class ModelFiles
             return [.. settings, .. weights];
         }
 
-        HubFile[] ggufs = [.. all.Where(IsGguf)];
         string pickled = all.Any(file => file.Path.EndsWith(".bin", StringComparison.Ordinal))
             ? "; pickled .bin weights are not read: convert them to safetensors" : "";
-        return ggufs switch
-        {
-            [] => throw new HubException(
-                $"{reference} holds neither *.safetensors nor *.gguf, so it cannot be served{pickled}."),
-            [var only] => [only],
-            _ => [Preferred(reference, ggufs)],
-        };
+        return Files(GgufFiles.Default(ggufs)
+            ?? throw new HubException($"{reference} holds neither *.safetensors nor *.gguf, so it cannot be served{pickled}."));
+
+        HubFile[] Files(GgufModel model) => [.. model.Paths.Select(path => all.First(file => file.Path == path))];
     }
 
     /// <summary>All parts of one set: a repository may hold "model" beside "consolidated", which are the same weights twice.</summary>
@@ -61,26 +56,6 @@ public static partial class ModelFiles
         HubFile[] named = [.. weights.Where(file => Usual().IsMatch(file.Path))];
         return named.Length > 0 ? named : weights;
     }
-
-    private static HubFile Preferred(HubReference reference, HubFile[] ggufs)
-    {
-        foreach (string type in GgufTypes)
-        {
-            HubFile[] found = [.. ggufs.Where(file => file.Path.Contains(type, StringComparison.OrdinalIgnoreCase))];
-            if (found.Length == 1)
-            {
-                return found[0];
-            }
-        }
-
-        throw new HubException($"{reference} holds several GGUF files; name one as {reference}:FILE. It has {Names(ggufs)}; types that "
-            + $"can be read: {string.Join(", ", GgufTypes)}.");
-    }
-
-    private static bool IsGguf(HubFile file) => file.Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
-
-    private static string Names(IEnumerable<HubFile> files) => string.Join(", ", files.Select(file => file.Path)) is { Length: > 0 } names
-        ? names : "none";
 
     [GeneratedRegex(@"^model(-\d+-of-\d+)?\.safetensors$")]
     private static partial Regex Usual();

@@ -1,86 +1,85 @@
 using System.Text.Json;
-using Understory.Decoding;
-using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
-/// <summary>The body of <c>POST /v1/chat/completions</c>, checked.</summary>
-/// <param name="TopLogProbs">-1: none wanted; else how many alternatives beside the chosen token, up to 20.</param>
-public sealed record ChatRequest(string? Model, Conversation Conversation, int TopLogProbs, GenerationFields Generation)
+/// <summary>Reads the body of <c>POST /v1/chat/completions</c>.</summary>
+public static class ChatRequest
 {
-    /// <summary>The answer as the client expects it; null: it does not say.</summary>
-    public string? Prediction { get; init; }
-
     /// <exception cref="ApiException">400, naming the field.</exception>
-    public static ChatRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
+    public static ChatCall Read(Fields fields, RequestContext context)
     {
-        RequestParameters.Refuse(fields, RequestParameters.Chat);
-        return new ChatRequest(
-            fields.Text("model"),
-            ReadConversation(fields),
-            ReadLogProbs(fields),
-            GenerationFields.Read(fields, defaults, vocabulary, speculation))
-        {
-            Prediction = PredictionField.Read(fields),
-        };
-    }
-
-    private static Conversation ReadConversation(Fields fields)
-    {
+        fields.Check(RequestParameters.Chat);
         ToolFields tools = ToolFields.Read(fields);
-        string? effort = ReadEffort(fields);
-        return new Conversation
+        string? effort = fields.Text("reasoning_effort") ?? fields.Object("reasoning").Text("effort");
+        int topLogProbs = ReadLogProbs(fields);
+        GenerationFields generation = GenerationFields.Read(fields, context);
+        Dictionary<string, object?> variables = ReadTemplateVariables(fields);
+        if (fields.TryGet("documents", out JsonElement documents))
         {
-            Turns = MessageFields.Read(fields),
-            Tools = tools.Tools,
-            ToolChoice = tools.Choice,
-            ParallelToolCalls = tools.Parallel,
-            Format = FormatFields.Read(fields),
-            Thinking = effort is null ? null : effort != "none",
-            Effort = effort is null or "none" ? null : effort,
-            TemplateVariables = ReadTemplateVariables(fields),
-        };
-    }
+            variables.TryAdd("documents", ChatTemplate.FromJson(documents));
+        }
 
-    /// <summary>Models whose template can think or not, or asks how much, are told; to others it means nothing.</summary>
-    private static string? ReadEffort(Fields fields)
-    {
-        const string Expected = "one of \"none\", \"minimal\", \"low\", \"medium\", \"high\", \"xhigh\"";
-        return !fields.TryGet("reasoning_effort", out JsonElement value) ? null
-            : Fields.Text(value, "reasoning_effort", Expected) is var effort
-            && effort is "none" or "minimal" or "low" or "medium" or "high" or "xhigh" ? effort
-            : throw Fields.Wrong("reasoning_effort", value, Expected);
+        return new ChatCall(
+            fields.Text("model"),
+            new Conversation
+            {
+                Turns = MessageFields.Read(fields),
+                Tools = tools.Offered.Tools,
+                ToolChoice = tools.Choice,
+                ParallelToolCalls = tools.Parallel,
+                Format = FormatFields.Read(fields),
+                Thinking = effort is null ? ReadThinking(fields) : effort != "none",
+                Effort = effort is "none" ? null : effort,
+                TemplateVariables = variables,
+                ContinueFinal = ReadContinue(fields),
+            },
+            generation)
+        {
+            TopLogProbs = topLogProbs,
+            Prediction = fields.TryGet("prediction", out JsonElement prediction)
+                ? ContentParts.ReadTexts(prediction.GetProperty("content")) : null,
+            IdPrefix = "chatcmpl-",
+            Wire = (head, tokenizer, chat, _) => new ChatWireFormat(head, new TokenTexts(tokenizer), topLogProbs, generation.IncludeUsage,
+                chat, generation.Choices, tools.Older),
+        };
     }
 
     /// <summary><c>chat_template_kwargs</c>: further variables for the model's chat template, such as <c>enable_thinking</c>.</summary>
     public static Dictionary<string, object?> ReadTemplateVariables(Fields fields)
     {
-        const string Name = "chat_template_kwargs";
-        if (!fields.TryGet(Name, out JsonElement value))
+        var variables = new Dictionary<string, object?>();
+        if (fields.TryGet("chat_template_kwargs", out JsonElement given))
         {
-            return [];
+            foreach ((string name, object? value) in (IReadOnlyDictionary<string, object?>)ChatTemplate.FromJson(given)!)
+            {
+                variables[name] = value;
+            }
         }
 
-        if (value.ValueKind != JsonValueKind.Object)
-        {
-            throw Fields.Wrong(Name, value, "an object of variables for the chat template");
-        }
+        return variables;
+    }
 
-        try
-        {
-            return new Dictionary<string, object?>((IReadOnlyDictionary<string, object?>)ChatTemplate.FromJson(value)!);
-        }
-        catch (ChatTemplateException error)
-        {
-            throw new ApiException(400, $"{Name}: {error.Message}", Name);
-        }
+    /// <summary>Whether a model that can think shall, by the names of Qwen's and DeepSeek's services.</summary>
+    private static bool? ReadThinking(Fields fields) =>
+        fields.Flag("enable_thinking") ?? (fields.Object("thinking").Text("type") is { } type ? type != "disabled" : null);
+
+    private static bool ReadContinue(Fields fields)
+    {
+        bool goesOn = fields.Flag("continue_final_message") is true;
+        bool opens = fields.Flag("add_generation_prompt") is not false;
+        return goesOn != opens || (goesOn && !fields.Has("add_generation_prompt"))
+            ? goesOn
+            : throw ApiException.Invalid("add_generation_prompt", "add_generation_prompt is false where \"continue_final_message\" is "
+                + "true, "
+                + "and nowhere else.");
     }
 
     private static int ReadLogProbs(Fields fields)
     {
-        int? top = fields.Integer("top_logprobs", 0, 20, "a whole number from 0 to 20");
+        int? top = fields.Integer("top_logprobs");
         if (fields.Flag("logprobs") is true)
         {
             return top ?? 0;

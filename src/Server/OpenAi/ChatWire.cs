@@ -1,6 +1,7 @@
 using Understory.Decoding.Sequences;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
@@ -82,7 +83,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
 
     private static bool IsCut(ChoiceEnd end) => end.Reason == "length";
 
-    /// <summary>Our own stop strings are nobody's business.</summary>
+    /// <summary>A stop string that the server added itself (the end of a call) is not shown: the client did not ask for it.</summary>
     private ChoiceEnd End(ChoiceEnd end, ParsedAnswer answer) => end with
     {
         Reason = end.Reason == "stop" && answer.ToolCalls.Count > 0 ? ToolCallsReason : end.Reason,

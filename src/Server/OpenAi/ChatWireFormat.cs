@@ -1,14 +1,18 @@
 using Understory.Decoding.Sequences;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
 /// <summary><c>/v1/chat/completions</c>.</summary>
 /// <param name="includeUsage">As for completions.</param>
-public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat, int choices)
+/// <param name="older">The one call is written as <c>function_call</c>.</param>
+public sealed class ChatWireFormat(
+    AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat, int choices, bool older = false)
     : ChatWire(chat, choices)
 {
     private const string ChunkObject = "chat.completion.chunk";
+    private const string FunctionCallReason = "function_call";
 
     public override IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) => [Delta(choice, new("assistant", ""))];
 
@@ -25,7 +29,7 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
             : parts.Select((part, i) => Delta(choice, Of(part), i == 0 ? logProbs : []));
 
     protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
-        [new(Body([new(end.Choice, new(), null, end.Reason)], includeUsage || totals is null ? null : WithThoughts(totals)))];
+        [new(Body([new(end.Choice, new(), null, Reason(end))], includeUsage || totals is null ? null : WithThoughts(totals)))];
 
     public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
@@ -45,18 +49,23 @@ public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLog
     };
 
     private ChatChoice Choice(ChatResult choice) =>
-        new(choice.End.Choice, Message(choice.Answer), LogProbs(choice.LogProbs), choice.End.Reason);
+        new(choice.End.Choice, Message(choice.Answer), LogProbs(choice.LogProbs), Reason(choice.End));
 
-    private static ChatAnswer Message(ParsedAnswer answer) =>
+    private string Reason(ChoiceEnd end) => older && end.Reason == ToolCallsReason ? FunctionCallReason : end.Reason;
+
+    private ChatAnswer Message(ParsedAnswer answer) =>
         new("assistant", answer.Text.Length == 0 && answer.ToolCalls.Count > 0 ? null : answer.Text)
         {
             ReasoningContent = answer.Reasoning,
-            ToolCalls = answer.ToolCalls.Count == 0
+            ToolCalls = answer.ToolCalls.Count == 0 || older
             ? null : [.. answer.ToolCalls.Select(call => new ToolCallBody(call.Id, "function", new(call.Name, call.Arguments)))],
+            FunctionCall = older && answer.ToolCalls is [var only, ..] ? new(only.Name, only.Arguments) : null,
         };
 
-    private static ChatDelta Of(AnswerPart part) => part switch
+    private ChatDelta Of(AnswerPart part) => part switch
     {
+        ToolCallBegun begun when older => new(FunctionCall: new(begun.Name, "")),
+        ToolCallArguments arguments when older => new(FunctionCall: new(null, arguments.Text)),
         TextPart text => new(Content: text.Text),
         ReasoningPart reasoning => new(ReasoningContent: reasoning.Text),
         ToolCallBegun begun => new(ToolCalls: [new(begun.Index, new(begun.Name, ""), begun.Id, "function")]),

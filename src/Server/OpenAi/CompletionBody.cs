@@ -29,7 +29,7 @@ public sealed record CompletionBody(
     string SystemFingerprint,
     IReadOnlyList<CompletionChoice> Choices,
     Usage? Usage = null,
-    ulong? Seed = null,
+    Int128? Seed = null,
     Timings? Timings = null)
 {
     public SpeculationBody? Speculation { get; init; }

@@ -1,4 +1,5 @@
 using Understory.Decoding.Sequences;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
@@ -83,7 +84,7 @@ public sealed class CompletionFormat(
     private Dictionary<string, float> Top(TokenLogProb token)
     {
         var top = new Dictionary<string, float>();
-        foreach ((int alternative, float logProb) in token.Top)
+        foreach ((int alternative, float logProb) in token.Top.Where(top => float.IsFinite(top.LogProb)))
         {
             top.TryAdd(texts.Name(alternative), LogProb.Of(logProb));
         }

@@ -1,7 +1,6 @@
 using System.Text.Json;
-using Understory.Decoding;
-using Understory.Models.Architecture;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
@@ -22,25 +21,31 @@ public sealed record CompletionRequest(
     internal const int MostAlternatives = 20;
     private const int MostAnswers = 1024;
 
+    /// <summary>A prompt that is text gets the tokens that begin a text.</summary>
+    public bool AddSpecialTokens { get; init; } = true;
+
     /// <exception cref="ApiException">400, naming the field.</exception>
-    public static CompletionRequest Read(Fields fields, GenerationDefaults defaults, int vocabulary, SpeculationMode speculation)
+    public static CompletionRequest Read(Fields fields, RequestContext context)
     {
-        RequestParameters.Refuse(fields, RequestParameters.Completions);
-        GenerationFields generation = GenerationFields.Read(fields, defaults, vocabulary, speculation);
+        fields.Check(RequestParameters.Completions);
+        GenerationFields generation = GenerationFields.Read(fields, context);
         var request = new CompletionRequest(
             fields.Text("model"),
             // As with OpenAI: a document from its beginning.
-            ReadPrompts(fields, "prompt", MostPrompts, vocabulary) ?? [new Prompt("", null)],
+            ReadPrompts(fields, "prompt", context.Vocabulary) ?? [new Prompt("", null)],
             fields.Flag("echo") ?? false,
             ReadLogProbs(fields),
             ReadCandidates(fields, generation),
             fields.Text("suffix") is { Length: > 0 } suffix ? suffix : null,
             FormatFields.Read(fields),
-            generation);
+            generation)
+        {
+            AddSpecialTokens = fields.Flag("add_special_tokens") ?? true,
+        };
         if (request.Echo && request.Suffix is not null)
         {
             throw ApiException.Invalid("echo", "echo together with suffix is not supported: what is filled in stands between the two; "
-                + "leave one of them out.", "unsupported_parameter");
+                + "leave one of them out.", Fault.Unsupported);
         }
 
         if (request.Prompts.Count * request.Candidates > MostAnswers)
@@ -56,8 +61,7 @@ public sealed record CompletionRequest(
     private static int ReadCandidates(Fields fields, GenerationFields generation)
     {
         const string Name = "best_of";
-        if (fields.Integer(Name, 1, GenerationFields.MostChoices, $"a whole number from 1 to {GenerationFields.MostChoices}")
-            is not { } candidates)
+        if (fields.Integer(Name) is not { } candidates)
         {
             return generation.Choices;
         }
@@ -74,60 +78,34 @@ public sealed record CompletionRequest(
                 + "leave \"stream\" or best_of out.");
     }
 
-    private static int ReadLogProbs(Fields fields)
+    /// <summary>OpenAI has a count here; some clients send the chat form, true or false.</summary>
+    private static int ReadLogProbs(Fields fields) => !fields.TryGet("logprobs", out JsonElement value) ? -1 : value.ValueKind switch
     {
-        // OpenAI has a count here; some clients send the chat form, true or false.
-        if (fields.TryGet("logprobs", out JsonElement value) && value.ValueKind is JsonValueKind.True or JsonValueKind.False)
-        {
-            return value.ValueKind == JsonValueKind.True ? 0 : -1;
-        }
-
-        return fields.Integer("logprobs", 0, MostAlternatives, $"a whole number from 0 to {MostAlternatives}") ?? -1;
-    }
+        JsonValueKind.True => 0,
+        JsonValueKind.False => -1,
+        _ => Fields.Integer(value),
+    };
 
     /// <param name="name">The field.</param>
-    /// <param name="most">Texts that it may hold.</param>
     /// <returns>Null: the field is absent.</returns>
-    internal static IReadOnlyList<Prompt>? ReadPrompts(Fields fields, string name, int most, int vocabulary)
+    /// <exception cref="ApiException">400: a token id that this vocabulary does not have.</exception>
+    internal static IReadOnlyList<Prompt>? ReadPrompts(Fields fields, string name, int vocabulary)
     {
-        const string Expected = "a string, an array of strings, an array of token ids, or an array of arrays of token ids";
         if (!fields.TryGet(name, out JsonElement value))
         {
             return null;
         }
 
-        if (value.ValueKind == JsonValueKind.String)
-        {
-            return [new Prompt(Fields.Text(value, name, Expected), null)];
-        }
-
-        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
-        {
-            throw Fields.Wrong(name, value, Expected);
-        }
-
-        if (value[0].ValueKind == JsonValueKind.Number)
-        {
-            return [new Prompt(null, ReadTokens(value, name, vocabulary))];
-        }
-
-        if (value.GetArrayLength() > most)
-        {
-            throw ApiException.Invalid(name, $"{name} holds {value.GetArrayLength()} texts; at most {most} go into one request.");
-        }
-
-        return [.. value.EnumerateArray().Select(item => item.ValueKind switch
-        {
-            JsonValueKind.String when value[0].ValueKind == JsonValueKind.String => new Prompt(Fields.Text(item, name, Expected), null),
-            JsonValueKind.Array when value[0].ValueKind == JsonValueKind.Array => new Prompt(null, ReadTokens(item, name, vocabulary)),
-            _ => throw Fields.Wrong(name, item, Expected),
-        })];
+        return value.ValueKind == JsonValueKind.String ? [new Prompt(value.GetString(), null)]
+            : value[0].ValueKind == JsonValueKind.Number ? [new Prompt(null, ReadTokens(value, name, vocabulary))]
+            : [.. value.EnumerateArray().Select((item, i) => item.ValueKind == JsonValueKind.String
+                ? new Prompt(item.GetString(), null) : new Prompt(null, ReadTokens(item, $"{name}[{i}]", vocabulary)))];
     }
 
     /// <summary>An array of token ids of this vocabulary.</summary>
-    /// <exception cref="ApiException">400: something else stands in it.</exception>
+    /// <exception cref="ApiException">400: one is not of it.</exception>
     public static int[] ReadTokens(JsonElement array, string name, int vocabulary) => [.. array.EnumerateArray().Select(item =>
-        Fields.TryInteger(item, out long token) && token >= 0 && token < vocabulary
-            ? (int)token
+        Fields.Integer(item) is var token && token < vocabulary
+            ? token
             : throw Fields.Wrong(name, item, $"made of token ids from 0 to {vocabulary - 1}"))];
 }

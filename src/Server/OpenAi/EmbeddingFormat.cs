@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Understory.Decoding.Sequences;
 using Understory.Server.Contract;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 

@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
@@ -13,27 +13,12 @@ public sealed record EmbeddingRequest(string? Model, IReadOnlyList<Prompt> Input
     /// <exception cref="ApiException">400, naming the field.</exception>
     public static EmbeddingRequest Read(Fields fields, int vocabulary, int size)
     {
-        const string Input = "input";
-        RequestParameters.Refuse(fields, RequestParameters.Embeddings);
-        var request = new EmbeddingRequest(
-            fields.Text("model"),
-            CompletionRequest.ReadPrompts(fields, Input, MostInputs, vocabulary)
-                ?? throw ApiException.Invalid(Input, "input is missing; send a text or an array of texts."),
-            ReadBase64(fields),
-            fields.Integer("dimensions", 1, size, $"a whole number from 1 to {size}, which is what this model has"));
-        return request.Inputs.All(input => input.Text is not "" && input.Tokens is not [])
-            ? request
-            : throw ApiException.Invalid(Input, "input holds an empty text; leave it out, or send some text.");
-    }
-
-    private static bool ReadBase64(Fields fields)
-    {
-        const string Expected = "\"float\" or \"base64\"";
-        return fields.TryGet("encoding_format", out JsonElement value) && Fields.Text(value, "encoding_format", Expected) switch
-        {
-            "float" => false,
-            "base64" => true,
-            _ => throw Fields.Wrong("encoding_format", value, Expected),
-        };
+        fields.Check(RequestParameters.Embeddings);
+        int? dimensions = fields.Integer("dimensions");
+        return dimensions is null || dimensions <= size
+            ? new EmbeddingRequest(fields.Text("model"), CompletionRequest.ReadPrompts(fields, "input", vocabulary)!,
+                fields.Text("encoding_format") == "base64", dimensions)
+            : throw ApiException.Invalid("dimensions",
+                $"dimensions must be a whole number from 1 to {size}, which is what this model has, not {dimensions}.");
     }
 }

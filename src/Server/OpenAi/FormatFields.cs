@@ -1,38 +1,52 @@
+using System.Text;
 using System.Text.Json;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
 /// <summary>
-/// What a request says of the form of its answer: <c>response_format</c>, or one of the names that other local servers have for it:
-/// <c>json_schema</c>, <c>guided_json</c>, <c>guided_regex</c>, <c>regex</c>, <c>grammar</c>, <c>guided_grammar</c>.
+/// What a request says of the form of its answer: <c>response_format</c>, or one of the names that other local servers have for it. See
+/// <see cref="ChatParameters.Format"/>.
 /// </summary>
 public static class FormatFields
 {
-    private const string Schema = "a JSON schema: an object, true or false";
-
     /// <returns>Null: any text.</returns>
     /// <exception cref="ApiException">400, naming the field; also where two fields ask for different things.</exception>
     public static AnswerFormat? Read(Fields fields)
     {
         AnswerFormat? format = null;
-        Take(ReadResponseFormat(fields));
-        foreach (string name in (ReadOnlySpan<string>)["json_schema", "guided_json"])
-        {
-            Take(fields.TryGet(name, out JsonElement schema) ? new JsonSchemaFormat(name, ReadSchema(schema, name)) : null);
-        }
-
-        foreach (string name in (ReadOnlySpan<string>)["regex", "guided_regex"])
-        {
-            Take(fields.Text(name) is { } pattern ? new RegexFormat(name, pattern) : null);
-        }
-
-        foreach (string name in (ReadOnlySpan<string>)["grammar", "guided_grammar"])
-        {
-            Take(fields.Text(name) is { Length: > 0 } grammar ? new GbnfFormat(name, grammar) : null);
-        }
-
+        Take(ReadResponseFormat(fields.Object("response_format"), "response_format"));
+        TakeAll(fields, "", ["json_schema", "guided_json"], ["regex", "guided_regex"], ["guided_choice"],
+            ["grammar", "guided_grammar", "ebnf"]);
+        Fields outputs = fields.Object("structured_outputs");
+        TakeAll(outputs, "structured_outputs.", ["json"], ["regex"], ["choice"], ["grammar"]);
+        Take(outputs.Flag("json_object") is true ? new JsonObjectFormat("structured_outputs.json_object") : null);
         return format;
+
+        void TakeAll(Fields from, string prefix, string[] schemas, string[] regexes, string[] choices, string[] grammars)
+        {
+            foreach (string name in schemas)
+            {
+                Take(from.TryGet(name, out JsonElement schema)
+                    ? new JsonSchemaFormat(prefix + name, ReadSchema(schema, prefix + name)) : null);
+            }
+
+            foreach (string name in regexes)
+            {
+                Take(from.Text(name) is { } pattern ? new RegexFormat(prefix + name, pattern) : null);
+            }
+
+            foreach (string name in choices)
+            {
+                Take(from.Has(name) ? new GbnfFormat(prefix + name, Alternatives(from.List(name))) : null);
+            }
+
+            foreach (string name in grammars)
+            {
+                Take(from.Text(name) is { Length: > 0 } grammar ? new GbnfFormat(prefix + name, grammar) : null);
+            }
+        }
 
         void Take(AnswerFormat? found) => format = found is null ? format
             : format is null ? found
@@ -40,80 +54,70 @@ public static class FormatFields
                 $"{found.Field} and {format.Field} both say what the answer must look like; leave one of them out.");
     }
 
-    private static AnswerFormat? ReadResponseFormat(Fields fields)
+    /// <summary>The schema, or the text of one, which is not looked at here.</summary>
+    /// <exception cref="ApiException">400: the text is no JSON.</exception>
+    internal static JsonElement ReadSchema(JsonElement value, string name)
     {
-        const string Name = "response_format";
-        const string Types = "\"text\", \"json_object\" or \"json_schema\"";
-        if (!fields.TryGet(Name, out JsonElement value))
+        if (value.ValueKind != JsonValueKind.String)
         {
-            return null;
+            return value.Clone();
         }
 
-        if (value.ValueKind != JsonValueKind.Object || !new Fields(value).TryGet("type", out JsonElement type))
+        try
         {
-            throw Fields.Wrong(Name, value, $"an object whose type is {Types}");
+            using JsonDocument document = JsonDocument.Parse(value.GetString()!);
+            return Shape.JsonSchema.Check(document.RootElement) is null && document.RootElement.ValueKind != JsonValueKind.String
+                ? document.RootElement.Clone()
+                : throw Fields.Wrong(name, value, Shape.JsonSchema.Words);
         }
-
-        switch (Fields.Text(type, $"{Name}.type", Types))
+        catch (JsonException e)
         {
-            case "text":
-                return null;
+            throw e.Message.Contains("maximum configured depth", StringComparison.Ordinal)
+                ? ApiException.Invalid(name, $"{name} is nested too deep; at most 64 levels are read.")
+                : Fields.Wrong(name, value, Shape.JsonSchema.Words);
+        }
+    }
+
+    private static AnswerFormat? ReadResponseFormat(Fields format, string name)
+    {
+        switch (format.Text("type"))
+        {
             case "json_object":
                 // Beyond OpenAI, as some local servers have it: a schema beside the type.
-                return new Fields(value).TryGet("schema", out JsonElement beside)
-                    ? new JsonSchemaFormat($"{Name}.schema", ReadSchema(beside, $"{Name}.schema"))
-                    : new JsonObjectFormat(Name);
+                return format.TryGet("schema", out JsonElement beside)
+                    ? new JsonSchemaFormat($"{name}.schema", ReadSchema(beside, $"{name}.schema"))
+                    : new JsonObjectFormat(name);
             case "json_schema":
-                return ReadJsonSchema(new Fields(value), Name);
+                // The schema holds whether strict or not: an answer that keeps to it serves both.
+                name += ".json_schema";
+                return format.Object("json_schema").TryGet("schema", out JsonElement schema)
+                    ? new JsonSchemaFormat($"{name}.schema", ReadSchema(schema, $"{name}.schema"))
+                    : new JsonObjectFormat(name);
             default:
-                throw Fields.Wrong($"{Name}.type", type, Types);
+                return null;
         }
     }
 
-    private static AnswerFormat ReadJsonSchema(Fields format, string name)
+    /// <summary>A grammar of these texts alone.</summary>
+    private static string Alternatives(IEnumerable<JsonElement> texts)
     {
-        name += ".json_schema";
-        if (!format.TryGet("json_schema", out JsonElement holder) || holder.ValueKind != JsonValueKind.Object)
+        var grammar = new StringBuilder("root ::= ");
+        foreach ((int i, JsonElement text) in texts.Index())
         {
-            throw ApiException.Invalid(name, $"{name} is missing; it must be an object with name and schema.");
-        }
-
-        ToolFields.CheckName(holder, name);
-        var fields = new Fields(holder);
-        if (fields.TryGet("strict", out JsonElement strict) && strict.ValueKind is not (JsonValueKind.True or JsonValueKind.False))
-        {
-            throw Fields.Wrong($"{name}.strict", strict, "true or false");
-        }
-
-        if (fields.TryGet("description", out JsonElement description))
-        {
-            Fields.Text(description, $"{name}.description", "a string");
-        }
-
-        // The schema holds whether strict or not: an answer that keeps to it serves both.
-        return fields.TryGet("schema", out JsonElement schema)
-            ? new JsonSchemaFormat($"{name}.schema", ReadSchema(schema, $"{name}.schema"))
-            : new JsonObjectFormat(name);
-    }
-
-    /// <summary>The schema, or the text of one.</summary>
-    private static JsonElement ReadSchema(JsonElement value, string name)
-    {
-        if (value.ValueKind == JsonValueKind.String)
-        {
-            try
+            grammar.Append(i > 0 ? " | \"" : "\"");
+            foreach (Rune rune in text.GetString()!.EnumerateRunes())
             {
-                using JsonDocument document = JsonDocument.Parse(Fields.Text(value, name, Schema));
-                return ReadSchema(document.RootElement, name);
+                grammar.Append(rune.Value switch
+                {
+                    '"' or '\\' => $"\\{rune}",
+                    < ' ' => $"\\x{rune.Value:X2}",
+                    _ => rune.ToString(),
+                });
             }
-            catch (JsonException)
-            {
-                throw Fields.Wrong(name, value, Schema);
-            }
+
+            grammar.Append('"');
         }
 
-        return value.ValueKind is JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False
-            ? value.Clone()
-            : throw Fields.Wrong(name, value, Schema);
+        return grammar.ToString();
     }
 }

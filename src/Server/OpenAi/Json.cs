@@ -3,6 +3,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Understory.Server.OpenAi.Responses;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
@@ -27,6 +28,7 @@ public interface IJsonBody
 [JsonSerializable(typeof(DeltaEvent))]
 [JsonSerializable(typeof(TextDoneEvent))]
 [JsonSerializable(typeof(ArgumentsDoneEvent))]
+[JsonSerializable(typeof(InputDoneEvent))]
 [JsonSerializable(typeof(ErrorEvent))]
 [JsonSerializable(typeof(InputTokensBody))]
 [JsonSerializable(typeof(EmbeddingsBody))]

@@ -1,161 +1,71 @@
-using System.Text;
 using System.Text.Json;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
-/// <summary><c>messages</c> of a chat request, checked.</summary>
-public static class MessageFields
+/// <summary>Reads <c>messages</c> of a chat request, which the table has checked.</summary>
+internal sealed class MessageFields
 {
-    private const string Parts = "a string or an array of {\"type\": \"text\", \"text\": …} parts";
+    private readonly ContentParts _parts = new();
 
-    /// <exception cref="ApiException">400, naming the field.</exception>
+    /// <summary>Of the call that an older client's message of role function answers.</summary>
+    private string _lastCall = "";
+
+    /// <exception cref="ApiException">400, naming the message.</exception>
     public static IReadOnlyList<ChatTurn> Read(Fields fields)
     {
-        const string Expected = "an array of at least one message such as {\"role\": \"user\", \"content\": \"Hello\"}";
-        if (!fields.TryGet("messages", out JsonElement value))
-        {
-            throw ApiException.Invalid("messages", $"messages is missing; it must be {Expected}.");
-        }
-
-        return value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0
-            ? [.. value.EnumerateArray().Select(ReadMessage)]
-            : throw Fields.Wrong("messages", value, Expected);
+        var reader = new MessageFields();
+        ChatTurn[] turns =
+            [.. fields.List("messages").Select((message, i) => reader.ReadMessage(new Fields(message), $"messages[{i}]"))];
+        reader._parts.CheckLast();
+        return turns[0].Role != "tool" ? turns : throw ApiException.Invalid("messages[0].role",
+            "messages[0].role is that of a tool's result, which follows a call; begin with the conversation's first message.");
     }
 
-    private static ChatTurn ReadMessage(JsonElement message, int index)
+    private ChatTurn ReadMessage(Fields message, string name)
     {
-        string name = $"messages[{index}]";
-        if (message.ValueKind != JsonValueKind.Object)
+        string role = message.Text("role")!;
+        string content = message.TryGet("content", out JsonElement value) ? _parts.Read(value, $"{name}.content", role) : "";
+        string? speaker = message.Text("name");
+        return role switch
         {
-            throw Fields.Wrong(name, message, "an object with role and content");
-        }
-
-        var fields = new Fields(message);
-        const string Roles = "\"system\", \"developer\", \"user\", \"assistant\" or \"tool\"";
-        if (!fields.TryGet("role", out JsonElement role))
-        {
-            throw ApiException.Invalid($"{name}.role", $"{name}.role is missing; it must be {Roles}.");
-        }
-
-        string who = Fields.Text(role, $"{name}.role", Roles) switch
-        {
-            "system" or "developer" => "system",
-            "user" => "user",
-            "assistant" => "assistant",
-            "tool" => "tool",
-            "function" => throw ApiException.Invalid($"{name}.role",
-                $"{name}.role \"function\" is deprecated and not supported by this server; use \"tool\".", "unsupported_parameter"),
-            _ => throw Fields.Wrong($"{name}.role", role, Roles),
-        };
-        string? speaker = TextOf(fields, "name", name);
-        return who switch
-        {
-            "assistant" => ReadAssistant(fields, name) with { Name = speaker },
-            "tool" => new ChatTurn(who, ReadContent(fields, name, who)) { Name = speaker, ToolCallId = ReadToolCallId(fields, name) },
-            _ => new ChatTurn(who, ReadContent(fields, name, who)) { Name = speaker },
+            "assistant" => ReadAssistant(message, content) with { Name = speaker },
+            "tool" => new ChatTurn("tool", content) { Name = speaker, ToolCallId = message.Text("tool_call_id") },
+            "function" => new ChatTurn("tool", content) { Name = speaker, ToolCallId = _lastCall },
+            "developer" => new ChatTurn("system", content) { Name = speaker },
+            _ => new ChatTurn(role, content) { Name = speaker },
         };
     }
 
-    private static string ReadToolCallId(Fields fields, string name) => TextOf(fields, "tool_call_id", name)
-        ?? throw ApiException.Invalid($"{name}.tool_call_id",
-            $"{name}.tool_call_id is missing; a tool's message names the call that it answers.");
-
-    private static ChatTurn ReadAssistant(Fields fields, string name)
+    private ChatTurn ReadAssistant(Fields message, string content)
     {
-        foreach ((string field, string remedy) in (ReadOnlySpan<(string, string)>)[("function_call", "use tool_calls"),
-            ("audio", "this server reads text only")])
+        List<ToolCall> calls = [.. message.List("tool_calls").Select(call => ReadCall(new Fields(call)))];
+        if (message.Has("function_call"))
         {
-            if (fields.TryGet(field, out _))
-            {
-                throw ApiException.Invalid($"{name}.{field}", $"{name}.{field} is not supported; {remedy}.", "unsupported_parameter");
-            }
+            Fields older = message.Object("function_call");
+            _lastCall = $"call_{older.Text("name")}";
+            calls.Add(new ToolCall(_lastCall, older.Text("name")!, Arguments(older)));
         }
 
-        IReadOnlyList<ToolCall> calls = ReadCalls(fields, name);
-        string? refusal = TextOf(fields, "refusal", name);
-        string content = fields.TryGet("content", out _) || (calls.Count == 0 && refusal is null)
-            ? ReadContent(fields, name, "assistant") : "";
-        return new ChatTurn("assistant", content.Length == 0 ? refusal ?? "" : content)
+        return new ChatTurn("assistant", content.Length == 0 ? message.Text("refusal") ?? "" : content)
         {
             ToolCalls = calls,
-            Reasoning = TextOf(fields, "reasoning_content", name) ?? TextOf(fields, "reasoning", name),
+            Reasoning = message.Text("reasoning_content") ?? message.Text("reasoning"),
         };
     }
 
-    private static IReadOnlyList<ToolCall> ReadCalls(Fields message, string name)
+    private static ToolCall ReadCall(Fields call)
     {
-        name += ".tool_calls";
-        const string Expected = "an array of {\"id\": …, \"type\": \"function\", \"function\": {\"name\": …, \"arguments\": \"…\"}}";
-        if (!message.TryGet("tool_calls", out JsonElement value))
-        {
-            return [];
-        }
-
-        return value.ValueKind == JsonValueKind.Array
-            ? [.. value.EnumerateArray().Select((call, i) => ReadCall(call, $"{name}[{i}]"))]
-            : throw Fields.Wrong(name, value, Expected);
+        Fields function = call.Object("function");
+        return new ToolCall(call.Text("id")!, function.Text("name")!, Arguments(function));
     }
 
-    private static ToolCall ReadCall(JsonElement value, string name)
+    /// <summary>Text of JSON, or, as some clients have it, the object itself.</summary>
+    private static string Arguments(Fields function)
     {
-        if (value.ValueKind != JsonValueKind.Object || !new Fields(value).TryGet("function", out JsonElement function)
-            || function.ValueKind != JsonValueKind.Object)
-        {
-            throw Fields.Wrong(name, value, "an object with id, type and function");
-        }
-
-        var call = new Fields(value);
-        if (TextOf(call, "type", name) is { } type && type != "function")
-        {
-            throw ApiException.Invalid($"{name}.type", $"{name}.type is \"{type}\"; this server has tools of type \"function\" only.",
-                "unsupported_parameter");
-        }
-
-        string Needed(Fields fields, string field, string path) => TextOf(fields, field, path)
-            ?? throw ApiException.Invalid($"{path}.{field}", $"{path}.{field} is missing; it must be a string.");
-
-        var parts = new Fields(function);
-        return new ToolCall(
-            Needed(call, "id", name), Needed(parts, "name", $"{name}.function"),
-            Needed(parts, "arguments", $"{name}.function") is { Length: > 0 } text ? text : "{}");
+        function.TryGet("arguments", out JsonElement arguments);
+        return arguments.ValueKind == JsonValueKind.Object ? arguments.GetRawText()
+            : arguments.GetString() is { Length: > 0 } text ? text : "{}";
     }
-
-    private static string ReadContent(Fields message, string name, string role)
-    {
-        name += ".content";
-        if (!message.TryGet("content", out JsonElement content))
-        {
-            throw ApiException.Invalid(name, $"{name} is missing; it must be {Parts}.");
-        }
-
-        if (content.ValueKind != JsonValueKind.Array)
-        {
-            return Fields.Text(content, name, Parts);
-        }
-
-        var text = new StringBuilder();
-        foreach (JsonElement part in content.EnumerateArray())
-        {
-            if (part.ValueKind != JsonValueKind.Object || new Fields(part).Text("type") is not { } type)
-            {
-                throw Fields.Wrong(name, part, Parts);
-            }
-
-            if (type != "text" && !(type == "refusal" && role == "assistant"))
-            {
-                throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.",
-                    "unsupported_parameter");
-            }
-
-            text.Append(TextOf(new Fields(part), type, name)
-                ?? throw ApiException.Invalid(name, $"{name} holds a {type} part without {type}."));
-        }
-
-        return text.ToString();
-    }
-
-    /// <param name="path">The object that holds the field, for the error.</param>
-    private static string? TextOf(Fields fields, string field, string path) =>
-        fields.TryGet(field, out JsonElement value) ? Fields.Text(value, $"{path}.{field}", "a string") : null;
 }

@@ -10,10 +10,23 @@ public sealed record DefaultSettings(int NCtx, DefaultParameters Params);
 /// <param name="Modes">Those that what was loaded allows.</param>
 public sealed record SpeculationProps(string Default, IReadOnlyList<string> Modes);
 
+/// <summary>A model of the hub that fits this machine.</summary>
+/// <param name="Bytes">To fetch.</param>
+/// <param name="MemoryBytes">That serving takes with 8,192 tokens.</param>
+/// <param name="Command">What fetches it.</param>
+public sealed record SuggestionBody(string Model, long Parameters, long Bytes, long MemoryBytes, string Command);
+
+/// <param name="About">What sort of model it is.</param>
+/// <param name="Suggestions">Real ones that fit this machine.</param>
+public sealed record DemoProps(string About, IReadOnlyList<SuggestionBody> Suggestions);
+
 /// <summary>The answer of <c>/props</c>: what is served, and how. Names that llama.cpp's server has are its own.</summary>
 /// <param name="TotalSlots">Requests decoded at once.</param>
 /// <param name="ChatTemplate">The model's own; null: chats are a plain dialogue.</param>
 /// <param name="ChatFormat">Which way conversations become prompts.</param>
+/// <param name="Parameters">How many numbers the model's weights are.</param>
+/// <param name="Abilities">Of completion, chat, tools, thinking and infill those that the model has.</param>
+/// <param name="Demo">Null: what is served was chosen by somebody.</param>
 /// <param name="BuildInfo">The program's version.</param>
 /// <param name="EmbeddingSize">Dimensions of an embedding; null: they are switched off.</param>
 /// <param name="FillInTheMiddle">Completions may have a suffix.</param>
@@ -24,6 +37,9 @@ public sealed record PropsBody(
     IReadOnlyList<string> Aliases,
     string? ChatTemplate,
     string ChatFormat,
+    long Parameters,
+    IReadOnlyList<string> Abilities,
+    DemoProps? Demo,
     string BuildInfo,
     string SystemFingerprint,
     int VocabularySize,

@@ -5,14 +5,6 @@ namespace Understory.Server.OpenAi;
 // What goes over the wire, in OpenAI's names (snake_case by policy). Fields that OpenAI's schema requires are written even when null;
 // extensions that have nothing to say are left out.
 
-public sealed record ApiErrorBody(ApiError Error);
-
-public sealed record ApiError(
-    string Message,
-    string Type,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Param,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Code);
-
 public sealed record PromptTokensDetails(int CachedTokens);
 
 /// <summary>What became of a predicted answer's tokens that the target looked at, and how many tokens were thoughts.</summary>
@@ -73,6 +65,9 @@ public sealed record ChatAnswer(
     public string? ReasoningContent { get; init; }
 
     public IReadOnlyList<ToolCallBody>? ToolCalls { get; init; }
+
+    /// <summary>The one call, where the request had <c>functions</c>.</summary>
+    public FunctionBody? FunctionCall { get; init; }
 }
 
 public sealed record ChatChoice(
@@ -85,7 +80,8 @@ public sealed record ChatChoice(
 public sealed record ToolCallDelta(int Index, FunctionBody Function, string? Id = null, string? Type = null);
 
 public sealed record ChatDelta(
-    string? Role = null, string? Content = null, string? ReasoningContent = null, IReadOnlyList<ToolCallDelta>? ToolCalls = null);
+    string? Role = null, string? Content = null, string? ReasoningContent = null, IReadOnlyList<ToolCallDelta>? ToolCalls = null,
+    FunctionBody? FunctionCall = null);
 
 public sealed record ChatChunkChoice(
     int Index,
@@ -102,7 +98,7 @@ public sealed record ChatBody(
     string SystemFingerprint,
     IReadOnlyList<ChatChoice> Choices,
     Usage Usage,
-    ulong Seed,
+    Int128 Seed,
     Timings Timings);
 
 /// <summary>One chunk of a chat completion's stream.</summary>
@@ -114,7 +110,7 @@ public sealed record ChatChunk(
     string SystemFingerprint,
     IReadOnlyList<ChatChunkChoice> Choices,
     Usage? Usage = null,
-    ulong? Seed = null,
+    Int128? Seed = null,
     Timings? Timings = null)
 {
     public SpeculationBody? Speculation { get; init; }

@@ -1,10 +1,11 @@
 using System.Text;
 using Understory.Decoding.Sequences;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
 /// <summary>What all answers to one request have in common.</summary>
-public sealed record AnswerHead(string Id, long Created, string Model, string Fingerprint, ulong Seed);
+public sealed record AnswerHead(string Id, long Created, string Model, string Fingerprint, Int128 Seed);
 
 /// <summary>How a choice ended.</summary>
 /// <param name="Reason">OpenAI's word for it: "stop" or "length".</param>
@@ -65,8 +66,9 @@ internal static class LogProb
     /// <summary>A log-probability that JSON can hold: what cannot happen has OpenAI's -9999.</summary>
     public static float Of(float value) => float.IsFinite(value) ? value : -9999;
 
-    /// <summary>A token as chats and responses write it.</summary>
+    /// <summary>A token as chats and responses write it. Alternatives that a form rules out are none.</summary>
     public static ChosenLogProbBody Of(TokenLogProb token, TokenTexts texts) => new(
         texts.Text(token.Token), Of(token.LogProb), texts.Bytes(token.Token),
-        [.. token.Top.Select(top => new TokenLogProbBody(texts.Text(top.Token), Of(top.LogProb), texts.Bytes(top.Token)))]);
+        [.. token.Top.Where(top => float.IsFinite(top.LogProb)).Select(top => new TokenLogProbBody(texts.Text(top.Token),
+            Of(top.LogProb), texts.Bytes(top.Token)))]);
 }

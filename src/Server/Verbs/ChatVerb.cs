@@ -6,7 +6,7 @@ using Understory.Models.Architecture;
 using Understory.Server.Chat;
 using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Verbs;
 
@@ -75,7 +75,9 @@ public static class ChatVerb
                 session.Note("(/exit or Ctrl-D leaves)");
             }
         });
-        session.Note($"{model.Served.Id}; /help tells more{(writer.Coloured ? $"; colours: {StageWriter.Legend}" : "")}");
+        string[] lines = [.. ModelIntroduction.Lines(model.Served, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)];
+        session.Note($"{lines[0]}; /help tells more{(writer.Coloured ? $"; colours: {StageWriter.Legend}" : "")}");
+        Array.ForEach(lines[1..], session.Note);
         while (Session.Ask() is { } words)
         {
             if (words.StartsWith('/'))

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Spectre.Console;
 using Understory.Server.Hosting;
 using Understory.Server.Verbs.Bench;
 
@@ -20,6 +21,13 @@ public sealed class CommandLine
 
     public static async Task<int> RunAsync(string[] arguments)
     {
+        if (Console.IsOutputRedirected)
+        {
+            // A file or a pipe is no terminal: its reader gets text.
+            AnsiConsole.Console =
+                AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No });
+        }
+
         ParseResult parsed = new CommandLine().Root().Parse(arguments);
         if (parsed.Errors.Count > 0)
         {
@@ -48,36 +56,46 @@ public sealed class CommandLine
 
     /// <summary>The options of this call: flags, then the environment, then appsettings.json.</summary>
     /// <exception cref="UsageException">A value that cannot be.</exception>
-    public ServerOptions Read(ParseResult parsed) => ServerOptions.From(
-        new OptionSource(name => Flags(parsed, _options[name]), Environment.GetEnvironmentVariable, SettingsFile));
+    public ServerOptions Read(ParseResult parsed)
+    {
+        foreach ((string name, string meant) in OptionVariables.Misspelt(Environment.GetEnvironmentVariables().Keys.Cast<string>()))
+        {
+            Console.Error.WriteLine($"understory: the variable {name} means nothing here; did you mean {meant}?");
+        }
+
+        return ServerOptions.From(
+            new OptionSource(name => Flags(parsed, _options[name]), Environment.GetEnvironmentVariable, SettingsFile));
+    }
 
     private RootCommand Root()
     {
         var root = new RootCommand("A local, OpenAI-compatible server for language models that decodes by staged tree speculation.");
-        Command serve = ServeVerb.Create(this);
-        Command health = HealthVerb.Create(this);
         foreach (OptionSpec spec in OptionCatalog.All)
         {
-            Option option = _options[spec.Name];
-            option.Recursive = !spec.ServerOnly;
-            root.Options.Add(option);
-            if (spec.ServerOnly)
-            {
-                serve.Options.Add(option);
-                health.Options.Add(option);
-            }
+            root.Options.Add(_options[spec.Name]);
         }
 
         root.SetAction((parsed, cancellation) => ServeVerb.RunAsync(Read(parsed)));
-        root.Subcommands.Add(serve);
-        root.Subcommands.Add(CompleteVerb.Create(this));
-        root.Subcommands.Add(ChatVerb.Create(this));
-        root.Subcommands.Add(InfoVerb.Create(this));
-        root.Subcommands.Add(health);
-        root.Subcommands.Add(BenchVerb.Create(this));
-        root.Subcommands.Add(NgramVerb.Create(this));
-        root.Subcommands.Add(PullVerb.Create(this));
+        root.Subcommands.Add(Taking(ServeVerb.Create(this), _ => true));
+        root.Subcommands.Add(Taking(CompleteVerb.Create(this), spec => spec.OfModel));
+        root.Subcommands.Add(Taking(ChatVerb.Create(this), spec => spec.OfModel));
+        root.Subcommands.Add(Taking(InfoVerb.Create(this), spec => !spec.ServerOnly));
+        root.Subcommands.Add(Taking(HealthVerb.Create(this), spec => spec.Name is "host" or "port"));
+        root.Subcommands.Add(Taking(BenchVerb.Create(this), spec => spec.OfModel));
+        root.Subcommands.Add(Taking(NgramVerb.Create(this), spec => spec.Name is "draft" or "threads"));
+        root.Subcommands.Add(Taking(PullVerb.Create(this), spec => spec.Name is "draft"));
         return root;
+    }
+
+    /// <summary>The verb with those of the common options that mean something to it.</summary>
+    private Command Taking(Command verb, Func<OptionSpec, bool> takes)
+    {
+        foreach (OptionSpec spec in OptionCatalog.All.Where(takes))
+        {
+            verb.Options.Add(_options[spec.Name]);
+        }
+
+        return verb;
     }
 
     private static Option Make(OptionSpec spec) => spec.Value is null

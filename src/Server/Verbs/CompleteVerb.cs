@@ -3,7 +3,7 @@ using Understory.Decoding;
 using Understory.Decoding.Sampling;
 using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Verbs;
 
@@ -52,7 +52,7 @@ public static class CompleteVerb
         try
         {
             sampling.Validate(served.Vocabulary);
-            int[] tokens = PromptReader.Fit(served, served.Tokenizer.Encode(prompt), "prompt");
+            int[] tokens = PromptReader.Fit(served, PromptReader.Tokens(served, prompt), "prompt");
             using var writer = new StageWriter();
             ChoiceFinished? end = await model.AnswerAsync(
                 new GenerationRequest

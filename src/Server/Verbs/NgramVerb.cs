@@ -36,7 +36,9 @@ public static class NgramVerb
             string path = options.Draft ?? DemoBundle.Draft;
             if (!Path.Exists(path))
             {
-                throw new StartupException($"--draft: there is no '{path}'.");
+                throw new StartupException(options.Draft is null
+                    ? $"The draft model that comes with the program is not at {path}; put it back, or name another one by --draft."
+                    : $"{options.SaidBy("draft")}: there is no '{path}'.");
             }
 
             try

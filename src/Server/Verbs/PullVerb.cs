@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using Spectre.Console;
+using Understory.Decoding;
+using Understory.Models.Architecture;
 using Understory.Server.Hosting;
 using Understory.Server.Hub;
 
@@ -13,7 +15,7 @@ public static class PullVerb
 
     private static readonly Argument<string> Model = new("model")
     {
-        Description = "OWNER/NAME on the hub, with @REVISION and :FILE.gguf where wanted.",
+        Description = "OWNER/NAME on the hub, with @REVISION and :Q4_K_M or :FILE.gguf where wanted.",
     };
 
     public static Command Create(CommandLine line)
@@ -35,7 +37,7 @@ public static class PullVerb
 
     private static HubReference Reference(string text) => HubReference.TryParse(text, out HubReference reference)
         ? reference
-        : throw new UsageException($"pull takes OWNER/NAME, OWNER/NAME@REVISION or OWNER/NAME:FILE.gguf, not '{text}'.");
+        : throw new UsageException($"pull takes OWNER/NAME, OWNER/NAME@REVISION, OWNER/NAME:Q4_K_M or OWNER/NAME:FILE.gguf, not '{text}'.");
 
     private static async Task<int> RunAsync(List<HubReference> wanted)
     {
@@ -56,25 +58,32 @@ public static class PullVerb
                 throw new StartupException("HF_HUB_OFFLINE is set, so nothing is fetched; unset it to pull.");
             }
 
-            using var client =
-                new HubClient(settings, FirstWait) { Waiting = why => AnsiConsole.MarkupLineInterpolated($"[yellow]{why}[/]") };
+            using var client = new HubClient(settings, FirstWait) { Waiting = Console.Error.WriteLine };
             var cache = new HubCache(settings.CacheFolder);
             var download = new HubDownload(client, cache);
+            // All that can be refused is refused before anything large is fetched.
+            var plans = new List<HubListing>();
             foreach (HubReference reference in wanted)
             {
-                await FetchAsync(download, reference, stop.Token);
+                plans.Add(await download.PlanAsync(reference, stop.Token));
+            }
+
+            await CheckAsync(wanted, plans, new HubPreview(client), stop.Token);
+            foreach ((HubReference reference, HubListing plan) in wanted.Zip(plans))
+            {
+                await FetchAsync(download, reference, plan, stop.Token);
                 Console.WriteLine($"{reference} is at {cache.Find(reference)}");
             }
 
             string drafted = wanted.Count > 1 ? $" --draft {wanted[1]}" : "";
-            Console.WriteLine($"Serve it: understory --model {wanted[0]}{drafted}");
+            Console.WriteLine($"Serve it: {Invocation.Name} --model {wanted[0]}{drafted}");
             return CommandLine.Done;
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
             throw new StartupException("stopped; what has come is kept, and the same command goes on from there.");
         }
-        catch (Exception e) when (e is HubException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is HubException or ModelLoadException or IOException or UnauthorizedAccessException)
         {
             throw new StartupException(e.Message, e);
         }
@@ -84,11 +93,47 @@ public static class PullVerb
         }
     }
 
-    private static async Task FetchAsync(HubDownload download, HubReference reference, CancellationToken stop)
+    /// <summary>Says what each model is and what serving it takes; refuses what could not be served.</summary>
+    private static async Task CheckAsync(List<HubReference> wanted, List<HubListing> plans, HubPreview preview, CancellationToken stop)
     {
-        HubListing plan = await download.PlanAsync(reference, stop);
-        AnsiConsole.MarkupLineInterpolated(
-            $"{reference} at {plan.Commit[..8]}: {plan.Files.Count} files, {plan.Files.Sum(file => file.Size) / 1e6:F1} MB");
+        var surveys = new List<ModelSurvey>();
+        foreach ((HubReference reference, HubListing plan) in wanted.Zip(plans))
+        {
+            string size = Quantity.Bytes(plan.Files.Sum(file => file.Size));
+            Console.WriteLine($"{reference} at {plan.Commit[..8]}: {plan.Files.Count} file{(plan.Files.Count == 1 ? "" : "s")}, {size}");
+            ModelSurvey survey = await preview.SurveyAsync(reference, plan, stop);
+            Console.WriteLine(Described(survey));
+            surveys.Add(survey);
+        }
+
+        if (surveys is [var target, var draft])
+        {
+            Vocabularies.Require(
+                (wanted[0].ToString(), target.Tokenizer, target.Config), (wanted[1].ToString(), draft.Tokenizer, draft.Config));
+        }
+
+        long memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (surveys.Sum(survey => survey.WeightBytes) > memory)
+        {
+            Console.Error.WriteLine(
+                $"The weights do not fit the {Quantity.Bytes(memory)} of memory here: they can be fetched, and served elsewhere.");
+        }
+    }
+
+    private static string Described(ModelSurvey survey) =>
+        $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes {Quantity.Bytes(survey.WeightBytes)} of "
+        + $"memory for weights and {Quantity.Bytes(survey.CacheBytesPerToken * 1000)} for every 1,000 tokens: "
+        + FormattableString.Invariant($"{Quantity.Bytes(survey.MemoryBytes)} with all of its context of {survey.Config.ContextLength:N0}");
+
+    private static async Task FetchAsync(HubDownload download, HubReference reference, HubListing plan, CancellationToken stop)
+    {
+        if (Console.IsOutputRedirected)
+        {
+            // Nobody watches bars grow: lines tell, and the reader of a file or a pipe gets no escape codes.
+            await download.FetchAsync(reference, plan, new ProgressLines(plan).Tell, stop);
+            return;
+        }
+
         await AnsiConsole.Progress()
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new DownloadedColumn(),
                 new TransferSpeedColumn(), new RemainingTimeColumn())
@@ -98,5 +143,29 @@ public static class PullVerb
                     context.AddTask(Markup.Escape(file.Path), maxValue: Math.Max(1, file.Size)));
                 await download.FetchAsync(reference, plan, step => tasks[step.File].Value = step.File.Size == 0 ? 1 : step.Done, stop);
             });
+    }
+
+    /// <summary>Tells every tenth of all bytes, in a line.</summary>
+    private sealed class ProgressLines(HubListing plan)
+    {
+        private readonly Lock _lock = new();
+        private readonly Dictionary<HubFile, long> _done = [];
+        private readonly long _all = Math.Max(1, plan.Files.Sum(file => file.Size));
+        private long _told;
+
+        public void Tell(DownloadProgress step)
+        {
+            lock (_lock)
+            {
+                _done[step.File] = step.Done;
+                long bytes = _done.Values.Sum();
+                long tenths = 10 * bytes / _all;
+                if (tenths > _told)
+                {
+                    _told = tenths;
+                    Console.WriteLine($"{10 * tenths} % of {Quantity.Bytes(_all)}");
+                }
+            }
+        }
     }
 }

@@ -36,7 +36,7 @@ public static class ServeVerb
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
 
         using Logger logger = OpenLog(options.LogFile);
-        var loading = new ModelLoading(options);
+        var loading = new ModelLoading(options, CostFile.OfUser(Environment.GetEnvironmentVariable));
         await using var server = new ServerApp(options, loading.Load, logger);
         await server.StartAsync();
         if (await Task.WhenAny(server.Decoding.Ready, stop.Task) != stop.Task)
@@ -45,6 +45,11 @@ public static class ServeVerb
             foreach (string line in loading.Report)
             {
                 logger.Information("{Line:l}", line);
+            }
+
+            foreach (string line in ModelIntroduction.Lines(model, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes))
+            {
+                Say(line);
             }
 
             Say($"Listening on {server.Address.GetLeftPart(UriPartial.Authority)}");

@@ -70,6 +70,24 @@ public class GbnfTests(DemoBundle demo)
         Assert.All(refused.Split('|').Where(text => text.Length > 0), text => Assert.False(constraint.Matches(text), text));
     }
 
+    [Fact]
+    public void Tokens_are_named_by_id_or_as_the_vocabulary_writes_them()
+    {
+        Assert.True(Bytes.TryGetId("<|end|>", out int special));
+        Constraint constraint = Compile(Grammar.Gbnf($"root ::= <[65]> <call> \"x\" <[{special}]> <|end|>", Bytes));
+        var matcher = new Understory.Decoding.Constraints.Matching.ConstraintMatcher(constraint, Bytes.VocabularySize, []);
+        int state = matcher.Start;
+        foreach (int token in (int[])[65, .. Bytes.Encode("<call>x"), special, special])
+        {
+            Assert.True(matcher.Allows(state, token));
+            state = matcher.Advance(state, token);
+        }
+
+        Assert.True(matcher.IsOver(state));
+        Assert.Contains("no token <nothing>", Assert.Throws<GrammarException>(() => Grammar.Gbnf("root ::= <nothing>", Bytes)).Message);
+        Assert.Contains("not supported", Assert.Throws<GrammarException>(() => Grammar.Gbnf("root ::= !<[6]>", Bytes)).Message);
+    }
+
     [Theory]
     [InlineData("root ::= \"a", "line 1", "does not end")]
     [InlineData("root ::= a\n\nb ::= \"x\"", "line 1", "'a' is used but not defined")]

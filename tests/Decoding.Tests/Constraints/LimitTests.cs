@@ -78,6 +78,57 @@ public class LimitTests
     }
 
     [Fact]
+    public void Alternatives_that_are_constants_are_an_enumeration_however_many()
+    {
+        string constants = string.Join(',', Enumerable.Range(0, 10_000).Select(i => $"{{\"const\":\"c{i}\",\"title\":\"t\"}}"));
+        Constraint constraint = Compile(Schema("{\"oneOf\":[" + constants + "]}"));
+        Assert.True(constraint.Matches("\"c9999\""));
+        Assert.False(constraint.Matches("\"c10000\""));
+        GrammarException twice = Assert.Throws<GrammarException>(() => Schema("{\"oneOf\":[" + constants + ",{\"enum\":[1,\"c7\"]}]}"));
+        Assert.Equal("#/oneOf", twice.Path);
+        Assert.Contains("7 and 10000", twice.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Many_alternatives_that_a_constant_tells_apart_compile()
+    {
+        string objects = string.Join(',', Enumerable.Range(0, 2_000).Select(i =>
+            $"{{\"type\":\"object\",\"properties\":{{\"k\":{{\"const\":{i}}}}},\"required\":[\"k\"]}}"));
+        Assert.True(Compile(Schema("{\"oneOf\":[" + objects + "]}")).Matches("{\"k\": 1999}"));
+    }
+
+    public static TheoryData<string, string> Wide => new()
+    {
+        { "#/oneOf", $$"""{"oneOf":[{{string.Join(',', Enumerable.Range(0, 4_000).Select(i =>
+            $"{{\"type\":\"object\",\"required\":[\"a\",\"b\",\"p{i}\"],\"properties\":{{\"p{i}\":{{\"const\":1}},\"a\":{{\"minimum\":{i}}}}},"
+                + $"\"additionalProperties\":false}}"))}}]}""" },
+        { "", $$"""{"type":"array","prefixItems":[{{string.Join(',', Enumerable.Repeat("{\"type\":\"integer\"}", 100_000))}}]}""" },
+        { "", $$"""{"type":"object","required":[{{string.Join(',', Enumerable.Range(0, 100_000).Select(i => $"\"p{i}\""))}}]}""" },
+        { "#/properties/a", """{"properties":{"a":{"type":"string","pattern":"^(a|b)*a(a|b){40}$"}}}""" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Wide))]
+    public void Work_is_counted_from_the_reading_of_a_schema_on(string path, string schema)
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        GrammarException? refusal = Record.Exception(() => Compile(Schema(schema))) as GrammarException;
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, Allowed);
+        Assert.StartsWith(path, refusal?.Path ?? "", StringComparison.Ordinal);
+        Assert.NotNull(refusal);
+    }
+
+    [Fact]
+    public void Compiling_ends_when_nobody_waits_for_it()
+    {
+        string names = string.Join(',', Enumerable.Range(0, 3_000).Select(i => $"\"p{i}\":{{\"type\":\"string\",\"maxLength\":{i % 90}}}"));
+        using JsonDocument schema = JsonDocument.Parse("{\"properties\":{" + names + "}}");
+        var budget = new GrammarBudget(new CancellationToken(canceled: true));
+        Assert.Throws<OperationCanceledException>(() =>
+            Constraint.Compile(Grammar.JsonSchema(schema.RootElement, budget: budget), Bytes, budget));
+    }
+
+    [Fact]
     public void Ambiguity_does_not_make_a_long_text_slow()
     {
         // Each letter can be read in two ways: the ways share what they have in common.

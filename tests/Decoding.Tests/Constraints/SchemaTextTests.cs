@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Understory.Decoding.Constraints;
 using static Understory.Decoding.Tests.Constraints.Grammars;
 
@@ -44,6 +45,29 @@ public class SchemaTextTests
         + """{"v": 3}}}""", """{"l": {"v": 1}}|{"v": 1, "l": {}}""")]
     [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"},"b":true}}""", """{}|{"a": {"a": {}}, "b": [1, {"x": null}]}""",
         """{"a": 1}""")]
+    [InlineData("""{"type":"object","properties":{"a":{"$ref":"#/$defs/u"}},"$defs":{"u":{"anyOf":[{"type":"integer"},{"type":"null"}]}}}""",
+        """{}|{"a": 1}|{"a": null}""", """{"a": "x"}|{"b": 1}""")]
+    [InlineData("""{"$ref":"#/$defs/u","$defs":{"u":{"oneOf":[{"$ref":"#/$defs/i"},{"type":"null"}]},"i":{"allOf":[{"type":"integer"},"""
+        + """{"minimum":3}]}}}""", "3|null", "2|\"x\"")]
+    [InlineData("""{"type":"string","allOf":[{"anyOf":[{"maxLength":1},{"pattern":"^ab+$"}]},{"anyOf":[{"pattern":"^a"},{"const":"z"}]}]}""",
+        "\"a\"|\"z\"|\"abb\"", "\"b\"|\"ba\"|\"zz\"")]
+    [InlineData("""{"$ref":"#/$defs/e","$defs":{"e":{"anyOf":[{"type":"integer"},{"$ref":"#/$defs/e"},{"type":"array","items":"""
+        + """{"$ref":"#/$defs/e"}}]}}}""", "1|[]|[1, [2, []]]", "null|[null]|[[1], true]")]
+    [InlineData("""{"$defs":{"cat":{"properties":{"kind":{"const":"cat","default":"cat"},"name":{"type":"string"}},"type":"object"}"""
+        + """, "dog":{"properties":{"kind":{"const":"dog","default":"dog"}},"type":"object"}},"discriminator":{"propertyName":"kind"}"""
+        + """, "oneOf":[{"$ref":"#/$defs/cat"},{"$ref":"#/$defs/dog"}]}""", """{"kind": "cat"}|{"kind": "dog"}|{"kind": "cat", "name": "x"}""",
+        """{}|{"name": "x"}|{"kind": "dog", "name": "x"}""")]
+    [InlineData("""{"anyOf":[{"type":"integer"},{"minLength":2}],"oneOf":[{"type":"number","maximum":3},{"type":"string"}]}""", "3|-1|\"ab\"", "4|\"a\"")]
+    [InlineData("""{"type":"string","format":"ipv6","maxLength":7}""", "\"::1\"|\"1::2\"|\"::\"", "\"fe80::1:2\"|\"1:2\"|\"1:::2\"")]
+    [InlineData("""{"type":"integer","enum":[123456789012345678901234567890123,1.5,20.0,1e2,7]}""",
+        "123456789012345678901234567890123|20.0|1e2|7", "1.5|12345678901234567890123456789012")]
+    [InlineData("""{"type":"integer","enum":[123456789012345678901234567890123,5],"minimum":123456789012345678901234567890123}""",
+        "123456789012345678901234567890123", "5")]
+    [InlineData("""{"type":"integer","minimum":18446744073709551615,"maximum":18446744073709551620}""",
+        "18446744073709551615|18446744073709551620", "18446744073709551614|18446744073709551621|1")]
+    [InlineData("""{"type":"number","minimum":-1.7976931348623157e308,"exclusiveMaximum":1e-3}""", "0|0.0009|-12345", "0.001|1")]
+    [InlineData("""{"type":"object","propertyNames":{"type":"string"},"additionalProperties":{"type":"integer"}}""", """{}|{"a": 1}""",
+        """{"a": "x"}""")]
     [InlineData("true", "1|{\"a\": []}|[[], [true]]", "tru|[1 ]")]
     public void A_schema_allows_what_validates_and_nothing_else(string schema, string allowed, string refused)
     {
@@ -62,6 +86,12 @@ public class SchemaTextTests
     [InlineData("""{"type":"string","pattern":"(?=a)b"}""", "#/pattern, character 1", "look-ahead")]
     [InlineData("""{"oneOf":[{"type":"integer"},{"type":"number"}]}""", "#/oneOf", "0 and 1")]
     [InlineData("""{"minItems":-1,"type":"array"}""", "#/minItems", "whole number")]
+    [InlineData("""{"type":"object","properties":[],"required":["a"]}""", "#/properties", "an object of schemas is expected, not []")]
+    [InlineData("""{"properties":{"a":{"required":true}}}""", "#/properties/a/required", "array of strings")]
+    [InlineData("""{"items":{"enum":"a"}}""", "#/items/enum", "an array is expected")]
+    [InlineData("""{"anyOf":{"type":"null"}}""", "#/anyOf", "an array of schemas")]
+    [InlineData("""{"type":{"a":1}}""", "#/type", "a type or an array of types")]
+    [InlineData("""{"$ref":7}""", "#/$ref", "a string")]
     [InlineData("""{"properties":{"a/b":5}}""", "#/properties/a~1b", "schema")]
     [InlineData("""{"minLength":1000000,"type":"string"}""", "#/minLength", "2000")]
     public void What_cannot_be_honoured_is_refused_by_its_path(string schema, string path, string says)
@@ -77,6 +107,27 @@ public class SchemaTextTests
     [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}""")]
     public void A_schema_that_nothing_satisfies_is_refused(string schema) =>
         Assert.Contains("allows no text", Assert.Throws<GrammarException>(() => Compile(Schema(schema))).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("""{"type":"object","properties":{"a":{"type":"integer","multipleOf":3}},"not":{"required":["b"]}}""", """{"a": 4}""")]
+    [InlineData("""{"oneOf":[{"type":"integer"},{"type":"number"}]}""", "1.5")]
+    [InlineData("""{"type":"string","format":"regex"}""", "\"x\"")]
+    [InlineData("""{"type":"string","pattern":"(?=a)b","maxLength":1}""", "\"x\"")]
+    [InlineData("""{"$ref":"http://x/y"}""", "[1]")]
+    public void Loosely_what_cannot_be_held_is_passed_over(string schema, string allowed)
+    {
+        Assert.Throws<GrammarException>(() => Compile(Schema(schema)));
+        Grammar loose = Grammar.JsonSchema(JsonDocument.Parse(schema).RootElement, loosely: true);
+        Assert.True(Matches(loose, allowed));
+        Assert.False(Matches(loose, "{"));
+    }
+
+    [Fact]
+    public void Even_loosely_a_wrong_kind_is_refused()
+    {
+        JsonElement schema = JsonDocument.Parse("""{"properties":[]}""").RootElement;
+        Assert.Equal("#/properties", Assert.Throws<GrammarException>(() => Grammar.JsonSchema(schema, loosely: true)).Path);
+    }
 
     [Fact]
     public void A_free_object_may_be_laid_out_in_lines()

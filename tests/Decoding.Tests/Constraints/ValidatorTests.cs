@@ -68,7 +68,7 @@ public class ValidatorTests(DemoBundle demo)
     }
 
     /// <summary>A model that knows nothing: any allowed token is as likely as any other. Null: it did not come to an end.</summary>
-    private static string? RandomText(ConstraintMatcher matcher, Random random)
+    internal static string? RandomText(ConstraintMatcher matcher, Random random)
     {
         var tokens = new List<int>();
         int state = matcher.Start;

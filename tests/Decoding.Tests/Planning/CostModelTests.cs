@@ -16,6 +16,33 @@ public class CostModelTests
     }
 
     [Fact]
+    public void A_known_curve_is_taken_over_at_todays_speed_and_a_busy_moment_spoils_one_width_at_most()
+    {
+        var known = new CostCurve(new Dictionary<int, double> { [1] = 1, [2] = 1.1, [4] = 1.3, [8] = 2, [16] = 4 }, 0.001);
+        var cost = new CostModel();
+        // Twice as slow today, four rows were interrupted, eight were never so cheap.
+        Assert.True(cost.Recall(known, new Dictionary<int, double> { [1] = 2, [2] = 2.2, [4] = 9, [8] = 3.6, [3] = 7 }));
+        Assert.Equal((2, 2.2, 2.6, 3.6, 8), (cost.Seconds(1, 0), cost.Seconds(2, 0), cost.Seconds(4, 0), cost.Seconds(8, 0),
+            cost.Seconds(16, 0)));
+        Assert.Equal(0.002, cost.ContextSlope);
+        Assert.False(new CostModel().Recall(known, new Dictionary<int, double> { [3] = 1 }));
+    }
+
+    [Fact]
+    public void A_curve_holds_what_was_measured_and_nothing_that_was_guessed()
+    {
+        var cost = new CostModel { ContextSlope = 0.25 };
+        cost.Calibrate(1, 0.5);
+        cost.Calibrate(8, 1);
+        CostCurve curve = cost.Curve();
+        Assert.Equal([(1, 0.5), (8, 1)], curve.Seconds.Select(pair => (pair.Key, pair.Value)));
+        Assert.Equal(0.25, curve.ContextSlope);
+        Assert.True(curve.IsSound);
+        Assert.False(new CostCurve(new Dictionary<int, double> { [1] = double.NaN }, 0).IsSound);
+        Assert.False((curve with { ContextSlope = -1 }).IsSound);
+    }
+
+    [Fact]
     public void Rows_beyond_the_last_measurement_follow_the_prior_and_cost_more()
     {
         var cost = new CostModel();

@@ -49,6 +49,17 @@ public class HuggingFaceConfigTests
     }
 
     [Fact]
+    public void End_tokens_are_those_of_all_files_and_integers_may_be_written_with_a_point()
+    {
+        JsonElement generation = JsonDocument.Parse("""{"eos_token_id": [128009.0, 7], "top_k": 20.0}""").RootElement;
+        ModelConfig config = HuggingFaceConfig.Read(JsonDocument.Parse(Llama).RootElement, generation);
+        Assert.Equal([128001, 128008, 128009, 7], config.EosTokenIds);
+        Assert.Equal(20, GenerationDefaults.Read(generation).TopK);
+        JsonElement half = JsonDocument.Parse("""{"top_k": 20.5}""").RootElement;
+        Assert.Contains("20.5", Assert.Throws<InvalidDataException>(() => GenerationDefaults.Read(half)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Llama_3_is_read_with_its_rope_scaling_and_end_tokens()
     {
         ModelConfig config = Read(Llama);
@@ -87,7 +98,7 @@ public class HuggingFaceConfigTests
     }
 
     [Fact]
-    public void The_generation_config_s_end_tokens_win()
+    public void End_tokens_that_two_files_name_are_named_once()
     {
         ModelConfig config = HuggingFaceConfig.Read(JsonElement.Parse(Qwen2), JsonElement.Parse("""{"eos_token_id": [151645, 151643]}"""));
         Assert.Equal([151645, 151643], config.EosTokenIds);
@@ -113,7 +124,6 @@ public class HuggingFaceConfigTests
     [Theory]
     [InlineData("model_type", "\"opt\"", "opt")]
     [InlineData("hidden_act", "\"gelu\"", "gelu")]
-    [InlineData("mlp_bias", "true", "mlp_bias")]
     [InlineData("rope_scaling", "{\"rope_type\": \"longrope\", \"factor\": 2}", "short_factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\"}", "factor")]
     [InlineData("rope_scaling", "{\"rope_type\": \"linear\", \"factor\": 0}", "rope scaling")]

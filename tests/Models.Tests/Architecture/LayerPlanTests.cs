@@ -30,7 +30,11 @@ public class LayerPlanTests
     /// <summary>All that only some families ask for.</summary>
     private static readonly ModelConfig _special = _mixed with
     {
+        // It has names for the most of it.
+        Family = new Gemma4(),
         EmbeddingScale = 3,
+        EmbeddingNorm = true,
+        PerLayer = new PerLayerPlan(20, 210, Activation.GeluTanh),
         LogitScale = 0.5f,
         LogitCap = 4,
         Layers =
@@ -40,6 +44,48 @@ public class LayerPlanTests
                 Attention = _mixed.Layers[1].Attention with { PositionScale = new PositionScale(0.2f, 8) } },
             _mixed.Layers[2] with { NormBefore = false, NormBehind = true,
                 Attention = _mixed.Layers[2].Attention with { QkNorm = QkNorm.Whole, Rotary = 0 } },
+            _mixed.Layers[0] with { NormBehind = true, OutputScale = true, NormBehindEpsilon = 1e-3f,
+                Attention = _mixed.Layers[0].Attention with { QkNorm = QkNorm.Weightless, ValueNorm = true, Gate = true } },
+            _mixed.Layers[1] with { Parallel = true,
+                Attention = _mixed.Layers[1].Attention with { QkNorm = QkNorm.Heads, ValueNorm = true, KeysAreValues = true } },
+            _mixed.Layers[0] with { Attention = _mixed.Layers[0].Attention with { Heads = 6, KeysOf = 3, Rotary = 1 },
+                Mlp = new MlpPlan(80, Activation.Silu, Gated: true, Bias: true) },
+            _mixed.Layers[1] with { Attention = _mixed.Layers[1].Attention with { KeysOf = 4, QkNorm = QkNorm.Heads, Gate = true } },
+            new(_mixed.Layers[0].Attention with { Sinks = true }, new MlpPlan(0, Activation.Silu, Gated: true)
+            {
+                Experts = new ExpertsPlan(11, 3, 24, new GatedUnit(Activation.Silu, 1.702f, 0.2f)) { RouterBias = true, Bias = true },
+            }) { ResidualScale = 0.7f },
+            new(_mixed.Layers[1].Attention with { Sinks = true }, new MlpPlan(40, Activation.GeluTanh, Gated: true)
+            {
+                Experts = new ExpertsPlan(5, 2, 33, new GatedUnit(Activation.GeluTanh))
+                {
+                    Score = RouterScore.Sigmoid, Renormalised = false, WeightScale = 1.5f, SharedGate = true,
+                },
+            }) { NormBehind = true },
+            _mixed.Layers[2] with { NormBehind = true, Mlp = new MlpPlan(40, Activation.GeluTanh, Gated: true)
+            {
+                Experts = new ExpertsPlan(7, 3, 24, new GatedUnit(Activation.GeluTanh)) { OwnNorms = true },
+            } },
+        ],
+    };
+
+    /// <summary>Branches side by side behind one norm that has no bias.</summary>
+    private static readonly ModelConfig _parallel = _mixed with
+    {
+        Norm = NormKind.LayerNorm,
+        Layers = [.. _mixed.Layers.Select(layer => layer with { Parallel = true })],
+    };
+
+    /// <summary>Recurrent layers of both ways to share keys, whole vectors and not, the last one among them; and gated attention.</summary>
+    private static readonly ModelConfig _hybrid = new Qwen35().OfShape(64, 1, 200, 120) with
+    {
+        Rotaries = _mixed.Rotaries,
+        Layers =
+        [
+            Recurrent(new RecurrentShape(2, 6, 24, 32, 4, Tiled: false)),
+            _mixed.Layers[0] with { Attention = _mixed.Layers[0].Attention with { Gate = true } },
+            Recurrent(new RecurrentShape(3, 3, 16, 16, 4, Tiled: false)),
+            Recurrent(new RecurrentShape(2, 4, 35, 16, 4, Tiled: true)),
         ],
     };
 
@@ -55,14 +101,23 @@ public class LayerPlanTests
         AssertInvariant(set, _mixed);
 
     [Theory]
+    [MemberData(nameof(Sets))]
+    public void So_does_one_whose_branches_lie_side_by_side(string set) => AssertInvariant(set, _parallel);
+
+    [Theory]
     [MemberData(nameof(ProcessorSets))]
     public void So_does_a_model_with_all_that_only_some_families_ask_for(string set) => AssertInvariant(set, _special);
+
+    [Theory]
+    [MemberData(nameof(ProcessorSets))]
+    public void So_does_a_hybrid(string set) => AssertInvariant(set, _hybrid);
 
     [Fact]
     public void What_the_kernels_of_a_device_lack_is_named_before_anything_is_loaded()
     {
         using IKernels kernels = Create("cuda");
-        InvalidDataException error = Assert.Throws<InvalidDataException>(() => ModelLoader.Random(_special, "special", kernels, 3));
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => ModelLoader.Random(
+            _special with { Layers = [.. _special.Layers, _hybrid.Layers[0]] }, "special", kernels, 3));
         Assert.All(Enum.GetValues<KernelFeatures>().Skip(1), feature =>
             Assert.Contains(feature.ToString(), error.Message, StringComparison.Ordinal));
         Assert.Contains("--device cpu", error.Message, StringComparison.Ordinal);
@@ -72,41 +127,24 @@ public class LayerPlanTests
     {
         using IKernels kernels = Create(set);
         using Transformer model = ModelLoader.Random(config, "mixed", kernels, 3);
-        int[] tokens = [.. Enumerable.Range(0, 45).Select(i => (i * 37) % 200)];
-        float[][] expected = model.Logits(tokens, 1);
-        AssertSameBits(expected, model.Logits(tokens, 7));
-        AssertSameBits(expected, model.Logits(tokens, 64));
-
-        // The last five as a branch whose slots lie elsewhere, then moved to where text belongs.
-        using KvCache cache = model.CreateCache(60);
-        model.Logits(cache, tokens.AsSpan(0, 40), 40);
-        var batch = new ForwardBatch(model.MaxRows, 8);
-        int[] slots = [43, 47, 50, 51, 55];
-        for (int i = 0; i < slots.Length; i++)
-        {
-            batch.Add(tokens[40 + i], slots[i], 40, slots.AsSpan(0, i));
-        }
-
-        Tensors.Tensor rows = model.Forward(batch, cache);
-        float[] logits = new float[rows.Columns];
-        for (int i = 0; i < slots.Length; i++)
-        {
-            kernels.Read(rows.RowRange(i, 1).Data, logits);
-            AssertSameBits([expected[40 + i]], [logits]);
-        }
-
-        cache.MoveSlots(slots, 40);
-        using KvCache copy = model.CreateCache(60);
-        copy.CopyFrom(cache, 45);
-        AssertSameBits(model.Logits([.. tokens, 5, 6])[^2..], model.Logits(copy, [5, 6], 1, 45));
+        Invariance.AssertHolds(model);
     }
 
     [Fact]
     public void The_fast_sets_agree_with_the_reference_on_unlike_layers() => AssertNearReference(_mixed, _sets);
 
     [Fact]
+    public void They_agree_with_it_on_branches_side_by_side() => AssertNearReference(_parallel, _sets);
+
+    [Fact]
     public void They_agree_with_it_on_all_that_only_some_families_ask_for() =>
         AssertNearReference(_special, [.. _sets.Where(set => set != "cuda")]);
+
+    [Fact]
+    public void They_agree_with_it_on_recurrent_layers() => AssertNearReference(_hybrid, [.. _sets.Where(set => set != "cuda")]);
+
+    private static LayerPlan Recurrent(RecurrentShape shape) =>
+        new(AttentionPlan.None, new MlpPlan(96, Activation.Silu, Gated: true)) { Recurrent = shape };
 
     private static void AssertNearReference(ModelConfig config, string[] sets)
     {
@@ -124,13 +162,4 @@ public class LayerPlanTests
     }
 
     private static IKernels Create(string set) => set == "cuda" ? new CudaKernels(new EmulatedDriver()) : KernelCatalog.Create(set, 2);
-
-    private static void AssertSameBits(float[][] expected, float[][] actual)
-    {
-        Assert.Equal(expected.Length, actual.Length);
-        for (int row = 0; row < expected.Length; row++)
-        {
-            Assert.True(Kernels.Arena.SameBits(expected[row], actual[row]), $"row {row} differs");
-        }
-    }
 }

@@ -1,4 +1,5 @@
 using Understory.Models.Architecture;
+using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Kernels.Cuda;
 using Understory.Models.Tensors;
@@ -154,5 +155,26 @@ public sealed class ModelLoaderTests : IDisposable
         Assert.Contains("--kv q8_0: the cuda kernels", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("--kv bf16 or f16", refusal.Message, StringComparison.Ordinal);
         Assert.Contains("--device cpu", refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("Q8_0")]
+    public void A_survey_tells_without_loading_what_loading_finds(string? weights)
+    {
+        string path = Repository.PathOf("models", "demo", "draft");
+        LoadOptions options = new(Context: 512, Weights: QuantisedTensors.Formats.FirstOrDefault(format => format.Name == weights));
+        var survey = ModelLoader.Survey(path, _kernels, options);
+        using LanguageModel model = ModelLoader.Load(path, _kernels, options);
+        Assert.Equal(model.Transformer.Parameters, survey.Parameters);
+        Assert.Equal(model.Transformer.CacheBytesPerToken, survey.CacheBytesPerToken);
+        Assert.Equal(512, survey.Config.ContextLength);
+        Assert.Equal(model.Tokenizer.Fingerprint, survey.Tokenizer.Fingerprint);
+        Assert.True(survey.MemoryBytes > survey.WeightBytes + (512 * survey.CacheBytesPerToken));
+        // The embedding is the head too and counts once; learned positions are no part of a pass.
+        long numbers = (4096 * 64L) + (1024 * 64L);
+        Assert.True(survey.Parameters > numbers);
+        Assert.Contains(path, Assert.Throws<ModelLoadException>(() =>
+            ModelLoader.Survey(path, _kernels, options with { Context = 1 << 20 })).Message);
     }
 }

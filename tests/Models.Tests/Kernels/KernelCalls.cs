@@ -43,7 +43,8 @@ internal static class KernelCalls
     {
         using ProductInput input = Input(kernels, x, gate, up);
         using ProductInput output = Room(kernels, y);
-        kernels.MultiplyGated(input.Rows(0, x.Rows), gate, up, activation, output.Rows(0, y.Rows));
+        kernels.MultiplyGated(
+            input.Rows(0, x.Rows), new Projection(gate), new Projection(up), activation, output.Rows(0, y.Rows));
         Back(kernels, output, y);
     }
 

@@ -60,6 +60,7 @@ public class RowTests
         using ProductInput input = kernels.CreateInput(30, 300, [weights.Format]);
         using ProductInput output = kernels.CreateInput(30, 300, [weights.Format]);
         Projection projection = new(weights, ones);
+        Projection upProjection = new(up);
         ForwardBatch batch = new(30, 4);
         for (int i = 0; i < 30; i++)
         {
@@ -87,7 +88,12 @@ public class RowTests
             kernels.Multiply(new ProductSource(x, norms[1], input), projection, y);
             kernels.MultiplyAdd(input.Rows(0, 30), projection, y);
             kernels.MultiplyActivate(input.Rows(0, 30), projection, Activation.GeluTanh, output.Rows(0, 30));
-            kernels.MultiplyGated(input.Rows(0, 30), weights, up, Activation.Silu, output.Rows(0, 30));
+            kernels.MultiplyGated(input.Rows(0, 30), projection, upProjection, Activation.Silu, output.Rows(0, 30));
+            kernels.MultiplyGate(input.Rows(0, 30), projection, Activation.Sigmoid, output.Rows(0, 30));
+            kernels.Normalize(y, norms[1]);
+            kernels.NormalizeAdd(y, norms[1], x);
+            kernels.Take(x, input.Rows(0, 30));
+            kernels.Cap(y, 0.5f, 3);
             kernels.StoreKeysValues(x, 5, default, layer, batch);
             kernels.Attend(x.ColumnRange(0, 100), layer, new AttentionParams(5, 5, 20, 1, 0), batch, output.Rows(0, 30, 100));
             kernels.MoveSlots([layer], [9, 11], 8);

@@ -126,7 +126,8 @@ public sealed unsafe class ScaledTests : IDisposable
         using ProductInput input = kernels.CreateInput(1, Inputs, [gate.Format]);
         using ProductInput output = kernels.CreateInput(1, gate.Rows, []);
         kernels.Write(x, input.Rows(0, 1));
-        kernels.MultiplyGated(new ProductSource(input.Rows(0, 1)), gate, up, Activation.Silu, output.Rows(0, 1));
+        kernels.MultiplyGated(
+            new ProductSource(input.Rows(0, 1)), new Projection(gate), new Projection(up), Activation.Silu, output.Rows(0, 1));
         float[] y = new float[gate.Rows];
         kernels.Read(output.Rows(0, 1), y);
         return y;

@@ -37,14 +37,15 @@ public partial class ImportDirectionTests
         ["Server"] = new()
         {
             ["Chat"] = [],
-            ["Contract"] = [],
-            ["OpenAi"] = ["Contract", "Chat"],
-            ["Anthropic"] = ["Contract", "Chat", "OpenAi"],
+            ["Wire"] = [],
+            ["Contract"] = ["Wire"],
+            ["OpenAi"] = ["Wire", "Contract", "Chat"],
+            ["Anthropic"] = ["Wire", "Chat", "OpenAi"],
             ["Observability"] = [],
             ["Hub"] = [],
-            ["Hosting"] = ["Chat", "OpenAi", "Hub"],
-            ["Endpoints"] = ["Contract", "Chat", "OpenAi", "Anthropic", "Observability", "Hosting"],
-            ["Verbs"] = ["Chat", "OpenAi", "Observability", "Hub", "Hosting", "Endpoints"],
+            ["Hosting"] = ["Wire", "Chat", "Hub"],
+            ["Endpoints"] = ["Wire", "Contract", "Chat", "OpenAi", "Anthropic", "Observability", "Hosting"],
+            ["Verbs"] = ["Wire", "Chat", "Observability", "Hub", "Hosting", "Endpoints"],
         },
     };
 

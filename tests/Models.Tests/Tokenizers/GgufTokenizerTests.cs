@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Text;
 using System.Text.Json;
 using FsCheck;
 using FsCheck.Fluent;
@@ -44,6 +45,13 @@ public class GgufTokenizerTests
     [InlineData("qwen2", "1234 they'RE\n\nx", "1|2|3|4| they|'RE|\n\n|x")]
     [InlineData("smollm", "1234 they'RE\n\nx", "1|2|3|4| they|'|RE|\n|\n|x")]
     [InlineData("default", "1234 a+b", "123|4| a|+|b")]
+    [InlineData("tekken", "1234 theyRE HTTPServer\n\nx", "1|2|3|4| they|RE| HTTPServer|\n\n|x")]
+    [InlineData("gpt-4o", "1234 they're HELLOworld/\n", "123|4| they're| HELLOworld|/\n")]
+    [InlineData("falcon", "1234 a`b", "123|4| a|`|b")]
+    [InlineData("deepseek-llm", "12 ab, \u4E00\u4E8Cc", "12| ab|,| |\u4E00\u4E8C|c")]
+    [InlineData("deepseek-coder", "12 ab, \u4E00\u4E8Cc", "1|2| ab|,| |\u4E00\u4E8C|c")]
+    [InlineData("deepseek-v3", "1234 ab#if\n\nx", "123|4| ab|#if|\n\n|x")]
+    [InlineData("qwen35", "1 e\u0301a x", "1| \u00E9a| x")]
     public void The_pre_tokenizer_goes_by_its_name(string pre, string text, string words)
     {
         // With every word a token of its own, the tokens are the words.
@@ -51,9 +59,9 @@ public class GgufTokenizerTests
         string[] letters = [.. Enumerable.Range(0, 256).Select(value => ByteAlphabet.Char((byte)value).ToString())];
         var tokens = new List<string>(letters);
         var merges = new List<string>();
-        foreach (string word in expected.Append("12345").Append("\n\nx").Append("'RE\n"))
+        foreach (string word in expected.Append("12345").Append("\n\nx").Append("'RE\n").Append("yRE").Append("HELLOworld/"))
         {
-            string written = string.Concat(word.Select(c => ByteAlphabet.Char((byte)c)));
+            string written = ByteAlphabet.Write(Encoding.UTF8.GetBytes(word));
             for (int length = 2; length <= written.Length; length++)
             {
                 string merged = written[..length];
@@ -105,7 +113,7 @@ public class GgufTokenizerTests
         Refuses(good with { TokenTypes = [1] }, "tokenizer.ggml.token_type: 1 values for");
         Refuses(good with { BosId = 100_000 }, "tokenizer.ggml.bos_token_id: 100000 is not in the vocabulary");
         GgufVocabulary bytes = ByteLevel("qwen2");
-        Refuses(bytes with { Pre = "tekken" }, "tokenizer.ggml.pre: tekken is not supported");
+        Refuses(bytes with { Pre = "superbpe" }, "tokenizer.ggml.pre: the pre-tokenizer superbpe is not supported; ");
         Refuses(bytes with { Merges = null }, "tokenizer.ggml.merges: missing");
         Refuses(bytes with { Merges = ["ab"] }, "tokenizer.ggml.merges[0]: 'ab' is not two tokens");
         Refuses(bytes with { Merges = [""] }, "tokenizer.ggml.merges[0]: '' is not two tokens");
@@ -115,6 +123,44 @@ public class GgufTokenizerTests
 
         static void Refuses(GgufVocabulary vocabulary, string message) =>
             Assert.StartsWith(message, Assert.Throws<InvalidDataException>(() => Tokenizer.FromGguf(vocabulary)).Message);
+    }
+
+    [Fact]
+    public void Tokens_that_end_turns_are_known_by_keys_and_by_their_texts()
+    {
+        GgufVocabulary bytes = ByteLevel("qwen2");
+        int first = bytes.Tokens.Length;
+        GgufVocabulary Of(params string[] more) => bytes with
+        {
+            Tokens = [.. bytes.Tokens, .. more],
+            TokenTypes = [.. bytes.TokenTypes!, .. more.Select(_ => 1)],
+            EosId = 3,
+            EotId = 5,
+            EomId = 4,
+        };
+        IReadOnlyList<int> own = Of().EndIds;
+        Assert.Subset(own.ToHashSet(), new HashSet<int> { 3, 4, 5 });
+        Assert.Equal([.. own, first + 1], Of("<x>", "<|im_end|>").EndIds);
+        Assert.Equal([.. own, first, first + 1], Of("<|return|>", "<|call|>", "<|end|>").EndIds);
+        Assert.Equal([.. own, first], Of("<|tool_response>", "</s>").EndIds);
+
+        // Whatever type the file gives them, they are control.
+        Tokenizer tokenizer = Tokenizer.FromGguf(Of("<|im_end|>"));
+        Assert.Equal([first], tokenizer.Encode("<|im_end|>", addSpecialTokens: false));
+        Assert.True(tokenizer.IsSpecial(first));
+    }
+
+    [Fact]
+    public void Gemma_4s_vocabulary_merges_characters_and_falls_back_to_bytes()
+    {
+        string[] tokens = ["<unk>", "<bos>", "<eos>", .. Enumerable.Range(0, 256).Select(value => $"<0x{value:X2}>"), "a", "b", Metaspace,
+            Metaspace + "a", "\n", "\n\n", "ab"];
+        Tokenizer tokenizer = Tokenizer.FromGguf(new GgufVocabulary(
+            "gemma4", null, tokens, null, [2, 3, 3, .. Enumerable.Repeat(6, 256), .. Enumerable.Repeat(1, tokens.Length - 259)],
+            [Metaspace + " a", "\n \n", "a b"], 1, 2, 0, AddBos: true, AddEos: false, AddSpacePrefix: false));
+        int[] ids = tokenizer.Encode("ab a\n\n\u00E9");
+        Assert.Equal(["<bos>", "ab", Metaspace + "a", "\n\n", "<0xC3>", "<0xA9>"], ids.Select(tokenizer.TokenText));
+        Assert.Equal("ab a\n\n\u00E9", tokenizer.Decode(ids, skipSpecial: true));
     }
 
     [SharedDataFact("tokenizers")]

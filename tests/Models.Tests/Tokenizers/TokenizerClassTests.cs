@@ -31,6 +31,33 @@ public class TokenizerClassTests
 
     [Theory]
     [MemberData(nameof(Names))]
+    public void A_long_text_is_encoded_in_windows_as_it_would_be_whole(string name)
+    {
+        Tokenizer tokenizer = TokenizerVectors.Fixture(name);
+        var random = new Random(7);
+        string[] parts = ["tree ", "The", " they're", "\n\n", "   ", "1234", "\u00E9\u0301", "<|turn|>", "x", ".\r\n", "\U0001F600", "\t"];
+        for (int round = 0; round < 6; round++)
+        {
+            // Each part is encoded alone where an added token parts the text; between them lies more than one window.
+            string text = string.Concat(Enumerable.Range(0, 40_000).Select(_ => parts[random.Next(parts.Length)]))
+                + new string(round % 2 == 0 ? ' ' : 'a', 70_000);
+            string[] between = text.Split("<|turn|>");
+            int[] ids = tokenizer.Bare.Encode(text);
+            Assert.Equal(ids.Length, tokenizer.Bare.CountTokens(text));
+            Assert.Equal(ids, tokenizer.Bare.EncodeToTokens(text, out _).Select(token => token.Id));
+            Assert.InRange(tokenizer.Encode(text, most: 1000).Length, 1001, ids.Length);
+            Assert.Equal(ids.Take(1000), tokenizer.Bare.Encode(text, most: 1000).Take(1000));
+            if (name == "byte-level" && round == 0)
+            {
+                Assert.Equal(text.Normalize(NormalizationForm.FormC), tokenizer.Bare.Decode(ids).Normalize(NormalizationForm.FormC));
+            }
+
+            Assert.True(between.Length > 1);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
     public void Offsets_cover_the_text_in_order_and_hold_what_each_token_writes(string name)
     {
         Tokenizer tokenizer = TokenizerVectors.Fixture(name).Bare;

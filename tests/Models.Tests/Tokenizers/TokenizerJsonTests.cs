@@ -31,8 +31,6 @@ public class TokenizerJsonTests
         "pre_tokenizer.pattern.Regex: this regular expression")]
     [InlineData("""{"pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "Sideways"}}""",
         "pre_tokenizer.behavior: Sideways is not known")]
-    [InlineData("""{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]}}""",
-        "pre_tokenizer.pretokenizers[0]: ByteLevel is supported only as the last step")]
     public void What_is_broken_or_unsupported_is_named(string change, string message)
     {
         JsonObject file = Small();
@@ -62,6 +60,39 @@ public class TokenizerJsonTests
     {
         string deep = "{\"normalizer\": " + string.Concat(Enumerable.Repeat("{\"type\": \"Sequence\", \"normalizers\": [", 100_000));
         Assert.Throws<InvalidDataException>(() => Parse(deep));
+    }
+
+    [Fact]
+    public void A_byte_level_step_that_is_not_last_writes_bytes_out_for_the_steps_behind_it()
+    {
+        // "é" is written as two letters, which the split parts; the merge of both then never applies, that of "a" and "b" does.
+        Tokenizer tokenizer = Parse(
+            """
+            {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel", "add_prefix_space": false, "use_regex": false},
+               {"type": "Split", "pattern": {"String": "\u00C3"}, "behavior": "Isolated"}]},
+             "decoder": {"type": "ByteLevel"},
+             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "\u00C3": 3, "\u00A9": 4, "\u00C3\u00A9": 5},
+               "merges": [["a", "b"], ["\u00C3", "\u00A9"]]}}
+            """);
+        Assert.Equal([2, 3, 4], tokenizer.Encode("ab\u00E9"));
+        Assert.Equal("ab\u00E9", tokenizer.Decode([2, 3, 4]));
+    }
+
+    [Fact]
+    public void Tokens_beyond_the_models_are_refused_by_name_where_a_text_holds_one()
+    {
+        JsonObject file = Small();
+        Merge(file, JsonNode.Parse("""{"added_tokens": [{"id": 4, "content": "<x>", "special": true}]}""")!.AsObject());
+        Tokenizer whole = Parse(file.ToJsonString());
+        Tokenizer tokenizer = whole.Within(4);
+        Assert.Equal(4, tokenizer.VocabularySize);
+        Assert.False(tokenizer.TryGetId("<x>", out _));
+        Assert.Equal([2, 3], tokenizer.Encode("abc"));
+        TokenizationException refusal = Assert.Throws<TokenizationException>(() => tokenizer.Encode("ab<x>"));
+        Assert.Contains("<x>", refusal.Message, StringComparison.Ordinal);
+        Assert.Same(whole, whole.Within(5));
+        Assert.Contains("5 tokens and the model only 3", Assert.Throws<InvalidDataException>(() => whole.Within(3)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

@@ -4,6 +4,7 @@ using Understory.Models.Architecture;
 using Understory.Server.Anthropic;
 using Understory.Server.Chat;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Anthropic;
 
@@ -13,8 +14,8 @@ public sealed class MessagesRequestTests
     private const string Tools = "\"tools\": [{\"name\": \"f\", \"input_schema\": {\"type\": \"object\"}, \"cache_control\": {\"type\": "
         + "\"ephemeral\"}}, {\"type\": \"custom\", \"name\": \"g\", \"input_schema\": {}, \"strict\": true}]";
 
-    private static MessagesRequest Read(string fields) => Fields.Read(
-        Encoding.UTF8.GetBytes($"{{{fields}}}"), body => MessagesRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Auto));
+    private static ChatCall Read(string fields) => Fields.Read(Encoding.UTF8.GetBytes($"{{{fields}}}"), body =>
+        MessagesRequest.Read(body, new RequestContext(new GenerationDefaults(), 4096, SpeculationMode.Auto)));
 
     private static string Turns(string fields) => string.Join(" | ", Read($"\"max_tokens\": 5, {fields}").Conversation.Turns.Select(turn =>
         $"{turn.Role}:{turn.Content}{string.Concat(turn.ToolCalls.Select(call => $"<{call.Id} {call.Name} {call.Arguments}>"))}"
@@ -58,20 +59,19 @@ public sealed class MessagesRequestTests
     }
 
     [Theory]
-    [InlineData("{\"type\": \"enabled\", \"budget_tokens\": 1024}", true, true)]
-    [InlineData("{\"type\": \"adaptive\", \"display\": \"omitted\"}", true, false)]
-    [InlineData("{\"type\": \"disabled\"}", false, true)]
-    [InlineData("null", null, true)]
-    public void Thinking_is_asked_for_or_not(string thinking, bool? expected, bool shown)
+    [InlineData("{\"type\": \"enabled\", \"budget_tokens\": 1024}", true)]
+    [InlineData("{\"type\": \"adaptive\", \"display\": \"omitted\"}", true)]
+    [InlineData("{\"type\": \"disabled\"}", false)]
+    [InlineData("null", null)]
+    public void Thinking_is_asked_for_or_not(string thinking, bool? expected)
     {
-        MessagesRequest request = Read($"{Hi}, \"thinking\": {thinking}");
-        Assert.Equal((expected, shown), (request.Conversation.Thinking, request.ShowThinking));
+        Assert.Equal(expected, Read($"{Hi}, \"thinking\": {thinking}").Conversation.Thinking);
     }
 
     [Fact]
     public void Sampling_stops_and_format_are_read()
     {
-        MessagesRequest request = Read($"{Hi}, \"temperature\": 0.5, \"top_p\": 0.25, \"top_k\": 7, \"seed\": 3, \"stop_sequences\": "
+        ChatCall request = Read($"{Hi}, \"temperature\": 0.5, \"top_p\": 0.25, \"top_k\": 7, \"seed\": 3, \"stop_sequences\": "
             + "[\"a\", \"b\"], \"output_config\": {\"effort\": \"low\", \"format\": {\"type\": \"json_schema\", \"schema\": {\"type\": "
             + "\"object\"}}}");
         Assert.Equal((0.5f, 0.25f, 7, 3ul),
@@ -88,19 +88,25 @@ public sealed class MessagesRequestTests
     [InlineData("\"max_tokens\": 5", "messages", "missing")]
     [InlineData("\"max_tokens\": 5, \"messages\": []", "messages", "an array of 0")]
     [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"assistant\", "
-        + "\"content\": \"y\"}]", "messages", "does not continue")]
+        + "\"content\": [{\"type\": \"tool_use\", \"id\": \"t\", \"name\": \"f\", \"input\": {}}]}]", "messages", "send its result")]
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": []}]", "messages[0].content", "at least one")]
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"assistant\", \"content\": \"a\"}, {\"role\": \"user\", "
+        + "\"content\": []}]", "messages[1].content", "at least one")]
+    [InlineData(Hi + ", \"compaction\": {\"type\": \"summarize\"}", "compaction", "compacts no contexts")]
     [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"image\"}]}]", "messages[0].content[0]",
         "image")]
-    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"document\"}]}]",
+    [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"document\", \"source\": {\"type\": "
+        + "\"url\"}}]}]",
         "messages[0].content[0]", "document")]
     [InlineData("\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", \"content\": [{\"type\": \"tool_result\", \"tool_use_id\": "
         + "\"t\"}]}]", "messages[0].content[0].tool_use_id", "no tool_use")]
-    [InlineData(Hi + ", \"tools\": [{\"type\": \"web_search_20250305\", \"name\": \"web_search\"}]", "tools[0]", "web_search_20250305")]
+    [InlineData(Hi + ", \"tools\": [{\"type\": \"web_search_20250305\", \"name\": \"web_search\"}], \"tool_choice\": {\"type\": "
+        + "\"tool\", \"name\": \"web_search\"}", "tool_choice", "does not run")]
     [InlineData(Hi + ", \"tools\": [{\"name\": \"f\"}]", "tools[0].input_schema", "JSON schema")]
-    [InlineData(Hi + ", \"tool_choice\": {\"type\": \"any\"}", "tool_choice", "tools is empty")]
-    [InlineData(Hi + ", \"tool_choice\": {\"type\": \"tool\", \"name\": \"h\"}", "tool_choice.name", "h")]
-    [InlineData(Hi + ", \"stop_sequences\": [\"\"]", "stop_sequences", "none of them empty")]
-    [InlineData(Hi + ", \"thinking\": {\"type\": \"deep\"}", "thinking", "adaptive")]
+    [InlineData(Hi + ", \"tool_choice\": {\"type\": \"any\"}", "tool_choice", "there are no tools")]
+    [InlineData(Hi + ", \"tool_choice\": {\"type\": \"tool\", \"name\": \"h\"}", "tool_choice", "\"h\"")]
+    [InlineData(Hi + ", \"stop_sequences\": [\"\"]", "stop_sequences[0]", "not empty")]
+    [InlineData(Hi + ", \"thinking\": {\"type\": \"deep\"}", "thinking.type", "adaptive")]
     [InlineData(Hi + ", \"mcp_servers\": [{}]", "mcp_servers", "not supported")]
     [InlineData(Hi + ", \"container\": \"c\"", "container", "not supported")]
     public void What_cannot_be_names_the_field_and_the_remedy(string fields, string name, string says)

@@ -125,7 +125,8 @@ public sealed class AnswerGrammarTests
     {
         Tool broken = Weather with
         {
-            Parameters = JsonDocument.Parse("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"strng\"}}}").RootElement
+            Parameters = JsonDocument.Parse("{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"strng\"}}}").RootElement,
+            Field = "tools[1].function.parameters",
         };
         var refusal = Assert.Throws<ChatException>(() => Prepare(Both with { Tools = [Now, broken], ToolChoice = ToolChoice.Required }));
         Assert.Equal("tools[1].function.parameters", refusal.Field);

@@ -6,6 +6,7 @@ using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Chat;
 
@@ -38,9 +39,9 @@ public sealed class TemplateCaseTests
 
             ChatFormat format = new(Demo, Template(name, fields));
             Assert.Equal(syntax, format.Syntax.Name);
-            ChatRequest request = Fields.Read(
+            ChatCall request = Fields.Read(
                 Encoding.UTF8.GetBytes(fields.ToJsonString()), body =>
-                    ChatRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Off));
+                    ChatRequest.Read(body, new RequestContext(new GenerationDefaults(), 4096, SpeculationMode.Off)));
             Assert.Equal((string)fields["rendered"]!, Demo.Decode(format.Prepare(request.Conversation).Prompt));
             tried++;
         }

@@ -5,7 +5,7 @@ using Anthropic.Exceptions;
 using Anthropic.Models.Messages;
 using Understory.Decoding;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Clients;
 
@@ -130,7 +130,7 @@ public sealed class AnthropicDotNetTests(DemoServer server)
         Assert.Contains("claude-x", missing.Message);
         await Assert.ThrowsAsync<AnthropicBadRequestException>(
             () => Client(server.Address).Messages.Create(
-                Request("understory-demo", new UserMessageParam("hi"), new AssistantMessageParam("Well"))));
+                Request("understory-demo", new UserMessageParam("hi"), new AssistantMessageParam(""))));
     }
 
     [Fact]

@@ -4,7 +4,7 @@ using OpenAI;
 using OpenAI.Chat;
 using OpenAI.Models;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Clients;
 

@@ -36,7 +36,9 @@ internal sealed class DocumentCheck
     /// <summary>What is wrong with an answer; null: it is as the document says.</summary>
     public string? Problem(string path, string method, int status, string type, JsonNode body)
     {
-        if (_document["paths"]![path]?[method]?["responses"]![status.ToString()]?["content"]?[type]?["schema"] is not JsonObject schema)
+        JsonNode? responses = _document["paths"]![path]?[method]?["responses"];
+        JsonNode? response = responses?[status.ToString()] ?? (status >= 400 ? responses?["default"] : null);
+        if (response?["content"]?[type]?["schema"] is not JsonObject schema)
         {
             return $"{method} {path} answered {status} as {type}, which the document does not know";
         }

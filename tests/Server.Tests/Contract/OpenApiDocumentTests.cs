@@ -34,6 +34,8 @@ public sealed class OpenApiDocumentTests(DemoServer server)
         ("/v1/responses", "/v1/responses", "{\"input\": 5}"),
         ("/v1/responses/input_tokens", "/v1/responses/input_tokens", "{\"input\": \"hi\"}"),
         ("/v1/responses/{id}", "/v1/responses/resp_1", null),
+        ("/v1/responses/{id}/input_items", "/v1/responses/resp_1/input_items", null),
+        ("/v1/responses/{id}/cancel", "/v1/responses/resp_1/cancel", "{}"),
         ("/v1/messages", "/v1/messages", $"{{{Messages}, \"max_tokens\": 3}}"),
         ("/v1/messages", "/v1/messages", $"{{{Messages}, \"max_tokens\": 3, \"stream\": true}}"),
         ("/v1/messages", "/v1/messages", $"{{{Messages}}}"),

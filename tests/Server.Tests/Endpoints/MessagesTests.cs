@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Understory.Decoding;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Endpoints;
 

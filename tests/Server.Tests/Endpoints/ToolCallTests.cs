@@ -253,9 +253,9 @@ public sealed class ToolCallTests
     [InlineData("\"tool_choice\": {\"type\": \"function\", \"function\": {\"name\": \"g\"}}, \"tools\": [{\"type\": \"function\", "
         + "\"function\": {\"name\": \"f\"}}]", "tool_choice", "\"g\"")]
     [InlineData("\"tool_choice\": \"maybe\"", "tool_choice", "maybe")]
-    [InlineData("\"tool_choice\": {\"type\": \"allowed_tools\"}", "tool_choice.allowed_tools.tools", "missing")]
-    [InlineData("\"functions\": [{\"name\": \"f\"}]", "functions", "tools")]
-    [InlineData("\"function_call\": {\"name\": \"f\"}", "function_call", "tool_choice")]
+    [InlineData("\"tool_choice\": {\"type\": \"allowed_tools\"}", "tool_choice.allowed_tools", "missing")]
+    [InlineData("\"functions\": [{\"name\": \"a b\"}]", "functions[0].name", "letters")]
+    [InlineData("\"functions\": [{\"name\": \"f\"}], \"function_call\": {\"name\": \"g\"}", "function_call", "\"g\"")]
     [InlineData("\"response_format\": \"json\"", "response_format", "json_schema")]
     [InlineData("\"response_format\": {\"type\": \"xml\"}", "response_format.type", "xml")]
     [InlineData("\"response_format\": {\"type\": \"json_schema\"}", "response_format.json_schema", "missing")]
@@ -273,19 +273,20 @@ public sealed class ToolCallTests
 
     [Theory]
     [InlineData("{\"role\": \"tool\", \"content\": \"x\"}", "messages[0].tool_call_id", "missing")]
-    [InlineData("{\"role\": \"function\", \"name\": \"f\", \"content\": \"x\"}", "messages[0].role", "\"tool\"")]
-    [InlineData("{\"role\": \"assistant\"}", "messages[0].content", "missing")]
+    [InlineData("{\"role\": \"tool\", \"tool_call_id\": \"a\", \"content\": \"x\"}", "messages[0].role", "follows a call")]
+    [InlineData("{\"role\": \"function\", \"name\": \"f\", \"content\": \"x\"}", "messages[0].role", "follows a call")]
+    [InlineData("{\"role\": \"user\", \"content\": []}", "messages[0].content", "at least one")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": 5}", "messages[0].tool_calls", "5")]
-    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\"}]}", "messages[0].tool_calls[0]",
-        "function")]
+    [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\"}]}",
+        "messages[0].tool_calls[0].function", "missing")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": "
         + "\"\"}}]}", "messages[0].tool_calls[0].id", "missing")]
     [InlineData("{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"type\": \"function\", \"function\": {\"name\": \"f\", "
-        + "\"arguments\": {}}}]}", "messages[0].tool_calls[0].function.arguments", "an object")]
-    [InlineData("{\"role\": \"assistant\", \"function_call\": {\"name\": \"f\"}}", "messages[0].function_call", "tool_calls")]
-    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"input_audio\", \"input_audio\": {}}]}", "messages[0].content",
+        + "\"arguments\": []}}]}", "messages[0].tool_calls[0].function.arguments", "an array")]
+    [InlineData("{\"role\": \"assistant\", \"function_call\": {\"name\": \"f\"}}", "messages[0].function_call.arguments", "missing")]
+    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"input_audio\", \"input_audio\": {}}]}", "messages[0].content[0]",
         "input_audio")]
-    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"refusal\", \"refusal\": \"no\"}]}", "messages[0].content", "refusal")]
+    [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"poem\", \"poem\": \"no\"}]}", "messages[0].content[0].type", "poem")]
     public async Task A_message_that_cannot_be_names_the_field(string message, string name, string named)
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));

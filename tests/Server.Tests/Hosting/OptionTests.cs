@@ -93,6 +93,23 @@ public sealed class OptionTests : IDisposable
         Assert.Contains("UNDERSTORY_PORT",
             Assert.Throws<UsageException>(() => ServerOptions.From(Source(environment: "UNDERSTORY_PORT=x"))).Message);
 
+    [Fact]
+    public void What_an_orchestrator_injects_for_a_service_of_that_name_is_passed_over() =>
+        Assert.Equal(8080, ServerOptions.From(Source(environment: "UNDERSTORY_PORT=tcp://10.0.0.7:8080")).Port);
+
+    [Theory]
+    [InlineData("UNDERSTORY_MAXQUEUE", "UNDERSTORY_MAX_QUEUE")]
+    [InlineData("UNDERSTORY_TREADS", "UNDERSTORY_THREADS")]
+    [InlineData("understory_port", "UNDERSTORY_PORT")]
+    [InlineData("UNDERSTORY_APIKEY", "UNDERSTORY_API_KEY")]
+    [InlineData("UNDERSTORY_PORT", null)]
+    [InlineData("UNDERSTORY_SERVICE_HOST", null)]
+    [InlineData("UNDERSTORY_PORT_8080_TCP_ADDR", null)]
+    [InlineData("UNDERSTORY_KERNELS", null)]
+    [InlineData("PORT", null)]
+    public void A_misspelt_variable_is_told_of_with_what_was_meant(string name, string? meant) =>
+        Assert.Equal(meant, OptionVariables.Misspelt([name]).SingleOrDefault().Meant);
+
     [Theory]
     [InlineData("""{"Understory": {"max_queue": 3}}""", "max_queue")]
     [InlineData("{", "JSON")]
@@ -129,5 +146,15 @@ public sealed class OptionTests : IDisposable
     {
         Exception? refusal = Record.Exception(ServerOptions.From(Source(flags)).RequireSafeAddress);
         Assert.Equal(safe, refusal is null);
+    }
+
+    [Fact]
+    public void An_error_blames_whoever_said_it()
+    {
+        Assert.StartsWith("UNDERSTORY_DEVICE must", Assert.Throws<UsageException>(() =>
+            ServerOptions.From(Source(environment: "UNDERSTORY_DEVICE=tpu"))).Message);
+        Assert.StartsWith("--device must", Assert.Throws<UsageException>(() => ServerOptions.From(Source("device=tpu"))).Message);
+        Assert.Contains(": host must", Assert.Throws<UsageException>(() =>
+            ServerOptions.From(Source(settings: """{"Understory": {"host": "nowhere"}}"""))).Message);
     }
 }

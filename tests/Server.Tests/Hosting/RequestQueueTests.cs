@@ -1,6 +1,6 @@
 using Understory.Decoding;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.Hosting;
 

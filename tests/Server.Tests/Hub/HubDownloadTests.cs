@@ -225,19 +225,32 @@ public sealed class HubDownloadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_repository_of_GGUF_files_gives_the_named_one_or_the_best_that_can_be_read()
+    public async Task A_repository_of_GGUF_files_gives_the_usual_quantisation_or_the_one_that_is_named()
     {
         await using FakeHub hub = await FakeHub.StartAsync();
         (_hub, FakeHub old) = (hub, _hub);
         hub.Add("tiny-Q4_K_M.gguf", Encoding.ASCII.GetBytes("four"), large: true);
         hub.Add("tiny-Q8_0.gguf", Encoding.ASCII.GetBytes("eight"), large: true);
+        hub.Add("mmproj-tiny-Q4_K_M.gguf", Encoding.ASCII.GetBytes("eyes"), large: true);
+        hub.Add("big/tiny-F16-00001-of-00002.gguf", Encoding.ASCII.GetBytes("one"), large: true);
+        hub.Add("big/tiny-F16-00002-of-00002.gguf", Encoding.ASCII.GetBytes("two"), large: true);
         await PullAsync();
         var cache = new HubCache(_folder);
-        Assert.EndsWith("tiny-Q8_0.gguf", cache.Find(Tiny));
-        await PullAsync(Tiny with { File = "tiny-Q4_K_M.gguf" });
-        Assert.EndsWith("tiny-Q4_K_M.gguf", cache.Find(Tiny with { File = "tiny-Q4_K_M.gguf" }));
-        Assert.Contains("name one", Assert.Throws<HubException>(() => cache.Find(Tiny)).Message);
+        Assert.EndsWith("/tiny-Q4_K_M.gguf", cache.Find(Tiny));
+        await PullAsync(Tiny with { File = "tiny-Q8_0.gguf" });
+        Assert.EndsWith("tiny-Q8_0.gguf", cache.Find(Tiny with { File = "tiny-Q8_0.gguf" }));
+        Assert.EndsWith("tiny-Q8_0.gguf", cache.Find(Tiny with { File = "q8_0" }));
+        Assert.EndsWith("/tiny-Q4_K_M.gguf", cache.Find(Tiny));
+
+        // Both parts come, whichever names the model.
+        Assert.Null(cache.Find(Tiny with { File = "F16" }));
+        string snapshot = await PullAsync(Tiny with { File = "F16" });
+        Assert.EndsWith("big/tiny-F16-00001-of-00002.gguf", cache.Find(Tiny with { File = "F16" }));
+        Assert.True(File.Exists(Path.Combine(snapshot, "big", "tiny-F16-00002-of-00002.gguf")));
+
         Assert.Contains("no file 'tiny-Q2.gguf'", await RefusedAsync(Tiny with { File = "tiny-Q2.gguf" }));
+        Assert.Contains("no model in 'Q2_K'; it has F16, Q4_K_M, Q8_0", await RefusedAsync(Tiny with { File = "Q2_K" }));
+        Assert.Contains("no model in GGUF", await RefusedAsync(Tiny with { File = "mmproj-tiny-Q4_K_M.gguf" }));
         _hub = old;
     }
 }

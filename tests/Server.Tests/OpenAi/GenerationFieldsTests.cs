@@ -2,6 +2,7 @@ using System.Text;
 using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.OpenAi;
 
@@ -12,7 +13,7 @@ public sealed class GenerationFieldsTests
 
     private static GenerationFields Read(string body, GenerationDefaults? defaults = null) => Fields.Read(
         Encoding.UTF8.GetBytes(body), fields =>
-            GenerationFields.Read(fields, defaults ?? new GenerationDefaults(), 4096, SpeculationMode.Staged));
+            GenerationFields.Read(fields, new RequestContext(defaults ?? new GenerationDefaults(), 4096, SpeculationMode.Staged)));
 
     [Fact]
     public void A_request_wins_over_the_models_recommendations_and_those_over_OpenAIs_defaults()

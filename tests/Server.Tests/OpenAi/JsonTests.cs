@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using Understory.Server.OpenAi;
+using Understory.Server.Wire;
 using ServerJson = Understory.Server.OpenAi.Json;
 
 namespace Understory.Server.Tests.OpenAi;

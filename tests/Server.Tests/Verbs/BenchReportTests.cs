@@ -125,6 +125,30 @@ public sealed class BenchReportTests : IDisposable
         Assert.Contains("| target, times one row | 1.50 | 5.00 |", markdown);
     }
 
+    [Fact]
+    public void Pairs_are_judged_by_the_prompts_whose_control_is_calm()
+    {
+        string summary = PairsVerb.Summary("auto", [new(0.99, 1.01), new(0.95, 0.99), new(0.5, 0.9), new(0.9, 1.02)]);
+        Assert.Contains("auto against off on 4 prompts: median 0.925, 0.500 to 0.990; ", summary);
+        Assert.Contains("least 0.900, 1 under 0.93 among the 3 where off against off is within 3 %", summary);
+        Assert.Contains("none was calm enough", PairsVerb.Summary("auto", [new(0.99, 1.2)]));
+    }
+
+    [ProcessFact]
+    public async Task Pairs_run_a_mode_beside_off_and_refuse_what_is_no_mode()
+    {
+        string[] call = ["bench", "pairs", "--pairs", "1", "--limit", "1", "--max-tokens", "8"];
+        var (code, output, _) = await ServerProcess.RunAsync([.. call, "--mode", "staged"]);
+        Assert.Equal(0, code);
+        Assert.Contains("staged against off on 1 prompts: median ", output);
+        (code, _, string errors) = await ServerProcess.RunAsync([.. call, "--mode", "off"]);
+        Assert.Equal(2, code);
+        Assert.Equal("understory: --mode off: choose one of ngram, draft, chain, staged, auto.", errors.Trim());
+        (code, _, errors) = await ServerProcess.RunAsync([.. call, "--mode", "draft", "--draft", "none"]);
+        Assert.Equal(2, code);
+        Assert.Contains("needs a drafter that is not loaded", errors);
+    }
+
     [ProcessFact]
     public async Task Reports_are_compared_mode_by_mode_and_a_slower_one_fails_where_that_is_asked()
     {

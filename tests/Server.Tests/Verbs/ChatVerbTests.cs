@@ -26,6 +26,8 @@ public sealed class ChatVerbTests
         Assert.True(code == 0, errors);
         Assert.Contains("tok/s", errors);
         Assert.Contains("cached", errors);
+        Assert.StartsWith("understory-demo: 2.76 million parameters, context of 1,024 tokens; completes text", errors);
+        Assert.Contains("not what a model can do", errors);
 
         using ServerProcess server = await ServerProcess.StartAsync();
         var turns = new JsonArray(Turn("system", System), Turn("user", "def add(a, b):"));

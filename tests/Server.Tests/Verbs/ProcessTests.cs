@@ -277,6 +277,45 @@ public sealed class ProcessTests : IDisposable
     }
 
     [ProcessFact]
+    public async Task Info_tells_of_a_file_without_loading_its_weights()
+    {
+        (int code, string output, string errors) = await ServerProcess.RunAsync(["info", DemoBundle.Target, "--context", "100"]);
+        Assert.True(code == 0, errors);
+        Assert.Empty(errors);
+        Assert.Matches("family +gpt2, [0-9]+ layers", output);
+        Assert.Matches("parameters +2.8 million\n", output.ReplaceLineEndings("\n"));
+        Assert.Matches(" BF16 +[0-9.]+ MB for 2.8 million", output);
+        Assert.Matches("context +100 tokens", output);
+        Assert.Matches("memory +[0-9.]+ MB with all 100 tokens: weights [0-9.]+ MB, keys and values", output);
+        foreach (string line in (string[])["chat template", "tool calls", "thoughts", "a pass"])
+        {
+            Assert.Contains($"\n{line} ", output.ReplaceLineEndings("\n"));
+        }
+
+        Assert.DoesNotContain("fingerprint", output);
+    }
+
+    [ProcessFact]
+    public async Task Info_names_the_first_reason_not_to_serve_a_model()
+    {
+        string broken = Copy(DemoBundle.Draft, "broken");
+        string config = Path.Combine(broken, "config.json");
+        string text = File.ReadAllText(config);
+        File.WriteAllText(config, text.Replace("\"gpt2\"", "\"gpt9\"", StringComparison.Ordinal));
+        (int code, string output, string errors) = await ServerProcess.RunAsync(["info", broken]);
+        Assert.Equal((1, ""), (code, output));
+        IsOneLine(errors, "gpt9", "config.json");
+
+        File.WriteAllText(config, System.Text.RegularExpressions.Regex.Replace(text, "\"n_layer\": [0-9]+", "\"n_layer\": 99"));
+        (code, output, errors) = await ServerProcess.RunAsync(["info", broken]);
+        Assert.Equal((1, ""), (code, output));
+        IsOneLine(errors, "h.", "is missing");
+        (code, _, errors) = await ServerProcess.RunAsync(["info", "no-such-model"]);
+        Assert.Equal(1, code);
+        IsOneLine(errors, "no-such-model");
+    }
+
+    [ProcessFact]
     public async Task Info_and_version_tell_what_there_is()
     {
         (int code, string output, _) = await ServerProcess.RunAsync(["info"]);
@@ -292,5 +331,50 @@ public sealed class ProcessTests : IDisposable
         (code, output, _) = await ServerProcess.RunAsync(["--help"]);
         Assert.Equal(0, code);
         Assert.All(OptionCatalog.All, option => Assert.Contains(option.Flag, output));
+    }
+
+    [ProcessFact]
+    public async Task Who_starts_the_demo_is_told_that_it_is_one_and_what_would_fit()
+    {
+        using ServerProcess server = await ServerProcess.StartAsync();
+        Assert.Contains("understory-demo: 2.76 million parameters, context of 1,024 tokens; completes text", server.Output);
+        Assert.Contains("not what a model can do", server.Output);
+        string[] commands = [.. server.Output.Split('\n').Where(line => line.Contains("understory pull ", StringComparison.Ordinal))];
+        int fitting = SuggestedModel.For(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes).Count;
+        Assert.Equal(fitting, commands.Length);
+
+        Copy(DemoBundle.Target, "mine");
+        using ServerProcess own = await ServerProcess.StartAsync("--model", Path.Combine(_folder, "mine"));
+        Assert.Contains("mine: 2.76 million parameters", own.Output);
+        Assert.DoesNotContain("pull", own.Output);
+    }
+
+    [ProcessFact]
+    public async Task An_error_names_whoever_named_the_model()
+    {
+        (int code, _, string errors) = await ServerProcess.RunAsync(["info"], variables: ("UNDERSTORY_MODEL", "/nowhere/at-all"));
+        Assert.Equal(1, code);
+        IsOneLine(errors, "UNDERSTORY_MODEL: there is no '/nowhere/at-all'");
+        Assert.DoesNotContain("--model", errors);
+    }
+
+    [ProcessFact]
+    public async Task Help_of_a_verb_lists_what_it_takes_and_nothing_else()
+    {
+        foreach ((string verb, string[] takes, string[] not) in new (string, string[], string[])[]
+        {
+            ("serve", [.. OptionCatalog.All.Select(option => option.Flag)], []),
+            ("pull", ["--draft"], ["--model <", "--kv", "--port"]),
+            ("health", ["--host", "--port"], ["--model", "--api-key"]),
+            ("ngram", ["--draft", "--threads", "--out"], ["--model <", "--kv", "--port"]),
+            ("chat", ["--model", "--kv", "--system"], ["--port", "--alias"]),
+            ("complete", ["--model", "--kv", "--stop"], ["--port", "--alias"]),
+        })
+        {
+            (int code, string output, _) = await ServerProcess.RunAsync([verb, "--help"]);
+            Assert.Equal(0, code);
+            Assert.All(takes, flag => Assert.Contains(flag, output));
+            Assert.All(not, flag => Assert.DoesNotContain(flag, output));
+        }
     }
 }

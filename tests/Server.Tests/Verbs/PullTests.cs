@@ -40,6 +40,9 @@ public sealed class PullTests : IAsyncLifetime
         (code, string output, errors) = await RunAsync("pull", FakeHub.Repository);
         Assert.True(code == 0, errors);
         Assert.Contains("--model someone/tiny", output);
+        Assert.Contains("gpt2, 2.76 million parameters; serving takes ", output);
+        Assert.Contains("100 % of ", output);
+        Assert.DoesNotContain('\e', output + errors);
 
         (code, output, errors) = await RunAsync("info", "--model", FakeHub.Repository, "--draft", "none");
         Assert.True(code == 0, errors);
@@ -56,5 +59,49 @@ public sealed class PullTests : IAsyncLifetime
         var (code, _, errors) = await RunAsync("pull", model);
         Assert.Equal(expected, code);
         Assert.Contains(part, Assert.Single(errors.TrimEnd().Split('\n')));
+    }
+
+    [ProcessFact]
+    public async Task What_could_not_be_served_is_refused_before_its_weights_are_fetched()
+    {
+        _hub.Add("config.json", "{\"model_type\": \"mamba\"}"u8.ToArray());
+        var (code, _, errors) = await RunAsync("pull", FakeHub.Repository);
+        Assert.Equal(1, code);
+        string told = Assert.Single(errors.TrimEnd().Split('\n'));
+        Assert.Contains("cannot be served, so nothing was fetched: config.json: Models of type \"mamba\"", told);
+        Assert.All(_hub.Requests.Where(request => request.Contains("store/", StringComparison.Ordinal)), request =>
+            Assert.Contains("bytes=0-", request));
+        Assert.False(Directory.Exists(Path.Combine(_home, "hub", "models--someone--tiny", "blobs")));
+    }
+
+    [ProcessFact]
+    public async Task A_draft_of_another_vocabulary_is_refused_before_anything_is_fetched()
+    {
+        _hub.Add("draft.gguf", File.ReadAllBytes(Path.Combine(Tools.Root, "tests/Fixtures/golden/gpt2/model.gguf")), large: true);
+        var (code, _, errors) = await RunAsync("pull", FakeHub.Repository, "--draft", $"{FakeHub.Repository}:draft.gguf");
+        Assert.Equal(1, code);
+        string told = Assert.Single(errors.TrimEnd().Split('\n'));
+        Assert.Contains("has another vocabulary (263 tokens) than the target 'someone/tiny' (4096)", told);
+        Assert.False(Directory.Exists(Path.Combine(_home, "hub", "models--someone--tiny", "blobs")));
+    }
+
+    [ProcessFact]
+    public async Task A_snapshot_without_the_folder_around_it_says_what_to_mount()
+    {
+        (int code, _, string errors) = await RunAsync("pull", FakeHub.Repository);
+        Assert.True(code == 0, errors);
+        string snapshot = Assert.Single(Directory.GetDirectories(Path.Combine(_home, "hub", "models--someone--tiny", "snapshots")));
+        string alone = Path.Combine(_home, "alone");
+        Directory.CreateDirectory(alone);
+        foreach (string file in Directory.EnumerateFiles(snapshot))
+        {
+            File.CreateSymbolicLink(Path.Combine(alone, Path.GetFileName(file)), new FileInfo(file).LinkTarget!);
+        }
+
+        (code, _, errors) = await RunAsync("info", "--model", alone);
+        Assert.Equal(1, code);
+        string told = Assert.Single(errors.TrimEnd().Split('\n'));
+        Assert.Contains("models--OWNER--NAME", told);
+        Assert.StartsWith("understory: --model: ", told);
     }
 }

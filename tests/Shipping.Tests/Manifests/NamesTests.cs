@@ -30,7 +30,10 @@ public sealed partial class NamesTests
         if (file is "deploy/understory.service" or "docker/nginx/replicas.conf" or "Dockerfile")
         {
             HashSet<string> flags = [.. OptionCatalog.All.Select(option => option.Flag)];
-            string[] others = ["--from", "--interval", "--timeout", "--start-period", "--start-interval", "--retries", "--gpus", "--now"];
+            string[] others =
+            [
+                "--from", "--chown", "--interval", "--timeout", "--start-period", "--start-interval", "--retries", "--gpus", "--now",
+            ];
             Assert.All(Flag().Matches(text).Select(flag => flag.Value).Except(others), flag => Assert.Contains(flag, flags));
         }
     }

@@ -65,9 +65,8 @@ internal sealed class GrammarAutomaton
     public ReadOnlySpan<(int Start, int Return)> Calls(int state) => _calls.AsSpan(_firstCall[state].._firstCall[state + 1]);
 
     /// <exception cref="GrammarException">It is left-recursive, too large, or allows no text.</exception>
-    public static GrammarAutomaton Compile(Grammar grammar)
+    public static GrammarAutomaton Compile(Grammar grammar, GrammarBudget budget)
     {
-        var budget = new GrammarBudget();
         var shape = new GrammarShape(grammar, budget);
         var nfa = new NfaBuilder(budget, rule => shape.IsRecursive(rule) || shape.Size(rule) > InlineSize);
 
@@ -81,6 +80,7 @@ internal sealed class GrammarAutomaton
             {
                 if (nfa[state].Rule is { } rule && seen.Add(rule))
                 {
+                    budget.At = Place(rule);
                     entries.Add((rule, nfa.Build(rule.Body, NfaBuilder.Accept)));
                 }
             }
@@ -93,6 +93,7 @@ internal sealed class GrammarAutomaton
         {
             int first = states.Count;
             starts.Add(rule, first);
+            budget.At = Place(rule);
             foreach (RuleState state in determinizer.Run(entry))
             {
                 Shift(state, first);
@@ -101,15 +102,20 @@ internal sealed class GrammarAutomaton
 
             if ((long)states.Count * determinizer.ClassCount > GrammarBudget.MaxTransitions)
             {
-                throw new GrammarException("", $"The grammar is too large: its automaton has more than {GrammarBudget.MaxTransitions} "
+                throw new GrammarException(budget.At,
+                    $"The grammar is too large: its automaton has more than {GrammarBudget.MaxTransitions} "
                     + "transitions; use smaller repetition counts or fewer alternatives.");
             }
         }
 
+        budget.At = "";
         AutomatonTrimmer.Trim(states, starts, root);
         LeftRecursion.Refuse(states, starts);
         return new GrammarAutomaton(determinizer.ClassOf, determinizer.ClassCount, states, starts);
     }
+
+    /// <summary>Rules of a schema have its paths as names.</summary>
+    private static string Place(GrammarRule rule) => rule.Name.StartsWith('#') ? rule.Name : "";
 
     /// <summary>States of a rule are numbered from <paramref name="first"/> on.</summary>
     private static void Shift(RuleState state, int first)

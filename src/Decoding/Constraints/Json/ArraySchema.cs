@@ -8,19 +8,22 @@ internal sealed class ArraySchema(SchemaCompiler compiler, JsonTexts texts)
     /// <summary>Longer arrays are not written where a schema counts items.</summary>
     public const int MaxCounted = 1_000;
 
-    public Grammar Build(List<SchemaNode> parts)
+    public Grammar Build(List<SchemaPart> parts)
     {
-        int min = parts.Where(part => part.Has("minItems")).Select(part => part.Count("minItems")).DefaultIfEmpty(0).Max();
-        int? max = parts.Where(part => part.Has("maxItems")).Select(part => (int?)part.Count("maxItems")).DefaultIfEmpty(null).Min();
+        Items[] lists = [.. parts.Select(part => new Items(part.Node))];
+        int min = parts.Where(part => part.Node.Has("minItems")).Select(part => part.Node.Count("minItems")).DefaultIfEmpty(0).Max();
+        int? max = parts.Where(part => part.Node.Has("maxItems")).Select(part => (int?)part.Node.Count("maxItems")).DefaultIfEmpty(null)
+            .Min();
         if (min > MaxCounted)
         {
-            SchemaNode part = parts.First(part => part.Has("minItems") && part.Count("minItems") == min);
-            throw new GrammarException($"{part.Path}/minItems", $"{min} items at least are too many to count; the limit is {MaxCounted}.");
+            SchemaNode node = parts.First(part => part.Node.Has("minItems") && part.Node.Count("minItems") == min).Node;
+            min = compiler.Loosely ? MaxCounted : throw new GrammarException(
+                node["minItems"].Path, $"{min} items at least are too many to count; the limit is {MaxCounted}.");
         }
 
         max = max > MaxCounted ? MaxCounted : max;
-        int leading = parts.Max(part => Leading(part).Length);
-        Grammar further = Further(parts, leading);
+        int leading = lists.Max(list => list.Leading.Count);
+        Grammar further = Item(lists, leading);
         if (ReferenceEquals(further, Grammar.Nothing))
         {
             max = Math.Min(max ?? leading, leading);
@@ -28,10 +31,10 @@ internal sealed class ArraySchema(SchemaCompiler compiler, JsonTexts texts)
 
         return max < min
             ? Grammar.Nothing
-            : Grammar.Sequence(Grammar.Literal("["), texts.Space, Items(parts, further, leading, min, max), Grammar.Literal("]"));
+            : Grammar.Sequence(Grammar.Literal("["), texts.Space, Written(lists, further, leading, min, max), Grammar.Literal("]"));
     }
 
-    private Grammar Items(List<SchemaNode> parts, Grammar further, int leading, int min, int? max)
+    private Grammar Written(Items[] lists, Grammar further, int leading, int min, int? max)
     {
         Grammar body = Grammar.Sequence(texts.Comma, further);
         int counted = Math.Max(leading, 1);
@@ -41,7 +44,8 @@ internal sealed class ArraySchema(SchemaCompiler compiler, JsonTexts texts)
         Grammar after = Grammar.Sequence(rest, texts.Space);
         for (int i = counted - 1; i >= 0; i--)
         {
-            Grammar item = i < leading ? compiler.Rule([.. parts.Select(part => ItemOf(part, i)).OfType<SchemaNode>()]) : further;
+            compiler.Budget.Work(20 * lists.Length);
+            Grammar item = i < leading ? Item(lists, i) : further;
             Grammar here = Grammar.Sequence(i == 0 ? Grammar.Empty : texts.Comma, item, after);
             Grammar none = i == 0 ? Grammar.Empty : texts.Space;
             after = i >= max ? none : i < min ? here : Grammar.Choice(here, none);
@@ -50,32 +54,24 @@ internal sealed class ArraySchema(SchemaCompiler compiler, JsonTexts texts)
         return after;
     }
 
-    private Grammar Further(List<SchemaNode> parts, int leading)
+    /// <summary>What all parts say of the i-th item.</summary>
+    private Grammar Item(Items[] lists, int i)
     {
-        SchemaNode[] schemas = [.. parts.Select(part => ItemOf(part, leading)).OfType<SchemaNode>()];
+        SchemaNode[] schemas = [.. lists.Select(list => i < list.Leading.Count ? list.Leading[i].Node : list.Further).OfType<SchemaNode>()];
         return schemas.Length == 0 ? texts.Value : compiler.Rule(schemas);
     }
 
-    private static SchemaNode[] Leading(SchemaNode part)
-    {
-        string keyword = part.Has("prefixItems") ? "prefixItems" : "items";
-        return part.Has(keyword) && part[keyword].Schema.ValueKind == JsonValueKind.Array
-            ? [.. part.Under(keyword).Select(entry => entry.Node)] : [];
-    }
-
     /// <summary>
-    /// What a part says of the i-th item; null: nothing. Older drafts write <c>items</c> and <c>additionalItems</c> for prefixItems and
-    /// items.
+    /// What a schema says of an array's items. Older drafts write <c>items</c> and <c>additionalItems</c> for prefixItems and items.
     /// </summary>
-    private static SchemaNode? ItemOf(SchemaNode part, int i)
+    private sealed class Items(SchemaNode node)
     {
-        SchemaNode[] leading = Leading(part);
-        if (i < leading.Length)
-        {
-            return leading[i];
-        }
+        /// <summary>Schemas of the first ones.</summary>
+        public IReadOnlyList<(string Name, SchemaNode Node)> Leading { get; } =
+            node.Has("prefixItems") ? node.Under("prefixItems") : node.Is("items", JsonValueKind.Array) ? node.Under("items") : [];
 
-        string keyword = part.Has("items") && part["items"].Schema.ValueKind == JsonValueKind.Array ? "additionalItems" : "items";
-        return part.Has(keyword) ? part[keyword] : null;
+        /// <summary>That of those behind; null: nothing is said.</summary>
+        public SchemaNode? Further { get; } = (node.Is("items", JsonValueKind.Array) ? "additionalItems" : "items") is var keyword
+            && node.Has(keyword) ? node[keyword] : null;
     }
 }

@@ -34,37 +34,39 @@ internal static class NumberRange
 
     /// <summary>Decimal numbers, without exponents, between two bounds.</summary>
     /// <param name="lowOut">The lower bound itself is out.</param>
-    public static Grammar Decimals(decimal? low, bool lowOut, decimal? high, bool highOut)
+    public static Grammar Decimals(JsonNumber? low, bool lowOut, JsonNumber? high, bool highOut)
     {
         var options = new List<Grammar>();
-        if (high is null or >= 0)
+        JsonNumber zero = default(JsonNumber) with { Digits = "" };
+        if (high is null or { Negative: false })
         {
-            options.Add(low is null or < 0 ? Magnitudes(0, false, high, highOut) : Magnitudes(low.Value, lowOut, high, highOut));
+            options.Add(low is { Negative: false } least ? Magnitudes(least, lowOut, high, highOut)
+                : Magnitudes(zero, false, high, highOut));
         }
 
-        if (low is null or < 0)
+        if (low is null or { Negative: true })
         {
             // -0 is left out: it is 0.
-            options.Add(Grammar.Sequence(Grammar.Literal("-"), high is null or >= 0
-                ? Magnitudes(0, true, -low, lowOut)
-                : Magnitudes(-high.Value, highOut, -low, lowOut)));
+            options.Add(Grammar.Sequence(Grammar.Literal("-"), high is { Negative: true } most
+                ? Magnitudes(most.Negated, highOut, low?.Negated, lowOut)
+                : Magnitudes(zero, true, low?.Negated, lowOut)));
         }
 
         return Grammar.Choice([.. options]);
     }
 
-    private static Grammar Magnitudes(decimal low, bool lowOut, decimal? high, bool highOut)
+    private static Grammar Magnitudes(JsonNumber low, bool lowOut, JsonNumber? high, bool highOut)
     {
-        BigInteger reach = Reach(new BigInteger(low), high is null ? null : new BigInteger(high.Value));
+        BigInteger reach = Reach(low.Whole, high?.Whole);
         Grammar shape = Grammar.Sequence(Naturals(0, reach),
             Grammar.Optional(Grammar.Sequence(Grammar.Literal("."), Grammar.Repeat(_digit, 1, JsonTexts.MaxDigits))));
         Grammar found = Grammar.Intersect(shape, AtLeast(low, lowOut, reach));
         return high is null ? found : Grammar.Intersect(found, AtMost(high.Value, highOut));
     }
 
-    private static Grammar AtLeast(decimal bound, bool isOut, BigInteger reach)
+    private static Grammar AtLeast(JsonNumber bound, bool isOut, BigInteger reach)
     {
-        (BigInteger whole, string fraction) = Parts(bound);
+        (BigInteger whole, string fraction) = (bound.Whole, bound.Fraction);
         Grammar rest = fraction.Length == 0
             ? isOut ? Grammar.Sequence(Grammar.Literal("."), NotZero()) : _fraction
             : Grammar.Sequence(Grammar.Literal("."), Above(fraction, isOut));
@@ -73,9 +75,9 @@ internal static class NumberRange
             Grammar.Sequence(Grammar.Literal(whole.ToString()), rest));
     }
 
-    private static Grammar AtMost(decimal bound, bool isOut)
+    private static Grammar AtMost(JsonNumber bound, bool isOut)
     {
-        (BigInteger whole, string fraction) = Parts(bound);
+        (BigInteger whole, string fraction) = (bound.Whole, bound.Fraction);
         Grammar rest = fraction.Length > 0
             ? Grammar.Optional(Grammar.Sequence(Grammar.Literal("."), Below(fraction, isOut)))
             : isOut ? Grammar.Nothing : Grammar.Optional(Grammar.Sequence(Grammar.Literal("."), Grammar.Repeat(Digits('0', '0'), 1)));
@@ -146,12 +148,5 @@ internal static class NumberRange
         BigInteger furthest = BigInteger.Max(BigInteger.Abs(low ?? 0), BigInteger.Abs(high ?? 0));
         int digits = Math.Max(JsonTexts.MaxDigits, furthest.ToString().Length + 1);
         return BigInteger.Pow(10, digits) - 1;
-    }
-
-    private static (BigInteger Whole, string Fraction) Parts(decimal value)
-    {
-        string text = value.ToString("0.############################");
-        int point = text.IndexOf('.', StringComparison.Ordinal);
-        return point < 0 ? (BigInteger.Parse(text), "") : (BigInteger.Parse(text[..point]), text[(point + 1)..]);
     }
 }

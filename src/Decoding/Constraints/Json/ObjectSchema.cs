@@ -5,16 +5,15 @@ namespace Understory.Decoding.Constraints.Json;
 /// <summary>Objects: the declared properties in their order, each optional one there or not, then others where they are allowed.</summary>
 internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
 {
-    public Grammar Build(List<SchemaNode> parts)
+    public Grammar Build(List<SchemaPart> parts)
     {
-        string[] required = [.. parts.Where(part => part.Has("required")).SelectMany(part => part.Names("required")).Distinct()];
-        string[] declared = [.. parts.Where(part => part.Has("properties"))
-            .SelectMany(part => part.Under("properties").Select(entry => entry.Name)).Distinct()];
-        string[] names = [.. declared, .. required.Except(declared)];
+        HashSet<string> required = [.. parts.SelectMany(part => part.Node.Names("required"))];
+        string[] names = [.. parts.SelectMany(part => part.Node.Under("properties").Select(entry => entry.Name)).Concat(required).Distinct()];
         Grammar? others = Others(parts, names);
         var properties = new List<(Grammar Body, bool Required)>();
         foreach (string name in names)
         {
+            compiler.Budget.Work(20 * parts.Count);
             bool isRequired = required.Contains(name);
             Grammar? value = ValueOf(parts, name);
             if (value is not null && !ReferenceEquals(value, Grammar.Nothing))
@@ -51,23 +50,23 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
     }
 
     /// <summary>What all parts say of a property; null: some part does not allow it.</summary>
-    private Grammar? ValueOf(List<SchemaNode> parts, string name)
+    private Grammar? ValueOf(List<SchemaPart> parts, string name)
     {
         var schemas = new List<SchemaNode>();
-        foreach (SchemaNode part in parts)
+        foreach (SchemaPart part in parts)
         {
-            if (part.Has("properties") && part["properties"].Has(name))
+            if (part.Node.Property(name) is { } own)
             {
-                schemas.Add(part["properties"][name]);
+                schemas.Add(own);
             }
-            else if (part.Has("additionalProperties"))
+            else if (part.Node.Has("additionalProperties"))
             {
-                if (part["additionalProperties"].Schema.ValueKind == JsonValueKind.False)
+                if (part.Node.Is("additionalProperties", JsonValueKind.False))
                 {
                     return null;
                 }
 
-                schemas.Add(part["additionalProperties"]);
+                schemas.Add(part.Node["additionalProperties"]);
             }
         }
 
@@ -75,10 +74,11 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
     }
 
     /// <summary>A property beyond the declared ones; null: there is none.</summary>
-    private Grammar? Others(List<SchemaNode> parts, string[] names)
+    private Grammar? Others(List<SchemaPart> parts, string[] names)
     {
-        SchemaNode[] schemas = [.. parts.Where(part => part.Has("additionalProperties")).Select(part => part["additionalProperties"])];
-        bool closed = schemas.Length == 0 && parts.Exists(part => part.Has("properties"));
+        SchemaNode[] schemas = [.. parts.Where(part => part.Node.Has("additionalProperties"))
+            .Select(part => part.Node["additionalProperties"])];
+        bool closed = schemas.Length == 0 && parts.Exists(part => part.Node.Has("properties"));
         if (closed || schemas.Any(schema => schema.Schema.ValueKind == JsonValueKind.False))
         {
             return null;

@@ -1,35 +1,41 @@
 using System.Numerics;
+using System.Text.Json;
 using Understory.Decoding.Constraints.Text;
 
 namespace Understory.Decoding.Constraints.Json;
 
 /// <summary>Strings and numbers.</summary>
-internal static class ScalarSchemas
+internal sealed class ScalarSchemas(SchemaCompiler compiler)
 {
     /// <summary>Longer strings are not written where a schema counts characters.</summary>
     public const int MaxCounted = 2_000;
 
-    public static Grammar Text(List<SchemaNode> parts, JsonTexts texts)
+    /// <summary>Digits of a bound, before and behind the point.</summary>
+    private const int MaxBoundDigits = 400;
+
+    public Grammar Text(List<SchemaPart> parts, JsonTexts texts)
     {
         var bodies = new List<Grammar>();
-        foreach (SchemaNode part in parts)
+        foreach (SchemaNode node in parts.Select(part => part.Node))
         {
-            if (part.Has("pattern"))
+            if (node.Has("pattern"))
             {
-                bodies.Add(JsonTexts.Escape(RegexParser.Parse(part.Text("pattern"), $"{part.Path}/pattern").Within()));
+                string pattern = node.Text("pattern");
+                compiler.Budget.Work(20L * pattern.Length);
+                AddHeld(() => RegexParser.Parse(pattern, node["pattern"].Path).Within());
             }
 
-            if (part.Has("format"))
+            if (node.Has("format"))
             {
-                string name = part.Text("format");
-                bodies.Add(JsonTexts.Escape(StringFormats.All.TryGetValue(name, out Grammar? format)
+                string name = node.Text("format");
+                AddHeld(() => StringFormats.All.TryGetValue(name, out Grammar? format)
                     ? format
-                    : throw new GrammarException($"{part.Path}/format",
-                        $"The format '{name}' is not supported; {string.Join(", ", StringFormats.All.Keys)} are.")));
+                    : throw new GrammarException(node["format"].Path,
+                        $"The format '{name}' is not supported; {string.Join(", ", StringFormats.All.Keys)} are."));
             }
         }
 
-        if (parts.Exists(part => part.Has("minLength") || part.Has("maxLength")))
+        if (parts.Exists(part => part.Node.Has("minLength") || part.Node.Has("maxLength")))
         {
             bodies.Add(Length(parts));
         }
@@ -37,37 +43,57 @@ internal static class ScalarSchemas
         return bodies.Count == 0
             ? texts.String
             : Grammar.Sequence(Grammar.Literal("\""), bodies.Aggregate(Grammar.Intersect), Grammar.Literal("\""));
+
+        void AddHeld(Func<Grammar> read)
+        {
+            try
+            {
+                bodies.Add(JsonTexts.Escape(read()));
+            }
+            catch (GrammarException) when (compiler.Loosely)
+            {
+                // Any string, then.
+            }
+        }
     }
 
-    public static Grammar Integer(List<SchemaNode> parts)
+    public static Grammar Integer(List<SchemaPart> parts)
     {
-        (decimal? low, bool lowOut, decimal? high, bool highOut) = Bounds(parts);
-        if (low is null && high is null)
+        Bounds bounds = BoundsOf(parts);
+        if (bounds is { Low: null, High: null })
         {
             return JsonTexts.Integer;
         }
 
-        BigInteger? least = low is null ? null
-            : new BigInteger(Math.Ceiling(low.Value)) + (lowOut && Math.Ceiling(low.Value) == low ? 1 : 0);
-        BigInteger? most = high is null ? null
-            : new BigInteger(Math.Floor(high.Value)) - (highOut && Math.Floor(high.Value) == high ? 1 : 0);
+        BigInteger? least = bounds.Low is { } low ? low.Ceiling + (bounds.LowOut && low.IsInteger ? 1 : 0) : null;
+        BigInteger? most = bounds.High is { } high ? high.Floor - (bounds.HighOut && high.IsInteger ? 1 : 0) : null;
         return NumberRange.Integers(least, most);
     }
 
-    public static Grammar Number(List<SchemaNode> parts)
+    public static Grammar Number(List<SchemaPart> parts)
     {
-        (decimal? low, bool lowOut, decimal? high, bool highOut) = Bounds(parts);
-        return low is null && high is null ? JsonTexts.Number : NumberRange.Decimals(low, lowOut, high, highOut);
+        Bounds bounds = BoundsOf(parts);
+        return bounds is { Low: null, High: null } ? JsonTexts.Number
+            : NumberRange.Decimals(bounds.Low, bounds.LowOut, bounds.High, bounds.HighOut);
     }
 
-    private static Grammar Length(List<SchemaNode> parts)
+    /// <summary>Whether a number lies within all bounds.</summary>
+    public static bool Holds(List<SchemaPart> parts, JsonNumber value)
     {
-        int min = parts.Where(part => part.Has("minLength")).Select(part => part.Count("minLength")).DefaultIfEmpty(0).Max();
-        int? max = parts.Where(part => part.Has("maxLength")).Select(part => (int?)part.Count("maxLength")).DefaultIfEmpty(null).Min();
+        Bounds bounds = BoundsOf(parts);
+        return (bounds.Low is not { } low || value.CompareTo(low) is var above && (above > 0 || (above == 0 && !bounds.LowOut)))
+            && (bounds.High is not { } high || value.CompareTo(high) is var below && (below < 0 || (below == 0 && !bounds.HighOut)));
+    }
+
+    private Grammar Length(List<SchemaPart> parts)
+    {
+        int min = parts.Where(part => part.Node.Has("minLength")).Select(part => part.Node.Count("minLength")).DefaultIfEmpty(0).Max();
+        int? max = parts.Where(part => part.Node.Has("maxLength")).Select(part => (int?)part.Node.Count("maxLength")).DefaultIfEmpty(null)
+            .Min();
         if (min > MaxCounted)
         {
-            SchemaNode part = parts.First(part => part.Has("minLength") && part.Count("minLength") == min);
-            throw new GrammarException($"{part.Path}/minLength",
+            SchemaNode node = parts.First(part => part.Node.Has("minLength") && part.Node.Count("minLength") == min).Node;
+            min = compiler.Loosely ? MaxCounted : throw new GrammarException(node["minLength"].Path,
                 $"{min} characters at least are too many to count; the limit is {MaxCounted}.");
         }
 
@@ -76,40 +102,54 @@ internal static class ScalarSchemas
     }
 
     /// <summary>The narrowest bounds; the older drafts' <c>exclusiveMinimum: true</c> counts too.</summary>
-    private static (decimal? Low, bool LowOut, decimal? High, bool HighOut) Bounds(List<SchemaNode> parts)
+    private static Bounds BoundsOf(List<SchemaPart> parts)
     {
-        (decimal? low, bool lowOut, decimal? high, bool highOut) = (null, false, null, false);
-        foreach (SchemaNode part in parts)
+        var bounds = new Bounds(null, false, null, false);
+        foreach (SchemaNode node in parts.Select(part => part.Node))
         {
             foreach ((string keyword, string exclusive, bool isLow) in new[] { ("minimum", "exclusiveMinimum", true),
                 ("maximum", "exclusiveMaximum", false) })
             {
-                bool flag = part.Has(exclusive)
-                    && part[exclusive].Schema.ValueKind is System.Text.Json.JsonValueKind.True or System.Text.Json.JsonValueKind.False;
-                if (part.Has(keyword))
+                bool isFlag = node.Is(exclusive, JsonValueKind.True) || node.Is(exclusive, JsonValueKind.False);
+                if (node.Has(keyword))
                 {
-                    Narrow(part.Number(keyword), flag && part[exclusive].Schema.GetBoolean(), isLow);
+                    Narrow(node, keyword, node.Is(exclusive, JsonValueKind.True), isLow);
                 }
 
-                if (part.Has(exclusive) && !flag)
+                if (node.Has(exclusive) && !isFlag)
                 {
-                    Narrow(part.Number(exclusive), true, isLow);
+                    Narrow(node, exclusive, true, isLow);
                 }
             }
         }
 
-        return (low, lowOut, high, highOut);
+        return bounds;
 
-        void Narrow(decimal bound, bool isOut, bool isLow)
+        void Narrow(SchemaNode node, string keyword, bool isOut, bool isLow)
         {
-            if (isLow && (low is null || bound > low || (bound == low && isOut)))
+            JsonNumber bound = node.Number(keyword);
+            if (bound.Magnitude > MaxBoundDigits && bound.Negative == isLow)
             {
-                (low, lowOut) = (bound, isOut);
+                // No number that is written reaches so far.
+                return;
             }
-            else if (!isLow && (high is null || bound < high || (bound == high && isOut)))
+
+            if (bound.Magnitude > MaxBoundDigits || bound.Exponent < -MaxBoundDigits)
             {
-                (high, highOut) = (bound, isOut);
+                throw new GrammarException(node[keyword].Path, $"A bound has at most {MaxBoundDigits} digits before and behind its point.");
+            }
+
+            if (isLow && (bounds.Low is not { } low || bound.CompareTo(low) is var above && (above > 0 || (above == 0 && isOut))))
+            {
+                bounds = bounds with { Low = bound, LowOut = isOut };
+            }
+            else if (!isLow && (bounds.High is not { } high || bound.CompareTo(high) is var below && (below < 0 || (below == 0 && isOut))))
+            {
+                bounds = bounds with { High = bound, HighOut = isOut };
             }
         }
     }
+
+    /// <param name="LowOut">The lower bound itself is out.</param>
+    private readonly record struct Bounds(JsonNumber? Low, bool LowOut, JsonNumber? High, bool HighOut);
 }

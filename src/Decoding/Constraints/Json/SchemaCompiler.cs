@@ -5,69 +5,99 @@ namespace Understory.Decoding.Constraints.Json;
 
 /// <summary>
 /// Turns a JSON Schema (draft 2020-12, and what older drafts share with it) into a grammar whose texts validate. Schemas that hold
-/// together (allOf, $ref with siblings) are merged; anyOf and oneOf become alternatives. Where a schema leaves open what most do not mean,
-/// the narrower reading is taken, so that every text still validates: keywords of one type imply that type, and an object with
-/// <c>properties</c> has no others unless
-/// <c>additionalProperties</c> says so.
+/// together (allOf, $ref with siblings) are taken apart and merged; anyOf and oneOf become alternatives. Where a schema leaves open what
+/// most do not mean, the narrower reading is taken, so that every text still validates: keywords of one type imply that type, and an
+/// object with <c>properties</c> has no others unless <c>additionalProperties</c> says so.
 /// </summary>
-internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
+/// <param name="loosely">What the grammar cannot hold is passed over instead of refused: some texts then do not validate.</param>
+internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts, bool loosely, GrammarBudget budget)
 {
-    private const int MaxRules = 4_000;
+    private const int MaxRules = 10_000;
 
+    private readonly SchemaNode _root = SchemaNode.Root(root);
     private readonly Dictionary<string, GrammarRule> _rules = [];
 
-    public Grammar Compile() => Rule([new SchemaNode(root, "#")]);
+    public GrammarBudget Budget => budget;
+
+    /// <inheritdoc cref="SchemaCompiler" path="/param[@name='loosely']"/>
+    public bool Loosely => loosely;
+
+    public Grammar Compile()
+    {
+        try
+        {
+            return Rule([_root]);
+        }
+        catch (InvalidOperationException e)
+        {
+            // What the JSON reader says of escaped surrogates without their other half.
+            throw new GrammarException("#", $"Some text of the schema is not well-formed Unicode ({e.Message}).");
+        }
+    }
 
     /// <summary>The grammar of values that satisfy all of <paramref name="nodes"/>.</summary>
-    public Grammar Rule(IReadOnlyList<SchemaNode> nodes)
+    public Grammar Rule(IEnumerable<SchemaNode> nodes)
     {
-        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
-        {
-            throw new GrammarException(nodes[0].Path, "The schema is nested too deeply.");
-        }
-
-        var parts = new SortedDictionary<string, SchemaNode>(StringComparer.Ordinal);
+        var whole = new Conjunction();
         foreach (SchemaNode node in nodes)
         {
-            if (!Flatten(node, parts))
+            if (!Flatten(node, whole, within: null))
             {
                 return Grammar.Nothing;
             }
         }
 
+        return Rule(whole);
+    }
+
+    /// <summary>The parts of a schema after its references and allOf were resolved; null: nothing can satisfy it.</summary>
+    public List<SchemaPart>? PartsOf(IEnumerable<SchemaNode> nodes)
+    {
+        var whole = new Conjunction();
+        return nodes.All(node => Flatten(node, whole, within: null)) ? whole.Parts : null;
+    }
+
+    private Grammar Rule(Conjunction whole)
+    {
+        List<SchemaPart> parts = whole.Parts;
         if (parts.Count == 0)
         {
             return texts.Value;
         }
 
-        string key = KeyOf(parts);
+        Guard(parts[0].Node);
+        budget.Work(20 + (10 * parts.Count));
+        string key = KeyOf(parts) ?? whole.Key;
         if (!_rules.TryGetValue(key, out GrammarRule? rule))
         {
             if (_rules.Count >= MaxRules)
             {
-                throw new GrammarException(nodes[0].Path,
+                throw new GrammarException(parts[0].Node.Path,
                     $"The schema needs more than {MaxRules} rules; combine fewer alternatives by allOf and anyOf.");
             }
 
-            rule = Grammar.Rule(nodes[0].Path);
+            string before = budget.At;
+            rule = Grammar.Rule(budget.At = parts[0].Node.Path);
             _rules.Add(key, rule);
-            // In the order in which they were written: the first one names the keys' order.
-            rule.Body = Build([.. Ordered(nodes, parts)]);
+            rule.Body = Build(parts);
+            budget.At = before;
         }
 
         return rule;
     }
 
     /// <summary>Equal schemas of scalars share a rule wherever they stand.</summary>
-    private static string KeyOf(SortedDictionary<string, SchemaNode> parts)
+    private string? KeyOf(List<SchemaPart> parts)
     {
-        if (parts.Count == 1 && parts.Values.First() is { WithoutAlternatives: false } only && !only.Has("$ref")
-            && only.Schema.EnumerateObject().All(keyword => IsFlat(keyword.Value)))
+        if (parts.Count > 1 || parts[0].Node is not { } only || only.Has("anyOf") || only.Has("oneOf")
+            || !only.Keywords.Values.All(IsFlat))
         {
-            return only.Schema.GetRawText();
+            return null;
         }
 
-        return string.Join('\n', parts.Values.Select(part => part.Key));
+        string text = only.Schema.GetRawText();
+        budget.Work(text.Length / 8);
+        return text;
     }
 
     private static bool IsFlat(JsonElement value) =>
@@ -75,217 +105,149 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts)
         && (value.ValueKind != JsonValueKind.Array
             || value.EnumerateArray().All(item => item.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array)));
 
-    private IEnumerable<SchemaNode> Ordered(IReadOnlyList<SchemaNode> nodes, SortedDictionary<string, SchemaNode> parts)
-    {
-        var ordered = new Dictionary<string, SchemaNode>();
-        foreach (SchemaNode node in nodes)
-        {
-            _ = Flatten(node, ordered);
-        }
-
-        return ordered.Values.Where(part => parts.ContainsKey(part.Key));
-    }
-
     /// <summary>Takes $ref and allOf apart. False: nothing can satisfy it.</summary>
-    private bool Flatten(SchemaNode node, IDictionary<string, SchemaNode> parts)
+    private bool Flatten(SchemaNode node, Conjunction whole, UnionChain? within)
     {
+        Guard(node);
+        budget.Work(20);
         if (node.Schema.ValueKind is JsonValueKind.True or JsonValueKind.False)
         {
             return node.Schema.ValueKind == JsonValueKind.True;
         }
 
-        SchemaKeywords.Check(node);
-        if (!parts.TryAdd(node.Key, node))
+        SchemaKeywords.Check(node, loosely, budget);
+        if (UnionChain.Has(within, node))
+        {
+            // An alternative that leads back to its own union adds nothing to the others.
+            return false;
+        }
+
+        if (!whole.Visit(node))
         {
             return true;
         }
 
-        if (node.Has("$ref") && !Flatten(Resolve(node), parts))
+        var part = SchemaPart.Of(node, within);
+        if (part.Open != Unions.None || part.LimitsItself)
         {
-            return false;
+            whole.Parts.Add(part);
         }
 
-        return !node.Has("allOf") || node.Under("allOf").All(part => Flatten(part.Node, parts));
+        return (!node.Has("$ref") || Resolve(node) is not { } target || Flatten(target, whole, within))
+            && node.Under("allOf").All(entry => Flatten(entry.Node, whole, within));
     }
 
-    private SchemaNode Resolve(SchemaNode node)
+    /// <summary>Where a reference leads; null: elsewhere, which is passed over.</summary>
+    private SchemaNode? Resolve(SchemaNode node)
     {
         string reference = node.Text("$ref");
-        SchemaNode at = new(root, "#");
+        budget.Work(reference.Length);
         if (!reference.StartsWith('#') || (reference.Length > 1 && reference[1] != '/'))
         {
-            throw new GrammarException($"{node.Path}/$ref",
+            return loosely ? null : throw new GrammarException(node["$ref"].Path,
                 $"'{reference}' is not supported: only references into the same schema, such as #/$defs/name, are.");
         }
 
+        SchemaNode at = _root;
         foreach (string step in reference.Split('/').Skip(1))
         {
             string name = Uri.UnescapeDataString(step).Replace("~1", "/", StringComparison.Ordinal)
                 .Replace("~0", "~", StringComparison.Ordinal);
-            if (at.Schema.ValueKind == JsonValueKind.Object && at.Has(name))
-            {
-                at = at[name];
-            }
-            else if (at.Schema.ValueKind == JsonValueKind.Array && int.TryParse(name, out int index) && index >= 0
-                && index < at.Schema.GetArrayLength())
-            {
-                at = new SchemaNode(at.Schema[index], $"{at.Path}/{index}");
-            }
-            else
-            {
-                throw new GrammarException($"{node.Path}/$ref", $"'{reference}' points to nothing: '{name}' is not there.");
-            }
+            at = at.Step(name) ?? throw new GrammarException(node["$ref"].Path,
+                $"'{reference}' points to nothing: '{name}' is not there.");
         }
 
         return at;
     }
 
-    private Grammar Build(List<SchemaNode> parts)
+    private Grammar Build(List<SchemaPart> parts)
     {
-        for (int i = 0; i < parts.Count; i++)
+        int open = parts.FindIndex(part => part.Open != Unions.None);
+        if (open >= 0)
         {
-            SchemaNode part = parts[i];
-            string? keyword = part.WithoutAlternatives ? null : part.Has("anyOf") ? "anyOf" : part.Has("oneOf") ? "oneOf" : null;
-            if (keyword is null)
+            return Union(parts, open);
+        }
+
+        IReadOnlySet<string> types = SchemaTypes.Of(parts);
+        return parts.Exists(part => part.Node.Has("enum") || part.Node.Has("const"))
+            ? new Enumeration(this).Build(parts, types)
+            : Grammar.Choice([.. types.Select(type => Typed(type, parts))]);
+    }
+
+    /// <summary>The alternatives of one of the parts, each together with the others.</summary>
+    private Grammar Union(List<SchemaPart> parts, int at)
+    {
+        SchemaPart part = parts[at];
+        bool any = (part.Open & Unions.AnyOf) != 0;
+        SchemaNode[] alternatives = [.. part.Node.Under(any ? "anyOf" : "oneOf").Select(entry => entry.Node)];
+        SchemaNode? told = any ? null : Discriminator(part.Node);
+        if (!any && told is null && !loosely)
+        {
+            new Disjointness(this).Check(part.Node["oneOf"], alternatives);
+        }
+
+        SchemaPart taken = part with { Open = part.Open & ~(any ? Unions.AnyOf : Unions.OneOf) };
+        bool stays = taken.Open != Unions.None || taken.LimitsItself;
+        List<SchemaPart> rest = [.. parts.Take(at), .. stays ? [taken] : Array.Empty<SchemaPart>(), .. parts.Skip(at + 1)];
+        int place = stays ? at + 1 : at;
+        var inside = new UnionChain(part.Node, part.Within);
+        var options = new List<Grammar>();
+        var constants = new List<JsonElement>();
+        foreach (SchemaNode alternative in alternatives)
+        {
+            budget.Work(10);
+            if (Enumeration.IsPlain(alternative))
             {
+                SchemaKeywords.Check(alternative, loosely, budget);
+                constants.AddRange(Enumeration.Values(alternative).First());
                 continue;
             }
 
-            if (part.Has("anyOf") && part.Has("oneOf"))
+            Conjunction whole = Conjunction.Of(rest);
+            if ((told is null || Flatten(told, whole, inside)) && Flatten(alternative, whole, inside))
             {
-                throw new GrammarException($"{part.Path}/oneOf", "oneOf beside anyOf is not supported; put one of them into allOf.");
+                // Where the union stood, so that keys come in the order of the schema.
+                List<SchemaPart> added = whole.Parts[rest.Count..];
+                whole.Parts.RemoveRange(rest.Count, added.Count);
+                whole.Parts.InsertRange(place, added);
+                options.Add(Rule(whole));
             }
-
-            SchemaNode[] alternatives = [.. part.Under(keyword).Select(entry => entry.Node)];
-            if (keyword == "oneOf")
-            {
-                new Disjointness(this).Check(part[keyword], alternatives);
-            }
-
-            parts[i] = part with { WithoutAlternatives = true };
-            return Grammar.Choice([.. alternatives.Select(alternative => Rule([.. parts, alternative]))]);
         }
 
-        IReadOnlySet<string> types = Types(parts);
-        if (parts.Exists(part => part.Has("enum") || part.Has("const")))
+        if (constants.Count > 0)
         {
-            return Enumerated(parts, types);
+            // Alternatives that are constants are one enumeration.
+            var enumerated = SchemaPart.Of(part.Node.Implied(any ? "anyOf" : "oneOf", new { @enum = constants }), inside);
+            options.Add(Rule(Conjunction.Of(rest.Append(enumerated))));
         }
 
-        return Grammar.Choice([.. types.Select(type => Typed(type, parts))]);
+        return Grammar.Choice([.. options]);
     }
 
-    /// <summary>The parts of a schema after its references and allOf were resolved; null: nothing can satisfy it.</summary>
-    internal IReadOnlyCollection<SchemaNode>? PartsOf(SchemaNode node)
-    {
-        var parts = new Dictionary<string, SchemaNode>();
-        return Flatten(node, parts) ? parts.Values : null;
-    }
+    /// <summary>
+    /// OpenAPI's <c>discriminator</c>: alternatives that a property tells apart, which then must be there. Null: there is none.
+    /// </summary>
+    private static SchemaNode? Discriminator(SchemaNode node) =>
+        node.Is("discriminator", JsonValueKind.Object) && node["discriminator"] is var told && told.Is("propertyName", JsonValueKind.String)
+            ? told.Implied("propertyName", new { required = new[] { told.Text("propertyName") } })
+            : null;
 
-    /// <summary>The types that all parts allow. Where none names a type, keywords that only concern one type stand for it.</summary>
-    internal static IReadOnlySet<string> Types(IReadOnlyCollection<SchemaNode> parts)
-    {
-        SortedSet<string> types = ["array", "boolean", "integer", "null", "number", "object", "string"];
-        bool named = false;
-        foreach (SchemaNode part in parts.Where(part => part.Has("type")))
-        {
-            named = true;
-            SchemaNode type = part["type"];
-            string[] allowed = type.Schema.ValueKind == JsonValueKind.String ? [type.Schema.GetString()!] : [.. part.Names("type")];
-            if (allowed.Except(SchemaKeywords.OfType.Keys).FirstOrDefault() is { } unknown)
-            {
-                throw new GrammarException(type.Path, $"'{unknown}' is not a type of JSON Schema.");
-            }
-
-            types.IntersectWith(allowed.Contains("number") ? allowed.Append("integer") : allowed);
-        }
-
-        if (!named)
-        {
-            SortedSet<string> implied = [.. SchemaKeywords.OfType.Where(entry =>
-                entry.Value.Any(keyword => parts.Any(part => part.Has(keyword)))).Select(entry => entry.Key)];
-            types = implied.Count > 0 ? implied : types;
-        }
-
-        if (types.Contains("number"))
-        {
-            types.Remove("integer");
-        }
-
-        return types;
-    }
-
-    private Grammar Typed(string type, List<SchemaNode> parts) => type switch
+    public Grammar Typed(string type, List<SchemaPart> parts) => type switch
     {
         "object" => new ObjectSchema(this, texts).Build(parts),
         "array" => new ArraySchema(this, texts).Build(parts),
-        "string" => ScalarSchemas.Text(parts, texts),
+        "string" => new ScalarSchemas(this).Text(parts, texts),
         "integer" => ScalarSchemas.Integer(parts),
         "number" => ScalarSchemas.Number(parts),
         "boolean" => JsonTexts.Boolean,
         _ => JsonTexts.Null,
     };
 
-    /// <summary>The enumerated values that all other keywords allow as well.</summary>
-    private Grammar Enumerated(List<SchemaNode> parts, IReadOnlySet<string> types)
+    private static void Guard(SchemaNode node)
     {
-        List<JsonElement>? values = null;
-        foreach (SchemaNode part in parts)
+        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
         {
-            foreach (JsonElement[] allowed in Values(part))
-            {
-                values = values is null
-                    ? [.. allowed] : [.. values.Where(value => allowed.Any(other => JsonElement.DeepEquals(value, other)))];
-            }
-        }
-
-        var options = new List<Grammar>();
-        foreach (JsonElement value in values!)
-        {
-            string type = TypeOf(value);
-            if (!types.Contains(type) && !(type == "integer" && types.Contains("number")))
-            {
-                continue;
-            }
-
-            string text = JsonTexts.Write(value);
-            SchemaNode? limiting = parts.Cast<SchemaNode?>().FirstOrDefault(part => SchemaKeywords.OfType[type].Any(part!.Value.Has));
-            if (limiting is null
-                || (value.ValueKind is not (JsonValueKind.Object or JsonValueKind.Array) && Constraint.Allows(Typed(type, parts), text)))
-            {
-                options.Add(Grammar.Literal(text));
-            }
-            else if (value.ValueKind is JsonValueKind.Object or JsonValueKind.Array)
-            {
-                throw new GrammarException(limiting.Value.Path, "enum or const with objects or arrays beside keywords that limit these is "
-                    + "not supported; leave those keywords out.");
-            }
-        }
-
-        return Grammar.Choice([.. options.Distinct()]);
-    }
-
-    internal static IEnumerable<JsonElement[]> Values(SchemaNode part)
-    {
-        if (part.Has("const"))
-        {
-            yield return [part["const"].Schema];
-        }
-
-        if (part.Has("enum"))
-        {
-            SchemaNode list = part["enum"];
-            yield return list.Schema.ValueKind == JsonValueKind.Array ? [.. list.Schema.EnumerateArray()] : throw list.Broken("an array");
+            throw new GrammarException(node.Path, "The schema is nested too deeply.");
         }
     }
-
-    private static string TypeOf(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.Object => "object",
-        JsonValueKind.Array => "array",
-        JsonValueKind.String => "string",
-        JsonValueKind.Number => value.TryGetDecimal(out decimal number) && number == Math.Floor(number) ? "integer" : "number",
-        JsonValueKind.Null => "null",
-        _ => "boolean",
-    };
 }

@@ -23,8 +23,23 @@ internal static class StringFormats
         ["email"] = "[a-zA-Z0-9_+-]{1,30}(\\.[a-zA-Z0-9_+-]{1,20}){0,2}@(" + Label + "\\.){1,4}[a-zA-Z]{2,20}",
         ["hostname"] = Host,
         ["ipv4"] = Byte + "(\\." + Byte + "){3}",
-        ["ipv6"] = "[0-9a-fA-F]{1,4}(:[0-9a-fA-F]{1,4}){7}",
+        ["ipv6"] = Ipv6(),
         ["uuid"] = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
         ["uri"] = "https?://" + Host + "(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]*)*(\\?[a-zA-Z0-9._~=&-]*)?(#[a-zA-Z0-9._~-]*)?",
     }.ToDictionary(entry => entry.Key, entry => Grammar.Regex(entry.Value));
+
+    /// <summary>Eight groups, or fewer with one <c>::</c> for the two or more that are zero (RFC 4291, section 2.2).</summary>
+    private static string Ipv6()
+    {
+        const string Group = "[0-9a-fA-F]{1,4}";
+        var forms = new List<string> { $"{Group}(:{Group}){{7}}" };
+        for (int before = 0; before <= 6; before++)
+        {
+            string head = before == 0 ? "" : $"{Group}(:{Group}){{{before - 1}}}";
+            string tail = before == 6 ? "" : $"({Group}(:{Group}){{0,{5 - before}}})?";
+            forms.Add($"{head}::{tail}");
+        }
+
+        return string.Join('|', forms);
+    }
 }

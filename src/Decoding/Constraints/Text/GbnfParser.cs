@@ -2,13 +2,14 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Understory.Decoding.Constraints.Automata;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Decoding.Constraints.Text;
 
 /// <summary>
 /// Reads GBNF, the notation of llama.cpp's grammars: <c>name ::= alternatives</c> of literals, <c>[classes]</c>, <c>.</c>, rule names and
 /// groups, each with
-/// <c>* + ? {m} {m,} {m,n}</c>; comments from <c>#</c> to the end of the line. Within a rule's parentheses line ends do not count; outside
+/// <c>* + ? {m} {m,} {m,n}</c>, tokens by their id, <c>&lt;[5]&gt;</c>, or as the vocabulary writes them, <c>&lt;think&gt;</c>; comments from <c>#</c> to the end of the line. Within a rule's parentheses line ends do not count; outside
 /// a rule ends with its line, unless the line ends with <c>|</c> or the next one begins with it.
 /// </summary>
 internal sealed class GbnfParser
@@ -20,16 +21,18 @@ internal sealed class GbnfParser
     private readonly Dictionary<string, int> _usedAt = [];
     private int _at;
 
-    private GbnfParser(string source) => _source = source;
+    private readonly Tokenizer? _tokenizer;
+
+    private GbnfParser(string source, Tokenizer? tokenizer) => (_source, _tokenizer) = (source, tokenizer);
 
     private bool AtEnd => _at >= _source.Length;
 
     private char Current => _source[_at];
 
     /// <exception cref="GrammarException">See <see cref="Grammar.Gbnf"/>.</exception>
-    public static Grammar Parse(string source)
+    public static Grammar Parse(string source, Tokenizer? tokenizer)
     {
-        var parser = new GbnfParser(source);
+        var parser = new GbnfParser(source, tokenizer);
         if (source.Length > MaxLength)
         {
             throw new GrammarException("", $"The grammar has {source.Length} characters; at most {MaxLength} are read.");
@@ -227,8 +230,37 @@ internal sealed class GbnfParser
             return new GrammarClass(CodePointSet.All);
         }
 
+        if (Current is '<' or '!')
+        {
+            return ReadToken(begin);
+        }
+
         string name = ReadName();
         return name.Length > 0 ? RuleOf(name, begin) : throw Error($"'{Current}' is not expected here", begin);
+    }
+
+    /// <summary>A token that is text stands for its text; a special one has none and is itself.</summary>
+    private Grammar ReadToken(int begin)
+    {
+        if (Current == '!')
+        {
+            throw Error("'any token but this one' is not supported: a grammar is over text here; use a class such as [^<]", begin);
+        }
+
+        int end = _source.IndexOf('>', begin);
+        if (_tokenizer is not { } tokenizer || end < 0)
+        {
+            throw Error(end < 0 ? "the token lacks its '>'" : "tokens can stand only where a model's vocabulary is known", begin);
+        }
+
+        string text = _source[begin..(end + 1)];
+        bool byId = text.StartsWith("<[", StringComparison.Ordinal) && text.EndsWith("]>", StringComparison.Ordinal);
+        bool found = byId ? int.TryParse(text.AsSpan()[2..^2], NumberStyles.None, CultureInfo.InvariantCulture, out int id)
+            && tokenizer.TokenText(id).Length > 0 : tokenizer.TryGetId(text, out id);
+        _at = end + 1;
+        return !found ? throw Error($"the model has no token {text}", begin)
+            : tokenizer.IsSpecial(id) ? Grammar.Token(id)
+            : new GrammarLiteral(tokenizer.TokenBytes(id).ToArray());
     }
 
     private CodePointSet ReadClass(int begin)

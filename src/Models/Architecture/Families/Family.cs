@@ -13,9 +13,9 @@ public abstract class Family
     /// <summary>Every family that can be run.</summary>
     public static IReadOnlyList<Family> All { get; } =
     [
-        new Gpt2(), new Llama(), new Mistral(), new Ministral3(), new Qwen2(), new Qwen3(), new Gemma2(), new Gemma3(), new Phi3(),
-        new SmolLm3(),
-        new Granite(), new Olmo2(),
+        new Gpt2(), new Llama(), new Mistral(), new Ministral3(), new Qwen2(), new Qwen3(), new Gemma2(), new Gemma3(), new Gemma4(),
+        new Phi3(), new SmolLm3(), new Granite(), new Olmo2(), new Mixtral(), new Qwen3Moe(), new GptOss(), new Cohere2(), new Glm4(),
+        new MuseGlimmer(), new Qwen35(), new Qwen35Moe(), new Qwen3Next(),
     ];
 
     /// <summary>As its <c>config.json</c> says: <c>model_type</c>.</summary>

@@ -52,13 +52,9 @@ internal class Gemma2 : LlamaLike
     {
         const int Sliding = 2;
         return Adapted(
-            Alternating(model, Sliding), QueryScalar(model), keys.Number("attn_logit_softcapping", 50),
+            Alternating(model, keys.Windowed(Sliding)), QueryScalar(model), keys.Number("attn_logit_softcapping", 50),
             keys.Number("final_logit_softcapping", 30));
     }
-
-    /// <summary>GGUF has one window for all layers: every so many-th layer has none.</summary>
-    private protected static ModelConfig Alternating(ModelConfig model, int pattern) => Replan(
-        model, (layer, number) => (number + 1) % pattern != 0 ? layer : layer with { Attention = layer.Attention with { Window = 0 } });
 
     private protected double QueryScalar(ModelConfig model)
     {

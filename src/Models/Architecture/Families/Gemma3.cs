@@ -43,8 +43,8 @@ internal sealed class Gemma3 : Gemma2
 
     private protected override ModelConfig Adapt(ModelConfig model, JsonKeys config) => Turning(base.Adapt(model, config));
 
-    private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys) =>
-        Turning(Adapted(Alternating(model, UsualPattern), QueryScalar(model), scoreCap: 0, keys.Number("final_logit_softcapping", 0)));
+    private protected override ModelConfig Adapt(ModelConfig model, GgufKeys keys) => Turning(Adapted(
+        Alternating(model, keys.Windowed(UsualPattern)), QueryScalar(model), scoreCap: 0, keys.Number("final_logit_softcapping", 0)));
 
     private static ModelConfig Turning(ModelConfig model) => Replan(
         model, (layer, _) => layer with { Attention = layer.Attention with { Rotary = layer.Attention.Window > 0 ? 1 : 0 } });

@@ -83,6 +83,7 @@ internal sealed class Gpt2 : Family
         ContextLength = 0,
         HiddenSize = hidden,
         Norm = NormKind.LayerNorm,
+        NormBias = true,
         NormEpsilon = 1e-5f,
         LearnedPositions = true,
         Layers = ModelConfig.Plan(layers, _ => new LayerPlan(

@@ -31,6 +31,14 @@ internal abstract class LlamaLike : Family
         Down = "mlp.down_proj",
     };
 
+    /// <summary>Experts as transformers 5 holds them: all of a layer in a tensor each of gate and up, and of down.</summary>
+    private protected static ExpertNames FusedExperts { get; } = new()
+    {
+        Router = "mlp.gate",
+        GateUp = "mlp.experts.gate_up_proj",
+        Down = "mlp.experts.down_proj",
+    };
+
     internal override TensorNames GgufNames => TensorNames.Gguf;
 
     /// <summary>How queries and keys are normed.</summary>
@@ -39,14 +47,12 @@ internal abstract class LlamaLike : Family
     /// <summary>What the family's configs leave out, as JSON.</summary>
     protected virtual string Defaults => "{}";
 
+    /// <summary>How the residual stream is normed; never with a bias.</summary>
+    protected virtual NormKind Norm => NormKind.RmsNorm;
+
     /// <summary>Which projections around attention have biases, by a Hugging Face config.</summary>
     protected virtual (bool Qkv, bool Output) Biases(JsonKeys config)
     {
-        if (config.Flag("mlp_bias", false))
-        {
-            throw config.Unsupported("mlp_bias", "a gated MLP has no biases");
-        }
-
         bool bias = config.Flag("attention_bias", false);
         return (bias, bias);
     }
@@ -77,7 +83,8 @@ internal abstract class LlamaLike : Family
         int layers = config.Integer("num_hidden_layers");
         (bool qkvBias, bool outputBias) = Biases(config);
         var mlp = new MlpPlan(config.Integer("intermediate_size"),
-            ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true);
+            ActivationOf(config, config.Has("hidden_activation") ? "hidden_activation" : "hidden_act"), Gated: true,
+            Bias: config.Flag("mlp_bias", false));
         int[] windows = Windows(config, layers);
         if (windows.Length > 0 && windows.Length != layers)
         {
@@ -101,8 +108,8 @@ internal abstract class LlamaLike : Family
             TrainedContext = context,
             ContextLength = context,
             HiddenSize = config.Integer("hidden_size"),
-            Norm = NormKind.RmsNorm,
-            NormEpsilon = (float)config.Number("rms_norm_eps"),
+            Norm = Norm,
+            NormEpsilon = (float)config.Number(Norm == NormKind.RmsNorm ? "rms_norm_eps" : "layer_norm_eps"),
             Rotaries = Rotaries(config, headDim, context),
             Layers =
                 ModelConfig.Plan(layers, layer => new LayerPlan(attention with { Window = windows.Length == 0 ? 0 : windows[layer] }, mlp)),
@@ -117,27 +124,23 @@ internal abstract class LlamaLike : Family
     internal override ModelConfig Read(GgufKeys keys)
     {
         int hidden = keys.Count("embedding_length");
-        int heads = keys.Count("attention.head_count");
-        int headDim = keys.HeadDim(hidden, heads);
+        Func<int, int> heads = keys.Counts("attention.head_count");
+        Func<int, int> keyHeads = keys.Counts("attention.head_count_kv", heads);
+        int headDim = keys.HeadDim(hidden, heads(0));
         int context = keys.Count("context_length");
-        if (keys.Count("expert_count", 0) > 0)
+        ExpertsPlan? experts = keys.Count("expert_count", 0) is > 0 and int count ? Experts(keys, count) : null;
+        var attention = new AttentionPlan
         {
-            throw new InvalidDataException($"{keys.Path}: mixtures of experts are not supported.");
-        }
-
-        var layer = new LayerPlan(
-            new AttentionPlan
-            {
-                Heads = heads,
-                KvHeads = keys.Count("attention.head_count_kv", heads),
-                HeadDim = headDim,
-                Rotary = 0,
-                Window = keys.Count("attention.sliding_window", 0),
-                QkNorm = keys.Contains("blk.0.attn_q_norm.weight") && QkNorm == QkNorm.None ? QkNorm.Heads : QkNorm,
-                QkvBias = keys.Contains("blk.0.attn_q.bias"),
-                OutputBias = keys.Contains("blk.0.attn_output.bias"),
-            },
-            new MlpPlan(keys.Count("feed_forward_length"), Activation.Silu, Gated: true));
+            Heads = 0,
+            KvHeads = 0,
+            HeadDim = headDim,
+            Rotary = 0,
+            Window = keys.Count("attention.sliding_window", 0),
+            QkNorm = keys.Contains("blk.0.attn_q_norm.weight") && QkNorm == QkNorm.None ? QkNorm.Heads : QkNorm,
+            QkvBias = keys.Contains("blk.0.attn_q.bias"),
+            OutputBias = keys.Contains("blk.0.attn_output.bias"),
+        };
+        var mlp = new MlpPlan(0, Activation.Silu, Gated: true, Bias: keys.Contains("blk.0.ffn_down.bias"));
         var model = new ModelConfig
         {
             Family = this,
@@ -145,18 +148,56 @@ internal abstract class LlamaLike : Family
             TrainedContext = context,
             ContextLength = context,
             HiddenSize = hidden,
-            Norm = NormKind.RmsNorm,
-            NormEpsilon = (float)keys.Number("attention.layer_norm_rms_epsilon"),
+            Norm = Norm,
+            NormEpsilon =
+                (float)keys.Number(Norm == NormKind.RmsNorm ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"),
             Rotaries = Rotaries(keys, headDim),
-            Layers = ModelConfig.Plan(keys.Count("block_count"), _ => layer),
+            Layers = ModelConfig.Plan(keys.Count("block_count"), layer => new LayerPlan(
+                attention with { Heads = heads(layer), KvHeads = keyHeads(layer) }, Mlp(layer))),
             TiedHead = keys.TiedHead,
         };
         return Adapt(model, keys);
+
+        // Which layers have experts is known from their routers.
+        MlpPlan Mlp(int layer) => experts is not null && keys.Contains($"blk.{layer}.ffn_gate_inp.weight")
+            ? WithExperts(experts) : mlp with { Width = keys.Counts("feed_forward_length")(layer) };
+    }
+
+    /// <summary>The experts of a GGUF file that has so many in a layer.</summary>
+    /// <exception cref="InvalidDataException">The family has none.</exception>
+    private protected virtual ExpertsPlan Experts(GgufKeys keys, int count) =>
+        throw new InvalidDataException($"{keys.Path}: models of architecture \"{keys.Architecture}\" with experts are not supported.");
+
+    /// <summary>An MLP of experts alone.</summary>
+    private protected static MlpPlan WithExperts(ExpertsPlan experts) =>
+        new(0, experts.Unit.Activation, Gated: true) { Experts = experts };
+
+    /// <summary>Of each expert, between up and down: Mixtral's files say it as of a plain MLP.</summary>
+    private protected static int ExpertWidth(GgufKeys keys) =>
+        keys.Count("expert_feed_forward_length", 0) is > 0 and int own ? own : keys.Count("feed_forward_length");
+
+    /// <summary>The experts of Mixtral and of what was built after it: weights are a softmax over the chosen.</summary>
+    private protected static ExpertsPlan UsualExperts(GgufKeys keys, int count)
+    {
+        const int Softmax = 1;
+        return keys.Count("expert_gating_func", Softmax) is 0 or Softmax
+            ? new ExpertsPlan(
+                count, keys.Count("expert_used_count"), ExpertWidth(keys), new GatedUnit(Activation.Silu))
+            {
+                Renormalised = keys.Flag("expert_weights_norm", true),
+                WeightScale = (float)keys.Number("expert_weights_scale", 1),
+            }
+            : throw new InvalidDataException(
+                $"{keys.Path}: the key expert_gating_func is {keys.Count("expert_gating_func")}; 1, a softmax, is supported.");
     }
 
     /// <summary>The model with another plan for each of its layers.</summary>
     private protected static ModelConfig Replan(ModelConfig model, Func<LayerPlan, int, LayerPlan> plan) =>
         model with { Layers = [.. model.Layers.Select(plan)] };
+
+    /// <summary>GGUF has one window for all layers: some have none.</summary>
+    private protected static ModelConfig Alternating(ModelConfig model, Func<int, bool> windowed) => Replan(
+        model, (layer, number) => windowed(number) ? layer : layer with { Attention = layer.Attention with { Window = 0 } });
 
     internal override ModelConfig OfShape(int hidden, int layers, int vocabulary, int context)
     {
@@ -170,7 +211,7 @@ internal abstract class LlamaLike : Family
             TrainedContext = context,
             ContextLength = context,
             HiddenSize = hidden,
-            Norm = NormKind.RmsNorm,
+            Norm = Norm,
             NormEpsilon = 1e-5f,
             Rotaries = [new Rotary(64, 10000, RotaryScaling.None)],
             Layers = ModelConfig.Plan(layers, _ => layer),

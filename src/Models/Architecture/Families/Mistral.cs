@@ -3,7 +3,7 @@ namespace Understory.Models.Architecture.Families;
 /// <summary>
 /// Mistral 7B (Jiang et al., arXiv 2310.06825) and its successors: a Llama whose layers all slide, where the config has a window.
 /// </summary>
-internal sealed class Mistral : LlamaLike
+internal class Mistral : LlamaLike
 {
     public override string Name => "mistral";
 

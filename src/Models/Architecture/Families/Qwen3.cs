@@ -1,7 +1,7 @@
 namespace Understory.Models.Architecture.Families;
 
 /// <summary>Qwen3 (arXiv 2505.09388): like Qwen2, but heads' queries and keys are normed instead of biased.</summary>
-internal sealed class Qwen3 : Qwen2
+internal class Qwen3 : Qwen2
 {
     public override string Name => "qwen3";
 

@@ -16,6 +16,11 @@ internal static class Rope
         double theta = scaling.Number("rope_theta", keys.Number("rope_theta", llamaTheta));
         double part = scaling.Number("partial_rotary_factor", keys.Number("partial_rotary_factor", 1));
         string kind = scaling.Has("rope_type") ? scaling.String("rope_type") : scaling.Has("type") ? scaling.String("type") : "default";
+        if (kind == "proportional")
+        {
+            return new Rotary(headDim, theta, new ProportionalScaling(part, scaling.Number("factor", 1)));
+        }
+
         return new Rotary((int)(headDim * part), theta, kind switch
         {
             "default" => RotaryScaling.None,
@@ -29,46 +34,65 @@ internal static class Rope
             "yarn" => Yarn(scaling, context),
             "longrope" or "su" => LongRope(keys, scaling, context),
             _ => throw scaling.Unsupported(scaling.Has("rope_type")
-                ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn and longrope are"),
+                ? "rope_type" : "type", "default, linear, dynamic, llama3, yarn, longrope and proportional are"),
         });
     }
 
-    /// <summary>GGUF's: keys, or factors for each frequency as a tensor (Llama 3).</summary>
+    /// <summary>
+    /// GGUF's: keys, or factors for each frequency as a tensor (Llama 3). What a file leaves out is as llama.cpp takes it: a factor
+    /// without a type is linear, in older files under <c>rope.scale_linear</c>; the original context is the whole one.
+    /// </summary>
     public static Rotary Read(GgufKeys keys, int headDim)
     {
         int dim = keys.Count("rope.dimension_count", headDim);
         double theta = keys.Number("rope.freq_base", 10000);
-        if (keys.Floats("rope_freqs.weight", dim / 2) is { } factors)
-        {
-            return new Rotary(dim, theta, new FactorsScaling(factors));
-        }
-
+        int original = keys.Count("rope.scaling.original_context_length", keys.Count("context_length"));
         if (keys.Floats("rope_factors_long.weight", dim / 2) is { } longer
             && keys.Floats("rope_factors_short.weight", dim / 2) is { } shorter)
         {
-            int original = keys.Count("rope.scaling.original_context_length");
             double attention = LongRopeScaling.DefaultAttention(keys.Count("context_length"), original);
             return new Rotary(dim, theta,
                 new LongRopeScaling(shorter, longer, original, keys.Number("rope.scaling.attn_factor", attention)));
         }
 
-        double factor = keys.Number("rope.scaling.factor", 1);
-        return new Rotary(dim, theta, keys.Text("rope.scaling.type", "none") switch
+        double factor = keys.Number("rope.scaling.factor", keys.Number("rope.scale_linear", 0)) is not 0 and var said ? said : 1;
+        string type = keys.Text("rope.scaling.type", "linear");
+        keys.RequireUnset("rope.scaling.alpha");
+        if (keys.Floats("rope_freqs.weight", dim / 2) is { } factors)
+        {
+            double all = type == "none" ? 1 : factor;
+            return type == "yarn"
+                ? throw new InvalidDataException($"{keys.Path}: rope scaling \"yarn\" beside rope_freqs.weight is not supported.")
+                : new Rotary(dim, theta, new FactorsScaling(Array.ConvertAll(factors, each => (float)(each * all))));
+        }
+
+        return new Rotary(dim, theta, type switch
         {
             "none" => RotaryScaling.None,
-            "linear" => new LinearScaling(factor),
-            "yarn" => new YarnScaling(
-                factor,
-                keys.Count("rope.scaling.original_context_length"),
-                keys.Number("rope.scaling.yarn_beta_fast", 32),
-                keys.Number("rope.scaling.yarn_beta_slow", 1),
-                // A multiplier for all dimensions divides it out again (Hugging Face's mscale_all_dim).
-                keys.Number("rope.scaling.attn_factor", 1) * YarnScaling.DefaultAttention(factor)
-                    / YarnScaling.DefaultAttention(factor, keys.Number("rope.scaling.yarn_log_multiplier", 0)),
-                Truncate: true),
-            string other =>
-                throw new InvalidDataException($"{keys.Path}: rope scaling \"{other}\" is not supported; none, linear and yarn are."),
+            "linear" or "longrope" => new LinearScaling(factor),
+            "yarn" => Yarn(keys, factor, original),
+            _ => throw new InvalidDataException(
+                $"{keys.Path}: rope scaling \"{type}\" is not supported; none, linear, yarn and longrope are."),
         });
+    }
+
+    private static YarnScaling Yarn(GgufKeys keys, double factor, int original)
+    {
+        if (keys.Number("rope.scaling.yarn_ext_factor", 1) is not 1 and var mix)
+        {
+            throw new InvalidDataException($"{keys.Path}: rope.scaling.yarn_ext_factor is {mix}; only 1 is supported.");
+        }
+
+        return new YarnScaling(
+            factor,
+            original,
+            keys.Number("rope.scaling.yarn_beta_fast", 32),
+            keys.Number("rope.scaling.yarn_beta_slow", 1),
+            // A multiplier for all dimensions divides it out again (Hugging Face's mscale_all_dim).
+            keys.Number("rope.scaling.attn_factor", 1) * keys.Number("rope.scaling.yarn_attn_factor", 1)
+                * YarnScaling.DefaultAttention(factor)
+                / YarnScaling.DefaultAttention(factor, keys.Number("rope.scaling.yarn_log_multiplier", 0)),
+            Truncate: true);
     }
 
     private static LongRopeScaling LongRope(JsonKeys keys, JsonKeys scaling, int context)

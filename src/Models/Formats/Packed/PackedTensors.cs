@@ -75,6 +75,8 @@ public sealed unsafe class PackedTensors : ITensorSource
         return new StoredTensor(format, rows, columns, memory.Address);
     }
 
+    public bool StaysMapped(string name) => Packed(name, out _) is null;
+
     public void Release(StoredTensor tensor)
     {
         if (_unpacked.TryRemove(tensor.Data, out NativeMemoryBlock? memory))

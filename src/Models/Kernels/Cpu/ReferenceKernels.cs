@@ -1,5 +1,6 @@
 using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Quantised;
+using Understory.Models.Kernels.Cpu.Recurrence;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
 
@@ -11,6 +12,7 @@ namespace Understory.Models.Kernels.Cpu;
 internal sealed class ReferenceKernels : CpuKernels
 {
     private readonly ReferenceDecision _decision = new();
+    private readonly ReferenceRecurrence _recurrence = new();
     private double[] _scores = [];
     private float[] _row = [];
     private double[] _dots = [];
@@ -49,6 +51,14 @@ internal sealed class ReferenceKernels : CpuKernels
         }
     }
 
+    public override void Normalize(Tensor x, in Norm norm)
+    {
+        for (int r = 0; r < x.Rows; r++)
+        {
+            Normalize(x.Floats(r), norm, x.Floats(r));
+        }
+    }
+
     public override void NormalizeAdd(Tensor x, in Norm norm, Tensor y)
     {
         float[] normed = new float[x.Columns];
@@ -62,13 +72,42 @@ internal sealed class ReferenceKernels : CpuKernels
         }
     }
 
-    public override void Cap(Tensor logits, float scale, float cap)
+    public override void Cap(Tensor x, float scale, float cap)
     {
-        for (int r = 0; r < logits.Rows; r++)
+        for (int r = 0; r < x.Rows; r++)
         {
-            foreach (ref float logit in logits.Floats(r))
+            foreach (ref float value in x.Floats(r))
             {
-                logit = (float)Cap(logit * (double)scale, cap);
+                value = (float)Cap(value * (double)scale, cap);
+            }
+        }
+    }
+
+    public override void SumExperts(Tensor x, Routing routing, Tensor y)
+    {
+        for (int r = 0; r < routing.Rows; r++)
+        {
+            for (int i = 0; i < x.Columns; i++)
+            {
+                double sum = 0;
+                for (int pair = r * routing.Used; pair < (r + 1) * routing.Used; pair++)
+                {
+                    sum += (double)routing.Weights[pair] * x.Floats(routing.PlaceOf[pair])[i];
+                }
+
+                y.Floats(r)[i] = (float)sum;
+            }
+        }
+    }
+
+    public override void Add(Tensor x, Tensor gate, float scale, Tensor y)
+    {
+        for (int r = 0; r < x.Rows; r++)
+        {
+            double factor = gate.Data == 0 ? scale : scale / (1 + Math.Exp(-gate.Floats(r)[0]));
+            for (int i = 0; i < x.Columns; i++)
+            {
+                y.Floats(r)[i] += (float)(factor * x.Floats(r)[i]);
             }
         }
     }
@@ -79,6 +118,11 @@ internal sealed class ReferenceKernels : CpuKernels
         for (int r = 0; r < batch.Count; r++)
         {
             Span<float> row = qkv.Floats(r);
+            if (rotary.KeysAreValues)
+            {
+                row.Slice(heads * dims, layer.KvHeads * dims).CopyTo(row[((heads + layer.KvHeads) * dims)..]);
+            }
+
             for (int head = 0; head < heads + layer.KvHeads; head++)
             {
                 Span<float> vector = row.Slice(head * dims, dims);
@@ -107,12 +151,27 @@ internal sealed class ReferenceKernels : CpuKernels
             {
                 Span<float> key = row.Slice((heads + head) * dims, dims);
                 Span<float> value = row.Slice((heads + layer.KvHeads + head) * dims, dims);
+                if (rotary.ValueNorm.Data != 0)
+                {
+                    RmsNorm(value, rotary.ValueNorm.Floats(0), rotary.NormEpsilon, value);
+                }
+
                 ReferenceCache.Write(layer, head, batch.Slots[r], key, value);
             }
         }
     }
 
     public override void Decide(Tensor logits, DecisionBatch decision) => _decision.Decide(logits, decision);
+
+    public override void Dispose()
+    {
+        _recurrence.Dispose();
+        base.Dispose();
+    }
+
+    protected override void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, Tensor output) =>
+        _recurrence.Run(inputs, recurrent, layer, walk, first, output);
 
     protected override void Product(InputRows x, Projection weights, Tensor y, Epilogue epilogue)
     {
@@ -127,21 +186,42 @@ internal sealed class ReferenceKernels : CpuKernels
                 {
                     double sum = Activate(_dots[r] + bias, epilogue.Activation);
                     ref float target = ref y.Floats(r)[column];
-                    target = (float)(epilogue.Add ? target + (epilogue.Scale * sum) : sum);
+                    target = (float)(epilogue.Add ? target + (epilogue.Scale * sum) : epilogue.Times ? target * sum : sum);
                 }
             }
         }
     }
 
-    protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
+    protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y) =>
+        GatedProduct(x, gate, up, new GatedUnit(activation), y);
+
+    protected override void Gather(Tensor x, Routing routing, Tensor output)
     {
-        for (int o = 0; o < gate.Rows; o++)
+        for (int place = 0; place < routing.Places; place++)
         {
-            Dots(x, gate, o, ref _dots);
-            Dots(x, up, o, ref _otherDots);
-            for (int r = 0; r < x.Count; r++)
+            x.Floats(routing.RowOf[place]).CopyTo(output.Floats(place));
+        }
+    }
+
+    protected override void ExpertProduct(
+        InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y)
+    {
+        for (int expert = 0; expert < weights.Matrices.Length; expert++)
+        {
+            int first = routing.First[expert];
+            int count = routing.First[expert + 1] - first;
+            if (count == 0)
             {
-                y.Floats(r)[o] = (float)(Activate(_dots[r], activation) * _otherDots[r]);
+                continue;
+            }
+
+            if (up is null)
+            {
+                Product(x.Range(first, count), Of(weights, expert), y.RowRange(first, count), new Epilogue());
+            }
+            else
+            {
+                GatedProduct(x.Range(first, count), Of(weights, expert), Of(up, expert), unit, y.RowRange(first, count));
             }
         }
     }
@@ -155,14 +235,43 @@ internal sealed class ReferenceKernels : CpuKernels
             {
                 int kvHead = head / (attention.Heads / attention.KvHeads);
                 Range columns = new(head * attention.HeadDim, (head + 1) * attention.HeadDim);
-                Attend(queries.Floats(r)[columns], layer, kvHead, attention, batch.Prefix[r], ancestors, output.Floats(r)[columns]);
+                Attend(queries.Floats(r)[columns], layer, (kvHead, head), attention, batch.Prefix[r], ancestors, output.Floats(r)[columns]);
             }
         }
     }
 
+    private static Projection Of(ExpertProjection experts, int expert) =>
+        new(experts.Matrices[expert], experts.Bias.Data == 0 ? default : experts.Bias.RowRange(expert, 1));
+
+    private void GatedProduct(InputRows x, Projection gate, Projection up, in GatedUnit unit, Tensor y)
+    {
+        for (int o = 0; o < gate.Outputs; o++)
+        {
+            Dots(x, (CpuMatrix)gate.Parts[0], o, ref _dots);
+            Dots(x, (CpuMatrix)up.Parts[0], o, ref _otherDots);
+            double gateBias = gate.Bias.Data == 0 ? 0 : gate.Bias.Floats(0)[o];
+            double upBias = up.Bias.Data == 0 ? 0 : up.Bias.Floats(0)[o];
+            for (int r = 0; r < x.Count; r++)
+            {
+                y.Floats(r)[o] = (float)Gate(_dots[r] + gateBias, _otherDots[r] + upBias, unit);
+            }
+        }
+    }
+
+    private static double Gate(double gate, double up, in GatedUnit unit)
+    {
+        if (unit.Limit == 0)
+        {
+            return Activate(gate, unit.Activation) * up;
+        }
+
+        double g = Math.Min(gate, unit.Limit);
+        return g / (1 + Math.Exp(-unit.Alpha * g)) * (Math.Clamp(up, -unit.Limit, unit.Limit) + 1);
+    }
+
     private void Attend(
-        ReadOnlySpan<float> query, in KvLayer layer, int kvHead, in AttentionParams attention, int prefix, ReadOnlySpan<int> ancestors,
-        Span<float> output)
+        ReadOnlySpan<float> query, in KvLayer layer, (int Kv, int Query) head, in AttentionParams attention, int prefix,
+        ReadOnlySpan<int> ancestors, Span<float> output)
     {
         int length = prefix + ancestors.Length;
         int first = attention.Window > 0 ? Math.Max(0, length - attention.Window) : 0;
@@ -171,20 +280,21 @@ internal sealed class ReferenceKernels : CpuKernels
             _scores = new double[Math.Max(length, layer.Slots)];
         }
 
-        double max = double.NegativeInfinity;
+        double sink = attention.Sinks.Data == 0 ? double.NegativeInfinity : attention.Sinks.Floats(0)[head.Query];
+        double max = sink;
         for (int p = first; p < length; p++)
         {
             double score = 0;
             for (int d = 0; d < query.Length; d++)
             {
-                score += (double)query[d] * ReferenceCache.ReadKey(layer, kvHead, Slot(p, prefix, ancestors), d);
+                score += (double)query[d] * ReferenceCache.ReadKey(layer, head.Kv, Slot(p, prefix, ancestors), d);
             }
 
             _scores[p] = Cap(score * attention.Scale, attention.SoftCap);
             max = Math.Max(max, _scores[p]);
         }
 
-        double total = 0;
+        double total = Math.Exp(sink - max);
         for (int p = first; p < length; p++)
         {
             _scores[p] = Math.Exp(_scores[p] - max);
@@ -196,7 +306,7 @@ internal sealed class ReferenceKernels : CpuKernels
             double sum = 0;
             for (int p = first; p < length; p++)
             {
-                sum += _scores[p] * ReferenceCache.ReadValue(layer, kvHead, Slot(p, prefix, ancestors), d);
+                sum += _scores[p] * ReferenceCache.ReadValue(layer, head.Kv, Slot(p, prefix, ancestors), d);
             }
 
             output[d] = (float)(sum / total);
@@ -270,6 +380,7 @@ internal sealed class ReferenceKernels : CpuKernels
     {
         Activation.GeluTanh => 0.5 * x * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (x + (0.044715 * x * x * x)))),
         Activation.Silu => x / (1 + Math.Exp(-x)),
+        Activation.Sigmoid => 1 / (1 + Math.Exp(-x)),
         _ => x,
     };
 
@@ -306,7 +417,8 @@ internal sealed class ReferenceKernels : CpuKernels
         double scale = 1 / Math.Sqrt((variance / x.Length) + norm.Epsilon);
         for (int i = 0; i < x.Length; i++)
         {
-            output[i] = (float)(((x[i] - mean) * scale * norm.Weight.Floats(0)[i]) + norm.Bias.Floats(0)[i]);
+            float bias = norm.Bias.Data == 0 ? 0 : norm.Bias.Floats(0)[i];
+            output[i] = (float)(((x[i] - mean) * scale * norm.Weight.Floats(0)[i]) + bias);
         }
     }
 

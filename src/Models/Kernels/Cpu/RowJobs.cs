@@ -14,6 +14,7 @@ internal sealed unsafe class NormJob<T> : Job
     private Norm _norm;
     private bool _add;
 
+    /// <param name="output">May be x itself.</param>
     /// <param name="add">Normed rows are added to those of the output, which is not x.</param>
     public void Set(Tensor x, in Norm norm, Tensor output, bool add) => (_x, _norm, _output, _add) = (x, norm, output, add);
 
@@ -103,23 +104,23 @@ internal static unsafe class RowNorm<T>
     }
 }
 
-/// <summary>Capped logits: an item is a row.</summary>
+/// <summary>Capped and scaled values: an item is a row.</summary>
 internal sealed unsafe class CapJob<T> : Job
     where T : unmanaged, ILanes<T>
 {
     private const int Lanes = 16;
 
-    private Tensor _logits;
+    private Tensor _x;
     private float _scale;
     private float _cap;
 
-    public void Set(Tensor logits, float scale, float cap) => (_logits, _scale, _cap) = (logits, scale, cap);
+    public void Set(Tensor x, float scale, float cap) => (_x, _scale, _cap) = (x, scale, cap);
 
     public override void Run(int first, int end, int worker)
     {
         for (int row = first; row < end; row++)
         {
-            Apply((float*)_logits.Data + ((long)row * _logits.Stride), _logits.Columns, _scale, _cap);
+            Apply((float*)_x.Data + ((long)row * _x.Stride), _x.Columns, _scale, _cap);
         }
     }
 

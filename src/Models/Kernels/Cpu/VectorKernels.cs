@@ -2,6 +2,7 @@ using Understory.Models.Kernels.Cpu.Attention;
 using Understory.Models.Kernels.Cpu.Decision;
 using Understory.Models.Kernels.Cpu.Products;
 using Understory.Models.Kernels.Cpu.Quantised;
+using Understory.Models.Kernels.Cpu.Recurrence;
 using Understory.Models.Kernels.Cpu.Vectors;
 using Understory.Models.Kernels.Cpu.Weights;
 using Understory.Models.Tensors;
@@ -20,12 +21,19 @@ internal sealed class VectorKernels<T> : CpuKernels
 
     private readonly ThreadTeam _team;
     private readonly QuantisedSet _quantisedSet;
-    private readonly ProductJob<T> _product = new();
+    private readonly ProductJob<T> _product;
     private readonly QuantiseJob _quantise = new();
     private readonly NormJob<T> _norm = new();
     private readonly CapJob<T> _cap = new();
     private readonly EmbedJob _embed = new();
+    private readonly GatherJob<T> _gather = new();
+    private readonly SumExpertsJob<T> _sumExperts = new();
+    private readonly AddJob<T> _add = new();
     private readonly StoreJob<T> _store = new();
+    private readonly ConvolveJob<T> _convolve = new();
+    private readonly DeltaJob<T> _delta = new();
+    private readonly NormGateJob<T> _normGate = new();
+    private readonly RecurrentScratch _recurrent;
     private readonly AttendJob<T> _attend;
     private readonly DecideJob<T> _decide;
 
@@ -34,11 +42,15 @@ internal sealed class VectorKernels<T> : CpuKernels
         Name = name;
         _quantisedSet = QuantisedKernels.Best(name);
         _team = new ThreadTeam(threads);
+        _recurrent = new RecurrentScratch(threads);
+        _product = new ProductJob<T>(threads);
         _attend = new AttendJob<T>(threads);
         _decide = new DecideJob<T>(threads);
     }
 
     public override string Name { get; }
+
+    public override bool TryMap(WeightMatrix matrix) => ((CpuMatrix)matrix).TryMap();
 
     public override void Embed(WeightMatrix table, WeightMatrix? positions, ForwardBatch batch, Tensor output, float scale)
     {
@@ -52,16 +64,34 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
+    public override void Normalize(Tensor x, in Norm norm)
+    {
+        _norm.Set(x, norm, x, add: false);
+        Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
+    }
+
     public override void NormalizeAdd(Tensor x, in Norm norm, Tensor y)
     {
         _norm.Set(x, norm, y, add: true);
         Share(_norm, x.Rows, (long)x.Rows * x.Columns * 16);
     }
 
-    public override void Cap(Tensor logits, float scale, float cap)
+    public override void Cap(Tensor x, float scale, float cap)
     {
-        _cap.Set(logits, scale, cap);
-        Share(_cap, logits.Rows, (long)logits.Rows * logits.Columns * 16);
+        _cap.Set(x, scale, cap);
+        Share(_cap, x.Rows, (long)x.Rows * x.Columns * 16);
+    }
+
+    public override void SumExperts(Tensor x, Routing routing, Tensor y)
+    {
+        _sumExperts.Set(x, routing, y);
+        Share(_sumExperts, routing.Rows, (long)routing.Places * x.Columns * 8);
+    }
+
+    public override void Add(Tensor x, Tensor gate, float scale, Tensor y)
+    {
+        _add.Set(x, gate, scale, y);
+        Share(_add, x.Rows, (long)x.Rows * x.Columns * 8);
     }
 
     public override void StoreKeysValues(Tensor qkv, int heads, in RotaryParams rotary, KvLayer layer, ForwardBatch batch)
@@ -79,6 +109,8 @@ internal sealed class VectorKernels<T> : CpuKernels
     public override void Dispose()
     {
         _team.Dispose();
+        _recurrent.Dispose();
+        _product.Dispose();
         _attend.Dispose();
         _decide.Dispose();
         base.Dispose();
@@ -91,9 +123,23 @@ internal sealed class VectorKernels<T> : CpuKernels
         Share(_product, _product.Items, _product.Work);
     }
 
-    protected override void GatedProduct(InputRows x, CpuMatrix gate, CpuMatrix up, Activation activation, Tensor y)
+    protected override void GatedProduct(InputRows x, Projection gate, Projection up, Activation activation, Tensor y)
     {
         _product.SetGated(gate, up, x, y, activation, _quantisedSet);
+        Quantise(x);
+        Share(_product, _product.Items, _product.Work);
+    }
+
+    protected override void Gather(Tensor x, Routing routing, Tensor output)
+    {
+        _gather.Set(x, routing, output);
+        Share(_gather, routing.Places, (long)routing.Places * x.Columns * 4);
+    }
+
+    protected override void ExpertProduct(
+        InputRows x, Routing routing, ExpertProjection weights, ExpertProjection? up, in GatedUnit unit, Tensor y)
+    {
+        _product.SetExperts(routing, weights, up, unit, x, y, _quantisedSet);
         Quantise(x);
         Share(_product, _product.Items, _product.Work);
     }
@@ -102,6 +148,20 @@ internal sealed class VectorKernels<T> : CpuKernels
     {
         _attend.Set(queries, layer, attention, batch, output);
         Share(_attend, _attend.Items, _attend.Work);
+    }
+
+    protected override void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, Tensor output)
+    {
+        _recurrent.Reach(layer.Shape, walk.Count, walk.Buffers);
+        _convolve.Set(_recurrent, inputs, recurrent, layer, walk);
+        Share(_convolve, _convolve.Items, _convolve.Work);
+        _delta.Set(_recurrent, layer, walk);
+        Share(_delta, _delta.Items, _delta.Work);
+        _normGate.Set(
+            _recurrent, layer.Shape, recurrent.Norm, inputs.RowRange(first, output.Rows), walk.Earlier + first, output);
+        Share(_normGate, _normGate.Items, 16L * output.Rows * output.Columns);
+        RecurrentRows.Keep(inputs, layer, walk);
     }
 
     /// <summary>Brings the product's inputs into integers, where it wants them and they are not yet.</summary>

@@ -61,9 +61,13 @@ internal sealed unsafe class CudaKernels : IKernels
 
     public string Name => "cuda";
 
+    public KernelFeatures Missing => Lacking;
+
     /// <summary>None of them has a kernel yet; a model that wants one is refused when it is loaded.</summary>
-    public KernelFeatures Missing => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
-        | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale;
+    internal static KernelFeatures Lacking => KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Capping
+        | KernelFeatures.WholeQkNorm | KernelFeatures.PositionScale | KernelFeatures.ValueNorm | KernelFeatures.SharedKeyValues
+        | KernelFeatures.Gates | KernelFeatures.EmbeddingNorm | KernelFeatures.GatedBias | KernelFeatures.Experts | KernelFeatures.Sinks
+        | KernelFeatures.Recurrence;
 
     public CudaDeviceInfo Device => _driver.Device;
 
@@ -223,11 +227,31 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
+    public void Normalize(Tensor x, in Norm norm) => throw Lacks(KernelFeatures.EmbeddingNorm);
+
     public void NormalizeAdd(Tensor x, in Norm norm, Tensor y) => throw Lacks(KernelFeatures.NormBehind);
+
+    public void MultiplyGate(in ProductSource x, Projection weights, Activation activation, InputRows y) =>
+        throw Lacks(KernelFeatures.Gates);
 
     public void Take(Tensor x, InputRows output) => throw Lacks(KernelFeatures.NormBehind);
 
-    public void Cap(Tensor logits, float scale, float cap) => throw Lacks(KernelFeatures.Capping);
+    public void Cap(Tensor x, float scale, float cap) => throw Lacks(KernelFeatures.Capping);
+
+    public void Recur(
+        Tensor inputs, in RecurrentParams recurrent, in RecurrentLayer layer, RecurrentWalk walk, int first, InputRows output) =>
+        throw Lacks(KernelFeatures.Recurrence);
+
+    public void Route(Tensor logits, in RouterParams router, Routing routing) => throw Lacks(KernelFeatures.Experts);
+
+    public void MultiplyExperts(InputRows x, Routing routing, ExpertProjection gate, ExpertProjection up, in GatedUnit unit,
+        InputRows gathered, InputRows y) => throw Lacks(KernelFeatures.Experts);
+
+    public void MultiplyExperts(InputRows x, Routing routing, ExpertProjection weights, Tensor y) => throw Lacks(KernelFeatures.Experts);
+
+    public void SumExperts(Tensor x, Routing routing, Tensor y) => throw Lacks(KernelFeatures.Experts);
+
+    public void Add(Tensor x, Tensor gate, float scale, Tensor y) => throw Lacks(KernelFeatures.Experts);
 
     public void MultiplyActivate(in ProductSource x, Projection weights, Activation activation, InputRows y)
     {
@@ -237,11 +261,12 @@ internal sealed unsafe class CudaKernels : IKernels
         }
     }
 
-    public void MultiplyGated(in ProductSource x, WeightMatrix gate, WeightMatrix up, Activation activation, InputRows y)
+    public void MultiplyGated(in ProductSource x, Projection gate, Projection up, Activation activation, InputRows y)
     {
         if (y.Count > 0)
         {
-            _products.MultiplyGated(x, (TiledMatrix)gate, (TiledMatrix)up, activation, CudaInput.ValuesOf(y), Padded(y.Count));
+            _products.MultiplyGated(
+                x, (TiledMatrix)gate.Parts[0], (TiledMatrix)up.Parts[0], activation, CudaInput.ValuesOf(y), Padded(y.Count));
         }
     }
 

@@ -79,9 +79,9 @@ internal static unsafe class WeightTiles
         {
             bool there = first + row < matrix.Rows;
             byte* source = !there ? null
-                : rows.Transposed is { } turned ? (byte*)turned.Data + ((long)(first + row) * type.Size())
+                : rows.Transposed is { } turned ? (byte*)turned.Tensor.Data + ((long)turned.SourceRow(first + row) * type.Size())
                 : (byte*)rows.Values(first + row, type, room);
-            long stride = rows.Transposed is null ? 1 : matrix.Rows;
+            long stride = rows.Transposed?.Tensor.Columns ?? 1;
             if (type != DType.F32)
             {
                 PackRow(matrix, row, (ushort*)source, stride, (ushort*)target);

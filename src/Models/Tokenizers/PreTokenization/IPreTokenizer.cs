@@ -1,14 +1,22 @@
+using System.Text;
+
 namespace Understory.Models.Tokenizers.PreTokenization;
 
 /// <summary>Cuts text into the words that are encoded one by one.</summary>
 internal interface IPreTokenizer
 {
+    /// <summary>It only cuts: the pieces are stretches of the text as it was.</summary>
+    bool CutsOnly => false;
+
     void Apply(Pieces pieces);
 }
 
 /// <summary>One pre-tokenizer after the other, each on the pieces of the one before.</summary>
 internal sealed class PreTokenizerSequence(IReadOnlyList<IPreTokenizer> steps) : IPreTokenizer
 {
+    /// <summary>The first step, and the others; null where there is none.</summary>
+    public (IPreTokenizer? First, PreTokenizerSequence Others) Parted => (steps.Count > 0 ? steps[0] : null, new([.. steps.Skip(1)]));
+
     public void Apply(Pieces pieces)
     {
         foreach (IPreTokenizer step in steps)
@@ -19,11 +27,14 @@ internal sealed class PreTokenizerSequence(IReadOnlyList<IPreTokenizer> steps) :
 }
 
 /// <summary>
-/// GPT-2's pre-tokenizer. That symbols are bytes is the encoding's matter (<see cref="BytePairOptions.ByteLevel"/>); what remains
+/// GPT-2's pre-tokenizer. That symbols are bytes is mostly the encoding's matter (<see cref="BytePairOptions.ByteLevel"/>); what remains
 /// is the blank put in front of a piece, and GPT-2's pattern.
 /// </summary>
-internal sealed class ByteLevelPreTokenizer(bool addPrefixSpace, bool usePattern) : IPreTokenizer
+/// <param name="writesBytes">The bytes are written out here as letters, since further steps look at them.</param>
+internal sealed class ByteLevelPreTokenizer(bool addPrefixSpace, bool usePattern, bool writesBytes) : IPreTokenizer
 {
+    public bool CutsOnly => !addPrefixSpace && usePattern && !writesBytes;
+
     public void Apply(Pieces pieces)
     {
         if (addPrefixSpace)
@@ -35,12 +46,19 @@ internal sealed class ByteLevelPreTokenizer(bool addPrefixSpace, bool usePattern
         {
             pieces.Cut(WordScanner.Gpt2.Cut);
         }
+
+        if (writesBytes)
+        {
+            pieces.Rewrite((text, _) => ByteAlphabet.Write(Encoding.UTF8.GetBytes(text)));
+        }
     }
 }
 
 /// <summary>Cuts into the words of a known pattern.</summary>
 internal sealed class ScannerPreTokenizer(WordScanner scanner) : IPreTokenizer
 {
+    public bool CutsOnly => true;
+
     public void Apply(Pieces pieces) => pieces.Cut(scanner.Cut);
 }
 

@@ -16,6 +16,9 @@ internal sealed class Pieces(ReadOnlyMemory<char> text, bool isStart)
 
     public ReadOnlySpan<char> this[Piece piece] => Text.Span.Slice(piece.Start, piece.Length);
 
+    /// <summary>Leaves the pieces from one on out.</summary>
+    public void Truncate(int count) => _pieces.RemoveRange(count, _pieces.Count - count);
+
     /// <summary>Cuts every piece: <paramref name="cut"/> adds what is to remain of it. Empty pieces vanish.</summary>
     public void Cut(PieceCutter cut)
     {

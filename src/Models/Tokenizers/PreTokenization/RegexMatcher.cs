@@ -6,7 +6,8 @@ namespace Understory.Models.Tokenizers.PreTokenization;
 
 /// <summary>
 /// Matches a regular expression as tokenizer.json writes it (Oniguruma's syntax). .NET's engine sees UTF-16 units, not code
-/// points: text with astral code points is matched with a stand-in for each, one unit of the same general category.
+/// points: text with astral code points is matched with a stand-in for each, one unit of the same general category; where the pattern itself
+/// names some, as <see cref="AstralClasses"/> has it.
 /// </summary>
 internal sealed class RegexMatcher : IMatcher
 {
@@ -16,11 +17,13 @@ internal sealed class RegexMatcher : IMatcher
     private static readonly char[] s_standIns = BuildStandIns();
 
     private readonly Regex _regex;
+    private readonly AstralClasses? _astral;
 
     /// <exception cref="ArgumentException">The pattern uses something that .NET's engine lacks.</exception>
     public RegexMatcher(string pattern)
     {
-        pattern = WithoutPossessiveQuantifiers(pattern);
+        _astral = AstralClasses.IsIn(pattern) ? new AstralClasses(pattern) : null;
+        pattern = WithoutPossessiveQuantifiers(_astral?.Pattern ?? pattern);
         try
         {
             _regex = new Regex(pattern, RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
@@ -49,7 +52,7 @@ internal sealed class RegexMatcher : IMatcher
 
     private void FindAll(ReadOnlySpan<char> text, List<Range> matches)
     {
-        if (text.IndexOfAnyInRange('\uD800', '\uDFFF') < 0)
+        if (text.IndexOfAnyInRange('\uD800', _astral is null ? '\uDFFF' : '\uF8FF') < 0)
         {
             foreach (ValueMatch match in _regex.EnumerateMatches(text))
             {
@@ -69,7 +72,8 @@ internal sealed class RegexMatcher : IMatcher
         {
             origins[count] = at;
             Rune.DecodeFromUtf16(text[at..], out Rune rune, out int length);
-            units[count++] = rune.IsBmp ? (char)rune.Value : s_standIns[(int)Rune.GetUnicodeCategory(rune)];
+            units[count++] = _astral is { } astral ? astral[rune]
+                : rune.IsBmp ? (char)rune.Value : s_standIns[(int)Rune.GetUnicodeCategory(rune)];
             at += length;
         }
 

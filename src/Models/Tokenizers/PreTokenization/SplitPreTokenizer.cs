@@ -91,6 +91,8 @@ internal sealed class WordMatcher : IMatcher
 /// <summary>Cuts at the matches of a pattern; with <paramref name="invert"/> at what lies between them.</summary>
 internal sealed class SplitPreTokenizer(IMatcher matcher, SplitBehavior behavior, bool invert) : IPreTokenizer
 {
+    public bool CutsOnly => true;
+
     public void Apply(Pieces pieces)
     {
         var matches = new List<Range>();

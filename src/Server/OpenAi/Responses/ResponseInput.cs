@@ -1,103 +1,87 @@
-using System.Text;
 using System.Text.Json;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi.Responses;
 
 /// <summary>
-/// Reads <c>input</c>: a text, or a list of items. What an assistant thought, said and called stands in several items; here it becomes one
-/// turn.
+/// Reads <c>input</c>, which the table has checked: a text, or a list of items. What an assistant thought, said and called stands in
+/// several
+/// items; here it becomes one turn.
 /// </summary>
 internal sealed class ResponseInput
 {
-    private const string Expected = "a string or an array of items such as {\"role\": \"user\", \"content\": \"Hello\"}";
-
     private readonly List<ChatTurn> _turns = [];
     private readonly Dictionary<string, string> _calls = [];
+    private readonly ContentParts _parts = new();
     private string? _reasoning;
 
     /// <exception cref="ApiException">400, naming the item.</exception>
     public static IReadOnlyList<ChatTurn> Read(Fields fields)
     {
-        if (!fields.TryGet("input", out JsonElement input))
-        {
-            throw ApiException.Invalid("input", $"input is missing; it must be {Expected}.");
-        }
-
+        fields.TryGet("input", out JsonElement input);
         if (input.ValueKind == JsonValueKind.String)
         {
-            return [new ChatTurn("user", Fields.Text(input, "input", Expected))];
-        }
-
-        if (input.ValueKind != JsonValueKind.Array || input.GetArrayLength() == 0)
-        {
-            throw Fields.Wrong("input", input, Expected);
+            return [new ChatTurn("user", input.GetString()!)];
         }
 
         var reader = new ResponseInput();
-        int index = 0;
-        foreach (JsonElement item in input.EnumerateArray())
+        foreach ((int i, JsonElement item) in input.EnumerateArray().Index())
         {
-            reader.Add(item, $"input[{index++}]");
+            reader.Add(new Fields(item), $"input[{i}]");
         }
 
+        reader._parts.CheckLast();
         return reader._turns;
     }
 
-    private void Add(JsonElement element, string name)
+    private void Add(Fields item, string name)
     {
-        if (element.ValueKind != JsonValueKind.Object)
-        {
-            throw Fields.Wrong(name, element, "an item such as {\"role\": \"user\", \"content\": \"Hello\"}");
-        }
-
-        var item = new Fields(element);
         switch (item.Text("type") ?? "message")
         {
             case "message":
                 AddMessage(item, name);
                 break;
             case "reasoning":
-                _reasoning += ReadReasoning(item, name);
+                // What another server has encrypted is passed over.
+                _reasoning += string.Concat(item.List("content").Select(part => new Fields(part).Text("text")));
                 break;
             case "function_call":
-                AddCall(item, name);
+                AddCall(new ToolCall(item.Text("call_id")!, ToolName(item), item.Text("arguments")!));
                 break;
-            case "function_call_output":
-                AddOutput(item, name);
+            case "custom_tool_call":
+                AddCall(new ToolCall(item.Text("call_id")!, ToolName(item),
+                    $"{{\"{OfferedTools.Input}\": {JsonSerializer.Serialize(item.Text("input"), ToolSyntax.Readable)}}}"));
                 break;
-            case "item_reference":
-                throw ApiException.Invalid(name, $"{name} refers to an earlier item, but this server stores nothing; send the item itself.",
-                    "unsupported_parameter");
-            case var type:
-                throw ApiException.Invalid(
-                    name,
-                    $"{name} is of type \"{type}\"; this server reads \"message\", \"function_call\", \"function_call_output\" and "
-                        + "\"reasoning\".",
-                    "unsupported_parameter");
+            case "function_call_output" or "custom_tool_call_output":
+                item.TryGet("output", out JsonElement output);
+                AddResult(item.Text("call_id")!, _parts.Read(output, $"{name}.output", "tool"), name);
+                break;
+            case var call when BuiltInTools.Calls.Contains(call):
+                AddCall(BuiltInTools.ReadCall(item, call, name));
+                if (BuiltInTools.ReadResult(item) is { } result)
+                {
+                    AddResult(_turns[^1].ToolCalls[^1].Id, result, name);
+                }
+
+                break;
+            case var other when BuiltInTools.Outputs.Contains(other):
+                AddResult(item.Text("call_id")!, item.TryGet("output", out JsonElement found) ? BuiltInTools.ReadOutput(found) : "", name);
+                break;
         }
     }
 
+    private static string ToolName(Fields call) => OfferedTools.NameOf(call.Text("name")!, call.Text("namespace"));
+
     private void AddMessage(Fields item, string name)
     {
-        const string Roles = "\"system\", \"developer\", \"user\" or \"assistant\"";
-        if (!item.TryGet("role", out JsonElement role))
-        {
-            throw ApiException.Invalid($"{name}.role", $"{name}.role is missing; it must be {Roles}.");
-        }
-
-        string who = Fields.Text(role, $"{name}.role", Roles) switch
-        {
-            "system" or "developer" => "system",
-            "user" => "user",
-            "assistant" => "assistant",
-            _ => throw Fields.Wrong($"{name}.role", role, Roles),
-        };
-        string content = ReadContent(item, "content", $"{name}.content");
-        if (who != "assistant")
+        string role = item.Text("role")!;
+        item.TryGet("content", out JsonElement value);
+        string content = _parts.Read(value, $"{name}.content", role);
+        if (role != "assistant")
         {
             _reasoning = null;
-            _turns.Add(new ChatTurn(who, content));
+            _turns.Add(new ChatTurn(role == "developer" ? "system" : role, content));
         }
         else if (Spoken is { ToolCalls.Count: > 0, Content: "" } calls && _reasoning is null)
         {
@@ -105,28 +89,24 @@ internal sealed class ResponseInput
         }
         else
         {
-            _turns.Add(new ChatTurn(who, content) { Reasoning = TakeReasoning() });
+            _turns.Add(new ChatTurn(role, content) { Reasoning = TakeReasoning() });
         }
     }
 
-    private void AddCall(Fields item, string name)
+    private void AddCall(ToolCall call)
     {
-        string id = Required(item, "call_id", name);
-        string function = Required(item, "name", name);
-        string arguments = Required(item, "arguments", name);
-        _calls[id] = function;
+        _calls[call.Id] = call.Name;
         ChatTurn turn = _reasoning is null && Spoken is { } spoken ? spoken : new ChatTurn("assistant", "") { Reasoning = TakeReasoning() };
         if (!ReferenceEquals(turn, Spoken))
         {
             _turns.Add(turn);
         }
 
-        _turns[^1] = turn with { ToolCalls = [.. turn.ToolCalls, new ToolCall(id, function, arguments)] };
+        _turns[^1] = turn with { ToolCalls = [.. turn.ToolCalls, call] };
     }
 
-    private void AddOutput(Fields item, string name)
+    private void AddResult(string id, string output, string name)
     {
-        string id = Required(item, "call_id", name);
         if (!_calls.TryGetValue(id, out string? function))
         {
             throw ApiException.Invalid(
@@ -135,7 +115,7 @@ internal sealed class ResponseInput
         }
 
         _reasoning = null;
-        _turns.Add(new ChatTurn("tool", ReadContent(item, "output", $"{name}.output")) { ToolCallId = id, Name = function });
+        _turns.Add(new ChatTurn("tool", output) { ToolCallId = id, Name = function });
     }
 
     /// <summary>The turn before, if it is an assistant's.</summary>
@@ -146,58 +126,5 @@ internal sealed class ResponseInput
         string? reasoning = _reasoning is "" ? null : _reasoning;
         _reasoning = null;
         return reasoning;
-    }
-
-    /// <summary>What the model thought, where it is readable; what another server has encrypted is passed over.</summary>
-    private static string ReadReasoning(Fields item, string name)
-    {
-        if (!item.TryGet("content", out JsonElement content))
-        {
-            return "";
-        }
-
-        if (content.ValueKind != JsonValueKind.Array)
-        {
-            throw Fields.Wrong($"{name}.content", content, "an array of {\"type\": \"reasoning_text\", \"text\": …} parts");
-        }
-
-        return string.Concat(content.EnumerateArray()
-            .Select(part => part.ValueKind == JsonValueKind.Object ? new Fields(part).Text("text") : null));
-    }
-
-    private static string Required(Fields item, string field, string name) =>
-        item.Text(field) ?? throw ApiException.Invalid($"{name}.{field}", $"{name}.{field} is missing; it must be a string.");
-
-    private static string ReadContent(Fields item, string field, string name)
-    {
-        const string Parts = "a string or an array of {\"type\": \"input_text\", \"text\": …} parts";
-        if (!item.TryGet(field, out JsonElement content))
-        {
-            throw ApiException.Invalid(name, $"{name} is missing; it must be {Parts}.");
-        }
-
-        if (content.ValueKind != JsonValueKind.Array)
-        {
-            return Fields.Text(content, name, Parts);
-        }
-
-        var text = new StringBuilder();
-        foreach (JsonElement element in content.EnumerateArray())
-        {
-            if (element.ValueKind != JsonValueKind.Object || new Fields(element) is var part && part.Text("type") is not { } type)
-            {
-                throw Fields.Wrong(name, element, Parts);
-            }
-
-            text.Append(type switch
-            {
-                "input_text" or "output_text" or "text" => part.Text("text"),
-                "refusal" => part.Text("refusal"),
-                _ => throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\"; this server reads text only.",
-                    "unsupported_parameter"),
-            } ?? throw ApiException.Invalid(name, $"{name} holds a part of type \"{type}\" without text."));
-        }
-
-        return text.ToString();
     }
 }

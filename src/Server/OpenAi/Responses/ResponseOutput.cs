@@ -1,12 +1,15 @@
 using System.Text;
+using System.Text.Json;
 using Understory.Decoding.Sequences;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi.Responses;
 
 /// <summary>The output of a response while it grows, item by item, and the events that tell of it.</summary>
 /// <param name="logProbs">Text comes with log-probabilities.</param>
-internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
+/// <param name="tools">What the client calls the tools.</param>
+internal sealed class ResponseOutput(TokenTexts texts, bool logProbs, OfferedTools tools)
 {
     private const string InProgress = "in_progress";
 
@@ -44,12 +47,16 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
                     break;
                 case ToolCallBegun begun:
                     CloseItem("completed");
-                    Begin(new FunctionCallItem($"fc_{Guid.NewGuid():N}", InProgress, begun.Id, begun.Name, ""));
+                    Begin(Call(begun, tools.Origin(begun.Name)));
                     break;
                 case ToolCallArguments arguments:
                     _text.Append(arguments.Text);
-                    Tell(new DeltaEvent("response.function_call_arguments.delta", NextNumber(), _open!.Id, _items.Count, null,
-                        arguments.Text));
+                    if (_open is FunctionCallItem)
+                    {
+                        Tell(new DeltaEvent("response.function_call_arguments.delta", NextNumber(), _open.Id, _items.Count, null,
+                            arguments.Text));
+                    }
+
                     break;
             }
         }
@@ -98,6 +105,10 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
         Tell(new ContentPartEvent("response.content_part.added", NextNumber(), _open!.Id, _items.Count, 0, Part("", [])));
     }
 
+    private static OutputItem Call(ToolCallBegun call, ToolOrigin tool) => tool.Custom
+        ? new CustomCallItem($"ctc_{Guid.NewGuid():N}", InProgress, call.Id, tool.Name, "", tool.Namespace)
+        : new FunctionCallItem($"fc_{Guid.NewGuid():N}", InProgress, call.Id, tool.Name, "", tool.Namespace);
+
     private void Begin(OutputItem item)
     {
         _open = item;
@@ -121,6 +132,14 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
             Tell(new ArgumentsDoneEvent("response.function_call_arguments.done", NextNumber(), item.Id, index, call.Name, text));
             item = call with { Arguments = text, Status = status };
         }
+        else if (item is CustomCallItem custom)
+        {
+            // The model wrote an object around it, so it is known at the end.
+            string input = InputOf(text);
+            Tell(new DeltaEvent("response.custom_tool_call_input.delta", NextNumber(), item.Id, index, null, input));
+            Tell(new InputDoneEvent("response.custom_tool_call_input.done", NextNumber(), item.Id, index, input));
+            item = custom with { Input = input, Status = status };
+        }
         else
         {
             ChosenLogProbBody[] logProbs = [.. _logProbs];
@@ -139,6 +158,23 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs)
         _open = null;
         _text.Clear();
         _logProbs.Clear();
+    }
+
+    /// <summary>The text in a custom tool's arguments; what is no such object is the text itself.</summary>
+    private static string InputOf(string arguments)
+    {
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(BrokenPairs.Repair(arguments));
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                && document.RootElement.TryGetProperty(OfferedTools.Input, out JsonElement input) && input.ValueKind == JsonValueKind.String
+                ? input.GetString()!
+                : arguments;
+        }
+        catch (JsonException)
+        {
+            return arguments;
+        }
     }
 
     private ItemPart Part(string text, IReadOnlyList<ChosenLogProbBody> logProbs) =>

@@ -46,6 +46,7 @@ public sealed record ReasoningOptions(
 [JsonDerivedType(typeof(MessageItem), "message")]
 [JsonDerivedType(typeof(ReasoningItem), "reasoning")]
 [JsonDerivedType(typeof(FunctionCallItem), "function_call")]
+[JsonDerivedType(typeof(CustomCallItem), "custom_tool_call")]
 public abstract record OutputItem(string Id, string Status);
 
 /// <summary>What the model says.</summary>
@@ -64,7 +65,14 @@ public sealed record ReasoningItem(string Id, string Status, IReadOnlyList<ItemP
 /// <summary>A function that the model asks for.</summary>
 /// <param name="CallId">What the function's output must name.</param>
 /// <param name="Arguments">A JSON object as text.</param>
-public sealed record FunctionCallItem(string Id, string Status, string CallId, string Name, string Arguments) : OutputItem(Id, Status);
+/// <param name="Namespace">Where the request had the function; null: among the tools themselves.</param>
+public sealed record FunctionCallItem(string Id, string Status, string CallId, string Name, string Arguments, string? Namespace = null)
+    : OutputItem(Id, Status);
+
+/// <summary>A custom tool that the model asks for.</summary>
+/// <param name="Input">Its text.</param>
+public sealed record CustomCallItem(string Id, string Status, string CallId, string Name, string Input, string? Namespace = null)
+    : OutputItem(Id, Status);
 
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
 [JsonDerivedType(typeof(OutputTextPart), "output_text")]
@@ -128,7 +136,7 @@ public sealed record ResponseBody(
     string? SafetyIdentifier,
     string? PromptCacheKey,
     string SystemFingerprint,
-    ulong Seed,
+    Int128 Seed,
     Timings? Timings)
 {
     public bool Background => false;
@@ -157,7 +165,10 @@ public sealed record OutputItemEvent(string Type, int SequenceNumber, int Output
 public sealed record ContentPartEvent(string Type, int SequenceNumber, string ItemId, int OutputIndex, int ContentIndex, ItemPart Part)
     : ResponseEvent(Type, SequenceNumber);
 
-/// <summary>response.output_text.delta, response.reasoning_text.delta or response.function_call_arguments.delta.</summary>
+/// <summary>
+/// response.output_text.delta, response.reasoning_text.delta, response.function_call_arguments.delta or
+/// response.custom_tool_call_input.delta.
+/// </summary>
 public sealed record DeltaEvent(
     string Type, int SequenceNumber, string ItemId, int OutputIndex, int? ContentIndex, string Delta,
     IReadOnlyList<ChosenLogProbBody>? Logprobs = null)
@@ -171,6 +182,10 @@ public sealed record TextDoneEvent(
 
 /// <summary>response.function_call_arguments.done.</summary>
 public sealed record ArgumentsDoneEvent(string Type, int SequenceNumber, string ItemId, int OutputIndex, string Name, string Arguments)
+    : ResponseEvent(Type, SequenceNumber);
+
+/// <summary>response.custom_tool_call_input.done.</summary>
+public sealed record InputDoneEvent(string Type, int SequenceNumber, string ItemId, int OutputIndex, string Input)
     : ResponseEvent(Type, SequenceNumber);
 
 /// <summary>error.</summary>

@@ -1,14 +1,16 @@
 using Understory.Decoding.Sequences;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi.Responses;
 
 /// <summary><c>/v1/responses</c>. A whole response is what its stream would have ended with.</summary>
-public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat)
+public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat,
+    OfferedTools tools)
     : ChatWire(chat, 1)
 {
-    private readonly ResponseOutput _output = new(new TokenTexts(tokenizer), topLogProbs >= 0);
+    private readonly ResponseOutput _output = new(new TokenTexts(tokenizer), topLogProbs >= 0, tools);
     private ResponseBody? _ended;
 
     public override IEnumerable<StreamEvent> Opening(int choice, int cachedTokens)

@@ -25,8 +25,9 @@ internal sealed class BenchParts : IDisposable
 
     public OracleDrafter? Oracle { get; init; }
 
-    public static BenchParts Load(ServerOptions options, string? random, float[]? oracle)
+    public static BenchParts Load(ServerOptions options, string? random, string? percentages)
     {
+        float[]? oracle = Percentages(percentages);
         LoadedModel loaded = new ModelLoading(options).Load(_ => { });
         if (random is null && oracle is null)
         {
@@ -88,6 +89,27 @@ internal sealed class BenchParts : IDisposable
 
         made._owned.Add(loaded.Kernels);
         return made;
+    }
+
+    private static float[]? Percentages(string? text)
+    {
+        if (text is null)
+        {
+            return null;
+        }
+
+        string[] parts = text.Split(',');
+        float[] percentages = new float[parts.Length];
+        for (int i = 0; i < parts.Length; i++)
+        {
+            if (!float.TryParse(parts[i], out percentages[i]) || percentages[i] is not (>= 0 and <= 100)
+                || (i > 0 && percentages[i] < percentages[i - 1]))
+            {
+                throw new UsageException($"--oracle takes rising percentages as in 60,79,82,85, not '{text}'.");
+            }
+        }
+
+        return percentages;
     }
 
     public void Dispose() => _owned.ForEach(owned => owned.Dispose());

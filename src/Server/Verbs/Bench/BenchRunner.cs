@@ -2,52 +2,9 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
-using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 
 namespace Understory.Server.Verbs.Bench;
-
-public sealed record BenchSettings
-{
-    public int MaxTokens { get; init; } = 128;
-
-    public float Temperature { get; init; }
-
-    public int TopK { get; init; }
-
-    public ulong Seed { get; init; } = 1;
-
-    /// <summary>Runs of each mode per prompt; the fastest counts.</summary>
-    public int Repeats { get; init; } = 3;
-
-    /// <summary>Above 0: so many draft passes per step in the forced modes, to compare trees at equal cost.</summary>
-    public int DraftPasses { get; init; }
-
-    /// <summary>Above 0: so many nodes per tree in the forced modes.</summary>
-    public int Nodes { get; init; }
-}
-
-/// <summary>How a bench decodes.</summary>
-/// <param name="Branch">Most candidates of the draft per node; 0: its own number.</param>
-public sealed record BenchMode(string Name, SpeculationMode Speculation, int Branch = 0)
-{
-    /// <summary>Plain decoding, that all are measured against.</summary>
-    public static BenchMode Off { get; } = new("off", SpeculationMode.Off);
-
-    /// <summary>The same again, to see what noise does.</summary>
-    public static BenchMode Control { get; } = new("off again", SpeculationMode.Off);
-
-    /// <summary>All, in the order of tables. A chain is the draft model's best path alone, as long as it is expected to pay.</summary>
-    public static IReadOnlyList<BenchMode> All { get; } =
-    [
-        Off,
-        new("ngram", SpeculationMode.Ngram),
-        new("draft", SpeculationMode.Draft),
-        new("chain", SpeculationMode.Draft, Branch: 1),
-        new("staged", SpeculationMode.Staged),
-        new("auto", SpeculationMode.Auto),
-    ];
-}
 
 /// <summary>
 /// Runs every prompt with every mode in turn, in one process, so that ratios hold on a machine whose speed drifts, and
@@ -55,6 +12,8 @@ public sealed record BenchMode(string Name, SpeculationMode Speculation, int Bra
 /// </summary>
 public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long targetBytes, long draftBytes, BenchSettings settings)
 {
+    private readonly BenchDecoder _decoder = new(loop, settings);
+
     private sealed class Tally
     {
         public List<double> Ratios { get; } = [];
@@ -93,7 +52,7 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
     public void Run(int[] prompt)
     {
         // The first run of all decides what the others must give; an oracle learns from it.
-        Sequence reference = Decode(prompt, BenchMode.Off);
+        Sequence reference = _decoder.Decode(prompt, BenchMode.Off);
         int[] expected = reference.GeneratedIds.ToArray();
         oracle?.Reveal([.. prompt, .. expected]);
         var best = new Dictionary<BenchMode, Sequence>();
@@ -103,7 +62,7 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             // In turn and back again: a drift of the machine's speed falls on all alike.
             foreach (BenchMode mode in repeat % 2 == 0 ? turn : turn.Reverse())
             {
-                Sequence sequence = Decode(prompt, mode);
+                Sequence sequence = _decoder.Decode(prompt, mode);
                 Equal &= sequence.GeneratedIds.SequenceEqual(expected);
                 if (!best.TryGetValue(mode, out Sequence? fastest)
                     || sequence.Statistics.PredictedMilliseconds < fastest.Statistics.PredictedMilliseconds)
@@ -132,7 +91,7 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
         return new ModeResult
         {
             TokensPerSecond = tally.Tokens / tally.Seconds,
-            Speedup = Median(tally.Ratios),
+            Speedup = Medians.Of(tally.Ratios),
             TokensPerBatch = tally.Committed / passes,
             WeightTraffic =
                 ((double)(tally.Passes * targetBytes) + (tally.Draft.Passes * draftBytes)) / Math.Max(1, tally.Committed * targetBytes),
@@ -142,30 +101,6 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
             Stages = [tally.Ngram, tally.Draft],
         };
     });
-
-    private Sequence Decode(int[] prompt, BenchMode mode)
-    {
-        Sequence sequence = loop.Begin(new GenerationRequest
-        {
-            Prompt = prompt,
-            Sampling = new SamplingParams { Temperature = settings.Temperature, TopK = settings.TopK, Seed = settings.Seed },
-            MaxTokens = settings.MaxTokens,
-            IgnoreEos = true,
-            Speculation = mode.Speculation,
-            Branch = mode.Branch == 0 ? null : mode.Branch,
-            SpeculationNodes = mode.Speculation is SpeculationMode.Auto or SpeculationMode.Off || settings.Nodes == 0
-                ? null : settings.Nodes,
-            DraftPasses = mode.Speculation is SpeculationMode.Draft or SpeculationMode.Staged && settings.DraftPasses > 0
-                ? settings.DraftPasses : null,
-        });
-        while (!sequence.Finished)
-        {
-            loop.Step(sequence);
-        }
-
-        loop.End(sequence);
-        return sequence;
-    }
 
     private static PromptModeResult OnePrompt(Sequence sequence, Sequence off)
     {
@@ -199,10 +134,4 @@ public sealed class BenchRunner(DecodingLoop loop, OracleDrafter? oracle, long t
     private static StageResult Sum(StageResult sum, StageStatistics stage) => new(
         sum.Name, sum.Proposed + stage.Proposed, sum.Accepted + stage.Accepted, sum.Passes + stage.Passes, sum.Milliseconds
             + stage.Milliseconds);
-
-    private static double Median(List<double> values)
-    {
-        values.Sort();
-        return values.Count % 2 == 1 ? values[values.Count / 2] : (values[(values.Count / 2) - 1] + values[values.Count / 2]) / 2;
-    }
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Reflection;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Spectre.Console;
@@ -55,21 +54,7 @@ public static class BenchVerb
         };
         verb.SetAction(parsed =>
         {
-            var settings = new BenchSettings
-            {
-                MaxTokens = parsed.GetValue(MaxTokens),
-                Temperature = parsed.GetValue(Temperature),
-                TopK = parsed.GetValue(TopK),
-                Repeats = Math.Max(1, parsed.GetValue(Repeat)),
-                DraftPasses = parsed.GetValue(DraftPasses),
-                Nodes = parsed.GetValue(Nodes),
-            };
-            if (settings.MaxTokens < 1 || !(settings.Temperature >= 0))
-            {
-                throw new UsageException("--max-tokens must be 1 or more, --temperature 0 (greedy) or more.");
-            }
-
-            BenchReport report = Run(line.Read(parsed), settings, parsed);
+            BenchReport report = Run(line.Read(parsed), Settings(parsed), parsed);
             BenchTable.Write(Wide(AnsiConsole.Console), report);
             if (parsed.GetValue(JsonFile) is { } json)
             {
@@ -93,7 +78,40 @@ public static class BenchVerb
             return report.Equal ? CommandLine.Done : CommandLine.Failed;
         });
         verb.Subcommands.Add(CompareVerb.Create());
+        verb.Subcommands.Add(PairsVerb.Create(
+            [PromptFile, MaxTokens, Temperature, TopK, Limit, DraftPasses, Nodes, RandomModel, Oracle],
+            (parsed, pairs) =>
+            {
+                BenchSettings settings = Settings(parsed) with { Repeats = pairs };
+                (BenchParts parts, int[][] prompts) = Load(line.Read(parsed), settings, parsed);
+                return (parts, prompts, settings);
+            }));
         return verb;
+    }
+
+    private static BenchSettings Settings(ParseResult parsed)
+    {
+        var settings = new BenchSettings
+        {
+            MaxTokens = parsed.GetValue(MaxTokens),
+            Temperature = parsed.GetValue(Temperature),
+            TopK = parsed.GetValue(TopK),
+            Repeats = Math.Max(1, parsed.GetValue(Repeat)),
+            DraftPasses = parsed.GetValue(DraftPasses),
+            Nodes = parsed.GetValue(Nodes),
+        };
+        if (settings.MaxTokens < 1 || !(settings.Temperature >= 0))
+        {
+            throw new UsageException("--max-tokens must be 1 or more, --temperature 0 (greedy) or more.");
+        }
+
+        return settings;
+    }
+
+    private static (BenchParts Parts, int[][] Prompts) Load(ServerOptions options, BenchSettings settings, ParseResult parsed)
+    {
+        var parts = BenchParts.Load(options, parsed.GetValue(RandomModel), parsed.GetValue(Oracle));
+        return (parts, BenchPrompts.Read(parts, parsed.GetValue(PromptFile), parsed.GetValue(Limit), settings.MaxTokens));
     }
 
     /// <summary>A file or a pipe has no width, and tables broken for 80 columns cannot be read.</summary>
@@ -109,14 +127,8 @@ public static class BenchVerb
 
     private static BenchReport Run(ServerOptions options, BenchSettings settings, ParseResult parsed)
     {
-        using var parts = BenchParts.Load(options, parsed.GetValue(RandomModel), Percentages(parsed.GetValue(Oracle)));
-        int[][] prompts =
-            [.. Prompts(parsed.GetValue(PromptFile)).Take(parsed.GetValue(Limit)).Select(text => Encode(parts, text, settings.MaxTokens))];
-        if (prompts.Length == 0)
-        {
-            throw new UsageException("there are no prompts to run; check --prompts and --limit.");
-        }
-
+        (BenchParts parts, int[][] prompts) = Load(options, settings, parsed);
+        using BenchParts owned = parts;
         PassFigures figures = PassFigures.Measure(parts.Target, parts.Draft);
         var runner = new BenchRunner(parts.Loop, parts.Oracle, parts.Target.WeightBytes, parts.Draft?.WeightBytes ?? 0, settings);
         AnsiConsole.Progress().AutoClear(true).Start(progress =>
@@ -154,69 +166,6 @@ public static class BenchVerb
 
     private static Dictionary<string, double> Milliseconds(IReadOnlyDictionary<int, double> seconds) =>
         seconds.ToDictionary(pair => pair.Key.ToString(), pair => Math.Round(pair.Value * 1000, 4));
-
-    private static int[] Encode(BenchParts parts, string text, int maxTokens)
-    {
-        int[] tokens = parts.Tokenizer.Encode(text);
-        int room = parts.Loop.ContextLength - maxTokens;
-        return room > 0
-            ? tokens[..Math.Min(tokens.Length, room)] : throw new UsageException(
-                $"--max-tokens {maxTokens} leaves no room for a prompt in a context of {parts.Loop.ContextLength}.");
-    }
-
-    private static float[]? Percentages(string? text)
-    {
-        if (text is null)
-        {
-            return null;
-        }
-
-        string[] parts = text.Split(',');
-        float[] percentages = new float[parts.Length];
-        for (int i = 0; i < parts.Length; i++)
-        {
-            if (!float.TryParse(parts[i], out percentages[i]) || percentages[i] is not (>= 0 and <= 100)
-                || (i > 0 && percentages[i] < percentages[i - 1]))
-            {
-                throw new UsageException($"--oracle takes rising percentages as in 60,79,82,85, not '{text}'.");
-            }
-        }
-
-        return percentages;
-    }
-
-    private static IEnumerable<string> Prompts(string? file)
-    {
-        using Stream stream = file is null
-            ? Assembly.GetExecutingAssembly().GetManifestResourceStream("prompts.jsonl")!
-            : File.Exists(file) ? File.OpenRead(file) : throw new StartupException($"--prompts: there is no '{file}'.");
-        using var reader = new StreamReader(stream);
-        for (int number = 1; reader.ReadLine() is { } line; number++)
-        {
-            if (line.Length > 0)
-            {
-                yield return Prompt(line, file, number);
-            }
-        }
-    }
-
-    private static string Prompt(string line, string? file, int number)
-    {
-        try
-        {
-            using JsonDocument document = JsonDocument.Parse(line);
-            if (document.RootElement.TryGetProperty("prompt", out JsonElement prompt) && prompt.GetString() is { Length: > 0 } text)
-            {
-                return text;
-            }
-        }
-        catch (JsonException)
-        {
-            // Reported below, like a line without the field.
-        }
-
-        throw new StartupException($"{file} line {number} is not a JSON object with a field \"prompt\".");
-    }
 
     private static string Machine()
     {

@@ -43,6 +43,7 @@ public sealed record PassFigures(
 
                 // A prefill needs the logits of its last row only.
                 batch.FirstLogitsRow = rows == PrefillRows ? rows - 1 : 0;
+                cache.Assume(0);
                 long before = Stopwatch.GetTimestamp();
                 transformer.Forward(batch, cache);
                 transformer.Kernels.Finish();

@@ -47,6 +47,21 @@ export async function get(path, signal) {
   }
 }
 
+/** How many tokens a text is; where the server does not say, a guess. */
+export async function countTokens(text, signal) {
+  try {
+    const response = await fetch("tokenize", {
+      method: "POST",
+      headers: headers({ "Content-Type": "application/json" }),
+      body: JSON.stringify({ text }),
+      signal,
+    });
+    return (await response.json()).tokens.length;
+  } catch {
+    return Math.ceil(text.length / 3);
+  }
+}
+
 /**
  * Posts a request of a stream and gives its chunks one by one.
  * Throws ApiError, in mid-stream too; Disconnected where the stream ends without its [DONE]; AbortError after the signal.

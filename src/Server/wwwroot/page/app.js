@@ -1,28 +1,37 @@
 // Puts the parts together: the form starts runs, runs fill cards, cards and the tree point at each other.
-import { $, copy, count, figure, h } from "./dom.js";
-import { ApiError, key } from "./api.js";
-import { Run, compare } from "./run.js";
+import { $, copy, count, figure, h, reveal } from "./dom.js";
+import { ApiError, countTokens, key } from "./api.js";
+import { Run } from "./run.js";
+import { Comparison } from "./comparison.js";
+import { Conversation } from "./conversation.js";
+import { ConversationView } from "./conversation-view.js";
 import { RunView } from "./run-view.js";
 import { TreePanel } from "./tree-panel.js";
 import { ServerState } from "./server-state.js";
+import { introduce } from "./introduction.js";
+import { tellRound, tellVerdict } from "./verdict.js";
 import * as request from "./request.js";
 import * as problem from "./problem.js";
 
 const form = $("form");
-const turns = []; // the conversation so far: { role, content }
+const conversation = new Conversation();
+const chat = new ConversationView(conversation);
 let views = [];
 let running = null; // AbortController of what runs or waits
 const server = new ServerState(askForKey, (props) => {
   request.offer(form, props);
-  drawCurl();
+  introduce(props);
+  kindChanged();
 });
 const tree = new TreePanel((run, step, chosen) => views.forEach((view) => view.mark(view.run === run ? step : -1, chosen)));
 
 request.recall(form);
 $("key").value = key.get();
 if (key.get()) $("key-box").hidden = false;
+// A question that a reload cut off can be put again.
+const cutOff = conversation.withdraw();
 kindChanged();
-drawCurl();
+if (cutOff && request.isChat(form) && !$("prompt").value) $("prompt").value = cutOff;
 drawTheme();
 
 form.addEventListener("submit", (event) => {
@@ -30,7 +39,9 @@ form.addEventListener("submit", (event) => {
   void start();
 });
 form.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+  if (event.key !== "Enter" || event.isComposing) return;
+  const sends = event.target === $("prompt") && request.isChat(form) && !event.shiftKey;
+  if (sends || event.ctrlKey || event.metaKey) {
     event.preventDefault();
     void start();
   }
@@ -44,9 +55,9 @@ form.addEventListener("input", () => {
 });
 for (const radio of form.querySelectorAll('input[name="kind"]')) radio.addEventListener("change", kindChanged);
 $("stop-run").addEventListener("click", () => running?.abort());
-$("compare").addEventListener("click", () => void startOther());
+$("compare").addEventListener("click", () => void startComparison());
 $("clear-chat").addEventListener("click", () => {
-  turns.length = 0;
+  conversation.clear();
   drawTurns();
   drawCurl();
   $("prompt").focus();
@@ -71,70 +82,147 @@ $("theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawTheme);
 
-/** Runs what the form says. */
-async function start() {
+/** Does something that takes a while, unless something else is being done. */
+async function alone(action) {
   if (running) return;
   key.set($("key").value.trim());
-  const run = new Run(request.read(form, turns));
-  views.forEach((view) => view.element.remove());
-  views = [];
-  $("verdict").hidden = true;
-  if (!(await perform(run))) return;
-  if (run.request.body.messages && run.state === "done") {
-    turns.push(run.request.body.messages.at(-1), { role: "assistant", content: run.text });
-    drawTurns();
-    $("prompt").value = "";
-  }
-}
-
-/** Runs the first run's request once more, with the other mode, beside it. */
-async function startOther() {
-  if (running || views.length === 0) return;
-  const first = views[0].run;
-  views.splice(1).forEach((view) => view.element.remove());
-  $("verdict").hidden = true;
-  const second = new Run({ path: first.request.path, body: { ...first.request.body, speculation: $("other").value } });
-  if (await perform(second)) drawVerdict(first, second);
-}
-
-/** Sends a run, again where the server was busy or loading; true when something came of it. */
-async function perform(run) {
   running = new AbortController();
-  const { signal } = running;
-  const view = new RunView(run, (chosen, step, detail) => tree.show(chosen, step, detail));
-  views.push(view);
-  $("empty").hidden = true;
-  $("runs").append(view.element);
-  $("runs").dataset.count = views.length;
-  tree.follow(views.map((each) => each.run));
   drawButtons();
-  say(`Running with speculation ${run.mode}.`);
   try {
-    for (;;) {
-      problem.hide();
-      try {
-        await run.go(signal, () => {
-          view.update();
-          tree.update();
-        });
-        break;
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 401) askForKey();
-        if (await problem.show(error, server, signal)) continue;
-        if (signal.aborted) problem.hide();
-        break;
-      }
-    }
+    await action(running.signal);
   } finally {
     running = null;
-    view.update();
-    tree.update();
-    if (run.text === "" && run.state !== "done") dismiss(view);
     drawButtons();
   }
   void server.poll();
+}
+
+/** Runs what the form says. */
+function start() {
+  return alone(async (signal) => {
+    const talks = request.isChat(form);
+    if (talks && $("prompt").value.trim() === "") return;
+    clearViews();
+    if (talks) await converse(signal);
+    else await perform(new Run(request.read(form, [])), signal);
+    // It has grown since it was scrolled to; whoever has read on stays there.
+    if (!talks && views.length > 0 && views[0].element.getBoundingClientRect().top > 0) reveal(views[0].element);
+  });
+}
+
+/** Puts a question; its answer, whole or stopped, becomes part of the conversation. */
+async function converse(signal) {
+  const context = contextLength();
+  const question = $("prompt").value;
+  const wanted = Number.parseInt($("max_tokens").value, 10);
+  conversation.ask(question, await countTokens(question, signal), context, Number.isFinite(wanted) ? wanted : null);
+  setPrompt("");
+  drawTurns();
+  const run = new Run(request.read(form, conversation.messages));
+  await perform(run, signal, {
+    changed: () => {
+      conversation.pending.answer = run.text;
+      chat.update();
+    },
+    // Counted wrongly: the server knows better.
+    shorter: () => conversation.leaveOut(context / 4) && request.read(form, conversation.messages),
+  });
+  if (run.state === "done" || (run.state === "stopped" && run.text !== "")) {
+    conversation.answered(run.text, run.tokenCount, run.usage);
+    drawTurns();
+  } else {
+    setPrompt(conversation.withdraw());
+    drawTurns();
+    if (!$("problem").hidden) reveal($("problem"));
+  }
+  drawCurl();
+}
+
+/** Runs the first run's request in its own mode and in the other, in turn, until enough is known. */
+function startComparison() {
+  if (views.length === 0) return;
+  return alone(async (signal) => {
+    const { run: first } = views[0];
+    const modes = [first.mode, $("other").value];
+    const comparison = new Comparison(first.text);
+    clearViews();
+    while (!comparison.enough) {
+      const { turn } = comparison;
+      tellRound(comparison.rounds + 1, modes[turn]);
+      const run = new Run({ path: first.request.path, body: { ...first.request.body, speculation: modes[turn] } });
+      await perform(run, signal, { place: turn });
+      if (run.state !== "done") break;
+      comparison.add(run);
+    }
+    // The cards show what is spoken of: the middle runs.
+    const medians = [0, 1].filter((which) => comparison.runs[which].length > 0).map((which) => comparison.median(which));
+    if (medians.length > 0) {
+      clearViews();
+      medians.forEach((run, i) => place(run, i));
+      say(tellVerdict(comparison, modes));
+      reveal($("verdict"));
+    } else {
+      $("verdict").hidden = true;
+    }
+  });
+}
+
+/**
+ * Sends a run, again where the server was busy or loading; true when something came of it.
+ * @param changed Called after every chunk. @param shorter Gives another request where this one is too long for the context, or false.
+ * @param place Of its card.
+ */
+async function perform(run, signal, { changed = () => {}, shorter = () => false, place: at = views.length } = {}) {
+  const view = place(run, at);
+  if (!request.isChat(form)) reveal(at > 0 || views.length > 1 ? $("verdict") : view.element);
+  say(`Running with speculation ${run.mode}.`);
+  for (;;) {
+    problem.hide();
+    try {
+      await run.go(signal, () => {
+        changed();
+        view.update();
+        tree.update();
+      });
+      break;
+    } catch (error) {
+      if (error instanceof ApiError && error.code === "context_length_exceeded") {
+        const request = shorter();
+        if (request) {
+          run.request = request;
+          continue;
+        }
+      }
+      if (error instanceof ApiError && error.status === 401) askForKey();
+      if (await problem.show(error, server, signal)) continue;
+      if (signal.aborted) problem.hide();
+      break;
+    }
+  }
+  view.update();
+  tree.update();
+  const came = run.text !== "" || run.state === "done";
+  if (!came) dismiss(view);
   say(toldOf(run));
-  return run.text !== "" || run.state === "done";
+  return came;
+}
+
+/** Shows a run's card at a place: the first, the second. */
+function place(run, at) {
+  const view = new RunView(run, (chosen, step, detail) => tree.show(chosen, step, detail));
+  if (views[at]) views[at].element.replaceWith(view.element);
+  else $("runs").append(view.element);
+  views[at] = view;
+  $("empty").hidden = true;
+  $("runs").dataset.count = views.length;
+  tree.follow(views.map((each) => each.run));
+  return view;
+}
+
+function clearViews() {
+  views = [];
+  $("runs").replaceChildren();
+  $("verdict").hidden = true;
 }
 
 /** A run that came to nothing leaves no empty card. */
@@ -144,38 +232,6 @@ function dismiss(view) {
   $("runs").dataset.count = views.length;
   $("empty").hidden = views.length > 0 || !$("problem").hidden;
   tree.follow(views.map((each) => each.run));
-}
-
-function drawVerdict(first, second) {
-  const { same, brief, alike, partial, bytes, fast, ratio } = compare(first, second);
-  const all = bytes === 1 ? "1 byte" : `${count(bytes)} bytes`;
-  const equal = !same ? `Different bytes after the first ${count(bytes)}` : partial ? "Same bytes as far as both went" : "Same bytes";
-  // The mode that speculates is the one to judge; where both do, the first.
-  const judged = first.mode === "off" ? second : first;
-  const other = judged === first ? second : first;
-  const speed =
-    brief || !Number.isFinite(ratio)
-      ? "too short to time"
-      : alike
-        ? "same work"
-        : ratio < 1.02
-          ? "equally fast"
-          : `${ratio.toFixed(2)} × ${fast === judged ? "faster" : "slower"}`;
-  const box = $("verdict");
-  box.hidden = false;
-  box.dataset.same = same;
-  box.dataset.faster = !brief && !alike && fast === judged && ratio >= 1.02;
-  box.replaceChildren(
-    h("p", { class: "headline" }, h("span", { class: "same" }, equal), ", ", h("span", { class: "times" }, speed)),
-    h(
-      "p",
-      { class: "note" },
-      `${judged.mode} against ${other.mode}, seed ${first.seed}: ` +
-        `${figure(judged.speed)} and ${figure(other.speed)} tokens per second of decoding${same ? `; ${all} of text compared` : ""}. ` +
-        `${alike ? "Neither guessed anything: the difference is the machine's." : "One run each."}`,
-    ),
-  );
-  say(`${equal}. ${judged.mode} against ${other.mode}: ${speed}.`);
 }
 
 function toldOf(run) {
@@ -192,7 +248,8 @@ function drawButtons() {
 }
 
 function drawCurl() {
-  const { path, body } = request.read(form, turns);
+  const asked = request.isChat(form) ? [...conversation.messages, { role: "user", content: $("prompt").value }] : [];
+  const { path, body } = request.read(form, asked);
   if ($("seed").value.trim() === "") {
     const shown = views[0]?.run.request.body.seed;
     if (shown === undefined) delete body.seed;
@@ -202,16 +259,28 @@ function drawCurl() {
 }
 
 function kindChanged() {
-  const chat = form.elements.kind.value === "chat";
-  $("chat-only").hidden = !chat;
-  $("prompt-label").textContent = chat ? "Message" : "Prompt";
+  request.turnTo(form);
+  const talks = request.isChat(form);
+  $("chat-only").hidden = !talks;
+  $("prompt-label").textContent = talks ? "Message" : "Prompt";
+  $("prompt").rows = talks ? 3 : 7;
+  $("run").replaceChildren(talks ? "Send " : "Run ", h("kbd", { "aria-hidden": "true" }, talks ? "↵" : "Ctrl ↵"));
+  if (talks) drawTurns();
+  drawCurl();
+}
+
+function setPrompt(text) {
+  $("prompt").value = text;
+  request.remember(form);
 }
 
 function drawTurns() {
-  $("turns").replaceChildren(
-    ...turns.map((turn) => h("li", { class: turn.role }, h("b", {}, turn.role), h("p", { class: "mono" }, turn.content))),
-  );
-  $("clear-chat").hidden = turns.length === 0;
+  chat.draw(contextLength());
+}
+
+/** Of the model; Infinity while that is not known. */
+function contextLength() {
+  return server.props?.default_generation_settings.n_ctx ?? Infinity;
 }
 
 function askForKey() {

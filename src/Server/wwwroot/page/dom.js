@@ -47,6 +47,13 @@ const names = { ngram: "n-gram", draft: "draft", target: "target", grammar: "gra
 
 export const stageName = (stage) => names[stage] ?? stage;
 
+/** Scrolls to what has just come, unless its beginning is well in sight. */
+export function reveal(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  const begins = top >= 0 && top < 0.6 * innerHeight;
+  if (!(begins || (top >= 0 && bottom <= innerHeight))) element.scrollIntoView({ block: "start" });
+}
+
 /** Does something at most once a frame, however often it is asked for. */
 export function oncePerFrame(action) {
   let asked = false;

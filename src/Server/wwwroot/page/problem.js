@@ -1,5 +1,5 @@
 // Errors, shown where the result would be, with what can be done about them.
-import { $, h } from "./dom.js";
+import { $, h, reveal } from "./dom.js";
 import { ApiError, Disconnected } from "./api.js";
 
 /** Shows an error; resolves to true when the same request should be sent again, to false when the visitor gives it up. */
@@ -11,14 +11,20 @@ export async function show(error, server, signal) {
   const title =
     error instanceof Disconnected ? "Connection lost" : error instanceof ApiError ? titleOf(error) : "Something went wrong in this page";
   fill(box, title, error.message);
-  if (error instanceof ApiError && error.param) point(error.param);
+  const field = error instanceof ApiError && error.param ? fieldOf(error.param) : null;
+  if (field) point(field, error.message);
+  else reveal(box);
   return false;
 }
 
 export function hide() {
   $("problem").hidden = true;
   $("problem").replaceChildren();
-  for (const field of document.querySelectorAll('[aria-invalid="true"]')) field.removeAttribute("aria-invalid");
+  for (const field of document.querySelectorAll('[aria-invalid="true"]')) {
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  }
+  $("blame")?.remove();
 }
 
 function fill(box, title, text, ...more) {
@@ -45,14 +51,22 @@ function titleOf(error) {
   }
 }
 
-/** The field that is to blame. */
-function point(parameter) {
+/** The field that is to blame; null: it is none of the form's. */
+function fieldOf(parameter) {
   const name = { messages: "prompt", max_completion_tokens: "max_tokens" }[parameter] ?? parameter;
-  const field = document.querySelector(`#form [name="${CSS.escape(name)}"]`);
-  if (!field) return;
+  return document.querySelector(`#form [name="${CSS.escape(name)}"]`);
+}
+
+/** Marks it and says beside it what is wrong: the box may be out of sight from there. */
+function point(field, message) {
   for (let box = field.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+  const blame = h("p", { id: "blame", class: "blame" }, message);
+  field.after(blame);
   field.setAttribute("aria-invalid", "true");
-  field.focus();
+  field.setAttribute("aria-describedby", "blame");
+  field.focus({ preventScroll: true });
+  blame.scrollIntoView({ block: "nearest" });
+  field.scrollIntoView({ block: "nearest" });
 }
 
 /** Queue full: waits as long as the server said, then tries again. */
@@ -60,6 +74,7 @@ async function countDown(error, box, signal) {
   const left = h("b", { class: "left" });
   const seconds = error.retryAfter ?? 5;
   fill(box, "The queue is full", error.message, h("p", {}, "Trying again in ", left, "."));
+  reveal(box);
   for (let second = seconds; second > 0; second--) {
     left.textContent = `${second} s`;
     await pause(1000, signal);
@@ -72,6 +87,7 @@ async function countDown(error, box, signal) {
 async function untilLoaded(server, box, signal) {
   const stage = h("b", {}, server.stage ?? "…");
   fill(box, "The server is loading", "The request goes out as soon as it is ready.", h("p", {}, "Now: ", stage));
+  reveal(box);
   for (;;) {
     await pause(300, signal);
     if (signal.aborted) return false;

@@ -1,24 +1,33 @@
 // The form as a request, as a curl command, and as settings that are remembered.
 import { $ } from "./dom.js";
 
-const SETTINGS = "understory.settings";
+const SETTINGS = "understory.form";
 const NUMBERS = ["max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty", "speculation_nodes"];
-const REMEMBERED = [...NUMBERS, "seed", "stop", "system", "prompt"];
-const DEFAULTS = { max_tokens: "256", temperature: "0", prompt: "class Stack:\n    def __init__(self):" };
+const REMEMBERED = [...NUMBERS, "seed", "stop", "system"];
 
-/** The request that the form describes: { path, body }. A seed that was left open is drawn here, so that the same can be run again. */
-export function read(form, turns) {
-  const chat = form.elements.kind.value === "chat";
+/** A completion's own default, 16 tokens, is too short to see anything by. */
+const COMPLETION_TOKENS = 256;
+
+/** What stands in the prompt's place on either tab, and which is open. */
+const prompts = { completion: "class Stack:\n    def __init__(self):", chat: "" };
+let open = "completion";
+
+export const isChat = (form) => form.elements.kind.value === "chat";
+
+/**
+ * The request that the form describes: { path, body }. A seed that was left open is drawn here, so that the same can be run again; of the
+ * rest only what somebody filled in is sent.
+ * @param messages Of a chat, less the system text.
+ */
+export function read(form, messages) {
+  const chat = isChat(form);
   const body = {};
   if (chat) {
     const system = form.elements.system.value;
-    body.messages = [
-      ...(system ? [{ role: "system", content: system }] : []),
-      ...turns,
-      { role: "user", content: form.elements.prompt.value },
-    ];
+    body.messages = [...(system ? [{ role: "system", content: system }] : []), ...messages];
   } else {
     body.prompt = form.elements.prompt.value;
+    body.max_tokens = COMPLETION_TOKENS;
   }
   for (const name of NUMBERS) {
     const input = form.elements[name];
@@ -51,8 +60,11 @@ export function curl(request, withKey) {
 }
 
 export function remember(form) {
+  prompts[open] = form.elements.prompt.value;
   const settings = {
+    prompts,
     kind: form.elements.kind.value,
+    model: form.dataset.model ?? null,
     speculation: form.elements.speculation.value,
     other: $("other").value,
     ignore_eos: form.elements.ignore_eos.checked,
@@ -66,23 +78,44 @@ export function remember(form) {
 }
 
 export function recall(form) {
-  let settings = DEFAULTS;
+  let settings = {};
   try {
-    settings = { ...DEFAULTS, ...JSON.parse(localStorage.getItem(SETTINGS) ?? "{}") };
+    settings = JSON.parse(localStorage.getItem(SETTINGS) ?? "{}") ?? {};
   } catch {
     // As above, or somebody else's text under our name.
   }
+  Object.assign(prompts, settings.prompts);
   for (const name of REMEMBERED) form.elements[name].value = settings[name] ?? "";
-  for (const name of ["kind", "speculation"]) {
-    const radio = form.querySelector(`input[name="${name}"][value="${CSS.escape(settings[name] ?? "")}"]`);
-    if (radio) radio.checked = true;
-  }
+  for (const name of ["kind", "speculation"]) check(form, name, settings[name] ?? "");
+  open = form.elements.kind.value;
+  form.elements.prompt.value = prompts[open];
+  if (settings.model) form.dataset.model = settings.model;
   if (settings.other) $("other").value = settings.other;
   form.elements.ignore_eos.checked = settings.ignore_eos === true;
 }
 
-/** Leaves of the modes those that the server has, and shows what it takes where a field is left open. @param props The answer of /props. */
-export function offer(form, { speculation, default_generation_settings: { params } }) {
+/** Puts into the prompt's place what stood there on the tab that is open now. */
+export function turnTo(form) {
+  prompts[open] = form.elements.prompt.value;
+  open = form.elements.kind.value;
+  form.elements.prompt.value = prompts[open];
+  form.elements.max_tokens.placeholder = isChat(form) ? "until it ends" : COMPLETION_TOKENS;
+}
+
+function check(form, name, value) {
+  const radio = form.querySelector(`input[name="${name}"][value="${CSS.escape(value)}"]`);
+  if (radio) radio.checked = true;
+}
+
+/**
+ * Fits the form to what is served: the tab that it is made for, where this visitor has not chosen one for it; of the modes those that there
+ * are; and what is taken where a field is left open. @param props The answer of /props.
+ */
+export function offer(form, { abilities, model_alias, speculation, default_generation_settings: { params } }) {
+  if (form.dataset.model !== model_alias) {
+    form.dataset.model = model_alias;
+    check(form, "kind", abilities.includes("chat") ? "chat" : "completion");
+  }
   for (const control of [...form.querySelectorAll('input[name="speculation"]'), ...$("other").options]) {
     control.disabled = !speculation.modes.includes(control.value);
     control.closest("label")?.classList.toggle("absent", control.disabled);

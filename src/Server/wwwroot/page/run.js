@@ -1,9 +1,6 @@
 // One request and what came of it: text, tokens, steps and figures. Knows nothing of how it is shown.
 import { stream } from "./api.js";
 
-/** Fewer tokens than this say nothing about speed. */
-const BRIEF = 16;
-
 export class Run {
   /** @param request { path, body }: where to post what. */
   constructor(request) {
@@ -105,24 +102,4 @@ export class Run {
     }
     return milliseconds > 0 ? (1000 * tokens) / milliseconds : NaN;
   }
-}
-
-/**
- * Two runs of one request: are the bytes the same, and which is faster?
- * { same: true | false, brief: too few tokens for a time to mean anything, alike: both one token per pass, partial: one was stopped early,
- *   bytes: equal bytes from the start, fast, slow: runs, ratio: >= 1 }
- */
-export function compare(first, second) {
-  const encoder = new TextEncoder();
-  const a = encoder.encode(first.text);
-  const b = encoder.encode(second.text);
-  let bytes = 0;
-  while (bytes < a.length && bytes < b.length && a[bytes] === b[bytes]) bytes++;
-  const partial = first.state !== "done" || second.state !== "done";
-  const same = partial ? bytes === Math.min(a.length, b.length) : a.length === b.length && bytes === a.length;
-  const brief = Math.min(first.tokenCount, second.tokenCount) < BRIEF;
-  // Neither guessed anything: they did the same, and a difference in time is the machine's.
-  const alike = first.guesses === 0 && second.guesses === 0;
-  const [fast, slow] = first.speed >= second.speed ? [first, second] : [second, first];
-  return { same, brief, alike, partial, bytes, fast, slow, ratio: fast.speed / slow.speed };
 }

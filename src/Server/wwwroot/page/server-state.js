@@ -50,9 +50,6 @@ export class ServerState {
     const response = await get("props");
     if (!response.ok) return;
     this.props = await response.json();
-    $("model-name").textContent = this.props.model_alias;
-    $("model-context").textContent = `context of ${count(this.props.default_generation_settings.n_ctx)}`;
-    $("model-kernels").textContent = this.props.kernels;
     this.met(this.props);
   }
 

@@ -15,8 +15,8 @@ public class RegretTests(ITestOutputHelper output)
     private const int WarmTokens = 1000;
 
     // A tree, and a ledger that has seen a thousand tokens, are simulated for some of the seeds only: they take most of the time.
-    private const int TreeEvery = 20;
-    private const int WarmEvery = 20;
+    private const int TreeEvery = 4;
+    private const int WarmEvery = 4;
 
     private static readonly int[] Chains = [1, 2, 3, 4, 6, 8, 12, 16];
 

@@ -102,6 +102,30 @@ public sealed class PackingTests : IDisposable
     }
 
     [Theory]
+    [InlineData(4)]
+    [InlineData(8)]
+    public unsafe void A_group_whose_scale_is_no_number_is_seen_in_its_row_and_in_no_other(int bits)
+    {
+        Half[] scales = Scales(Rows * Groups);
+        scales[(3 * Groups) + Groups - 1] = Half.NaN;
+        scales[5 * Groups] = Half.NegativeInfinity;
+        using ITensorSource source = Open(
+            new SafetensorsFile().Add("x.weight_packed", "I32", [Rows, Columns * bits / 32], new uint[Rows * Columns * bits / 32])
+                .Add("x.weight_scale", "F16", [Rows, Groups], scales).Add("x.weight_shape", "I64", [2], [(long)Rows, Columns]),
+            """{"quant_method": "compressed-tensors"}""");
+        StoredTensor stored = source.Read("x.weight", Rows, Columns);
+        var format = (QuantisedFormat)stored.Format;
+        for (int row = 0; row < Rows; row++)
+        {
+            var parts = new QuantisedRow(format.Form, Columns);
+            format.Read((byte*)stored.RowAddress(row), Columns, parts);
+            Assert.Equal(row is 3 or 5, parts.HasBadScale);
+        }
+
+        source.Release(stored);
+    }
+
+    [Theory]
     [InlineData(Groups, false)]
     [InlineData(1, false)]
     [InlineData(1, true)]

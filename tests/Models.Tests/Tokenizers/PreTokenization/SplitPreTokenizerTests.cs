@@ -50,6 +50,16 @@ public class SplitPreTokenizerTests
         Assert.Equal("a", Cut(new MetaspacePreTokenizer('\u2581', PrependScheme.First, split: true), "a", isStart: false));
     }
 
+    [Theory]
+    [InlineData("[a-c\U00010400-\U0001044F]+", "xab\U00010405\U00010450\U0001F600c", "x|ab\U00010405|\U00010450\U0001F600|c")]
+    [InlineData("[^\U0001F600-\U0001F64F]+", "a\U0001F600\U0001F680b\U0001F64F", "a|\U0001F600|\U0001F680b|\U0001F64F")]
+    [InlineData("\\p{L}+|\U0001F600", "a\U00010400\U0001F600\U0001F601", "a\U00010400|\U0001F600|\U0001F601")]
+    [InlineData("[\\p{Lu}\U0001F600]+", "A\U00010400\U0001F600\U00010428\uE123", "A\U00010400\U0001F600|\U00010428\uE123")]
+    [InlineData("\\P{L}+|\U0001F600x", "a\U0001F601\U00010400", "a|\U0001F601|\U00010400")]
+    [InlineData("[z-\U00010400]+", "y\u00E9\U00010400\U00010401", "y|\u00E9\U00010400|\U00010401")]
+    public void A_pattern_may_name_characters_beyond_the_basic_plane(string pattern, string text, string expected) =>
+        Assert.Equal(expected, Cut(new SplitPreTokenizer(new RegexMatcher(pattern), SplitBehavior.Isolated, invert: false), text));
+
     private static string Cut(IPreTokenizer preTokenizer, string text, bool isStart = true)
     {
         var pieces = new Pieces(text.AsMemory(), isStart);

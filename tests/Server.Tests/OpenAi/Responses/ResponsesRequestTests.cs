@@ -4,6 +4,7 @@ using Understory.Models.Architecture;
 using Understory.Server.Chat;
 using Understory.Server.OpenAi;
 using Understory.Server.OpenAi.Responses;
+using Understory.Server.Wire;
 
 namespace Understory.Server.Tests.OpenAi.Responses;
 
@@ -12,8 +13,8 @@ public sealed class ResponsesRequestTests
     private const string Tools = "\"tools\": [{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"type\": \"object\"}}, "
         + "{\"type\": \"function\", \"name\": \"g\", \"strict\": true}]";
 
-    private static ResponsesRequest Read(string fields) => Fields.Read(
-        Encoding.UTF8.GetBytes($"{{{fields}}}"), body => ResponsesRequest.Read(body, new GenerationDefaults(), 4096, SpeculationMode.Auto));
+    private static ChatCall Read(string fields) => Fields.Read(Encoding.UTF8.GetBytes($"{{{fields}}}"), body =>
+        ResponsesRequest.Read(body, new RequestContext(new GenerationDefaults(), 4096, SpeculationMode.Auto)));
 
     private static string Turns(string fields) => string.Join(" | ", Read(fields).Conversation.Turns.Select(turn =>
         $"{turn.Role}:{turn.Content}{string.Concat(turn.ToolCalls.Select(call => $"<{call.Id} {call.Name} {call.Arguments}>"))}"
@@ -66,7 +67,7 @@ public sealed class ResponsesRequestTests
     [Fact]
     public void Effort_format_and_lengths_reach_the_conversation()
     {
-        ResponsesRequest request = Read("\"input\": \"x\", \"reasoning\": {\"effort\": \"none\"}, \"text\": {\"format\": {\"type\": "
+        ChatCall request = Read("\"input\": \"x\", \"reasoning\": {\"effort\": \"none\"}, \"text\": {\"format\": {\"type\": "
             + "\"json_schema\", \"name\": \"n\", \"schema\": {\"type\": \"object\"}}}, \"max_output_tokens\": 7, \"top_logprobs\": 3");
         Assert.False(request.Conversation.Thinking);
         Assert.Equal("object", Assert.IsType<JsonSchemaFormat>(request.Conversation.Format).Schema.GetProperty("type").GetString());
@@ -81,21 +82,25 @@ public sealed class ResponsesRequestTests
     [InlineData("\"input\": []", "input", "an array of 0")]
     [InlineData("\"input\": [5]", "input[0]", "5")]
     [InlineData("\"input\": [{\"role\": \"robot\", \"content\": \"x\"}]", "input[0].role", "robot")]
-    [InlineData("\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_image\", \"image_url\": \"x\"}]}]", "input[0].content",
+    [InlineData("\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_image\", \"image_url\": \"x\"}]}]",
+        "input[0].content[0]",
         "input_image")]
-    [InlineData("\"input\": [{\"type\": \"item_reference\", \"id\": \"x\"}]", "input[0]", "send the item itself")]
-    [InlineData("\"input\": [{\"type\": \"web_search_call\"}]", "input[0]", "web_search_call")]
+    [InlineData("\"input\": [{\"type\": \"item_reference\", \"id\": \"x\"}]", "input[0].id", "send the item itself")]
+    [InlineData("\"input\": [{\"type\": \"telepathy_call\"}]", "input[0].type", "telepathy_call")]
     [InlineData("\"input\": [{\"type\": \"function_call_output\", \"call_id\": \"c\", \"output\": \"x\"}]", "input[0].call_id",
         "no function_call")]
-    [InlineData("\"input\": \"x\", \"tools\": [{\"type\": \"web_search\"}]", "tools[0]", "web_search")]
+    [InlineData("\"input\": \"x\", \"tools\": [{\"type\": \"web_search\"}], \"tool_choice\": \"required\"", "tool_choice",
+        "there are no tools")]
+    [InlineData("\"input\": \"x\", \"tools\": [{\"type\": \"web_search\"}], \"tool_choice\": {\"type\": \"web_search\"}", "tool_choice",
+        "does not run")]
     [InlineData("\"input\": \"x\", \"tools\": [{\"type\": \"function\"}]", "tools[0].name", "missing")]
-    [InlineData("\"input\": \"x\", \"tool_choice\": \"required\"", "tool_choice", "tools is empty")]
+    [InlineData("\"input\": \"x\", \"tool_choice\": \"required\"", "tool_choice", "there are no tools")]
     [InlineData("\"input\": \"x\", \"tool_choice\": {\"type\": \"function\", \"name\": \"h\"}", "tool_choice", "h")]
     [InlineData("\"input\": \"x\", \"tool_choice\": {\"type\": \"mcp\"}", "tool_choice", "mcp")]
-    [InlineData("\"input\": \"x\", \"include\": [\"everything\"]", "include", "everything")]
-    [InlineData("\"input\": \"x\", \"text\": {\"format\": {\"type\": \"xml\"}}", "text.format", "json_schema")]
+    [InlineData("\"input\": \"x\", \"include\": [\"everything\"]", "include[0]", "everything")]
+    [InlineData("\"input\": \"x\", \"text\": {\"format\": {\"type\": \"xml\"}}", "text.format.type", "json_schema")]
     [InlineData("\"input\": \"x\", \"reasoning\": {\"effort\": \"huge\"}", "reasoning.effort", "huge")]
-    [InlineData("\"input\": \"x\", \"metadata\": {\"a\": 1}", "metadata", "strings")]
+    [InlineData("\"input\": \"x\", \"metadata\": {\"a\": 1}", "metadata.a", "a string")]
     [InlineData("\"input\": \"x\", \"background\": true", "background", "not supported")]
     [InlineData("\"input\": \"x\", \"previous_response_id\": \"resp_1\"", "previous_response_id", "send the earlier items")]
     [InlineData("\"input\": \"x\", \"conversation\": \"conv_1\"", "conversation", "send the earlier items")]

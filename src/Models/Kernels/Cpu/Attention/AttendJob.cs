@@ -156,7 +156,9 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
                 Cap(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
             }
 
-            queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i]);
+            float sink = _attention.Sinks.Data == 0
+                ? float.NegativeInfinity : ((float*)_attention.Sinks.Data)[queries[i].Column / _attention.HeadDim];
+            queries[i].Total = Softmax(scratch.Scores + (i * scratch.ScoreStride) - scratch.ScoreBase, queries[i], sink);
         }
 
         _values.Sum(scratch, queries, values);
@@ -248,8 +250,9 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
     }
 
     /// <summary>Replaces the scores by probabilities, not yet divided by their sum, which it returns: NaN where a score is.</summary>
+    /// <param name="sink">A score without a value, whose probability is in the sum; -infinity: none.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Softmax(float* scores, in AttendQuery query)
+    private static float Softmax(float* scores, in AttendQuery query, float sink)
     {
         int first = query.FirstBlock * Lanes;
         int end = (query.Length + Lanes - 1) / Lanes * Lanes;
@@ -264,7 +267,7 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
         }
 
         // Neither a maximum nor an exponential hands NaN on.
-        T largest = T.Broadcast(float.NegativeInfinity);
+        T largest = T.Broadcast(sink);
         T numbers = T.BroadcastBits(uint.MaxValue);
         for (int position = first; position < end; position += Lanes)
         {
@@ -282,7 +285,14 @@ internal sealed unsafe class AttendJob<T>(int workers) : Job, IDisposable
             total += probability;
         }
 
-        return numbers.TopBits() == ushort.MaxValue ? total.Sum() : float.NaN;
+        float sum = total.Sum();
+        if (sink > float.NegativeInfinity)
+        {
+            // Every lane has the same.
+            sum += VectorMath.Exp(T.Broadcast(sink) - max).Largest();
+        }
+
+        return numbers.TopBits() == ushort.MaxValue ? sum : float.NaN;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -4,7 +4,7 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu.Attention;
 
-/// <summary>Per-head norm and rotation of queries and keys, and their way into the cache: an item is a row.</summary>
+/// <summary>Norms and rotation of heads, and the way of keys and values into the cache: an item is a row.</summary>
 internal sealed unsafe class StoreJob<T> : Job
     where T : unmanaged, ILanes<T>
 {
@@ -27,8 +27,11 @@ internal sealed unsafe class StoreJob<T> : Job
         for (int row = first; row < end; row++)
         {
             float* qkv = (float*)_qkv.Data + ((long)row * _qkv.Stride);
+            float* keys = qkv + (_heads * _layer.HeadDim);
+            float* values = keys + (_layer.KvHeads * _layer.HeadDim);
+            ReadyValues(keys, values);
             Turn(qkv, _heads, _rotary.QueryNorm, _batch.Positions[row]);
-            Turn(qkv + (_heads * _layer.HeadDim), _layer.KvHeads, _rotary.KeyNorm, _batch.Positions[row]);
+            Turn(keys, _layer.KvHeads, _rotary.KeyNorm, _batch.Positions[row]);
             if (_rotary.Scale.Beta != 0)
             {
                 float scale = _rotary.Scale.At(_batch.Positions[row]);
@@ -38,8 +41,6 @@ internal sealed unsafe class StoreJob<T> : Job
                 }
             }
 
-            float* keys = qkv + (_heads * _layer.HeadDim);
-            float* values = keys + (_layer.KvHeads * _layer.HeadDim);
             switch (_layer.Type)
             {
                 case CacheType.Q8:
@@ -55,6 +56,21 @@ internal sealed unsafe class StoreJob<T> : Job
                     Store<Float32Cache>(keys, values, _batch.Slots[row]);
                     break;
             }
+        }
+    }
+
+    /// <summary>Values are as they stand there, or the keys as yet untouched; and normed head by head.</summary>
+    private void ReadyValues(float* keys, float* values)
+    {
+        if (_rotary.KeysAreValues)
+        {
+            long bytes = (long)_layer.KvHeads * _layer.HeadDim * sizeof(float);
+            Buffer.MemoryCopy(keys, values, bytes, bytes);
+        }
+
+        for (int head = 0; head < _layer.KvHeads && _rotary.ValueNorm.Data != 0; head++, values += _layer.HeadDim)
+        {
+            RowNorm<T>.Apply(values, (float*)_rotary.ValueNorm.Data, null, _layer.HeadDim, _rotary.NormEpsilon, centred: false, values);
         }
     }
 

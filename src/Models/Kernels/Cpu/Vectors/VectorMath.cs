@@ -77,6 +77,12 @@ internal static unsafe class VectorMath
     public static T Silu<T>(T x)
         where T : unmanaged, ILanes<T> => x / (Exp(T.Broadcast(0) - x) + T.Broadcast(1));
 
+    /// <summary><c>1 / (1 + e^-x)</c>; NaN stays NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sigmoid<T>(T x)
+        where T : unmanaged, ILanes<T> =>
+        T.Select(T.GreaterOrEqual(x, x), T.Broadcast(1) / (Exp(T.Broadcast(0) - x) + T.Broadcast(1)), x);
+
     /// <summary>
     /// <c>0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))</c>, as <c>x / (1 + e^-2a)</c> with a the argument of tanh: the same
     /// function without the cancellation near -1.

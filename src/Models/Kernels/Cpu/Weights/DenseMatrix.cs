@@ -18,7 +18,7 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
     public int PaddedColumns => (Columns + 1) & ~1;
 
     /// <summary>Bytes from one block of 16 outputs to the next.</summary>
-    public long BlockBytes => (long)BlockRows * PaddedColumns * Type.Size();
+    public override long BlockBytes => (long)BlockRows * PaddedColumns * Type.Size();
 
     /// <summary>The weight from input <paramref name="column"/> to output <paramref name="row"/>.</summary>
     public float Read(int row, int column) => Scalar.Read(Type, Data, Index(row, column));
@@ -46,11 +46,11 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
         }
     }
 
-    protected override void PackBlocks(MatrixRows rows, int first, int end)
+    protected override void PackBlocks(MatrixRows rows, int first, int end, byte* target, BlockRoom? room)
     {
         if (rows.Transposed is { } turned)
         {
-            PackTransposed(turned.Data, first, end);
+            PackTransposed(turned, first, end, target);
             return;
         }
 
@@ -58,22 +58,22 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
         int words = Columns * Type.Size() / sizeof(uint);
         uint** sources = stackalloc uint*[BlockRows];
         int roomPerRow = 2 * Columns;
-        float[] room = Format == DenseFormat.Of(Type) ? [] : GC.AllocateUninitializedArray<float>(BlockRows * roomPerRow, pinned: true);
+        float[] values = Format == DenseFormat.Of(Type) ? [] : GC.AllocateUninitializedArray<float>(BlockRows * roomPerRow, pinned: true);
         for (int block = first; block < end; block++)
         {
             int lanes = Math.Min(BlockRows, Rows - (block * BlockRows));
             for (int lane = 0; lane < lanes; lane++)
             {
-                Span<float> own = room.Length == 0 ? [] : room.AsSpan(lane * roomPerRow, roomPerRow);
+                Span<float> own = values.Length == 0 ? [] : values.AsSpan(lane * roomPerRow, roomPerRow);
                 int row = (block * BlockRows) + lane;
                 sources[lane] = (uint*)(Factors == null ? rows.Values(row, Type, own) : rows.Unscaled(row, Type, own));
             }
 
-            uint* target = (uint*)(Data + (nint)(block * BlockBytes));
-            WordTranspose.Run(sources, lanes, words, target);
+            uint* packed = (uint*)(target + ((block - first) * BlockBytes));
+            WordTranspose.Run(sources, lanes, words, packed);
             if (Type == DType.F32 ? PaddedColumns > Columns : PaddedColumns > 2 * words)
             {
-                PackLast(sources, lanes, target + ((long)words * BlockRows));
+                PackLast(sources, lanes, packed + ((long)words * BlockRows));
             }
         }
     }
@@ -91,21 +91,25 @@ internal sealed unsafe class DenseMatrix(WeightFormat format, DType type, int ro
     /// Rows of the source are inputs: an input's outputs stand side by side, and a run of blocks of them is copied at once.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PackTransposed(nint source, int first, int end)
+    private void PackTransposed(in MatrixPart part, int first, int end, byte* to)
     {
+        nint source = part.Tensor.Data;
+        int columns = part.Tensor.Columns;
+        int step = part.Step;
         for (int input = 0; input < PaddedColumns; input += Type == DType.F32 ? 1 : 2)
         {
             for (int block = first; block < end; block++)
             {
-                long from = ((long)input * Rows) + (block * BlockRows);
-                uint* target = (uint*)(Data + (nint)(block * BlockBytes)) + ((long)(Type == DType.F32 ? input : input / 2) * BlockRows);
+                long from = ((long)input * columns) + part.SourceRow(block * BlockRows);
+                uint* target = (uint*)(to + ((block - first) * BlockBytes)) + ((long)(Type == DType.F32 ? input : input / 2) * BlockRows);
                 int lanes = Math.Min(BlockRows, Rows - (block * BlockRows));
                 bool odd = input + 1 < Columns;
                 for (int lane = 0; lane < BlockRows; lane++)
                 {
                     target[lane] = lane >= lanes || input >= Columns ? 0u
-                        : Type == DType.F32 ? ((uint*)source)[from + lane]
-                        : ((ushort*)source)[from + lane] | (odd ? (uint)((ushort*)source)[from + Rows + lane] << 16 : 0u);
+                        : Type == DType.F32 ? ((uint*)source)[from + (lane * step)]
+                        : ((ushort*)source)[from + (lane * step)]
+                            | (odd ? (uint)((ushort*)source)[from + columns + (lane * step)] << 16 : 0u);
                 }
             }
         }

@@ -18,6 +18,8 @@ internal sealed unsafe class QuantisedMatrix : CpuMatrix
 
     public QuantisedLayout Layout { get; }
 
+    public override long BlockBytes => Layout.BlockBytes;
+
     protected override void Decode(int row, Span<float> values)
     {
         fixed (float* target = values)
@@ -26,22 +28,23 @@ internal sealed unsafe class QuantisedMatrix : CpuMatrix
         }
     }
 
-    protected override void PackBlocks(MatrixRows rows, int first, int end)
+    protected override void PackBlocks(MatrixRows rows, int first, int end, byte* target, BlockRoom? room)
     {
-        QuantisedRow[] parts = [.. Enumerable.Range(0, BlockRows).Select(_ => new QuantisedRow(_format.Form, Columns))];
+        QuantisedRow[] parts = room?.Rows(_format.Form, Columns)
+            ?? [.. Enumerable.Range(0, BlockRows).Select(_ => new QuantisedRow(_format.Form, Columns))];
         for (int block = first; block < end; block++)
         {
             int outputs = Math.Min(BlockRows, Rows - (block * BlockRows));
             for (int i = 0; i < outputs; i++)
             {
                 _format.Read((byte*)rows.Row((block * BlockRows) + i), Columns, parts[i]);
-                if (parts[i].HasBadScale)
+                if (room is null && parts[i].HasBadScale)
                 {
                     throw new InvalidDataException($"row {(block * BlockRows) + i} has a scale that is NaN or infinite");
                 }
             }
 
-            QuantisedPacker.Pack(Layout, parts.AsSpan(0, outputs), (byte*)Data + (block * Layout.BlockBytes));
+            QuantisedPacker.Pack(Layout, parts.AsSpan(0, outputs), target + ((block - first) * Layout.BlockBytes));
         }
     }
 }

@@ -1,23 +1,39 @@
-namespace Understory.Server.OpenAi;
+using System.Text.Json.Serialization;
 
-/// <summary>A request that cannot be served: answered with <see cref="Status"/> and OpenAI's error object.</summary>
+namespace Understory.Server.Wire;
+
+/// <summary>OpenAI's error object.</summary>
+public sealed record ApiErrorBody(ApiError Error);
+
+public sealed record ApiError(
+    string Message,
+    string Type,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Param,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? Code);
+
+/// <summary>A request that cannot be served: answered with <see cref="Status"/> and the error object of its API.</summary>
 /// <param name="status">HTTP status.</param>
 /// <param name="message">What is wrong, and what to do about it.</param>
 /// <param name="parameter">The field of the request that is to blame, if one is.</param>
-/// <param name="code">OpenAI's machine-readable reason, if it has one.</param>
+/// <param name="code">A machine-readable reason, if there is one.</param>
 public sealed class ApiException(int status, string message, string? parameter = null, string? code = null) : Exception(message)
 {
     public int Status { get; } = status;
 
-    /// <summary>OpenAI's reason, else its type of error.</summary>
+    /// <summary>The reason, else OpenAI's type of error.</summary>
     public string Reason { get; } = code ?? TypeOf(status);
 
     public string? Parameter { get; } = parameter;
 
+    public string? Code { get; } = code;
+
+    /// <summary>Anthropic's <c>error.details.error_code</c>, upon which its libraries act; null: none.</summary>
+    public string? DetailCode { get; init; }
+
     /// <summary>Seconds after which the same request may succeed; null: it will not.</summary>
     public int? RetryAfter { get; init; }
 
-    public ApiErrorBody Body => new(new ApiError(Message, TypeOf(Status), Parameter, code));
+    public ApiErrorBody Body => new(new ApiError(Message, TypeOf(Status), Parameter, Code));
 
     public static ApiException Invalid(string parameter, string message, string? code = null) => new(400, message, parameter, code);
 

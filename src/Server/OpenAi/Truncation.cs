@@ -1,6 +1,7 @@
 using Understory.Server.Chat;
+using Understory.Server.Wire;
 
-namespace Understory.Server.OpenAi.Responses;
+namespace Understory.Server.OpenAi;
 
 /// <summary><c>"truncation": "auto"</c>: the oldest turns of a conversation that does not fit are left out.</summary>
 public static class Truncation
@@ -27,7 +28,7 @@ public static class Truncation
                 best = prepare(i == 0 ? conversation : From(starts[i]));
                 fits = i;
             }
-            catch (ApiException e) when (e.Body.Error.Code == "context_length_exceeded" && i < starts.Length - 1)
+            catch (ApiException e) when (e.Code == "context_length_exceeded" && i < starts.Length - 1)
             {
                 tooLong = i;
             }

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
-namespace Understory.Server.Contract;
+namespace Understory.Server.Wire;
 
 /// <summary>What becomes of a field that a client sends.</summary>
 public enum Standing
@@ -9,7 +9,7 @@ public enum Standing
     /// <summary>It does what its documentation says; a wrong type or value is refused by name.</summary>
     Honoured,
 
-    /// <summary>Read by nobody: the answer would be the same.</summary>
+    /// <summary>Looked at by nobody, whatever it holds: the answer would be the same.</summary>
     Ignored,
 
     /// <summary>It would change the answer and is not supported: refused by name, since silence would be a lie.</summary>
@@ -26,26 +26,44 @@ public sealed record Parameter(string Name, Standing Standing, Shape Shape, stri
     /// <summary>Of a refused one: what to do instead, behind "NAME …".</summary>
     public string Remedy { get; init; } = "is not supported by this server; leave it out.";
 
-    /// <summary>Of a refused one: is this value one that asks for nothing?</summary>
-    public Func<JsonElement, bool> Neutral { get; init; } = _ => false;
+    /// <summary>See <see cref="Fault.DetailCode"/>.</summary>
+    public string? DetailCode { get; init; }
 
-    public static Parameter Honoured(string name, Shape shape, string meaning, bool required = false) =>
+    public static Parameter Honoured(string name, Shape shape, string meaning = "", bool required = false) =>
         new(name, Standing.Honoured, shape, meaning) { Required = required };
 
-    public static Parameter Ignored(string name, Shape shape, string meaning) => new(name, Standing.Ignored, shape, meaning);
+    public static Parameter Ignored(string name, string meaning = "") => new(name, Standing.Ignored, Shape.Anything, meaning);
 
-    public static Parameter Refused(string name, Shape neutral, Func<JsonElement, bool> isNeutral, string? remedy = null) =>
-        remedy is null
-            ? new(name, Standing.Refused, neutral, "") { Neutral = isNeutral }
-            : new(name, Standing.Refused, neutral, "") { Neutral = isNeutral, Remedy = remedy };
+    /// <param name="neutral">What it may hold, since that asks for nothing.</param>
+    public static Parameter Refused(string name, Shape neutral, string? remedy = null)
+    {
+        var parameter = new Parameter(name, Standing.Refused, neutral, "");
+        return remedy is null ? parameter : parameter with { Remedy = remedy };
+    }
+
+    /// <summary>What is wrong with the field in this object; null: nothing.</summary>
+    public Fault? Check(JsonElement holder)
+    {
+        if (!holder.TryGetProperty(Name, out JsonElement value) || value.ValueKind == JsonValueKind.Null)
+        {
+            return Required ? Fault.Missing(Shape.Words).In(Name) : null;
+        }
+
+        if (Shape.Check(value) is not { } fault)
+        {
+            return null;
+        }
+
+        return (Standing == Standing.Refused ? new Fault("", Remedy, Fault.Unsupported) { DetailCode = DetailCode } : fault).In(Name);
+    }
 
     /// <summary>The field's schema with its description.</summary>
     public JsonObject Schema()
     {
-        JsonObject schema = (Required ? Shape : Shape.OrNull()).Schema();
+        JsonObject schema = Required ? Shape.Schema() : Shape.SchemaOrNull();
         string description = Standing switch
         {
-            Standing.Ignored => $"Accepted and ignored. {Meaning}",
+            Standing.Ignored => $"Accepted and ignored. {Meaning}".TrimEnd(),
             Standing.Refused => $"Refused beyond the values shown: it {Remedy}",
             _ => Meaning,
         };
