@@ -106,7 +106,7 @@ internal static class AnswerGrammar
             }
 
             return Grammar.Choice(TextWithoutCall(syntax),
-                Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : Grammar.TextWithout(syntax.Marker), Calls(syntax)));
+                Grammar.Sequence(syntax.BareAtStart ? Grammar.Empty : TextWithoutCall(syntax), Calls(syntax)));
         }
 
         /// <summary>One call, or as many as the conversation allows, in the model's own way.</summary>
@@ -121,6 +121,8 @@ internal static class AnswerGrammar
         private static Grammar TextWithoutCall(ToolSyntax syntax) => syntax.BareAtStart
             ? Grammar.Choice(Grammar.Empty,
                 Grammar.Sequence(Grammar.Characters(('!', 'z'), ('|', 0x10FFFF)), Grammar.TextWithout(syntax.Marker)))
+            : syntax.Beginning is { } beginning
+                ? Grammar.Intersect(Grammar.TextWithout(syntax.Marker), Grammar.TextWithout(beginning))
             : Grammar.TextWithout(syntax.Marker);
 
         /// <summary>A tool whose schema allows nothing but objects.</summary>

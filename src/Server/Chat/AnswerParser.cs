@@ -33,6 +33,7 @@ public sealed class AnswerParser
         [
             .. ends, .. syntax.Thoughts?.AnswerMarks.Select(mark => new Mark(mark, Meaning.Nothing)) ?? [],
             .. syntax.Syntax is { Marker.Length: > 0 } tools ? (Mark[])[new(tools.Marker, Meaning.Calls)] : [],
+            .. syntax.Syntax?.Beginning is { } beginning ? (Mark[])[new(beginning, Meaning.BareCalls)] : [],
         ]);
         _thoughtMarks =
             new MarkFinder([.. ends, .. syntax.Thoughts is { } thoughts ? (Mark[])[new(thoughts.Close, Meaning.ThoughtsEnd)] : []]);
@@ -339,6 +340,11 @@ public sealed class AnswerParser
         {
             case Meaning.Calls:
                 BeginCalls(held, isMarked: true);
+                break;
+            case Meaning.BareCalls:
+                string beginning = _syntax.Syntax!.Beginning!;
+                BeginCalls(held[..^beginning.Length], isMarked: true);
+                Refeed(beginning);
                 break;
             case Meaning.CallsEnd:
                 EndCalls();

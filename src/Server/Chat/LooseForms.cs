@@ -7,18 +7,19 @@ namespace Understory.Server.Chat;
 /// <summary>Grammars of arguments that are literals of Python or of Gemma, from their JSON schema.</summary>
 internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
 {
-    private const int Deepest = 12;
-
     private static readonly JsonElement NoSchema = JsonDocument.Parse("{}").RootElement;
     private static readonly Grammar Name =
         Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')), 1, 64);
 
+    /// <summary>One rule for a schema, however often it is met, so that it may refer to itself.</summary>
+    private readonly Dictionary<string, GrammarRule> _rules = [];
+
     private bool IsPython => syntax.Quote is null;
 
     /// <summary>What stands between the brackets of a call.</summary>
-    public Grammar Arguments() => Members(SchemaWalk.Resolve(tool.Parameters, tool.Parameters), syntax.Pair.ToString(), isQuoted: false, 0);
+    public Grammar Arguments() => Members(SchemaWalk.Resolve(tool.Parameters, tool.Parameters), syntax.Pair.ToString(), isQuoted: false);
 
-    private Grammar Members(JsonElement schema, string pair, bool isQuoted, int depth)
+    private Grammar Members(JsonElement schema, string pair, bool isQuoted)
     {
         string quote = isQuoted ? "\"" : "";
         HashSet<string> required = SchemaWalk.Required(schema);
@@ -28,7 +29,7 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
         {
             bool isClosed = schema.TryGetProperty("additionalProperties", out JsonElement other);
             Grammar value = isClosed && other.ValueKind == JsonValueKind.False ? Grammar.Empty
-                : Value(isClosed && other.ValueKind == JsonValueKind.Object ? other : NoSchema, depth + 1);
+                : Value(isClosed && other.ValueKind == JsonValueKind.Object ? other : NoSchema);
             Grammar member = Grammar.Sequence(Grammar.Literal(quote), Name, Grammar.Literal(quote + pair), value);
             return ReferenceEquals(value, Grammar.Empty) ? value
                 : Grammar.Optional(Grammar.Sequence(member, Grammar.Repeat(Grammar.Sequence(Grammar.Literal(syntax.Comma), member))));
@@ -40,7 +41,7 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
         foreach (JsonProperty property in properties.EnumerateObject().Reverse())
         {
             Grammar member = Grammar.Rule(property.Name, Grammar.Sequence(Grammar.Literal(quote + property.Name + quote + pair),
-                Value(property.Value, depth + 1)));
+                Value(property.Value)));
             Grammar rest = Grammar.Rule("rest", further);
             Grammar begins = Grammar.Sequence(member, rest);
             Grammar goesOn = Grammar.Sequence(Grammar.Literal(syntax.Comma), member, rest);
@@ -52,18 +53,26 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
         return first;
     }
 
-    private Grammar Value(JsonElement schema, int depth)
+    private GrammarRule Value(JsonElement schema)
     {
-        if (depth > Deepest)
+        schema = SchemaWalk.Resolve(tool.Parameters, schema);
+        string key = schema.GetRawText();
+        if (!_rules.TryGetValue(key, out GrammarRule? rule))
         {
-            throw new GrammarException("#", "The schema is nested too deeply, or refers to itself, for this model's way of writing calls.");
+            rule = Grammar.Rule("value");
+            _rules.Add(key, rule);
+            rule.Body = Resolved(schema);
         }
 
-        schema = SchemaWalk.Resolve(tool.Parameters, schema);
+        return rule;
+    }
+
+    private Grammar Resolved(JsonElement schema)
+    {
         IReadOnlyList<JsonElement> alternatives = SchemaWalk.Alternatives(schema);
         if (alternatives.Count != 1 || !alternatives[0].Equals(schema))
         {
-            return Grammar.Choice([.. alternatives.Select(alternative => Value(alternative, depth + 1))]);
+            return Grammar.Choice([.. alternatives.Select(alternative => Value(alternative))]);
         }
 
         if (FormTexts.Values(schema) is { } values)
@@ -72,18 +81,18 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
         }
 
         IReadOnlyList<string> types = SchemaWalk.Types(schema) ?? ["string", "number", "boolean", "null"];
-        return Grammar.Choice([.. types.Select(type => Typed(type, schema, depth))]);
+        return Grammar.Choice([.. types.Select(type => Typed(type, schema))]);
     }
 
-    private Grammar Typed(string type, JsonElement schema, int depth) => type switch
+    private Grammar Typed(string type, JsonElement schema) => type switch
     {
         "string" when IsPython => Json("string", schema),
         "string" => Grammar.Sequence(texts.Of(syntax.Quote!), FormTexts.Text(schema, syntax.Quote!), texts.Of(syntax.Quote!)),
         "boolean" => IsPython ? Grammar.Choice(Grammar.Literal("True"), Grammar.Literal("False"))
             : Grammar.Choice(Grammar.Literal("true"), Grammar.Literal("false")),
         "null" => Grammar.Literal("None"),
-        "object" => Grammar.Sequence(Grammar.Literal("{"), Members(schema, IsPython ? ": " : ":", IsPython, depth), Grammar.Literal("}")),
-        "array" => List(schema, depth),
+        "object" => Grammar.Sequence(Grammar.Literal("{"), Members(schema, IsPython ? ": " : ":", IsPython), Grammar.Literal("}")),
+        "array" => List(schema),
         _ => Json(type, schema),
     };
 
@@ -95,9 +104,9 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
         return texts.Json(tool, JsonDocument.Parse(only.ToJsonString()).RootElement);
     }
 
-    private Grammar List(JsonElement schema, int depth)
+    private Grammar List(JsonElement schema)
     {
-        Grammar item = Grammar.Rule("item", Value(schema.TryGetProperty("items", out JsonElement items) ? items : NoSchema, depth + 1));
+        Grammar item = Value(schema.TryGetProperty("items", out JsonElement items) ? items : NoSchema);
         int least = schema.TryGetProperty("minItems", out JsonElement min) && min.TryGetInt32(out int from) ? Math.Max(from, 0) : 0;
         int? most = schema.TryGetProperty("maxItems", out JsonElement max) && max.TryGetInt32(out int to) && to >= least ? to : null;
         Grammar list = Grammar.Sequence(item, Grammar.Repeat(Grammar.Sequence(Grammar.Literal(syntax.Comma), item),

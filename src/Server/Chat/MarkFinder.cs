@@ -9,6 +9,9 @@ internal enum Meaning
     /// <summary>No part of the text, and nothing else.</summary>
     Nothing,
     Calls,
+
+    /// <summary>Calls whose mark is missing: it is their beginning itself.</summary>
+    BareCalls,
     CallsEnd,
     ThoughtsEnd,
     MessageEnd,

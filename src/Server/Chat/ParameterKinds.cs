@@ -55,8 +55,9 @@ public sealed class ParameterKinds(JsonElement schema)
 
     /// <summary>The types of a parameter; null: any.</summary>
     private HashSet<string>? TypesOf(string name) =>
-        schema.ValueKind == JsonValueKind.Object && schema.TryGetProperty("properties", out JsonElement properties)
-            && properties.ValueKind == JsonValueKind.Object && properties.TryGetProperty(name, out JsonElement parameter)
+        SchemaWalk.Resolve(schema, schema) is { ValueKind: JsonValueKind.Object } shape
+            && shape.TryGetProperty("properties", out JsonElement properties) && properties.ValueKind == JsonValueKind.Object
+            && properties.TryGetProperty(name, out JsonElement parameter)
             ? Types(parameter, 0) : null;
 
     private HashSet<string>? Types(JsonElement at, int depth)

@@ -38,8 +38,8 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
 
     internal override Grammar Form(Tool tool, FormTexts texts)
     {
-        JsonElement schema = tool.Parameters;
-        var kinds = new ParameterKinds(schema);
+        JsonElement schema = SchemaWalk.Resolve(tool.Parameters, tool.Parameters);
+        var kinds = new ParameterKinds(tool.Parameters);
         var parts = new List<Grammar> { texts.Of(tags.NameOpen + tool.Name + NameClose) };
         bool hasProperties = schema.TryGetProperty("properties", out JsonElement properties)
             && properties.ValueKind == JsonValueKind.Object && properties.EnumerateObject().Any();

@@ -17,6 +17,9 @@ public sealed record ToolSyntax(string Name, string Marker, CallStyle Style)
     /// <summary>Of a message that holds a call: what stands around the tool's name in its head.</summary>
     public (string Open, string Close)? Address { get; init; }
 
+    /// <summary>How a call itself begins, which models now and then write without the marker; null: they do not.</summary>
+    public string? Beginning { get; init; }
+
     /// <summary>Blanks that the model writes behind the marker.</summary>
     public string Lead { get; init; } = "";
 
@@ -70,7 +73,7 @@ public sealed record ToolSyntax(string Name, string Marker, CallStyle Style)
         },
         new("qwen-xml", "<tool_call>", new TaggedStyle(TagSyntax.Qwen))
         {
-            Lead = "\n", Trail = "\n", Close = "</tool_call>", Hints = ["<tool_call>", "<function="],
+            Lead = "\n", Trail = "\n", Close = "</tool_call>", Beginning = "<function=", Hints = ["<tool_call>", "<function="],
         },
         new("glm", "<tool_call>", new TaggedStyle(TagSyntax.Glm)) { Hints = ["<tool_call>", "<arg_key>"] },
         new("minimax", "<minimax:tool_call>", new TaggedStyle(TagSyntax.MiniMax))

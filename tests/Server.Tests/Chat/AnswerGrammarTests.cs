@@ -145,12 +145,16 @@ public sealed class AnswerGrammarTests
              "n": {"type": "number"}, "b": {"type": "boolean"}, "l": {"type": "array", "items": {"type": "integer"}, "maxItems": 2},
              "o": {"type": "object", "properties": {"k": {"type": "string", "maxLength": 3}}, "required": ["k"],
                    "additionalProperties": false},
-             "u": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}, "required": ["e", "b"], "additionalProperties": false}
+             "u": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+             "t": {"$ref": "#/$defs/tree"}}, "required": ["e", "b"], "additionalProperties": false,
+             "$defs": {"tree": {"type": "object", "properties": {"leaf": {"type": "boolean"}, "twigs": {"type": "array",
+                 "items": {"$ref": "#/$defs/tree"}}}, "required": ["leaf"], "additionalProperties": false}}}
             """).RootElement);
         Constraint constraint = Constrained(Both with { Tools = [wide], ToolChoice = ToolChoice.Named("wide") }, syntax);
         string[] written =
         [
             """{"e": "a b", "b": true}""", """{"s": "x", "e": "c", "b": false, "u": null}""",
+            """{"e": "c", "b": true, "t": {"leaf": false, "twigs": [{"leaf": true}, {"leaf": true, "twigs": []}]}}""",
             """{"e": "c", "n": -1.5, "b": true, "l": [1, 2]}""", """{"e": "c", "b": true, "l": [], "o": {"k": "v"}, "u": 7}""",
         ];
         Assert.All(written, arguments =>

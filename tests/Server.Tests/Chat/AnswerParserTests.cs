@@ -278,6 +278,8 @@ public sealed class AnswerParserTests
     [InlineData("qwen-xml", "<tool_call>\n<function=f>\n<parameter=x>\n1\n</parameter>\noops</function>\n</tool_call> So.",
         "So. f{\"x\": 1")]
     [InlineData("mistral-args", "[TOOL_CALLS]f[ARGS]{\"x\": @} and more", " f{\"x\": ")]
+    [InlineData("qwen-xml", "Well.\n<function=f>\n<parameter=x>\n1\n</parameter>\n</function>\n</tool_call> So.", "Well.So. f{\"x\": 1}")]
+    [InlineData("qwen-xml", "Write <function=g> or <function=", "Write <function=g> or <function=")]
     public void Broken_arguments_are_repaired_or_leave_nothing_behind(string syntax, string text, string shown) =>
         Assert.Equal(shown, Show(Parse(Syntax(ToolSyntax.Named(syntax)), text).Answer));
 
