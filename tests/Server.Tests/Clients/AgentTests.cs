@@ -72,7 +72,8 @@ public sealed class AgentTests : IDisposable
             kill $server
             """);
         var start = new ProcessStartInfo("bwrap",
-            ["--dev-bind", "/", "/", "--unshare-net", "--unshare-pid", "/bin/sh", script]) { RedirectStandardError = true };
+            ["--dev-bind", "/", "/", "--unshare-net", "--unshare-pid", "/bin/sh", script])
+        { RedirectStandardError = true };
         using Process process = Process.Start(start)!;
         string errors = await process.StandardError.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
         await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(10));
