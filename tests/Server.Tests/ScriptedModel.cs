@@ -34,7 +34,12 @@ internal static class ScriptedModel
         {
             file["added_tokens"]!.AsArray().Add(new JsonObject
             {
-                ["id"] = id, ["content"] = text, ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false,
+                ["id"] = id,
+                ["content"] = text,
+                ["single_word"] = false,
+                ["lstrip"] = false,
+                ["rstrip"] = false,
+                ["normalized"] = false,
                 ["special"] = true,
             });
         }
@@ -44,8 +49,17 @@ internal static class ScriptedModel
             new { bos_token = Begin, eos_token = End, chat_template = template }));
         File.WriteAllText(Path.Combine(folder, "config.json"), JsonSerializer.Serialize(new
         {
-            model_type = "gpt2", vocab_size = end + 1, n_positions = Size, n_embd = Size, n_layer = 1, n_head = 16, n_inner = Inner,
-            activation_function = "gelu_new", layer_norm_epsilon = 1e-5, bos_token_id = begin, eos_token_id = end,
+            model_type = "gpt2",
+            vocab_size = end + 1,
+            n_positions = Size,
+            n_embd = Size,
+            n_layer = 1,
+            n_head = 16,
+            n_inner = Inner,
+            activation_function = "gelu_new",
+            layer_norm_epsilon = 1e-5,
+            bos_token_id = begin,
+            eos_token_id = end,
             tie_word_embeddings = false,
         }));
         var head = new Half[(end + 1) * Size];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -53,8 +54,10 @@ public abstract class Shape
     public static Shape False { get; } = new FlagShape(false);
 
     public static Shape Number(double least, double most, string? note = null) =>
-        new NumberShape(least, most) { Words = (least == most ? FormattableString.Invariant($"{least}")
-            : FormattableString.Invariant($"a number from {least} to {most}")) + note };
+        new NumberShape(least, most)
+        {
+            Words = (least == most ? Written(least) : $"a number from {Written(least)} to {Written(most)}") + note,
+        };
 
     public static Shape Integer(long least, long most = int.MaxValue, string? note = null) => new IntegerShape(least, most)
     {
@@ -74,8 +77,10 @@ public abstract class Shape
     /// <summary>An object of any names that match <paramref name="names"/>, with values of one shape.</summary>
     public static Shape Map(string names, Shape value, string words) => new MapShape(names, value) { Words = words };
 
-    public static Shape Either(params Shape[] shapes) => new EitherShape(shapes) { Words = Joined([.. shapes.Select(shape
-        => shape.Words)]) };
+    public static Shape Either(params Shape[] shapes) => new EitherShape(shapes)
+    {
+        Words = Joined([.. shapes.Select(shape => shape.Words)]),
+    };
 
     /// <summary>An object with these members; others are ignored.</summary>
     public static Shape Object(params IReadOnlyList<Parameter> members) => Object("an object", members);
@@ -120,6 +125,8 @@ public abstract class Shape
 
         return schema;
     }
+
+    private static string Written(double number) => number.ToString(CultureInfo.InvariantCulture);
 
     internal static string Joined(IReadOnlyList<string> words) => words.Count switch
     {

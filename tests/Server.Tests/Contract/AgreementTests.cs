@@ -96,7 +96,8 @@ public sealed class AgreementTests(ITestOutputHelper output)
         var fuzzer = new RequestFuzzer(text);
         Dictionary<string, JsonSchema> bodies = document["paths"]!.AsObject()
             .Where(item => item.Value!["post"]?["requestBody"] is not null)
-            .ToDictionary(item => item.Key, item => Build(item.Value!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!));
+            .ToDictionary(item => item.Key, item => Build(
+                item.Value!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!));
         for (int seed = 0; seed < Bodies; seed++)
         {
             FuzzedRequest made = fuzzer.Make(seed);

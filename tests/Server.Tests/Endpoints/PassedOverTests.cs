@@ -272,6 +272,17 @@ public sealed class PassedOverTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_schema_that_cannot_be_used_is_named_as_its_API_has_it()
+    {
+        const string Schema = "{\"type\": \"object\", \"properties\": {\"a\": {\"type\": \"strng\"}}}";
+        HttpResponseMessage refused = await _server.PostAsync("/v1/messages", $"{{\"max_tokens\": 5, {Hi}, \"tools\": [{{\"name\": \"f\", "
+            + $"\"input_schema\": {Schema}}}], \"tool_choice\": {{\"type\": \"any\"}}}}");
+        Assert.StartsWith("tools[0].input_schema: ", (string)(await refused.JsonAsync())["error"]!["message"]!);
+        await (await _server.PostAsync(Chat, $"{{{Hi}, \"tools\": [{{\"type\": \"function\", \"function\": {{\"name\": \"f\", "
+            + $"\"parameters\": {Schema}}}}}], \"tool_choice\": \"required\"}}")).ErrorAsync(400, "tools[0].function.parameters");
+    }
+
+    [Fact]
     public async Task A_prompt_that_is_too_long_is_told_of_in_the_words_that_clients_look_for()
     {
         string text = string.Concat(Enumerable.Repeat("word ", 5000));

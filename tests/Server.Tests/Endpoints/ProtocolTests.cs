@@ -156,8 +156,11 @@ public sealed class ProtocolTests : IAsyncLifetime
     {
         Assert.Contains("--alias '*'", await (await _server.PostAsync("/v1/completions", "{\"model\": \"gpt-4o\"}"))
             .ErrorAsync(404, "model", "model_not_found"));
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model() with { Aliases = ["*",
-            "alias"] });
+        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model() with
+        {
+            Aliases = ["*",
+            "alias"]
+        });
         Task<HttpResponseMessage> asked = server.PostAsync("/v1/completions", "{\"model\": \"gpt-4o\", \"prompt\": \"x\"}");
         GenerationJob job = await server.TakeAsync();
         server.Finish(job);

@@ -1,6 +1,9 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using Understory.Decoding.Sequences;
+using Understory.Models.Tokenizers;
+using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 using Understory.Server.Wire;
 using ServerJson = Understory.Server.OpenAi.Json;
@@ -52,6 +55,14 @@ public sealed class JsonTests
         Assert.Equal("{\"tokens\":[1],\"count\":1,\"max_model_len\":8}", Write(new TokenizeBody([1], 1, 8)));
         Assert.Equal("{\"error\":{\"message\":\"m\",\"type\":\"server_error\",\"param\":null,\"code\":null}}",
             Write(new ApiException(500, "m").Body));
+    }
+
+    [Fact]
+    public void Alternatives_that_a_form_rules_out_are_left_out()
+    {
+        var token = new TokenLogProb(70, -0.25f, [(70, -0.25f), (71, -1.5f), (72, float.NegativeInfinity)], 0);
+        var texts = new TokenTexts(Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json")));
+        Assert.Equal([-0.25f, -1.5f], LogProb.Of(token, texts).TopLogprobs.Select(top => top.Logprob));
     }
 
     [Theory]

@@ -38,7 +38,7 @@ const model = await client.models.retrieve("understory-demo");
 
 let refusal = null;
 try {
-  await client.completions.create({ ...request, max_tokens: -1 });
+  await client.completions.create({ ...request, max_tokens: -2 });
 } catch (error) {
   refusal = { status: error.status, param: error.param, name: error.constructor.name };
 }
