@@ -109,7 +109,8 @@ public static class FormatFields
             catch (JsonException e)
             {
                 throw e.Message.Contains("maximum configured depth", StringComparison.Ordinal)
-                    ? ApiException.Invalid(name, $"{name} is nested too deep; at most 64 levels are read.") : Fields.Wrong(name, value, Schema);
+                    ? ApiException.Invalid(name, $"{name} is nested too deep; at most 64 levels are read.")
+                    : Fields.Wrong(name, value, Schema);
             }
         }
 
