@@ -38,7 +38,7 @@ public sealed class Constraint
     /// <summary>Whether a whole text is one that the grammar allows.</summary>
     public bool Matches(string text) => Matches(new MatchStates(Automaton), text);
 
-    /// <summary>What <see cref="Matches(MatchStates, string)"/> asks, without a tokenizer; a grammar without any text is no error.</summary>
+    /// <summary>What <see cref="Matches(MatchStates, string)"/> asks; a grammar without any text is no error here.</summary>
     internal static MatchStates Judge(Grammar grammar, GrammarBudget budget) =>
         new(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0")), budget));
 

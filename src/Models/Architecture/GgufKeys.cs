@@ -130,6 +130,7 @@ internal sealed class GgufKeys(Gguf file)
 
         return each.Length > 0 && each.AsSpan().IndexOfAnyExcept(each[0]) < 0 && each[0] is >= 0 and <= int.MaxValue
             ? (int)each[0]
-            : throw new InvalidDataException($"{Path}: the key \"{_prefix}{key}\" differs from layer to layer, which is not supported here.");
+            : throw new InvalidDataException(
+                $"{Path}: the key \"{_prefix}{key}\" differs from layer to layer, which is not supported here.");
     }
 }

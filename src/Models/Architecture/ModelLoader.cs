@@ -38,9 +38,8 @@ public static partial class ModelLoader
         }
 
         GenerationDefaults defaults = checkpoint.Defaults;
-        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)));
         return new LanguageModel(
-            name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? name[..^5] : name,
+            Gguf.NameOf(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path))),
             Path.GetFullPath(path),
             Build(config, checkpoint, kernels, options, path),
             tokenizer,

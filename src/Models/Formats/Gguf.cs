@@ -63,6 +63,17 @@ public sealed unsafe partial class Gguf : ITensorSource
         return part.HeadBytes;
     }
 
+    /// <summary>The files of a model: one, or all parts that lie beside <paramref name="path"/>.</summary>
+    public static IReadOnlyList<string> FilesOf(string path) => PartName().Match(path) is { Success: true } match
+        ? [.. Enumerable.Range(1, int.Parse(match.Groups[3].ValueSpan, CultureInfo.InvariantCulture))
+            .Select(number => $"{match.Groups[1].Value}-{number:D5}-of-{match.Groups[3].Value}.gguf").Where(File.Exists)]
+        : [path];
+
+    /// <summary>The name of a model's file, less what says that it is GGUF and which part of it.</summary>
+    public static string NameOf(string path) => PartName().Match(path) is { Success: true } match
+        ? Path.GetFileName(match.Groups[1].Value)
+        : Path.GetFileName(path) is var name && name.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) ? name[..^5] : name;
+
     public bool Contains(string name) => _tensors.Contains(name);
 
     public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => _tensors.FormatOf(name, shape);

@@ -23,7 +23,8 @@ internal static class GgufPreTokenizers
         + @" ?[\p{P}\p{S}]+";
 
     /// <summary>Letters of scripts that have cases, as DeepSeek LLM's tokenizer lists them.</summary>
-    private const string CasedLetters = "A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-\u02AF\u0370-\u0373\u0376\u0377"
+    private const string CasedLetters = "A-Za-z"
+        + "\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293\u0295-\u02AF\u0370-\u0373\u0376\u0377"
         + "\u037B-\u037D\u037F\u0386\u0388-\u038A\u038C\u038E-\u03A1\u03A3-\u03F5\u03F7-\u0481\u048A-\u052F\u0531-\u0556"
         + "\u10A0-\u10C5\u13A0-\u13F5\u13F8-\u13FD\u1C90-\u1CBA\u1CBD-\u1CBF\u1D00-\u1D2B\u1D6B-\u1D77\u1D79-\u1D9A\u1E00-\u1F15"
         + "\u1F18-\u1F1D\u1F20-\u1F45\u1F48-\u1F4D\u1F50-\u1F57\u1F59\u1F5B\u1F5D\u1F5F-\u1F7D\u1F80-\u1FB4\u1FB6-\u1FBC\u1FBE"
@@ -53,8 +54,8 @@ internal static class GgufPreTokenizers
         IPreTokenizer llama3 = new ScannerPreTokenizer(WordScanner.Llama3);
         IPreTokenizer qwen2 = new ScannerPreTokenizer(WordScanner.Qwen2);
         string others = @" ?[^\s\p{L}\p{N}]+[\r\n/]*|" + Blanks;
-        Add(() => new(gpt2), "gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jais", "trillion", "granite-docling", "jina-es", "jina-de", "jina-v2-es",
-            "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "modern-bert", "exaone4");
+        Add(() => new(gpt2), "gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jais", "trillion", "granite-docling", "jina-es", "jina-de",
+            "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum", "modern-bert", "exaone4");
         Add(() => new(llama3, IgnoreMerges: true, AddBos: true), "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral",
             "midm-2.0", "lfm2", "jina-v5-nano");
         Add(() => new(llama3, IgnoreMerges: true), "dbrx", "smaug-bpe");
@@ -71,7 +72,8 @@ internal static class GgufPreTokenizers
         Add(() => new(Steps(Cased("") + @"\p{N}|" + others), IgnoreMerges: true, AddBos: true), "tekken");
         Add(() => new(Steps(Cased(Contraction + "?") + @"\p{N}{1,3}|" + others)), "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2");
         Add(() => new(Steps(@"\d{1,3}(?=(?:\d{3})*\b)", Cased(Contraction + "?") + @"\p{N}{1,3}|" + others)), "tiny_aya", "cohere2moe");
-        Add(() => new(Steps(@"[\r\n]", @"\s?[" + CasedLetters + "]+", "\\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+", @"\s+$", Cjk,
+        Add(() => new(Steps(@"[\r\n]", @"\s?[" + CasedLetters + "]+",
+            "\\s?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3000-\u3002]+", @"\s+$", Cjk,
             @"\p{N}+")), "deepseek-llm");
         Add(() => new(Steps(@"[\r\n]", @"\s?\p{L}+", @"\s?\p{P}+", Cjk, @"\p{N}")), "deepseek-coder");
         Add(() => new(Steps(@"\p{N}{1,3}", HanAndKana, Marks + @"[\r\n]*|" + Blanks)), "deepseek-v3", "hunyuan-dense", "joyai-llm",

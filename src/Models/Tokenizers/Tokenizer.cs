@@ -356,10 +356,11 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
             }
 
             _refiner?.Apply(pieces);
-            foreach (Piece piece in pieces.All)
+            for (int i = 0; i < pieces.All.Count && !sink.IsFull; i++)
             {
-                _encoding.Encode(pieces[piece], scratch, sink.Ids);
-                sink.Told(pieces[piece]);
+                ReadOnlySpan<char> word = pieces[pieces.All[i]];
+                _encoding.Encode(word, scratch, sink.Ids);
+                sink.Told(word);
             }
 
             (start, window) = (next, Usual);

@@ -334,7 +334,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         string made = $"{kernels.Name} {cacheType.Name()} {typeof(ModelLoading).Assembly.GetName().Version} {weights}";
         hash.AppendData(Encoding.UTF8.GetBytes(made));
         IEnumerable<string> files = File.Exists(path)
-            ? [path]
+            ? Gguf.FilesOf(path)
             : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors")
             .Order(StringComparer.Ordinal);
         byte[] buffer = new byte[SampleBytes];

@@ -13,17 +13,17 @@ public static partial class GgufFiles
     /// <summary>From the smallest to the largest.</summary>
     private static readonly string[] Types =
     [
-        "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "Q2_K_S", "Q2_K", "Q2_K_L", "Q2_K_XL", "IQ3_XXS", "IQ3_XS",
-        "Q3_K_S", "IQ3_S", "IQ3_M", "Q3_K_M", "Q3_K_L", "Q3_K_XL", "IQ4_XS", "MXFP4", "MXFP4_MOE", "NVFP4", "IQ4_NL", "Q4_0", "Q4_K_S",
-        "Q4_K_M", "Q4_K_L", "Q4_K_XL", "Q4_1", "Q5_K_S", "Q5_0", "Q5_K_M", "Q5_K_L", "Q5_K_XL", "Q5_1", "Q6_K", "Q6_K_L", "Q6_K_XL", "Q8_0",
-        "Q8_K_XL", "BF16", "F16", "F32",
+        "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "Q2_K_S", "Q2_K", "Q2_K_L", "Q2_K_XL", "IQ3_XXS",
+        "IQ3_XS", "Q3_K_S", "IQ3_S", "IQ3_M", "Q3_K_M", "Q3_K_L", "Q3_K_XL", "IQ4_XS", "MXFP4", "MXFP4_MOE", "NVFP4", "IQ4_NL", "Q4_0",
+        "Q4_K_S", "Q4_K_M", "Q4_K_L", "Q4_K_XL", "Q4_1", "Q5_K_S", "Q5_0", "Q5_K_M", "Q5_K_L", "Q5_K_XL", "Q5_1", "Q6_K", "Q6_K_L",
+        "Q6_K_XL", "Q8_0", "Q8_K_XL", "BF16", "F16", "F32",
     ];
 
     private static readonly int Usual = Array.IndexOf(Types, "Q4_K_M");
 
     public static bool IsGguf(string path) => path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>The models among some files. What sees pictures for one (<c>mmproj</c>) is none, nor is what a quantiser measured.</summary>
+    /// <summary>The models among some files. What sees pictures for one (<c>mmproj</c>) is none, nor what a quantiser measured.</summary>
     /// <param name="files">Paths and sizes.</param>
     public static IReadOnlyList<GgufModel> Models(IEnumerable<(string Path, long Bytes)> files) =>
     [

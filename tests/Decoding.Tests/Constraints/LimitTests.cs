@@ -100,7 +100,8 @@ public class LimitTests
     public static TheoryData<string, string> Wide => new()
     {
         { "#/oneOf", $$"""{"oneOf":[{{string.Join(',', Enumerable.Range(0, 4_000).Select(i =>
-            $"{{\"type\":\"object\",\"required\":[\"a\",\"b\",\"p{i}\"],\"properties\":{{\"p{i}\":{{\"const\":1}},\"a\":{{\"minimum\":{i}}}}},"
+            $"{{\"type\":\"object\",\"required\":[\"a\",\"b\",\"p{i}\"],"
+                + $"\"properties\":{{\"p{i}\":{{\"const\":1}},\"a\":{{\"minimum\":{i}}}}},"
                 + $"\"additionalProperties\":false}}"))}}]}""" },
         { "", $$"""{"type":"array","prefixItems":[{{string.Join(',', Enumerable.Repeat("{\"type\":\"integer\"}", 100_000))}}]}""" },
         { "", $$"""{"type":"object","required":[{{string.Join(',', Enumerable.Range(0, 100_000).Select(i => $"\"p{i}\""))}}]}""" },

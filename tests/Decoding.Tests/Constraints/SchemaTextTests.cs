@@ -45,19 +45,22 @@ public class SchemaTextTests
         + """{"v": 3}}}""", """{"l": {"v": 1}}|{"v": 1, "l": {}}""")]
     [InlineData("""{"type":"object","properties":{"a":{"$ref":"#"},"b":true}}""", """{}|{"a": {"a": {}}, "b": [1, {"x": null}]}""",
         """{"a": 1}""")]
-    [InlineData("""{"type":"object","properties":{"a":{"$ref":"#/$defs/u"}},"$defs":{"u":{"anyOf":[{"type":"integer"},{"type":"null"}]}}}""",
-        """{}|{"a": 1}|{"a": null}""", """{"a": "x"}|{"b": 1}""")]
+    [InlineData("""{"type":"object","properties":{"a":{"$ref":"#/$defs/u"}},"$defs":{"u":"""
+        + """{"anyOf":[{"type":"integer"},{"type":"null"}]}}}""", """{}|{"a": 1}|{"a": null}""", """{"a": "x"}|{"b": 1}""")]
     [InlineData("""{"$ref":"#/$defs/u","$defs":{"u":{"oneOf":[{"$ref":"#/$defs/i"},{"type":"null"}]},"i":{"allOf":[{"type":"integer"},"""
         + """{"minimum":3}]}}}""", "3|null", "2|\"x\"")]
-    [InlineData("""{"type":"string","allOf":[{"anyOf":[{"maxLength":1},{"pattern":"^ab+$"}]},{"anyOf":[{"pattern":"^a"},{"const":"z"}]}]}""",
+    [InlineData("""{"type":"string","allOf":[{"anyOf":[{"maxLength":1},{"pattern":"^ab+$"}]},{"anyOf":[{"pattern":"^a"},"""
+        + """{"const":"z"}]}]}""",
         "\"a\"|\"z\"|\"abb\"", "\"b\"|\"ba\"|\"zz\"")]
     [InlineData("""{"$ref":"#/$defs/e","$defs":{"e":{"anyOf":[{"type":"integer"},{"$ref":"#/$defs/e"},{"type":"array","items":"""
         + """{"$ref":"#/$defs/e"}}]}}}""", "1|[]|[1, [2, []]]", "null|[null]|[[1], true]")]
     [InlineData("""{"$defs":{"cat":{"properties":{"kind":{"const":"cat","default":"cat"},"name":{"type":"string"}},"type":"object"}"""
         + """, "dog":{"properties":{"kind":{"const":"dog","default":"dog"}},"type":"object"}},"discriminator":{"propertyName":"kind"}"""
-        + """, "oneOf":[{"$ref":"#/$defs/cat"},{"$ref":"#/$defs/dog"}]}""", """{"kind": "cat"}|{"kind": "dog"}|{"kind": "cat", "name": "x"}""",
+        + """, "oneOf":[{"$ref":"#/$defs/cat"},{"$ref":"#/$defs/dog"}]}""",
+        """{"kind": "cat"}|{"kind": "dog"}|{"kind": "cat", "name": "x"}""",
         """{}|{"name": "x"}|{"kind": "dog", "name": "x"}""")]
-    [InlineData("""{"anyOf":[{"type":"integer"},{"minLength":2}],"oneOf":[{"type":"number","maximum":3},{"type":"string"}]}""", "3|-1|\"ab\"", "4|\"a\"")]
+    [InlineData("""{"anyOf":[{"type":"integer"},{"minLength":2}],"oneOf":[{"type":"number","maximum":3},{"type":"string"}]}""",
+        "3|-1|\"ab\"", "4|\"a\"")]
     [InlineData("""{"type":"string","format":"ipv6","maxLength":7}""", "\"::1\"|\"1::2\"|\"::\"", "\"fe80::1:2\"|\"1:2\"|\"1:::2\"")]
     [InlineData("""{"type":"integer","enum":[123456789012345678901234567890123,1.5,20.0,1e2,7]}""",
         "123456789012345678901234567890123|20.0|1e2|7", "1.5|12345678901234567890123456789012")]

@@ -44,7 +44,8 @@ public class TwinTests
     public void A_recursive_union_behind_a_reference_is_the_union_itself()
     {
         const string Node = """{"type":"object","properties":{"v":{"type":"integer"},"next":{"$ref":"#/$defs/any"}},"required":["v"]}""";
-        const string Any = """{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"},{"type":"array","items":{"$ref":"#/$defs/any"},"maxItems":2}]}""";
+        const string Any = """{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"},"""
+            + """{"type":"array","items":{"$ref":"#/$defs/any"},"maxItems":2}]}""";
         const string Defs = "\"$defs\":{\"node\":" + Node + ",\"any\":" + Any + "}";
         Constraint behind = Constraint("{\"$ref\":\"#/$defs/any\"," + Defs + "}");
         Constraint plain = Constraint(Any[..^1] + "," + Defs + "}");

@@ -198,6 +198,16 @@ public sealed class GgufTests : IDisposable
 
     private string Part(int number, int count) => Path.Combine(_folder, $"model-{number:D5}-of-{count:D5}.gguf");
 
+    [Fact]
+    public void A_model_in_parts_has_one_name_and_all_its_files()
+    {
+        WriteParts(3);
+        Assert.Equal([Part(1, 3), Part(2, 3), Part(3, 3)], Gguf.FilesOf(Part(2, 3)));
+        Assert.Equal(Path.GetFileName(Part(1, 3))[..^"-00001-of-00003.gguf".Length], Gguf.NameOf(Part(2, 3)));
+        Assert.Equal(("x", "y"), (Gguf.NameOf("/a/x.gguf"), Gguf.NameOf("/a/y")));
+        Assert.Equal(["/a/x.gguf"], Gguf.FilesOf("/a/x.gguf"));
+    }
+
     /// <summary>Parts of one tensor each, t0 to t2.</summary>
     /// <param name="change">Another value for a part's key.</param>
     private void WriteParts(int count, Func<int, string, uint?>? change = null, bool sameTensor = false)

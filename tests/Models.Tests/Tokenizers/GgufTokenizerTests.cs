@@ -142,6 +142,7 @@ public class GgufTokenizerTests
         Assert.Subset(own.ToHashSet(), new HashSet<int> { 3, 4, 5 });
         Assert.Equal([.. own, first + 1], Of("<x>", "<|im_end|>").EndIds);
         int end = Array.IndexOf(bytes.Tokens, "<|end|>");
+        Assert.Contains(end, own);
         Assert.Equal([.. own.Where(id => id != end), first, first + 1], Of("<|return|>", "<|call|>").EndIds);
         Assert.Equal([.. own, first], Of("<|tool_response>", "</s>").EndIds);
 

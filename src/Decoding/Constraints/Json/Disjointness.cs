@@ -113,7 +113,8 @@ internal sealed class Disjointness(SchemaCompiler compiler)
     {
         if (!profile.Properties.TryGetValue(name, out Profile? own))
         {
-            profile.Properties.Add(name, own = ProfileOf(profile.Parts.Select(part => part.Node.Property(name)).OfType<SchemaNode>(), depth));
+            own = ProfileOf(profile.Parts.Select(part => part.Node.Property(name)).OfType<SchemaNode>(), depth);
+            profile.Properties.Add(name, own);
         }
 
         return own;

@@ -8,7 +8,8 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
     public Grammar Build(List<SchemaPart> parts)
     {
         HashSet<string> required = [.. parts.SelectMany(part => part.Node.Names("required"))];
-        string[] names = [.. parts.SelectMany(part => part.Node.Under("properties").Select(entry => entry.Name)).Concat(required).Distinct()];
+        IEnumerable<string> declared = parts.SelectMany(part => part.Node.Under("properties").Select(entry => entry.Name));
+        string[] names = [.. declared.Concat(required).Distinct()];
         Grammar? others = Others(parts, names);
         var properties = new List<(Grammar Body, bool Required)>();
         foreach (string name in names)

@@ -6,8 +6,8 @@ namespace Understory.Models.Tokenizers.PreTokenization;
 
 /// <summary>
 /// Matches a regular expression as tokenizer.json writes it (Oniguruma's syntax). .NET's engine sees UTF-16 units, not code
-/// points: text with astral code points is matched with a stand-in for each, one unit of the same general category; where the pattern itself
-/// names some, as <see cref="AstralClasses"/> has it.
+/// points: text with astral code points is matched with a stand-in for each, one unit of the same general category; where the pattern
+/// itself names some, as <see cref="AstralClasses"/> has it.
 /// </summary>
 internal sealed class RegexMatcher : IMatcher
 {
