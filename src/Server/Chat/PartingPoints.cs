@@ -11,7 +11,9 @@ internal static class PartingPoints
     private const string Other = "~";
     private const string Another = "#";
 
-    /// <summary>Lengths of such prefixes of the conversation's prompt, ascending; none where the template refuses such conversations.</summary>
+    /// <summary>
+    /// Lengths of such prefixes of the conversation's prompt, ascending; none where the template refuses such conversations.
+    /// </summary>
     public static int[] Of(ChatFormat chat, Conversation conversation, int[] prompt)
     {
         Conversation plain = conversation with { Format = null, ToolChoice = conversation.ToolChoice with { Mode = Free(conversation) } };
