@@ -1,5 +1,6 @@
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Chat;
 
@@ -20,8 +21,8 @@ public sealed class PartingPointsTests
         int[] prompt = format.Prepare(conversation).Prompt;
         int[] points = PartingPoints.Of(format, conversation, prompt);
         Assert.Equal(2, points.Length);
-        Assert.EndsWith("<|im_start|>user\n", _demo.Decode(prompt[..points[0]]), StringComparison.Ordinal);
-        Assert.EndsWith("<|im_end|>\n<|im_start|>assistant\n", _demo.Decode(prompt[..points[1]]), StringComparison.Ordinal);
+        Assert.EndsWith("<|im_start|>user\n", _demo.Decode(prompt.AsSpan(0, points[0])), StringComparison.Ordinal);
+        Assert.EndsWith("<|im_end|>\n<|im_start|>assistant\n", _demo.Decode(prompt.AsSpan(0, points[1])), StringComparison.Ordinal);
 
         // A later turn of the same conversation goes as far as that.
         int[] later = format.Prepare(conversation with
