@@ -3,6 +3,7 @@ using Understory.Benchmarks;
 // Timings of the kernels alone: dotnet run -c Release --project tests/Benchmarks -- kernels [set] [threads] [width x layers ...]
 // Products with quantised weights: ... -- quantised [set|best] [form ...]
 // A mixture of experts of real shape: ... -- experts [set|best] [threads]
+// The recurrence of gated DeltaNet layers beside their products: ... -- recurrent [set|best] [threads]
 // Attention over long texts by the type of keys and values: ... -- attention [set|best] [threads]
 // Loading a model: ... -- load path/to/model
 // What constraints cost: ... -- masks path/to/tokenizer.json
@@ -20,6 +21,9 @@ switch (args)
     case ["experts", ..]:
         ExpertBench.Run(args.Length > 1 && args[1] != "best" ? args[1] : null, args.Length > 2 ? int.Parse(args[2]) : 0);
         return 0;
+    case ["recurrent", ..]:
+        RecurrentBench.Run(args.Length > 1 && args[1] != "best" ? args[1] : null, args.Length > 2 ? int.Parse(args[2]) : 0);
+        return 0;
     case ["quantised", ..]:
         QuantisedBench.Run(args.Length > 1 && args[1] != "best" ? args[1] : null, args.Length > 2 ? args[2..] : []);
         return 0;
@@ -31,7 +35,7 @@ switch (args)
         return 0;
     default:
         Console.Error.WriteLine(
-            "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], experts or attention [set|best] "
-            + "[threads|0], load MODEL, or masks TOKENIZER.json");
+            "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], experts, recurrent or "
+            + "attention [set|best] [threads|0], load MODEL, or masks TOKENIZER.json");
         return 2;
 }

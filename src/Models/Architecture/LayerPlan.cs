@@ -9,7 +9,9 @@ namespace Understory.Models.Architecture;
 /// </summary>
 public sealed record LayerPlan(AttentionPlan Attention, MlpPlan Mlp)
 {
-    /// <summary>Shape of the gated DeltaNet in the place of attention, which is then <see cref="AttentionPlan.None"/>; null: attention.</summary>
+    /// <summary>
+    /// Shape of the gated DeltaNet in the place of attention, which is then <see cref="AttentionPlan.None"/>; null: attention.
+    /// </summary>
     public RecurrentShape? Recurrent { get; init; }
 
     /// <summary>Columns that are projected from a row: queries, keys, values, and what a recurrent layer wants beside them.</summary>

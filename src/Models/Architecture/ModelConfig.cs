@@ -66,6 +66,9 @@ public sealed record ModelConfig
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
 
+    /// <summary>Bytes of the states of recurrent layers, of one sequence.</summary>
+    public long StateBytes => Layers.Sum(layer => (layer.Recurrent?.StateSize ?? 0L) * sizeof(float));
+
     /// <summary>Some layers are recurrent.</summary>
     public bool IsHybrid => Layers.Any(layer => layer.Recurrent is not null);
 

@@ -42,7 +42,7 @@ public sealed record ModelSurvey
     public required long CacheBytesPerToken { get; init; }
 
     /// <summary>Bytes of memory that serving takes with a full context.</summary>
-    public long MemoryBytes => WeightBytes + (CacheBytesPerToken * Config.ContextLength) + OtherBytes;
+    public long MemoryBytes => WeightBytes + (CacheBytesPerToken * Config.ContextLength) + Config.StateBytes + OtherBytes;
 
     /// <summary>What would be slow, or refused; a sentence each.</summary>
     public required IReadOnlyList<string> Remarks { get; init; }

@@ -67,7 +67,8 @@ internal sealed class RecurrentCache : IDisposable
 
     /// <summary>Memory that a sequence of so many tokens takes at most, in bytes.</summary>
     public long BytesFor(int tokens) => tokens == 0
-        ? 0 : _states.Bytes + _shapes.Sum(shape => RowBytes(shape) * (_before + _spare)) + (Math.Min(SnapshotLimit, 2 + (tokens / SnapshotEvery)) * OneSnapshotBytes);
+        ? 0 : _states.Bytes + _shapes.Sum(shape => RowBytes(shape) * (_before + _spare))
+            + (Math.Min(SnapshotLimit, FewestSnapshots + (tokens / SnapshotEvery)) * OneSnapshotBytes);
 
     /// <summary>Plans a pass. Until <see cref="EndPass"/> the states are nobody's.</summary>
     /// <exception cref="ArgumentException">A row does not follow what is held.</exception>

@@ -305,8 +305,8 @@ public sealed class Weights : IDisposable
 
             int keyValueSize = plan.KvHeads * plan.HeadDim;
             TensorPart[] parts =
-                [.. names.QueryGates ? QueriesOrGates(prefix, plan, first: 0) : [Heads(prefix + names.Qkv[0], plan.QuerySize, plan)], Heads(prefix + names.Qkv[1], keyValueSize, plan),
-                    new(prefix + names.Qkv[2], keyValueSize)];
+                [.. names.QueryGates ? QueriesOrGates(prefix, plan, first: 0) : [Heads(prefix + names.Qkv[0], plan.QuerySize, plan)],
+                    Heads(prefix + names.Qkv[1], keyValueSize, plan), new(prefix + names.Qkv[2], keyValueSize)];
             parts = plan switch
             {
                 { KeysOf: not null } => parts[..1],

@@ -22,7 +22,9 @@ public readonly record struct RecurrentShape(int KeyHeads, int ValueHeads, int K
     /// <summary>Columns that are convolved: queries, keys and values.</summary>
     public int Channels => QueryKeySize + ValueSize;
 
-    /// <summary>Columns of the layer's inputs: queries, keys, values, gates of the output (z), and beta and alpha of each value head.</summary>
+    /// <summary>
+    /// Columns of the layer's inputs: queries, keys, values, gates of the output (z), and beta and alpha of each value head.
+    /// </summary>
     public int InputSize => Channels + ValueSize + (2 * ValueHeads);
 
     /// <summary>What is kept of a row until it is applied: its channels before the convolution, beta and alpha; whole vectors.</summary>
@@ -36,7 +38,9 @@ public readonly record struct RecurrentShape(int KeyHeads, int ValueHeads, int K
 
 /// <summary>What a cache keeps of one recurrent layer.</summary>
 /// <param name="State">F32 <c>[StateSize]</c>: behind the applied positions.</param>
-/// <param name="Kept">F32 <c>[rows, RowSize]</c>: rows before the state's position, as the convolution reads them, and rows behind it.</param>
+/// <param name="Kept">
+/// F32 <c>[rows, RowSize]</c>: rows before the state's position, as the convolution reads them, and rows behind it.
+/// </param>
 public readonly record struct RecurrentLayer(RecurrentShape Shape, nint State, nint Kept);
 
 /// <summary>Weights of a gated DeltaNet layer that are no projections.</summary>
@@ -49,15 +53,21 @@ public readonly record struct RecurrentParams(Tensor Convolution, Tensor TimeBia
     /// <summary>Added to the sum of squares of a query or key before it is brought to length 1.</summary>
     public const float LengthEpsilon = 1e-6f;
 
+    private const float Least = 7.8886090522101181e-31f;
+
     /// <summary>Weight of what a row writes: <c>1 / (1 + exp(-beta))</c>. In double precision, so that all sets have the same.</summary>
     public static float Beta(float beta) => (float)(1 / (1 + Math.Exp(-(double)beta)));
 
-    /// <summary>What is left of a state: <c>exp(decay ln(1 + exp(alpha + bias)))</c>, <c>decay = -exp(A_log)</c>.</summary>
+    /// <summary>
+    /// What is left of a state: <c>exp(decay ln(1 + exp(alpha + bias)))</c>, <c>decay = -exp(A_log)</c>; 0 below 2^-100, so that no time
+    /// goes into numbers too small to be normal.
+    /// </summary>
     public static float Kept(float alpha, float bias, float decay)
     {
         double x = alpha + bias;
         // ln(1 + e^x) = x to the last bit of a float.
         double softplus = x > 20 ? x : Math.Log(1 + Math.Exp(x));
-        return (float)Math.Exp(decay * softplus);
+        float kept = (float)Math.Exp(decay * softplus);
+        return kept < Least ? 0 : kept;
     }
 }

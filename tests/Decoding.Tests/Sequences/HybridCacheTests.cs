@@ -90,7 +90,8 @@ public sealed class HybridCacheTests : IDisposable
     [DataFact(Golden)]
     public void An_entry_that_goes_on_otherwise_is_taken_up_at_the_last_place_that_was_remembered()
     {
-        foreach ((int shared, int turn, int cached) in ((int, int, int)[])[(90, 0, 0), (90, 80, 80), (80, 80, 80), (79, 80, 0), (119, 80, 119)])
+        (int, int, int)[] cases = [(90, 0, 0), (90, 80, 80), (80, 80, 80), (79, 80, 0), (119, 80, 119)];
+        foreach ((int shared, int turn, int cached) in cases)
         {
             using DecodingLoop loop = Loop(out _);
             loop.Run(Request(Prompt, SamplingParams.Greedy) with { PartingPoints = [turn] });

@@ -3,8 +3,8 @@ using Understory.Models.Kernels;
 namespace Understory.Models.Architecture.Families;
 
 /// <summary>
-/// What Qwen3-Next and Qwen 3.5 have in common: three layers with a gated DeltaNet to one with attention, whose output is gated and of whose
-/// heads a quarter turns. Hugging Face keeps the weights of RMSNorms less 1, but for the gated ones'; GGUF keeps them whole.
+/// What Qwen3-Next and Qwen 3.5 have in common: three layers with a gated DeltaNet to one with attention, whose output is gated and of
+/// whose heads a quarter turns. Hugging Face keeps the weights of RMSNorms less 1, but for the gated ones'; GGUF keeps them whole.
 /// </summary>
 internal abstract class QwenHybrid : LlamaLike
 {

@@ -20,8 +20,8 @@ internal sealed unsafe class RecurrentScratch(int threads) : IDisposable
     }
 
     /// <summary>
-    /// A node's queries, keys and values; the outputs take the places of the values. Behind them beta and what is left of the state, of each
-    /// value head.
+    /// A node's queries, keys and values; the outputs take the places of the values. Behind them beta and what is left of the state, of
+    /// each value head.
     /// </summary>
     public float* Node(int node) => (float*)_nodes!.Address + ((long)node * NodeStride);
 

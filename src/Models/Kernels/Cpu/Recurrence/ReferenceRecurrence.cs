@@ -2,7 +2,9 @@ using Understory.Models.Tensors;
 
 namespace Understory.Models.Kernels.Cpu.Recurrence;
 
-/// <summary>Recurrent layers in plain loops, sums in double precision; states and what stands between the steps are rounded to F32.</summary>
+/// <summary>
+/// Recurrent layers in plain loops, sums in double precision; states and what stands between the steps are rounded to F32.
+/// </summary>
 internal sealed unsafe class ReferenceRecurrence : IDisposable
 {
     private readonly RecurrentScratch _scratch = new(1);
@@ -129,7 +131,8 @@ internal sealed unsafe class ReferenceRecurrence : IDisposable
             for (int i = 0; i < shape.ValueDim; i++)
             {
                 double gate = inputs[shape.Channels + at + i];
-                output[at + i] = (float)(node[shape.QueryKeySize + at + i] * factor * norm.Weight.Floats(0)[i] * gate / (1 + Math.Exp(-gate)));
+                double normed = node[shape.QueryKeySize + at + i] * factor * norm.Weight.Floats(0)[i];
+                output[at + i] = (float)(normed * gate / (1 + Math.Exp(-gate)));
             }
         }
     }
