@@ -121,8 +121,8 @@ public static class PullVerb
     }
 
     private static string Described(ModelSurvey survey) =>
-        $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes {Quantity.Bytes(survey.WeightBytes)} of "
-        + $"memory for weights and {Quantity.Bytes(survey.CacheBytesPerToken * 1000)} for every 1,000 tokens: "
+        $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes "
+        + $"{Quantity.Bytes(survey.WeightBytes)} of memory for weights and {Quantity.Bytes(survey.CacheBytesPerToken * 1000)} for every 1,000 tokens: "
         + FormattableString.Invariant($"{Quantity.Bytes(survey.MemoryBytes)} with all of its context of {survey.Config.ContextLength:N0}");
 
     private static async Task FetchAsync(HubDownload download, HubReference reference, HubListing plan, CancellationToken stop)
