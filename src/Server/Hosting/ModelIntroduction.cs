@@ -1,6 +1,6 @@
 namespace Understory.Server.Hosting;
 
-/// <summary>What people are told of the model that runs: its name, its size, what it can do; for the demo, where to get a real one.</summary>
+/// <summary>What people are told of the model that runs: its name, size and abilities; for the demo, where to get a real one.</summary>
 public static class ModelIntroduction
 {
     /// <summary>What sort of model the bundle's is.</summary>

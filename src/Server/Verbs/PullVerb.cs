@@ -120,10 +120,14 @@ public static class PullVerb
         }
     }
 
-    private static string Described(ModelSurvey survey) =>
-        $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes {Quantity.Bytes(survey.WeightBytes)} of "
-        + $"memory for weights and {Quantity.Bytes(survey.CacheBytesPerToken * 1000)} for every 1,000 tokens: "
-        + FormattableString.Invariant($"{Quantity.Bytes(survey.MemoryBytes)} with all of its context of {survey.Config.ContextLength:N0}");
+    private static string Described(ModelSurvey survey)
+    {
+        string all = Quantity.Bytes(survey.MemoryBytes);
+        string each = Quantity.Bytes(survey.CacheBytesPerToken * 1000);
+        return $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes "
+            + $"{Quantity.Bytes(survey.WeightBytes)} of memory for weights and {each} for every 1,000 tokens: "
+            + FormattableString.Invariant($"{all} with all of its context of {survey.Config.ContextLength:N0}");
+    }
 
     private static async Task FetchAsync(HubDownload download, HubReference reference, HubListing plan, CancellationToken stop)
     {

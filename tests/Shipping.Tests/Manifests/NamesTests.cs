@@ -118,6 +118,25 @@ public sealed partial class NamesTests
     }
 
     [Fact]
+    public void Compose_starts_on_a_processor_alone_and_keeps_models_where_they_can_be_written()
+    {
+        YamlMappingNode compose = Yaml.Read(Full("compose.yaml")).Root;
+        var always = ((YamlMappingNode)compose["services"]).Children
+            .ToDictionary(service => service.Key.ToString(), service => ((YamlMappingNode)service.Value).Children)
+            .Where(service => !service.Value.ContainsKey("profiles")).ToDictionary();
+        Assert.Contains("server", always.Keys);
+        Assert.All(always.Values, service => Assert.DoesNotContain(service.Keys, key => key.ToString() is "deploy" or "runtime" or "gpus"));
+
+        const string Folder = "/models";
+        Assert.Contains($"${{MODELS:-models}}:{Folder}", Yaml.Read(Full("compose.yaml")).AllNodes.Select(node => node.ToString()));
+        Assert.Contains("models", ((YamlMappingNode)compose["volumes"]).Children.Keys.Select(key => key.ToString()));
+        string image = Text("Dockerfile");
+        Assert.Equal(Folder, Packages.Dockerfile.Of(image, "VOLUME"));
+        Assert.Equal(Folder, Packages.Dockerfile.Variables(image).Single(pair => pair.Name == "HF_HOME").Value);
+        Assert.EndsWith($"--chown={Packages.Dockerfile.Of(image, "USER")} /image{Folder} {Folder}", Packages.Dockerfile.Of(image, "COPY"));
+    }
+
+    [Fact]
     public void The_parts_of_the_Kubernetes_manifests_name_each_other()
     {
         Dictionary<string, YamlMappingNode> kinds = Directory.EnumerateFiles(Full("deploy/kubernetes"), "*.yaml")
