@@ -46,7 +46,11 @@ public sealed class GgufConfigTests : IDisposable
     [Fact]
     public void Counts_may_be_written_for_each_layer()
     {
-        Assert.Equal(Logits([]), Logits(new() { ["llama.attention.head_count_kv"] = new[] { 2, 2 }, ["llama.feed_forward_length"] = new[] { 32, 32 } }));
+        Assert.Equal(Logits([]), Logits(new()
+        {
+            ["llama.attention.head_count_kv"] = new[] { 2, 2 },
+            ["llama.feed_forward_length"] = new[] { 32, 32 },
+        }));
         using LanguageModel mixed = ModelLoader.Load(
             GgufFile.Write(Path.Combine(_folder, "mixed.gguf"), kvHeads: [2, 1]), _kernels, new LoadOptions());
         Assert.Equal([2, 1], mixed.Config.Layers.Select(layer => layer.Attention.KvHeads));
