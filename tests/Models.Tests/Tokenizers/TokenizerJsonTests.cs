@@ -143,6 +143,27 @@ public class TokenizerJsonTests
         Assert.Equal((4, 5), (tokenizer.BosId, tokenizer.EosId));
     }
 
+    [Theory]
+    [InlineData("LlamaTokenizer", true, new[] { 3, 2 })]
+    [InlineData("LlamaTokenizerFast", false, new[] { 2 })]
+    [InlineData("PreTrainedTokenizerFast", true, new[] { 2 })]
+    public void The_beginning_token_goes_by_the_tokenizers_class(string type, bool adds, int[] expected)
+    {
+        string folder = Directory.CreateTempSubdirectory("understory-").FullName;
+        try
+        {
+            // With a byte order mark, as some editors write it.
+            File.WriteAllText(Path.Combine(folder, "tokenizer.json"), Small().ToJsonString());
+            var config = new JsonObject { ["tokenizer_class"] = type, ["add_bos_token"] = adds, ["bos_token"] = "c" };
+            File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), config.ToJsonString(), new UTF8Encoding(true));
+            Assert.Equal(expected, Tokenizer.Load(Path.Combine(folder, "tokenizer.json")).Encode("ab"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     private static JsonObject Small() => JsonNode.Parse(
         """{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "c": 3}, "merges": [["a", "b"]]}}""")!.AsObject();
 
