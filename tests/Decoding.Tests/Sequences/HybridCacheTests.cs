@@ -58,7 +58,9 @@ public sealed class HybridCacheTests : IDisposable
             oracle.Reveal([.. Prompt, .. answer]);
             Sequence first = loop.Run(Request(Prompt, SamplingParams.Greedy, length) with
             {
-                Speculation = SpeculationMode.Draft, SpeculationNodes = Nodes, DraftPasses = 6,
+                Speculation = SpeculationMode.Draft,
+                SpeculationNodes = Nodes,
+                DraftPasses = 6,
             });
             Assert.Equal(answer[..length], first.GeneratedIds.ToArray());
             AssertContinues(loop, [.. Prompt, .. answer[..length], 9, 8, 7], Prompt.Length + length - 1);
@@ -184,7 +186,9 @@ public sealed class HybridCacheTests : IDisposable
         return new DecodingLoop(
             Model.Transformer, Model.Tokenizer, oracle, null, new DecodingOptions
             {
-                MaxDepth = 12, PrefixCacheBytes = budget, Calibration = TimeSpan.Zero,
+                MaxDepth = 12,
+                PrefixCacheBytes = budget,
+                Calibration = TimeSpan.Zero,
             });
     }
 }

@@ -86,7 +86,10 @@ internal sealed class Qwen3Next : QwenHybridExperts
     {
         Recurrent = RecurrentNames.HuggingFace with
         {
-            Qkv = "", Gate = "", Beta = "", Alpha = "",
+            Qkv = "",
+            Gate = "",
+            Beta = "",
+            Alpha = "",
             QkvGate = "linear_attn.in_proj_qkvz",
             BetaAlpha = "linear_attn.in_proj_ba",
         },
