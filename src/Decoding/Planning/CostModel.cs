@@ -146,7 +146,8 @@ public sealed class CostModel
 
     /// <summary>
     /// An earlier run's curve, at the speed that the machine has today: <c>known * (median over the widths measured today of today's
-    /// seconds / known ones)</c>, of a width measured today no more than today: a busy moment makes a pass longer, nothing makes it shorter.
+    /// seconds / known ones)</c>, of a width measured today no more than today: a busy moment makes a pass longer, nothing makes it
+    /// shorter.
     /// </summary>
     /// <param name="today">Seconds by rows; at least one width that is known.</param>
     /// <returns>Whether it was taken over: no width of today is among the known ones otherwise.</returns>

@@ -51,7 +51,8 @@ public sealed class Tokenizer : Microsoft.ML.Tokenizers.Tokenizer
         (_rawTokens, _normalizedTokens) = addedTokens ? (other._rawTokens, other._normalizedTokens) : (null, null);
         _bare = parts is { Prefix.Count: 0, Suffix.Count: 0 }
             ? new Lazy<Tokenizer>(this) : new Lazy<Tokenizer>(() => new Tokenizer(this, _parts with { Prefix = [], Suffix = [] }));
-        _literal = addedTokens ? new Lazy<Tokenizer>(() => new Tokenizer(Bare, Bare._parts, addedTokens: false)) : new Lazy<Tokenizer>(this);
+        _literal = addedTokens
+            ? new Lazy<Tokenizer>(() => new Tokenizer(Bare, Bare._parts, addedTokens: false)) : new Lazy<Tokenizer>(this);
     }
 
     /// <summary>This tokenizer without the tokens that the file's post-processor puts around a text.</summary>

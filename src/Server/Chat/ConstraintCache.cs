@@ -47,7 +47,8 @@ internal sealed class ConstraintCache(Tokenizer tokenizer)
     {
         Format = conversation.Format is { } format ? KeyOf(format) : null,
         Tools = answer.Syntax is null
-            ? null : conversation.CallableTools.Select(tool => new { tool.Name, Text = tool.Parameters.GetRawText(), tool.Strict }),
+            ? null : conversation.CallableTools.Select(tool =>
+                new { tool.Name, tool.Field, Text = tool.Parameters.GetRawText(), tool.Strict }),
         conversation.ToolChoice.Mode,
         Single = conversation.ToolChoice.Names?.Count == 1,
         conversation.ParallelToolCalls,

@@ -1,5 +1,6 @@
 using Understory.Decoding;
 using Understory.Decoding.Constraints;
+using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 using Understory.Server.Wire;

@@ -1,4 +1,5 @@
 using Understory.Decoding;
+using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 using Understory.Server.Wire;

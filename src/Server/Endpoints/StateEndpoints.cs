@@ -1,4 +1,5 @@
 using Understory.Models.Architecture;
+using Understory.Server.Chat;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 

@@ -2,7 +2,6 @@ using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
-using Understory.Server.OpenAi;
 
 namespace Understory.Server.Hosting;
 

@@ -88,7 +88,7 @@ public sealed class CommandLine
     }
 
     /// <summary>The verb with those of the common options that mean something to it.</summary>
-    private Command Taking(Command verb, Func<OptionSpec, bool> takes)
+    internal Command Taking(Command verb, Func<OptionSpec, bool> takes)
     {
         foreach (OptionSpec spec in OptionCatalog.All.Where(takes))
         {

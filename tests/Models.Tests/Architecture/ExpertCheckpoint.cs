@@ -6,7 +6,9 @@ using Understory.Models.Tests.Formats.Quantised;
 
 namespace Understory.Models.Tests.Architecture;
 
-/// <summary>A model that exists nowhere, with the same random experts in whichever way they are to be kept; all else is random too.</summary>
+/// <summary>
+/// A model that exists nowhere, with the same random experts in whichever way they are to be kept; all else is random too.
+/// </summary>
 internal sealed unsafe class ExpertCheckpoint : ITensorSource
 {
     private readonly RandomTensors _others = new(5);
@@ -118,7 +120,8 @@ internal sealed unsafe class ExpertCheckpoint : ITensorSource
     private static byte[] InTurn(byte[] a, byte[] b, int rows)
     {
         int size = a.Length / rows;
-        return [.. Enumerable.Range(0, rows).SelectMany(row => a.AsSpan(row * size, size).ToArray().Concat(b.AsSpan(row * size, size).ToArray()))];
+        return [.. Enumerable.Range(0, rows)
+            .SelectMany(row => a.AsSpan(row * size, size).ToArray().Concat(b.AsSpan(row * size, size).ToArray()))];
     }
 
     private static byte[] Transposed(byte[] matrix, int rows, int columns, int size) =>

@@ -29,7 +29,8 @@ public class ExpertModelTests
         {
             ModelConfig config = Config(bias);
             float[][]? expected = null;
-            foreach (ExpertNames way in _ways.Where(way => (!bias || way.DownBias.Length > 0) && (format is DenseFormat || !way.Transposed)))
+            foreach (
+                ExpertNames way in _ways.Where(way => (!bias || way.DownBias.Length > 0) && (format is DenseFormat || !way.Transposed)))
             {
                 using var source = new ExpertCheckpoint(config, Names(way), format);
                 using Transformer model = Load(config, source, way, kernels, null);
@@ -124,7 +125,8 @@ public class ExpertModelTests
         ModelConfig config = new Qwen3Moe().OfShape(64, 2, 200, 80);
         return config with
         {
-            Layers = [.. config.Layers.Select(layer => layer with { Mlp = new MlpPlan(0, Activation.Silu, Gated: true) { Experts = experts } })],
+            Layers =
+                [.. config.Layers.Select(layer => layer with { Mlp = new MlpPlan(0, Activation.Silu, Gated: true) { Experts = experts } })],
         };
     }
 

@@ -8,7 +8,8 @@ public sealed class PartingPointsTests
 {
     /// <summary>Thoughts of earlier turns are left out, as in templates of models that think.</summary>
     private const string Thinking =
-        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"
+        "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% "
+            + "endfor %}"
         + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}{% endif %}";
 
     private static readonly Tokenizer _demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));

@@ -266,7 +266,7 @@ public sealed class PassedOverTests : IAsyncLifetime
         string tools = string.Join(',', Enumerable.Range(0, 130).Select(i => $"{{\"name\": \"{new string('n', 125)}{i:D3}\", "
             + "\"input_schema\": {\"type\": \"object\"}}"));
         HttpResponseMessage counted = await _server.PostAsync("/v1/messages/count_tokens", $"{{{Hi}, \"tools\": [{tools}]}}");
-        Assert.Contains("prompt is too long", await counted.Content.ReadAsStringAsync());
+        Assert.True((int)(await counted.JsonAsync())["input_tokens"]! > 10_000);
         Assert.Contains("1 to 128 letters", await (await _server.PostAsync("/v1/messages/count_tokens",
             $"{{{Hi}, \"tools\": [{{\"name\": \"{new string('n', 129)}\", \"input_schema\": {{}}}}]}}")).Content.ReadAsStringAsync());
     }

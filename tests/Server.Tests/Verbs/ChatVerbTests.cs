@@ -74,10 +74,10 @@ public sealed class ChatVerbTests
         Assert.Contains("/help", await chat.StandardError.ReadLineAsync());
         bool stopped = false;
         // An answer may have come to its end before the signal does.
-        for (int i = 0; i < 10 && !stopped; i++)
+        for (int i = 0; i < 24 && !stopped; i++)
         {
             chat.StandardInput.WriteLine($"/reset\nprint({i})");
-            await Task.Delay(100);
+            await Task.Delay(10 + (10 * i));
             using Process kill = Process.Start("kill", ["-INT", chat.Id.ToString()]);
             await kill.WaitForExitAsync();
             string? line;

@@ -142,6 +142,12 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts, bool loo
     {
         string reference = node.Text("$ref");
         budget.Work(reference.Length);
+        if (reference.StartsWith('/'))
+        {
+            // A pointer without its #, as some clients write it.
+            reference = "#" + reference;
+        }
+
         if (!reference.StartsWith('#') || (reference.Length > 1 && reference[1] != '/'))
         {
             return loosely ? null : throw new GrammarException(node["$ref"].Path,

@@ -104,7 +104,8 @@ internal sealed class Gemma4 : LlamaLike
         bool keysAreValues = config.Flag("attention_k_eq_v", false);
         ExpertsPlan? experts = config.Flag("enable_moe_block", false)
             ? Plan(
-                config.Integer("num_experts"), config.Integer("top_k_experts"), config.Integer("moe_intermediate_size"), model.Layers[0].Mlp)
+                config.Integer("num_experts"), config.Integer("top_k_experts"), config.Integer("moe_intermediate_size"),
+                model.Layers[0].Mlp)
             : null;
         bool doubleWide = config.Flag("use_double_wide_mlp", false);
         JsonKeys? plans = config.Object("per_layer_config");

@@ -78,14 +78,15 @@ public static class BenchVerb
             return report.Equal ? CommandLine.Done : CommandLine.Failed;
         });
         verb.Subcommands.Add(CompareVerb.Create());
-        verb.Subcommands.Add(PairsVerb.Create(
+        Command pairs = PairsVerb.Create(
             [PromptFile, MaxTokens, Temperature, TopK, Limit, DraftPasses, Nodes, RandomModel, Oracle],
-            (parsed, pairs) =>
+            (parsed, repeats) =>
             {
-                BenchSettings settings = Settings(parsed) with { Repeats = pairs };
+                BenchSettings settings = Settings(parsed) with { Repeats = repeats };
                 (BenchParts parts, int[][] prompts) = Load(line.Read(parsed), settings, parsed);
                 return (parts, prompts, settings);
-            }));
+            });
+        verb.Subcommands.Add(line.Taking(pairs, spec => spec.OfModel));
         return verb;
     }
 

@@ -4,7 +4,9 @@ using Understory.Server.Hosting;
 
 namespace Understory.Server.Verbs.Bench;
 
-/// <summary><c>understory bench pairs</c>: is a mode ever slower than none? Judged prompt by prompt, against the machine's own noise.</summary>
+/// <summary>
+/// <c>understory bench pairs</c>: is a mode ever slower than none? Judged prompt by prompt, against the machine's own noise.
+/// </summary>
 internal static class PairsVerb
 {
     private static readonly Option<string> Mode = new("--mode")
@@ -31,7 +33,8 @@ internal static class PairsVerb
         {
             string name = parsed.GetValue(Mode)!;
             BenchMode mode = BenchMode.All.Skip(1).FirstOrDefault(mode => mode.Name == name)
-                ?? throw new UsageException($"--mode {name}: choose one of {string.Join(", ", BenchMode.All.Skip(1).Select(m => m.Name))}.");
+                ?? throw new UsageException(
+                    $"--mode {name}: choose one of {string.Join(", ", BenchMode.All.Skip(1).Select(m => m.Name))}.");
             (BenchParts parts, int[][] prompts, BenchSettings settings) = load(parsed, Math.Max(1, parsed.GetValue(Pairs)));
             using (parts)
             {

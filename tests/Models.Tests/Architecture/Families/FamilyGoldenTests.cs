@@ -19,7 +19,8 @@ public class FamilyGoldenTests
         "gpt2", "llama-linear", "llama3", "mistral-nemo", "mistral-window", "mistral3-published", "ministral3", "qwen2", "qwen2-window",
         "qwen3", "qwen3-yarn",
         "gemma2", "gemma2-scale", "gemma3", "gemma3-linear", "gemma3-published", "gemma4-dense", "gemma4-e", "gemma4-moe",
-        "gemma4-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2", "cohere2", "glm4", "muse-glimmer-published",
+        "gemma4-published", "phi3", "phi3-longrope", "phi4-mini", "smollm3", "granite", "olmo2", "cohere2", "glm4",
+        "muse-glimmer-published",
         "mixtral", "qwen3-moe", "qwen3-moe-ties", "gpt-oss", "qwen35", "qwen35-published", "qwen35-moe", "qwen3-next",
     ];
 

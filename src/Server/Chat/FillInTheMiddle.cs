@@ -1,6 +1,6 @@
 using Understory.Models.Tokenizers;
 
-namespace Understory.Server.OpenAi;
+namespace Understory.Server.Chat;
 
 /// <summary>
 /// How a model was taught to write what stands between a prefix and a suffix: <c>PREFIX before SUFFIX after MIDDLE</c>, or with the suffix

@@ -1,10 +1,10 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Understory.Models.Tokenizers;
+using Understory.Server.Chat;
 using Understory.Server.Hosting;
-using Understory.Server.OpenAi;
 
-namespace Understory.Server.Tests.OpenAi;
+namespace Understory.Server.Tests.Chat;
 
 public sealed class FillInTheMiddleTests
 {
