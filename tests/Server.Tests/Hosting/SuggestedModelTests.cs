@@ -24,7 +24,7 @@ public sealed class SuggestedModelTests
         Assert.All(SuggestedModel.All, model =>
         {
             Assert.True(HubReference.TryParse(model.Model, out HubReference reference));
-            Assert.EndsWith(".gguf", reference.File);
+            Assert.Matches("^Q[48]_(0|K_M)$", reference.File);
             // Between 4 and 9 bits a weight, as such files have.
             Assert.InRange(8.0 * model.Bytes / model.Parameters, 4, 9);
             Assert.EndsWith("pull " + model.Model, model.Command);
