@@ -130,7 +130,7 @@ public sealed class BenchReportTests : IDisposable
     {
         string summary = PairsVerb.Summary("auto", [new(0.99, 1.01), new(0.95, 0.99), new(0.5, 0.9), new(0.9, 1.02)]);
         Assert.Contains("auto against off on 4 prompts: median 0.925, 0.500 to 0.990; ", summary);
-        Assert.Contains("least 0.900, 1 under 0.93 among the 3 where off against off is within 3 %", summary);
+        Assert.Contains("least 0.900 (prompt 4), 1 under 0.93 among the 3 where off against off is within 3 %", summary);
         Assert.Contains("none was calm enough", PairsVerb.Summary("auto", [new(0.99, 1.2)]));
     }
 

@@ -62,7 +62,8 @@ internal static class PairsVerb
     {
         PairResult[] calm = [.. results.Where(result => result.Calm)];
         double[] ratios = [.. results.Select(result => result.Ratio)];
-        string least = calm.Length == 0 ? "none was calm enough to judge by" : $"least {calm.Min(result => result.Ratio):F3}, "
+        string least = calm.Length == 0 ? "none was calm enough to judge by" : $"least {calm.Min(result => result.Ratio):F3} (prompt "
+            + $"{1 + results.ToList().IndexOf(calm.MinBy(result => result.Ratio)!)}), "
             + $"{calm.Count(result => result.Ratio < 0.93)} under 0.93 among the {calm.Length} where off against off is within 3 %";
         return $"{mode} against off on {results.Count} prompts: median {Medians.Of(ratios):F3}, {ratios.Min():F3} to {ratios.Max():F3}; "
             + $"{least}.\n{NoiseBand.Of(results.Select(result => result.Control))}.";
