@@ -114,7 +114,7 @@ internal static class AnswerGrammar
         {
             bool several = conversation.ParallelToolCalls
                 && !(conversation.ToolChoice is { Mode: ToolChoiceMode.Required, Names.Count: 1 });
-            return syntax.Calls([.. conversation.CallableTools.Select(Bound)], several, _texts, (tool, make) => Named(FieldOf(tool), make));
+            return syntax.Calls([.. conversation.CallableTools.Select(Bound)], several, _texts, (tool, make) => Named(tool.Field, make));
         }
 
         /// <summary>Text that the parser finds no call in.</summary>
@@ -126,10 +126,7 @@ internal static class AnswerGrammar
             : Grammar.TextWithout(syntax.Marker);
 
         /// <summary>A tool whose schema allows nothing but objects.</summary>
-        private Tool Bound(Tool tool) => tool with { Parameters = Named(FieldOf(tool), () => ObjectSchema(tool.Parameters)) };
-
-        private string FieldOf(Tool tool) => tool.Field != "tools" ? tool.Field
-            : $"tools[{conversation.Tools.Index().First(pair => pair.Item.Name == tool.Name).Index}].function.parameters";
+        private Tool Bound(Tool tool) => tool with { Parameters = Named(tool.Field, () => ObjectSchema(tool.Parameters)) };
     }
 
     /// <summary>The objects among what a schema allows, which is what arguments can be.</summary>

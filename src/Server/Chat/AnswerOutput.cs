@@ -81,8 +81,7 @@ internal sealed class AnswerOutput(Func<string> newId)
     {
         if (_open.Length > 0)
         {
-            string text = _open.ToString();
-            _open.Clear();
+            string text = _open.TakeAll();
             _parts.Add(_kind switch
             {
                 Kind.Text => new TextPart(text),

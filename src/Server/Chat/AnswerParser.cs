@@ -265,8 +265,7 @@ public sealed class AnswerParser
             return;
         }
 
-        string text = _held.ToString();
-        _held.Clear();
+        string text = _held.TakeAll();
         if (c == '{')
         {
             BeginCalls(text[..^1], isMarked: false);

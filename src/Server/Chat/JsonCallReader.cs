@@ -42,12 +42,7 @@ public sealed class JsonCallReader(Func<string, Tool?> find) : ICallReader
 
     private bool Streams => Begun && _arguments is null && IsArguments(_key);
 
-    public string TakeArguments()
-    {
-        string text = _certain.ToString();
-        _certain.Clear();
-        return text;
-    }
+    public string TakeArguments() => _certain.TakeAll();
 
     public bool Feed(char c)
     {
@@ -207,7 +202,8 @@ public sealed class JsonCallReader(Func<string, Tool?> find) : ICallReader
         _ => null,
     };
 
-    private static bool IsObject(string text)
+    /// <summary>The text is a JSON object.</summary>
+    internal static bool IsObject(string text)
     {
         try
         {

@@ -71,12 +71,7 @@ public sealed class JsonScanner
     private bool EndsNumber => _place is Place.Zero or Place.Whole or Place.Fraction or Place.ExponentDigits;
 
     /// <summary>The value's text, put right, as far as it became certain since this was last asked.</summary>
-    public string Take()
-    {
-        string text = _certain.ToString();
-        _certain.Clear();
-        return text;
-    }
+    public string Take() => _certain.TakeAll();
 
     public Step Feed(char c)
     {

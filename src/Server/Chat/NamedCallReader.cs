@@ -44,17 +44,7 @@ public sealed class NamedCallReader(Func<string, Tool?> find, string? name = nul
         return !_isQuoted || !Done || Unquote();
     }
 
-    public string TakeArguments()
-    {
-        if (!Begun)
-        {
-            return "";
-        }
-
-        string text = _certain.ToString();
-        _certain.Clear();
-        return text;
-    }
+    public string TakeArguments() => Begun ? _certain.TakeAll() : "";
 
     /// <summary>Name, perhaps an id, and what announces the arguments: short, so it is looked at as a whole.</summary>
     private bool FeedHead(char c)

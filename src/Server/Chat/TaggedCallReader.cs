@@ -40,12 +40,7 @@ public sealed class TaggedCallReader(TagSyntax tags, Func<string, Tool?> find) :
 
     public bool Done { get; private set; }
 
-    public string TakeArguments()
-    {
-        string text = _certain.ToString();
-        _certain.Clear();
-        return text;
-    }
+    public string TakeArguments() => _certain.TakeAll();
 
     public bool Feed(char c)
     {

@@ -118,9 +118,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
 
         stage("measuring the cost of passes");
-        string key = $"{Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights)} "
-            + $"{(draft is null ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights))} "
-            + $"{options.Threads ?? Environment.ProcessorCount} {options.Device}";
+        string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights);
+        string drafts = costs is null || draft is null
+            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights);
+        string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
             PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
@@ -135,7 +136,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
                 + "given: see --draft and --ngram.");
         }
 
-        return new LoadedModel(Serve(target, targetPath, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
+        return new LoadedModel(Serve(target, fingerprint, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
         {
             Keep = known => costs?.Keep(key, known),
         };
@@ -162,7 +163,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
     }
 
-    private ServedModel Serve(LanguageModel target, string path, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
+    private ServedModel Serve(
+        LanguageModel target, string fingerprint, IKernels kernels, SpeculationMode[] modes, DecodingLoop loop, bool demo)
     {
         string id = demo ? DemoBundle.Name : target.Name;
         return new ServedModel(
@@ -174,7 +176,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             target.Config.VocabularySize,
             loop.ContextLength,
             target.Tokenizer.BosId ?? target.Config.BosTokenId ?? target.Tokenizer.EosId,
-            Fingerprint(path, kernels, target.Transformer.CacheType, options.Weights),
+            fingerprint,
             DateTimeOffset.UtcNow,
             modes.ToHashSet())
         {

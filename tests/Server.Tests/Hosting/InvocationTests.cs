@@ -5,11 +5,11 @@ namespace Understory.Server.Tests.Hosting;
 public sealed class InvocationTests
 {
     [Theory]
-    [InlineData("/work/src/bin/understory", "/work", "/usr/bin", false, "src/bin/understory")]
-    [InlineData("/work/understory", "/work", "", false, "./understory")]
-    [InlineData("/opt/my programs/understory", "/work", null, false, "\"/opt/my programs/understory\"")]
-    [InlineData("/usr/share/dotnet/dotnet", "/work", "", false, "understory")]
-    [InlineData(null, "/work", "", false, "understory")]
+    [InlineData("/code/src/bin/understory", "/code", "/usr/bin", false, "src/bin/understory")]
+    [InlineData("/code/understory", "/code", "", false, "./understory")]
+    [InlineData("/opt/my programs/understory", "/code", null, false, "\"/opt/my programs/understory\"")]
+    [InlineData("/usr/share/dotnet/dotnet", "/code", "", false, "understory")]
+    [InlineData(null, "/code", "", false, "understory")]
     [InlineData("/app/understory", "/models", "", true, "docker compose run --rm server")]
     public void A_command_that_is_told_can_be_typed_where_the_program_was_started(
         string? process, string folder, string? path, bool container, string expected)

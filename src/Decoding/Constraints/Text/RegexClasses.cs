@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using Understory.Decoding.Constraints.Automata;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Decoding.Constraints.Text;
 
@@ -10,7 +11,7 @@ internal static class RegexClasses
     private static readonly ConcurrentDictionary<string, CodePointSet?> _categories = new();
 
     private static readonly Dictionary<string, UnicodeCategory[]> _names = Enum.GetValues<UnicodeCategory>()
-        .GroupBy(Short)
+        .GroupBy(UnicodeCategories.Short)
         .ToDictionary(group => group.Key, group => group.ToArray());
 
     public static CodePointSet Digits { get; } = CodePointSet.Of(('0', '9'));
@@ -67,38 +68,4 @@ internal static class RegexClasses
 
         return CodePointSet.Of([.. ranges]);
     }
-
-    private static string Short(UnicodeCategory category) => category switch
-    {
-        UnicodeCategory.UppercaseLetter => "Lu",
-        UnicodeCategory.LowercaseLetter => "Ll",
-        UnicodeCategory.TitlecaseLetter => "Lt",
-        UnicodeCategory.ModifierLetter => "Lm",
-        UnicodeCategory.OtherLetter => "Lo",
-        UnicodeCategory.NonSpacingMark => "Mn",
-        UnicodeCategory.SpacingCombiningMark => "Mc",
-        UnicodeCategory.EnclosingMark => "Me",
-        UnicodeCategory.DecimalDigitNumber => "Nd",
-        UnicodeCategory.LetterNumber => "Nl",
-        UnicodeCategory.OtherNumber => "No",
-        UnicodeCategory.SpaceSeparator => "Zs",
-        UnicodeCategory.LineSeparator => "Zl",
-        UnicodeCategory.ParagraphSeparator => "Zp",
-        UnicodeCategory.Control => "Cc",
-        UnicodeCategory.Format => "Cf",
-        UnicodeCategory.Surrogate => "Cs",
-        UnicodeCategory.PrivateUse => "Co",
-        UnicodeCategory.ConnectorPunctuation => "Pc",
-        UnicodeCategory.DashPunctuation => "Pd",
-        UnicodeCategory.OpenPunctuation => "Ps",
-        UnicodeCategory.ClosePunctuation => "Pe",
-        UnicodeCategory.InitialQuotePunctuation => "Pi",
-        UnicodeCategory.FinalQuotePunctuation => "Pf",
-        UnicodeCategory.OtherPunctuation => "Po",
-        UnicodeCategory.MathSymbol => "Sm",
-        UnicodeCategory.CurrencySymbol => "Sc",
-        UnicodeCategory.ModifierSymbol => "Sk",
-        UnicodeCategory.OtherSymbol => "So",
-        _ => "Cn",
-    };
 }

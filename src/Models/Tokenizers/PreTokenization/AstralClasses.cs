@@ -161,7 +161,7 @@ internal sealed class AstralClasses
     /// <summary>Whether an escape means a category; white space beyond U+FFFF there is none.</summary>
     private static bool Means(string escape, UnicodeCategory category)
     {
-        string name = Short(category);
+        string name = UnicodeCategories.Short(category);
         return escape switch
         {
             ['\\', 'p', '{', .. var wanted, '}'] => name.StartsWith(wanted, StringComparison.Ordinal),
@@ -170,38 +170,4 @@ internal sealed class AstralClasses
             _ => false,
         };
     }
-
-    private static string Short(UnicodeCategory category) => category switch
-    {
-        UnicodeCategory.UppercaseLetter => "Lu",
-        UnicodeCategory.LowercaseLetter => "Ll",
-        UnicodeCategory.TitlecaseLetter => "Lt",
-        UnicodeCategory.ModifierLetter => "Lm",
-        UnicodeCategory.OtherLetter => "Lo",
-        UnicodeCategory.NonSpacingMark => "Mn",
-        UnicodeCategory.SpacingCombiningMark => "Mc",
-        UnicodeCategory.EnclosingMark => "Me",
-        UnicodeCategory.DecimalDigitNumber => "Nd",
-        UnicodeCategory.LetterNumber => "Nl",
-        UnicodeCategory.OtherNumber => "No",
-        UnicodeCategory.SpaceSeparator => "Zs",
-        UnicodeCategory.LineSeparator => "Zl",
-        UnicodeCategory.ParagraphSeparator => "Zp",
-        UnicodeCategory.Control => "Cc",
-        UnicodeCategory.Format => "Cf",
-        UnicodeCategory.Surrogate => "Cs",
-        UnicodeCategory.PrivateUse => "Co",
-        UnicodeCategory.ConnectorPunctuation => "Pc",
-        UnicodeCategory.DashPunctuation => "Pd",
-        UnicodeCategory.OpenPunctuation => "Ps",
-        UnicodeCategory.ClosePunctuation => "Pe",
-        UnicodeCategory.InitialQuotePunctuation => "Pi",
-        UnicodeCategory.FinalQuotePunctuation => "Pf",
-        UnicodeCategory.OtherPunctuation => "Po",
-        UnicodeCategory.MathSymbol => "Sm",
-        UnicodeCategory.CurrencySymbol => "Sc",
-        UnicodeCategory.ModifierSymbol => "Sk",
-        UnicodeCategory.OtherSymbol => "So",
-        _ => "Cn",
-    };
 }

@@ -37,7 +37,7 @@ internal static class BuiltInTools
             if (item.TryGet(member, out JsonElement told))
             {
                 return new ToolCall(id, tool, told.ValueKind == JsonValueKind.Object ? told.GetRawText()
-                    : told.ValueKind == JsonValueKind.String && IsObject(told.GetString()!) ? told.GetString()! : "{}");
+                    : told.ValueKind == JsonValueKind.String && JsonCallReader.IsObject(told.GetString()!) ? told.GetString()! : "{}");
             }
         }
 
@@ -74,17 +74,4 @@ internal static class BuiltInTools
     /// <summary>A text as it is, anything else as JSON.</summary>
     public static string ReadOutput(JsonElement output) =>
         output.ValueKind == JsonValueKind.String ? output.GetString()! : output.GetRawText();
-
-    private static bool IsObject(string text)
-    {
-        try
-        {
-            using JsonDocument document = JsonDocument.Parse(text);
-            return document.RootElement.ValueKind == JsonValueKind.Object;
-        }
-        catch (JsonException)
-        {
-            return false;
-        }
-    }
 }
