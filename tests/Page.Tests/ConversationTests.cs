@@ -159,6 +159,8 @@ public sealed class ConversationTests(PageBrowser browser)
     {
         ScriptedServer server = await ChatModelAsync();
         await using Visit visit = await browser.VisitAsync(server.App.Address, width: 380, height: 720);
+        // A server that stops says so before it is gone.
+        visit.Expected.Add("Failed to load resource: the server responded with a status of 503");
         visit.Expected.Add("Failed to load resource: net::ERR_");
         await visit.UntilAsync("document.getElementById('model-name').textContent === 'scripted'");
         await TurnAsync(server, visit, "Hello", "Hi.");
