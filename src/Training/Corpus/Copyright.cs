@@ -52,6 +52,7 @@ internal sealed record Copyright(IReadOnlyList<string> Licences)
         string[] lines = paragraph.Split('\n');
         int at = Array.FindIndex(lines, line => line.StartsWith(name, StringComparison.OrdinalIgnoreCase));
         return at < 0 ? null
-            : string.Join('\n', lines.Skip(at + 1).TakeWhile(line => line.StartsWith(' ') || line.StartsWith('\t')).Prepend(lines[at][name.Length..]));
+            : string.Join('\n', lines.Skip(at + 1).TakeWhile(line => line.StartsWith(' ') || line.StartsWith('\t'))
+                .Prepend(lines[at][name.Length..]));
     }
 }

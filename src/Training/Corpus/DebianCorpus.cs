@@ -14,8 +14,8 @@ internal sealed record PackageRecord(
     string Package, string Version, string Sha256, IReadOnlyList<string> Licences, string? Objection, int Functions, long Characters);
 
 /// <summary>
-/// Functions from Debian's Python packages. Each package is downloaded with apt, unpacked, read and deleted again; what was taken from it stays
-/// in <paramref name="folder"/>, so that a run that was stopped goes on behind the last package.
+/// Functions from Debian's Python packages. Each package is downloaded with apt, unpacked, read and deleted again; what was taken from it
+/// stays in <paramref name="folder"/>, so that a run that was stopped goes on behind the last package.
 /// </summary>
 /// <param name="folder">Outside of the clone.</param>
 /// <param name="overlap">What must not be trained on.</param>

@@ -23,7 +23,7 @@ internal sealed partial class Overlap
         }
     }
 
-    /// <summary>The prompts and solutions in a file of HumanEval's form: a line each, with <c>prompt</c> or <c>canonical_solution</c>.</summary>
+    /// <summary>Prompts and solutions in a file of HumanEval's form: a line each, with <c>prompt</c>, <c>canonical_solution</c>.</summary>
     public static IEnumerable<string> ReadTasks(Stream lines)
     {
         using var reader = new StreamReader(lines);
@@ -40,7 +40,7 @@ internal sealed partial class Overlap
         }
     }
 
-    /// <summary>Whether <paramref name="text"/> shares a function's name or a run of words with them. Names of one word are everybody's.</summary>
+    /// <summary>Whether <paramref name="text"/> shares a function's name or a run of words; names of one word are everybody's.</summary>
     public bool With(string text) =>
         Names().Matches(text).Any(match => _names.Contains(match.Groups[1].Value)) || Runs(text).Any(_runs.Contains);
 

@@ -13,7 +13,8 @@ internal readonly record struct PythonLine(int Start, int End, int Indent, strin
 internal static class PythonReader
 {
     /// <summary>Ends of code that cannot end a line.</summary>
-    private static readonly string[] _dangling = [" =", "+", " -", "*", "/", "<", ">", " and", " or", " not", " in", " is", ".", " if", " else", "%"];
+    private static readonly string[] _dangling =
+        [" =", "+", " -", "*", "/", "<", ">", " and", " or", " not", " in", " is", ".", " if", " else", "%"];
 
     private static readonly string[] _blocks =
         ["def ", "class ", "if ", "elif ", "else:", "for ", "while ", "try:", "except ", "except:", "finally:", "with ", "async "];
@@ -48,8 +49,8 @@ internal static class PythonReader
     }
 
     /// <summary>
-    /// Why <paramref name="text"/> is surely no Python: strings, brackets, blocks and a few kinds of line. Null where nothing of that is wrong; a
-    /// whole parser may still object.
+    /// Why <paramref name="text"/> is surely no Python: strings, brackets, blocks and a few kinds of line. Null where nothing of that is
+    /// wrong; a whole parser may still object.
     /// </summary>
     public static string? Fault(string text)
     {
@@ -84,7 +85,8 @@ internal static class PythonReader
 
             bool isBlock = _blocks.Any(start => line.Code.StartsWith(start, StringComparison.Ordinal));
             opens = line.Code.EndsWith(':');
-            if ((opens && !isBlock) || (isBlock && !line.Code.Contains(':')) || _dangling.Any(end => line.Code.EndsWith(end, StringComparison.Ordinal)))
+            bool dangles = _dangling.Any(end => line.Code.EndsWith(end, StringComparison.Ordinal));
+            if ((opens && !isBlock) || (isBlock && !line.Code.Contains(':')) || dangles)
             {
                 return $"'{line.Code}' is no whole statement";
             }

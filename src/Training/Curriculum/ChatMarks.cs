@@ -9,7 +9,7 @@ internal sealed record Message(string Role, string Content);
 /// <summary>How conversations are written: the demo's special tokens and its chat template.</summary>
 internal static class ChatMarks
 {
-    /// <summary>Ends a text.</summary>
+    /// <summary>Ends a text, so that the next one begins behind it.</summary>
     public const string EndOfText = "<|endoftext|>";
 
     /// <summary>Ends a message.</summary>
@@ -18,9 +18,9 @@ internal static class ChatMarks
     /// <summary>In the order of their ids, from 0.</summary>
     public static readonly IReadOnlyList<string> All = [EndOfText, "<|system|>", "<|user|>", "<|assistant|>", End];
 
-    /// <summary>A Jinja template that writes what <see cref="Write"/> does.</summary>
+    /// <summary>A Jinja template that writes what <see cref="Write"/> does, behind the end of the text before.</summary>
     public const string Template =
-        "{%- for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{%- endfor %}"
+        "{{- bos_token }}{%- for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{%- endfor %}"
         + "{%- if add_generation_prompt %}{{ '<|assistant|>' }}{%- endif %}";
 
     public static string Write(IEnumerable<Message> messages)

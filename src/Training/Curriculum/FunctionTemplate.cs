@@ -37,7 +37,7 @@ internal sealed record FunctionTemplate(
     public static IReadOnlyList<FunctionTemplate> All => _all.Value;
 
     /// <summary>What a body may be as long as, in characters, for an answer of 128 tokens to hold it.</summary>
-    private const int ShortBody = 300;
+    private const int ShortBody = 260;
 
     public string Name => Names[0];
 

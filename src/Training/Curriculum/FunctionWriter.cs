@@ -129,7 +129,8 @@ internal static partial class FunctionWriter
     {
         string sentence = Phrase.Docstring(Fill(random.Of(template.Descriptions), names), random);
         string examples = string.Concat(
-            template.Examples.Take(random.Between(1, 2)).Select(example => $"{Indent}>>> {name}({example.Arguments})\n{Indent}{example.Value}\n"));
+            template.Examples.Take(random.Between(1, 2)).Select(example =>
+                $"{Indent}>>> {name}({example.Arguments})\n{Indent}{example.Value}\n"));
         return random.Below(100) switch
         {
             < 12 => signature,
@@ -142,7 +143,8 @@ internal static partial class FunctionWriter
         };
     }
 
-    private static string Fill(string text, Dictionary<string, string> names) => Variables().Replace(text, match => names[match.Groups[1].Value]);
+    private static string Fill(string text, Dictionary<string, string> names) =>
+        Variables().Replace(text, match => names[match.Groups[1].Value]);
 
     private static string Indented(string body) => string.Concat(body.Split('\n').Select(line => $"{Indent}{line}\n"));
 

@@ -4,7 +4,8 @@ namespace Understory.Training.Curriculum;
 
 /// <summary>
 /// Which prompts are kept for the examination. One prompt of sixteen is, by its own text, so that no text to train on can hold it: whoever
-/// writes one draws again. The parts of a held-out prompt (function, name, parameters, wording) all occur elsewhere; their combination does not.
+/// writes one draws again. The parts of a held-out prompt (function, name, parameters, wording) all occur elsewhere; their combination
+/// does not.
 /// </summary>
 internal static class HoldOut
 {

@@ -26,7 +26,9 @@ internal static class Phrase
                 $"Check if {description[Whether.Length..]}", $"Tell {description}")
             : IsOrder(description) ? random.Pick(description, description, ThirdPerson(description))
             : description.StartsWith("the ", StringComparison.Ordinal)
-                ? random.Pick($"Return {description}", $"Return {description}", $"Returns {description}", $"Compute {description}", $"Find {description}")
+                ? random.Pick(
+                    $"Return {description}", $"Return {description}", $"Returns {description}", $"Compute {description}",
+                    $"Find {description}")
                 : random.Pick($"Return {description}", $"Return {description}", $"Returns {description}");
         return Capital(sentence) + ".";
     }

@@ -30,9 +30,12 @@ internal static class Requests
         if (random.Percent(50))
         {
             Example example = random.Of(template.Examples);
-            string question = random.Pick("What is {0}?", "What does {0} return?", "what does {0} give", "And {0}?", "What do I get from {0}?",
-                "Which value has {0}?").Replace("{0}", $"{written.Name}({example.Arguments})");
-            return new Exchange("example", question, $"`{written.Name}({example.Arguments})` returns `{example.Value}`.", [example.Value]);
+            string question = random.Pick(
+                "What is {0}?", "What does {0} return?", "what does {0} give", "And {0}?", "What do I get from {0}?",
+                "Which value has {0}?")
+                .Replace("{0}", $"{written.Name}({example.Arguments})");
+            string answer = $"`{written.Name}({example.Arguments})` returns `{example.Value}`.";
+            return new Exchange("example", question, answer, [example.Value]);
         }
 
         WrittenFunction other;
@@ -41,9 +44,11 @@ internal static class Requests
             other = FunctionWriter.Write(template, random, written.Name);
         }
         while (other.Body == written.Body);
-        string another = random.Pick("Can you do it in another way?", "Another way, please.", "Write it differently.", "Is there another way?",
-            "Show me another version.", "Can you write it differently?", "Please write it in another way.", "Give me an alternative.");
-        return new Exchange("function", another, random.Pick("Here is another way:\n", "In another way:\n", "") + Fenced(other), ["def"], other);
+        string another = random.Pick("Can you do it in another way?", "Another way, please.", "Write it differently.",
+            "Is there another way?", "Show me another version.", "Can you write it differently?", "Please write it in another way.",
+            "Give me an alternative.");
+        string opener = random.Pick("Here is another way:\n", "In another way:\n", "");
+        return new Exchange("function", another, opener + Fenced(other), ["def"], other);
     }
 
     private static string Fenced(WrittenFunction function) => $"```python\n{function.Text}```";

@@ -17,8 +17,9 @@ internal static class Sums
             _ => "times",
         };
         string written = random.Pick($"{a} {sign} {b}", $"{a} {sign} {b}", $"{a}{sign}{b}", $"{a} {word} {b}");
-        string question = random.Pick("What is {0}?", "what is {0}", "How much is {0}?", "{0}", "{0} =", "Calculate {0}.", "{0}?", "compute {0}",
-            "Can you tell me what {0} is?", "Please calculate {0}.", "what's {0}?", "Tell me {0}.", "Do you know what {0} is?");
+        string question = random.Pick("What is {0}?", "what is {0}", "How much is {0}?", "{0}", "{0} =", "Calculate {0}.",
+            "{0}?", "compute {0}", "Can you tell me what {0} is?", "Please calculate {0}.", "what's {0}?", "Tell me {0}.",
+            "Do you know what {0} is?");
         return Answered(string.Format(CultureInfo.InvariantCulture, question, written), $"{a} {sign} {b} = {result}.", result);
     }
 
@@ -28,9 +29,12 @@ internal static class Sums
         string thing = random.Pick("apples", "books", "coins", "eggs", "cards", "pens", "stones", "tickets");
         string question = sign switch
         {
-            '+' => random.Pick($"I have {a} {thing} and get {b} more. How many {thing} do I have?", $"How many are {a} {thing} and {b} {thing}?"),
-            '-' => random.Pick($"I have {a} {thing} and give {b} away. How many {thing} are left?", $"How many {thing} are left if I take {b} from {a}?"),
-            _ => random.Pick($"How many {thing} are in {a} boxes of {b} {thing} each?", $"I buy {b} {thing} {a} times. How many {thing} do I have?"),
+            '+' => random.Pick(
+                $"I have {a} {thing} and get {b} more. How many {thing} do I have?", $"How many are {a} {thing} and {b} {thing}?"),
+            '-' => random.Pick(
+                $"I have {a} {thing} and give {b} away. How many {thing} are left?", $"How many {thing} are left if I take {b} from {a}?"),
+            _ => random.Pick(
+                $"How many {thing} are in {a} boxes of {b} {thing} each?", $"I buy {b} {thing} {a} times. How many {thing} do I have?"),
         };
         return Answered(question, $"{a} {sign} {b} = {result}, so {result} {thing}.", result);
     }

@@ -1,8 +1,8 @@
 namespace Understory.Training.Curriculum;
 
 /// <summary>
-/// What people may ask, and what the demo answers. The file <c>dialogues.txt</c> holds one after the other, parted by empty lines: the name,
-/// questions (<c>?</c>), answers (<c>&gt;</c>), and the words that every answer has (<c>!</c>; <c>a/b</c>: one of the two).
+/// What people may ask, and what the demo answers. The file <c>dialogues.txt</c> holds one after the other, parted by empty lines: the
+/// name, questions (<c>?</c>), answers (<c>&gt;</c>), and the words that every answer has (<c>!</c>; <c>a/b</c>: one of the two).
 /// </summary>
 internal sealed record Topic(string Name, IReadOnlyList<string> Questions, IReadOnlyList<string> Answers, IReadOnlyList<string> Musts)
 {

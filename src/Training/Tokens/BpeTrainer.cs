@@ -4,8 +4,9 @@ using System.Text;
 namespace Understory.Training.Tokens;
 
 /// <summary>
-/// Learns byte-pair merges (Sennrich, Haddow, Birch 2016): the pair of neighbours that occurs most often becomes a token, again and again. Pairs
-/// that occur equally often go by their ids, so that the same texts give the same tokens. Only words that hold the merged pair are looked at.
+/// Learns byte-pair merges (Sennrich, Haddow, Birch 2016): the pair of neighbours that occurs most often becomes a token, again and again.
+/// Pairs that occur equally often go by their ids, so that the same texts give the same tokens. Only words that hold the merged pair are
+/// looked at.
 /// </summary>
 internal sealed class BpeTrainer
 {

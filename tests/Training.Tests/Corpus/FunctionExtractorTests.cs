@@ -30,7 +30,7 @@ public class FunctionExtractorTests
             def method(self, name):
                 '''Say the name of the thing, and do so once more.'''
                 return {
-            "name": name,
+          "name": name,
                 }
 
             def other(self):
