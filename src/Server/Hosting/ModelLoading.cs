@@ -90,8 +90,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     {
         bool demo = options.Model is null;
         string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy("model")) : Bundled();
-        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, options.SaidBy("draft"));
-        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, options.SaidBy("ngram"));
+        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : TrainedDraft.ModelOf(targetPath), options.SaidBy("draft"));
+        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : TrainedDraft.NgramOf(targetPath), options.SaidBy("ngram"));
 
         stage("choosing kernels");
         IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
@@ -203,7 +203,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
     }
 
-    private static ChatTemplate? ReadTemplate(string path)
+    /// <summary>The chat template of a folder or a GGUF file; null: it has none.</summary>
+    internal static ChatTemplate? ReadTemplate(string path)
     {
         if (Directory.Exists(path))
         {

@@ -15,9 +15,8 @@ public static class TorchRuntime
     public static string? ReasonUnusable => _reason.Value;
 
     /// <summary>libtorch's own folder below the folder of a program that was built with it.</summary>
-    public static string FolderBelow(string program) =>
-        Path.Combine(program, "runtimes", RuntimeInformation.RuntimeIdentifier is var rid && rid.StartsWith("win", StringComparison.Ordinal)
-            ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64", "native");
+    public static string FolderBelow(string program) => Path.Combine(program, "runtimes",
+        OperatingSystem.IsWindows() ? "win-x64" : OperatingSystem.IsMacOS() ? "osx-arm64" : "linux-x64", "native");
 
     /// <exception cref="TrainingException">libtorch cannot be loaded; the message says why and what would help.</exception>
     public static void Require()
@@ -37,8 +36,8 @@ public static class TorchRuntime
 
     private static string? Load()
     {
-        string? named = Environment.GetEnvironmentVariable(FolderVariable);
-        string[] folders = [.. new[] { named, FolderBelow(AppContext.BaseDirectory), AppContext.BaseDirectory }.OfType<string>()];
+        string[] folders = Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } named
+            ? [named] : [FolderBelow(AppContext.BaseDirectory), AppContext.BaseDirectory];
         string[] libraries = OperatingSystem.IsWindows() ? ["c10.dll", "torch_cpu.dll", "torch.dll"]
             : OperatingSystem.IsMacOS() ? ["libc10.dylib", "libtorch_cpu.dylib", "libtorch.dylib"]
             : ["libc10.so", "libtorch_cpu.so", "libtorch.so"];
@@ -46,21 +45,28 @@ public static class TorchRuntime
         const string Remedy = "'docker compose --profile trainer run trainer' trains on any system";
         if (folder is null)
         {
-            return $"There is no libtorch for {RuntimeInformation.RuntimeIdentifier} beside the program; {Remedy}.";
+            return $"There is no libtorch for {RuntimeInformation.RuntimeIdentifier} in {folders[0]}; {Remedy}.";
         }
 
         try
         {
-            // TorchSharp's own loader tells of a failure in a page of text: whatever a system lacks is said here first.
-            foreach (string library in libraries)
+            // TorchSharp's own loader copies all of it elsewhere and tells of a failure in a page of text: what a system lacks is said here
+            // first. Its own library lies with the program.
+            string own = OperatingSystem.IsWindows() ? "LibTorchSharp.dll"
+                : OperatingSystem.IsMacOS() ? "libLibTorchSharp.dylib" : "libLibTorchSharp.so";
+            string[] places = [folder, FolderBelow(AppContext.BaseDirectory), AppContext.BaseDirectory];
+            IEnumerable<string> paths = [.. libraries.Select(library => Path.Combine(folder, library)),
+                .. places.Select(place => Path.Combine(place, own)).Where(File.Exists).Take(1)];
+            foreach (string path in paths)
             {
-                NativeLibrary.Load(Path.Combine(folder, library));
+                NativeLibrary.Load(path);
             }
 
             torch.InitializeDeviceType(DeviceType.CPU);
             return null;
         }
-        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException or TypeInitializationException or NotSupportedException)
+        catch (Exception e) when (
+            e is DllNotFoundException or BadImageFormatException or TypeInitializationException or NotSupportedException)
         {
             return Explained(e.GetBaseException().Message) + $"; {Remedy}.";
         }

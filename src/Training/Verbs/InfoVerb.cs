@@ -13,7 +13,8 @@ internal static class InfoVerb
         verb.SetAction(_ =>
         {
             torch.Device device = TorchRuntime.Device();
-            Console.WriteLine($"libtorch {torch.__version__} on {device.type.ToString().ToLowerInvariant()}, {torch.get_num_threads()} threads");
+            string name = device.type.ToString().ToLowerInvariant();
+            Console.WriteLine($"libtorch {torch.__version__} on {name}, {torch.get_num_threads()} threads");
         });
         return verb;
     }

@@ -19,7 +19,7 @@ public static class TrainingCommandLine
                 AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No });
         }
 
-        var root = new RootCommand("Trains models for Understory: a draft for your model.") { InfoVerb.Create() };
+        var root = new RootCommand("Trains models for Understory: a draft for your model.") { DraftVerb.Create(), InfoVerb.Create() };
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0)
         {
