@@ -4,12 +4,16 @@ namespace Understory.Training.Corpus;
 /// What Debian says of a package's licences, if it says so in its machine-readable format (DEP-5,
 /// https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/).
 /// </summary>
-/// <param name="Licences">Short names for its files, in order; what holds for the packaging (<c>debian/*</c>) alone is left out.</param>
+/// <param name="Licences">
+/// Short names for its files, in order; what holds for the packaging (<c>debian/*</c>) and for files that are no modules alone is left out.
+/// </param>
 internal sealed record Copyright(IReadOnlyList<string> Licences)
 {
+    private static readonly HashSet<string> _passedOver = ["doc", "docs", "test", "tests", "example", "examples", "benchmarks"];
+
     private static readonly string[] _permissive =
     [
-        "mit", "expat", "bsd", "apache", "psf", "python", "isc", "zlib", "0bsd", "unlicense", "public-domain", "cc0", "mit-0",
+        "mit", "expat", "bsd", "apache", "psf", "python", "isc", "zlib", "0bsd", "unlicense", "public-domain", "publicdomain", "cc0", "mit-0", "x11",
     ];
 
     /// <summary>The licence that keeps the package out; null if all are permissive, or one may choose one that is.</summary>
@@ -28,7 +32,7 @@ internal sealed record Copyright(IReadOnlyList<string> Licences)
         foreach (string paragraph in text.Split("\n\n"))
         {
             string? files = Field(paragraph, "Files:");
-            if (files is not null && !files.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).All(IsPackaging)
+            if (files is not null && !files.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).All(IsNoModule)
                 && Field(paragraph, "License:")?.Split('\n')[0].Trim() is { Length: > 0 } licence && !licences.Contains(licence))
             {
                 licences.Add(licence);
@@ -44,7 +48,16 @@ internal sealed record Copyright(IReadOnlyList<string> Licences)
             name => choice.Trim(' ', ',', '(', ')') is { } trimmed && trimmed.StartsWith(name, StringComparison.Ordinal)
                 && !trimmed.Contains("gpl", StringComparison.Ordinal))));
 
-    private static bool IsPackaging(string pattern) => pattern.StartsWith("debian/", StringComparison.Ordinal);
+    /// <summary>Whether a pattern of files is that of the packaging, of another kind of file, or of a folder that is not read.</summary>
+    private static bool IsNoModule(string pattern)
+    {
+        string extension = Path.GetExtension(pattern);
+        return pattern.StartsWith("debian/", StringComparison.Ordinal) || IsPassedOver(pattern)
+            || (extension.Length > 1 && !extension.StartsWith(".py", StringComparison.Ordinal) && !extension.Contains('*'));
+    }
+
+    /// <summary>Whether a file lies in a folder that nothing is taken from: tests, documentation, examples.</summary>
+    public static bool IsPassedOver(string path) => path.Split('/').SkipLast(1).Any(_passedOver.Contains);
 
     /// <summary>A field's value with its continuation lines.</summary>
     private static string? Field(string paragraph, string name)

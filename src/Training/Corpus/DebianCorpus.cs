@@ -122,6 +122,11 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
         var options = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
         foreach (string file in Directory.EnumerateFiles(library, "*.py", options).Order(StringComparer.Ordinal))
         {
+            if (Copyright.IsPassedOver(Path.GetRelativePath(library, file).Replace('\\', '/')))
+            {
+                continue;
+            }
+
             foreach (string function in FunctionExtractor.Functions(File.ReadAllText(file)))
             {
                 if (!function.Contains('\0') && !function.Contains('\uFFFD') && !overlap.With(function))

@@ -21,6 +21,14 @@ internal sealed class WorkFolder
 
     public string Path { get; }
 
+    /// <summary>The folder of a name in the user's cache.</summary>
+    public static string Default(string name)
+    {
+        string cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } named
+            ? named : System.IO.Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
+        return System.IO.Path.Combine(cache, "understory", "training", name);
+    }
+
     public string File(string name) => System.IO.Path.Combine(Path, name);
 
     /// <summary>A line for the user, kept in the log too.</summary>

@@ -66,9 +66,7 @@ internal static class DraftVerb
 
     private static string DefaultWork(string target)
     {
-        string cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } named
-            ? named : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");
         string hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(target)))[..8];
-        return Path.Combine(cache, "understory", "training", $"{Path.GetFileName(target)}-{hash}");
+        return WorkFolder.Default($"{Path.GetFileName(target)}-{hash}");
     }
 }

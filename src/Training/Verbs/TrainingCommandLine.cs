@@ -19,7 +19,10 @@ public static class TrainingCommandLine
                 AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Interactive = InteractionSupport.No });
         }
 
-        var root = new RootCommand("Trains models for Understory: a draft for your model.") { DraftVerb.Create(), InfoVerb.Create() };
+        var root = new RootCommand("Trains models for Understory: a draft for your model, and the demo.")
+        {
+            DraftVerb.Create(), DemoVerb.Create(), InfoVerb.Create(),
+        };
         ParseResult parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0)
         {

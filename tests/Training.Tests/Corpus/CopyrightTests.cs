@@ -16,6 +16,8 @@ public class CopyrightTests
     [InlineData("Files: *\nLicense: Apache-2.0 and GPL-2\n", "Apache-2.0 and GPL-2")]
     [InlineData("Files: *\nLicense: LGPL-2.1+\n", "LGPL-2.1+")]
     [InlineData("Files: *\nLicense: BSD-3-clause\n\nFiles: a/b.py\n c/d.py\nLicense: GPL-3+\n", "GPL-3+")]
+    [InlineData("Files: *\nLicense: MIT\n\nFiles: docs/*\n x/tests/data/a.html\n *.js\nLicense: CC-BY-SA-3.0\n", null)]
+    [InlineData("Files: *\nLicense: MIT\n\nFiles: x/*\nLicense: CC-BY-SA-3.0\n", "CC-BY-SA-3.0")]
     [InlineData("Files: *\nCopyright: x\n", "no licence is named")]
     public void Only_permissive_licences_are_taken(string paragraphs, string? objection) =>
         Assert.Equal(objection, Copyright.Parse(Format + paragraphs)!.Objection);
