@@ -40,7 +40,12 @@ public sealed class DecodingLoop : IDisposable
         : this(
             target.Transformer,
             target.Tokenizer,
-            draft is null ? null : new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth),
+            draft switch
+            {
+                null => null,
+                { CopyOf: not null } => new SelfDrafter(draft.Transformer, options.Branch, options.MaxDepth),
+                _ => new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth),
+            },
             Vocabularies.Shared(target, ngram),
             options)
     {
@@ -184,7 +189,11 @@ public sealed class DecodingLoop : IDisposable
         _prefixes.Return(sequence.Entry, sequence.Context.Tokens[..held]);
     }
 
-    public void Dispose() => _prefixes.Dispose();
+    public void Dispose()
+    {
+        _prefixes.Dispose();
+        (_draft as IDisposable)?.Dispose();
+    }
 
     private GrowthLimits Limits(Sequence sequence)
     {
