@@ -10,6 +10,9 @@ public sealed class DraftCache(KvCache? own) : IDisposable
 {
     public KvCache? Own { get; } = own;
 
+    /// <summary>The target's, which it reads; null: it does not.</summary>
+    public KvCache? Target { get; init; }
+
     public int Committed { get; set; }
 
     /// <summary>Memory that so many tokens take.</summary>
@@ -76,7 +79,7 @@ public interface IDraftModel
     DraftCache CreateCache(KvCache target, int context);
 
     /// <summary>Starts a step: no tree rows yet.</summary>
-    void BeginStep(TokenContext context);
+    void BeginStep(DraftCache cache, TokenContext context);
 
     /// <summary>Slots left for tree rows of this step.</summary>
     int SlotsLeft(TokenContext context);

@@ -51,16 +51,16 @@ public class ModelDrafter : IDraftModel
 
     public int Rows => _batch.Count;
 
-    public int SlotsLeft(TokenContext context) => SpareSlots - (_nextSlot - context.Length);
+    public virtual int SlotsLeft(TokenContext context) => SpareSlots - (_nextSlot - context.Length);
 
-    public DraftCache CreateCache(KvCache target, int context) => new(_transformer.CreateCache(context, SpareSlots));
+    public virtual DraftCache CreateCache(KvCache target, int context) => new(_transformer.CreateCache(context, SpareSlots));
 
     /// <summary>It reads no states but its own.</summary>
     public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
     {
     }
 
-    public void BeginStep(TokenContext context) => _nextSlot = context.Length;
+    public virtual void BeginStep(DraftCache cache, TokenContext context) => _nextSlot = context.Length;
 
     public int MaxPending => _batch.MaxRows - TreeRows;
 
@@ -155,7 +155,7 @@ public class ModelDrafter : IDraftModel
         return count;
     }
 
-    public void Accept(DraftCache cache, ReadOnlySpan<int> slots)
+    public virtual void Accept(DraftCache cache, ReadOnlySpan<int> slots)
     {
         cache.Own!.MoveSlots(slots, cache.Committed);
         cache.Committed += slots.Length;
@@ -166,10 +166,13 @@ public class ModelDrafter : IDraftModel
     {
     }
 
+    /// <summary>What the next pass reads and writes.</summary>
+    protected virtual KvCache Keys(DraftCache cache) => cache.Own!;
+
     private Tensor Forward(DraftCache cache)
     {
         long start = Stopwatch.GetTimestamp();
-        Tensor logits = _transformer.Forward(_batch, cache.Own!);
+        Tensor logits = _transformer.Forward(_batch, Keys(cache));
         Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         return logits;
     }
