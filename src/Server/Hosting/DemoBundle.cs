@@ -7,9 +7,16 @@ public static class DemoBundle
 
     public static string Folder { get; } = Path.Combine(AppContext.BaseDirectory, "models", "demo");
 
-    public static string Target => Path.Combine(Folder, "target");
+    public static string Target => Part(Folder, "target");
 
-    public static string Draft => Path.Combine(Folder, "draft");
+    public static string Draft => Part(Folder, "draft");
 
     public static string Ngram => Path.Combine(Folder, "draft.ngram");
+
+    /// <summary>A model of the bundle: a GGUF file, else a folder.</summary>
+    internal static string Part(string folder, string name)
+    {
+        string file = Path.Combine(folder, name + ".gguf");
+        return File.Exists(file) ? file : Path.Combine(folder, name);
+    }
 }
