@@ -212,7 +212,7 @@ public class DecodingLoopTests(DemoBundle demo)
         DirectoryInfo copy = Directory.CreateTempSubdirectory("understory-tests-");
         try
         {
-            foreach (string file in Directory.GetFiles(Path.Combine(DemoBundle.Folder, "target")))
+            foreach (string file in Directory.GetFiles(Standin.Target))
             {
                 string to = Path.Combine(copy.FullName, Path.GetFileName(file));
                 if (Path.GetFileName(file) is "config.json" or "generation_config.json")

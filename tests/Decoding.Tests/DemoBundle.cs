@@ -4,19 +4,17 @@ using Understory.Models.Kernels;
 
 namespace Understory.Decoding.Tests;
 
-/// <summary>The demo bundle, loaded once; each loop that it makes starts with fresh estimates.</summary>
+/// <summary>The stand-in for the demo, loaded once; each loop that it makes starts with fresh estimates.</summary>
 public sealed class DemoBundle : IDisposable
 {
     private readonly IKernels _kernels = KernelCatalog.Create(threads: 2);
 
     public DemoBundle()
     {
-        Target = ModelLoader.Load(Path.Combine(Folder, "target"), _kernels, new LoadOptions());
-        Draft = ModelLoader.Load(Path.Combine(Folder, "draft"), _kernels, new LoadOptions());
-        Ngram = NgramModel.Load(Path.Combine(Folder, "draft.ngram"));
+        Target = ModelLoader.Load(Standin.Target, _kernels, new LoadOptions());
+        Draft = ModelLoader.Load(Standin.Draft, _kernels, new LoadOptions());
+        Ngram = NgramModel.Load(Standin.Ngram);
     }
-
-    public static string Folder { get; } = Find();
 
     public LanguageModel Target { get; }
 
@@ -36,20 +34,6 @@ public sealed class DemoBundle : IDisposable
 
     /// <summary>Each text of <see cref="Samples"/> as a prompt.</summary>
     public IEnumerable<int[]> Prompts() => Samples.Prompts.Select(text => Target.Tokenizer.Encode(text));
-
-    private static string Find()
-    {
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            string demo = Path.Combine(folder.FullName, "models", "demo");
-            if (Directory.Exists(demo))
-            {
-                return demo;
-            }
-        }
-
-        throw new DirectoryNotFoundException("models/demo is not above the test's folder.");
-    }
 }
 
 /// <summary>Tests that decode with the demo share it and run one after the other: each keeps all cores busy.</summary>

@@ -62,8 +62,8 @@ public class LosslessTests(DemoBundle demo)
         foreach (int threads in new[] { 1, 3 })
         {
             using IKernels kernels = KernelCatalog.Create(threads: threads);
-            using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, new LoadOptions());
-            using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, new LoadOptions());
+            using LanguageModel target = ModelLoader.Load(Standin.Target, kernels, new LoadOptions());
+            using LanguageModel draft = ModelLoader.Load(Standin.Draft, kernels, new LoadOptions());
             using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions { Branch = 3, MaxDepth = 7 });
             foreach (int rounds in new[] { 1, 2, 5 })
             {
@@ -80,8 +80,8 @@ public class LosslessTests(DemoBundle demo)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
         var options = new LoadOptions(Weights: QuantisedTensors.Formats.Single(format => format.Name == name));
-        using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
-        using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, options);
+        using LanguageModel target = ModelLoader.Load(Standin.Target, kernels, options);
+        using LanguageModel draft = ModelLoader.Load(Standin.Draft, kernels, options);
         using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions { Calibration = TimeSpan.FromMilliseconds(50) });
         foreach (string sampling in (string[])["greedy", "T = 1, top_k 50"])
         {
@@ -107,8 +107,8 @@ public class LosslessTests(DemoBundle demo)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
         var options = new LoadOptions { CacheType = CacheType.Q8 };
-        using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
-        using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, options);
+        using LanguageModel target = ModelLoader.Load(Standin.Target, kernels, options);
+        using LanguageModel draft = ModelLoader.Load(Standin.Draft, kernels, options);
         using var warm = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions());
         foreach (int[] prompt in demo.Prompts().Take(4))
         {
@@ -188,8 +188,8 @@ public class LosslessTests(DemoBundle demo)
     {
         using IKernels kernels = KernelCatalog.Create();
         var options = new LoadOptions { Context = 96 };
-        using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
-        using LanguageModel draft = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "draft"), kernels, options);
+        using LanguageModel target = ModelLoader.Load(Standin.Target, kernels, options);
+        using LanguageModel draft = ModelLoader.Load(Standin.Draft, kernels, options);
         using var loop = new DecodingLoop(target, draft, demo.Ngram, new DecodingOptions());
         int[] prompt = [.. demo.Prompts().SelectMany(p => p).Take(50)];
         GenerationRequest request = Request(prompt, SamplingParams.Greedy) with { MaxTokens = 1000 };

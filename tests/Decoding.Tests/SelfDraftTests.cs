@@ -57,7 +57,7 @@ public class SelfDraftTests(DemoBundle demo)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
         var options = new LoadOptions(CacheType: type);
-        using LanguageModel target = ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, options);
+        using LanguageModel target = ModelLoader.Load(Standin.Target, kernels, options);
         using LanguageModel copy = Copy(target);
         var spoiler = new Spoiler(target.Transformer, copy.Transformer);
         using var loop = new DecodingLoop(target.Transformer, target.Tokenizer, spoiler, null, Options());
@@ -147,7 +147,7 @@ public class SelfDraftTests(DemoBundle demo)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
         using LanguageModel target =
-            ModelLoader.Load(Path.Combine(DemoBundle.Folder, "target"), kernels, new LoadOptions { Context = 720 });
+            ModelLoader.Load(Standin.Target, kernels, new LoadOptions { Context = 720 });
         using LanguageModel copy = Copy(target);
         using var loop = new DecodingLoop(target, copy, demo.Ngram, Options());
         int[] prompt = [.. Enumerable.Range(0, 600).Select(i => (i * 37 % 4000) + 1)];

@@ -14,7 +14,7 @@ public sealed partial class EmulatedRunTests : IDisposable
     [Fact]
     public void Every_check_holds_and_every_kernel_is_in_one_of_those_of_kernels()
     {
-        Assert.Equal(0, Run("first", _folder, "--models", Repository.PathOf("models", "demo")));
+        Assert.Equal(0, Run("first", _folder, "--models", Repository.Fixture("standin")));
         JsonObject[] results = [.. File.ReadLines(Path.Combine(_folder, "results.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
         Assert.Equal(Stage.First.Sum(stage => stage.Checks.Length), results.Length);
         IEnumerable<string> ran = results.Where(result => (int?)result["stage"] == 1)

@@ -14,7 +14,7 @@ internal sealed class SkippedException(string message) : Exception(message);
 
 /// <summary>What a check is given.</summary>
 /// <param name="File">Where what it finds is written; null: nowhere.</param>
-/// <param name="Models">Folder of the demo models.</param>
+/// <param name="Models">Folder of the stand-in models.</param>
 /// <param name="Emulated">The device is the PTX emulator.</param>
 /// <param name="Mistake">"FROM=TO": the emulated device takes one piece of PTX for another.</param>
 internal sealed record CheckSettings(string? File, string Models, bool Emulated, string? Mistake = null);

@@ -15,7 +15,7 @@ const int Failed = 1;
 const int WrongUse = 2;
 List<string> words = [.. args];
 bool emulated = words.Remove("--emulated");
-string models = Option("--models") ?? Path.Combine(AppContext.BaseDirectory, "models", "demo");
+string models = Option("--models") ?? Path.Combine(AppContext.BaseDirectory, "models", "standin");
 string? mistake = Option("--mistake");
 switch (words)
 {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes gpu-checks.tar.gz: the GPU checks and the product with one runtime for both, the kernels assembled for sm_90, and the demo models,
+# Makes gpu-checks.tar.gz: the GPU checks and the product with one runtime for both, the kernels assembled for sm_90, and the stand-in models,
 # for a Linux machine that has only an NVIDIA driver. publish.sh [ARCHIVE]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,11 +11,14 @@ payload=$staging/payload
 outer=$staging/gpu-checks
 mkdir -p "$payload" "$outer"
 
-# Both programs are self-contained with the same runtime: in one folder it is there once, and the demo models with it.
+# Both programs are self-contained with the same runtime: in one folder it is there once. The checks load the stand-in models, nobody the demo.
 for project in "$root/src/Server" "$here/Gpu.csproj"; do
   dotnet publish "$project" -c Release -r linux-x64 --self-contained -p:DebugType=none -o "$payload" -nologo -clp:ErrorsOnly
 done
 cp "$here/peers.py" "$payload/"
+rm -rf "$payload/models"
+mkdir "$payload/models"
+cp -r "$root/tests/Fixtures/standin" "$payload/models/"
 
 # What neither the checks nor `understory bench` load: what debuggers need, other collectors, and the parts of ASP.NET that render pages.
 (cd "$payload" && rm -f createdump libmscordaccore.so libmscordbi.so libclrgc.so libclrgcexp.so libcoreclrtraceptprovider.so \

@@ -4,7 +4,7 @@ using Understory.Server.Hosting;
 
 namespace Understory.Page.Tests;
 
-/// <summary>Chromium, started once, and a server with the demo bundle.</summary>
+/// <summary>Chromium, started once, and a server with the stand-in for the demo.</summary>
 public sealed class PageBrowser : IAsyncLifetime
 {
     private IPlaywright? _playwright;
@@ -28,15 +28,7 @@ public sealed class PageBrowser : IAsyncLifetime
             Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
                 "--no-first-run"],
         });
-        _demo = await ServeDemoAsync(new ServerOptions { Port = 0 });
-    }
-
-    private static async Task<ServerApp> ServeDemoAsync(ServerOptions options)
-    {
-        var app = new ServerApp(options, new ModelLoading(options).Load);
-        await app.StartAsync();
-        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(1));
-        return app;
+        _demo = await StandinServer.StartAsync(new ServerOptions { Port = 0 });
     }
 
     public async Task DisposeAsync()

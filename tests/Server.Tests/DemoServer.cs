@@ -1,11 +1,10 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests;
 
-/// <summary>A server on a free port with the demo bundle, shared by the tests that need real text.</summary>
+/// <summary>A server on a free port with the stand-in for the demo, shared by the tests that need real text.</summary>
 public sealed class DemoServer : IAsyncLifetime
 {
     private ServerApp _app = null!;
@@ -16,16 +15,8 @@ public sealed class DemoServer : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _app = await StartAsync(new ServerOptions { Port = 0, Aliases = ["demo"] });
+        _app = await StandinServer.StartAsync(new ServerOptions { Port = 0, Aliases = ["demo"] });
         Client = new HttpClient { BaseAddress = _app.Address };
-    }
-
-    private static async Task<ServerApp> StartAsync(ServerOptions options)
-    {
-        var app = new ServerApp(options, new ModelLoading(options).Load);
-        await app.StartAsync();
-        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(1));
-        return app;
     }
 
     public async Task DisposeAsync()

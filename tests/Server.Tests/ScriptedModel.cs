@@ -25,7 +25,7 @@ internal static class ScriptedModel
     public static void Make(string folder, string template, IReadOnlyDictionary<int, string> texts)
     {
         Directory.CreateDirectory(folder);
-        string demo = Path.Combine(DemoBundle.Target, "tokenizer.json");
+        string demo = Standin.TokenizerFile;
         Tokenizer tokenizer = Tokenizer.Load(demo);
         int begin = tokenizer.VocabularySize;
         int end = begin + 1;

@@ -12,7 +12,7 @@ namespace Understory.Server.Tests;
 /// <summary>A server on a free port whose decoding thread is the test: it decides when a job is taken and what comes of it.</summary>
 internal sealed class ScriptedServer : IAsyncDisposable
 {
-    private static readonly Lazy<Tokenizer> DemoTokenizer = new(() => Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json")));
+    private static readonly Lazy<Tokenizer> DemoTokenizer = new(() => Tokenizer.Load(Standin.TokenizerFile));
 
     private ScriptedServer(ServerApp app)
     {

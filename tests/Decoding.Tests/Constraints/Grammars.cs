@@ -17,7 +17,7 @@ internal static class Grammars
     /// <summary>151,669 tokens.</summary>
     public static Tokenizer Qwen => _qwen.Value;
 
-    public static Tokenizer Demo { get; } = Tokenizer.Load(Path.Combine(DemoBundle.Folder, "target", "tokenizer.json"));
+    public static Tokenizer Demo { get; } = Tokenizer.Load(Standin.TokenizerFile);
 
     public static Grammar Schema(string json) => Grammar.JsonSchema(JsonDocument.Parse(json).RootElement);
 

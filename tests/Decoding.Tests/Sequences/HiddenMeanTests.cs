@@ -14,7 +14,7 @@ public class HiddenMeanTests(DemoBundle demo)
     public static TheoryData<string> Models => ["gpt2", "llama-bf16", "mistral-window", "qwen3-norm"];
 
     private static string Golden(params string[] path) =>
-        Path.Combine([DemoBundle.Folder, "..", "..", "tests", "Fixtures", "golden", .. path]);
+        Path.Combine([Standin.Folder, "..", "golden", .. path]);
 
     [Theory]
     [MemberData(nameof(Models))]

@@ -9,7 +9,7 @@ public sealed class SequenceTests
 {
     private const int Eos = 0;
 
-    private static readonly Tokenizer Tokenizer = Tokenizer.Load(Path.Combine(DemoBundle.Folder, "target", "tokenizer.json"));
+    private static readonly Tokenizer Tokenizer = Tokenizer.Load(Standin.TokenizerFile);
 
     [Fact]
     public void The_end_of_sequence_token_ends_the_text_and_is_not_in_it()

@@ -4,21 +4,21 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Tests.Architecture;
 
-/// <summary>The bundled models against an independent forward pass (PyTorch, F32 over the same weights).</summary>
+/// <summary>The stand-in pair against an independent forward pass (PyTorch, F32 over the same weights).</summary>
 public class DemoModelTests
 {
     public static TheoryData<string> KernelSets => [.. KernelCatalog.Available.Select(set => set.Name)];
 
     [Theory]
     [MemberData(nameof(KernelSets))]
-    public void The_bundled_models_give_the_golden_logits_and_texts(string kernelSet)
+    public void The_stand_in_pair_gives_the_golden_logits_and_texts(string kernelSet)
     {
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("standin", "golden.json")));
         using IKernels kernels = KernelCatalog.Create(kernelSet);
         foreach (IGrouping<string, JsonElement> cases in golden.RootElement.EnumerateArray()
             .GroupBy(item => item.GetProperty("model").GetString()!))
         {
-            string path = Repository.PathOf("models", "demo", cases.Key);
+            string path = Path.Combine(Standin.Folder, cases.Key);
             using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
             foreach (JsonElement item in cases)
             {

@@ -17,7 +17,7 @@ public sealed class ModelLoaderTests : IDisposable
     public void A_folder_becomes_a_model_with_a_tokenizer()
     {
         var seen = new List<LoadProgress>();
-        using LanguageModel model = ModelLoader.Load(Repository.PathOf("models", "demo", "draft"), _kernels,
+        using LanguageModel model = ModelLoader.Load(Standin.Draft, _kernels,
             new LoadOptions(Progress: (_, done) => seen.Add(done)));
         Assert.Equal("draft", model.Name);
         Assert.Equal("gpt2", model.Config.Family.Name);
@@ -53,7 +53,7 @@ public sealed class ModelLoaderTests : IDisposable
                 File.Copy(Repository.Fixture("golden", "gpt2", file), Path.Combine(folder, file));
             }
 
-            File.Copy(Repository.PathOf("models", "demo", "draft", "tokenizer.json"), Path.Combine(folder, "tokenizer.json"));
+            File.Copy(Standin.TokenizerFile, Path.Combine(folder, "tokenizer.json"));
             ModelLoadException error = Assert.Throws<ModelLoadException>(() => ModelLoader.Load(folder, _kernels, new LoadOptions()));
             Assert.All(["4,096", "263", folder], part => Assert.Contains(part, error.Message, StringComparison.Ordinal));
         }
@@ -66,7 +66,7 @@ public sealed class ModelLoaderTests : IDisposable
     [Fact]
     public void The_context_can_be_made_smaller_but_not_larger_than_the_model_s()
     {
-        string path = Repository.PathOf("models", "demo", "draft");
+        string path = Standin.Draft;
         using Transformer model = ModelLoader.LoadTransformer(path, _kernels, new LoadOptions(Context: 100));
         Assert.Equal(100, model.Config.ContextLength);
         ModelLoadException error =
@@ -162,7 +162,7 @@ public sealed class ModelLoaderTests : IDisposable
     [InlineData("Q8_0")]
     public void A_survey_tells_without_loading_what_loading_finds(string? weights)
     {
-        string path = Repository.PathOf("models", "demo", "draft");
+        string path = Standin.Draft;
         LoadOptions options = new(Context: 512, Weights: QuantisedTensors.Formats.FirstOrDefault(format => format.Name == weights));
         var survey = ModelLoader.Survey(path, _kernels, options);
         using LanguageModel model = ModelLoader.Load(path, _kernels, options);

@@ -18,14 +18,14 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
     [Theory]
     [InlineData("Q8_0", 6e-4)]
     [InlineData("Q4_K", 3e-3)]
-    public void The_bundled_target_stays_near_its_own_logits(string name, double bound)
+    public void The_stand_in_target_stays_near_its_own_logits(string name, double bound)
     {
         WeightFormat format = name == "Q8_0" ? Eight : Four;
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("standin", "golden.json")));
         int[] ids = [.. golden.RootElement.EnumerateArray().First(item => item.GetProperty("model").GetString() == "target")
             .GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
         using IKernels kernels = KernelCatalog.Create();
-        string path = Repository.PathOf("models", "demo", "target");
+        string path = Standin.Target;
         using Transformer plain = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         using Transformer quantised =
             ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32, Weights: format));

@@ -2,10 +2,10 @@ using Understory.Models.Tokenizers;
 
 namespace Understory.Models.Tests.Tokenizers;
 
-/// <summary>The tokenizer of the demo bundle.</summary>
+/// <summary>The tokenizer of the stand-in pair.</summary>
 public class DemoTokenizerTests
 {
-    private static readonly Tokenizer s_tokenizer = Tokenizer.Load(Path.Combine(TestData.Repository, "models/demo/target/tokenizer.json"));
+    private static readonly Tokenizer s_tokenizer = Tokenizer.Load(Standin.TokenizerFile);
 
     [Fact]
     public void Text_survives_encoding_and_decoding()
@@ -28,7 +28,7 @@ public class DemoTokenizerTests
     [Fact]
     public void Target_and_draft_share_their_vocabulary()
     {
-        Tokenizer draft = Tokenizer.Load(Path.Combine(TestData.Repository, "models/demo/draft/tokenizer.json"));
+        Tokenizer draft = Tokenizer.Load(Path.Combine(Standin.Draft, "tokenizer.json"));
         Assert.Equal(s_tokenizer.Fingerprint, draft.Fingerprint);
     }
 }

@@ -16,7 +16,7 @@ public class TokenizerOracleTests
     /// <summary>GPT-2's pattern for words.</summary>
     private const string Words = @"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-    private static readonly string s_demo = Path.Combine(TestData.Repository, "models", "demo", "target", "tokenizer.json");
+    private static readonly string s_demo = Standin.TokenizerFile;
 
     [OracleTheory]
     [InlineData("demo")]

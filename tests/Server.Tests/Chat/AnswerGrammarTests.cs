@@ -10,7 +10,7 @@ namespace Understory.Server.Tests.Chat;
 /// <summary>What a constrained answer may be is what the parser reads as such.</summary>
 public sealed class AnswerGrammarTests
 {
-    private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+    private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
 
     private static readonly Tool Weather = new(
         "get_weather", null,

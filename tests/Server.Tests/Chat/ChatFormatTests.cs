@@ -12,7 +12,7 @@ public sealed class ChatFormatTests
         + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}{% if enable_thinking is defined %}{{ 'think' }}{% "
         + "endif %}";
 
-    private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+    private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
     private static readonly ChatTurn[] Turns =
         [new("system", "Be brief."), new("user", "Hi"), new("assistant", "Hello."), new("user", "Bye")];
     private static readonly Conversation Brief = new() { Turns = Turns };

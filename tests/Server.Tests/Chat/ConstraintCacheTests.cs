@@ -8,7 +8,7 @@ namespace Understory.Server.Tests.Chat;
 
 public sealed class ConstraintCacheTests
 {
-    private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+    private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
 
     private readonly ConstraintCache _cache = new(Demo);
     private int _made;

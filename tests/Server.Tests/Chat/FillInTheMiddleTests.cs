@@ -11,7 +11,7 @@ public sealed class FillInTheMiddleTests
     /// <summary>The demo's tokenizer with further special tokens, from id 4096 on.</summary>
     private static Tokenizer With(params string[] tokens)
     {
-        JsonNode json = JsonNode.Parse(File.ReadAllText(Path.Combine(DemoBundle.Target, "tokenizer.json")))!;
+        JsonNode json = JsonNode.Parse(File.ReadAllText(Standin.TokenizerFile))!;
         JsonArray added = json["added_tokens"]!.AsArray();
         foreach ((int i, string token) in tokens.Index())
         {

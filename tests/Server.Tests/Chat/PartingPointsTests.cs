@@ -12,7 +12,7 @@ public sealed class PartingPointsTests
             + "endfor %}"
         + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}{% endif %}";
 
-    private static readonly Tokenizer _demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+    private static readonly Tokenizer _demo = Tokenizer.Load(Standin.TokenizerFile);
 
     [Fact]
     public void Later_prompts_part_at_what_the_last_turn_says_and_where_the_answer_is_written_anew()

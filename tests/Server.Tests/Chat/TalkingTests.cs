@@ -9,7 +9,7 @@ namespace Understory.Server.Tests.Chat;
 /// <summary>How models talk is seen from their templates, and what they write in that way is read back.</summary>
 public sealed class TalkingTests
 {
-    private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+    private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
 
     private static readonly Tool Weather = new("get_weather", "Of a city", JsonDocument.Parse("""
         {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}

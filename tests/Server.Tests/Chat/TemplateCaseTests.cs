@@ -16,7 +16,7 @@ namespace Understory.Server.Tests.Chat;
 /// </summary>
 public sealed class TemplateCaseTests
 {
-    private static readonly Tokenizer Demo = Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json"));
+    private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
 
     private static string? Folder { get; } = FindFolder();
 

@@ -120,7 +120,7 @@ public sealed class HubPreviewTests : IAsyncLifetime
     [InlineData("\"n_embd\": 192", "\"n_embd\": 384", "model.safetensors: tensor ")]
     public async Task A_folder_that_cannot_be_run_is_refused_by_what_is_wrong(string from, string to, string reason)
     {
-        foreach (string path in Directory.EnumerateFiles(DemoBundle.Target))
+        foreach (string path in Directory.EnumerateFiles(Standin.Target))
         {
             string name = Path.GetFileName(path);
             byte[] content = File.ReadAllBytes(path);

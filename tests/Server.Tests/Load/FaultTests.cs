@@ -123,7 +123,7 @@ public sealed class FaultTests : IDisposable
     [Fact]
     public async Task Weights_that_are_replaced_or_removed_while_they_serve_change_nothing()
     {
-        foreach (string file in Directory.EnumerateFiles(DemoBundle.Target))
+        foreach (string file in Directory.EnumerateFiles(Standin.Target))
         {
             File.Copy(file, Path.Combine(_folder, Path.GetFileName(file)));
         }

@@ -28,7 +28,7 @@ public sealed partial class FileSystemTests
     public async Task Paths_that_climb_lead_nowhere()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync();
-        string secret = Path.Combine(DemoBundle.Target, "config.json");
+        string secret = Path.Combine(Standin.Target, "config.json");
         string relative = Path.GetRelativePath(AppContext.BaseDirectory, secret);
         foreach (string climb in (string[])["..", "%2e%2e", "..%2f..", "%2e%2e%5c", "....//", "..;", "%00", "~", "."])
         {
@@ -53,7 +53,7 @@ public sealed partial class FileSystemTests
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync();
         foreach (
-            string name in (string[])[DemoBundle.Target, "../target", "/etc/passwd", "file:///etc/passwd", "scripted\\u0000", "./scripted"])
+            string name in (string[])[Standin.Target, "../target", "/etc/passwd", "file:///etc/passwd", "scripted\\u0000", "./scripted"])
         {
             HttpResponseMessage answer = await server.PostAsync("/v1/completions", $"{{\"model\": \"{name}\", \"prompt\": \"x\"}}");
             Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);

@@ -61,7 +61,7 @@ public sealed class JsonTests
     public void Alternatives_that_a_form_rules_out_are_left_out()
     {
         var token = new TokenLogProb(70, -0.25f, [(70, -0.25f), (71, -1.5f), (72, float.NegativeInfinity)], 0);
-        var texts = new TokenTexts(Tokenizer.Load(Path.Combine(DemoBundle.Target, "tokenizer.json")));
+        var texts = new TokenTexts(Tokenizer.Load(Standin.TokenizerFile));
         Assert.Equal([-0.25f, -1.5f], LogProb.Of(token, texts).TopLogprobs.Select(top => top.Logprob));
     }
 

@@ -136,7 +136,7 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task Corrupt_weights_are_one_line_and_exit_code_1()
     {
-        string model = Copy(DemoBundle.Target, "broken");
+        string model = Copy(Standin.Target, "broken");
         string weights = Path.Combine(model, "model.safetensors");
         File.WriteAllBytes(weights, File.ReadAllBytes(weights)[..100_000]);
         (int code, _, string errors) = await ServerProcess.RunAsync(["--port", "0", "--model", model]);
@@ -152,7 +152,7 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task A_draft_of_another_vocabulary_is_one_line_and_exit_code_1()
     {
-        string draft = Copy(DemoBundle.Draft, "stranger");
+        string draft = Copy(Standin.Draft, "stranger");
         string tokenizer = Path.Combine(draft, "tokenizer.json");
         JsonNode json = JsonNode.Parse(File.ReadAllText(tokenizer))!;
         JsonObject vocabulary = json["model"]!["vocab"]!.AsObject();
@@ -241,7 +241,7 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task Paths_are_relative_to_the_caller()
     {
-        Copy(DemoBundle.Target, "here");
+        Copy(Standin.Target, "here");
         (int code, string output, _) = await ServerProcess.RunAsync(["info", "--model", "here"], folder: _folder);
         Assert.Equal(0, code);
         Assert.Matches("served as +here\n", output.ReplaceLineEndings("\n"));
@@ -261,14 +261,14 @@ public sealed class ProcessTests : IDisposable
             return output.Split('\n').Single(line => line.StartsWith("fingerprint", StringComparison.Ordinal)).Split(' ')[^1];
         }
 
-        string fingerprint = await Fingerprint(DemoBundle.Draft, "reference");
-        Assert.Equal(fingerprint, await Fingerprint(DemoBundle.Draft, "reference"));
-        Assert.NotEqual(fingerprint, await Fingerprint(DemoBundle.Draft, "portable"));
-        string eight = await Fingerprint(DemoBundle.Draft, "reference", "--weights", "q8_0");
-        string four = await Fingerprint(DemoBundle.Draft, "reference", "--weights", "q4_k");
+        string fingerprint = await Fingerprint(Standin.Draft, "reference");
+        Assert.Equal(fingerprint, await Fingerprint(Standin.Draft, "reference"));
+        Assert.NotEqual(fingerprint, await Fingerprint(Standin.Draft, "portable"));
+        string eight = await Fingerprint(Standin.Draft, "reference", "--weights", "q8_0");
+        string four = await Fingerprint(Standin.Draft, "reference", "--weights", "q4_k");
         Assert.Equal(3, new[] { fingerprint, eight, four }.Distinct().Count());
-        Assert.NotEqual(fingerprint, await Fingerprint(DemoBundle.Draft, "reference", "--kv", "q8_0"));
-        string other = Copy(DemoBundle.Draft, "draft");
+        Assert.NotEqual(fingerprint, await Fingerprint(Standin.Draft, "reference", "--kv", "q8_0"));
+        string other = Copy(Standin.Draft, "draft");
         string weights = Path.Combine(other, "model.safetensors");
         byte[] bytes = File.ReadAllBytes(weights);
         bytes[^1] ^= 1;
@@ -279,7 +279,7 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task Info_tells_of_a_file_without_loading_its_weights()
     {
-        (int code, string output, string errors) = await ServerProcess.RunAsync(["info", DemoBundle.Target, "--context", "100"]);
+        (int code, string output, string errors) = await ServerProcess.RunAsync(["info", Standin.Target, "--context", "100"]);
         Assert.True(code == 0, errors);
         Assert.Empty(errors);
         Assert.Matches("family +gpt2, [0-9]+ layers", output);
@@ -298,7 +298,7 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task Info_names_the_first_reason_not_to_serve_a_model()
     {
-        string broken = Copy(DemoBundle.Draft, "broken");
+        string broken = Copy(Standin.Draft, "broken");
         string config = Path.Combine(broken, "config.json");
         string text = File.ReadAllText(config);
         File.WriteAllText(config, text.Replace("\"gpt2\"", "\"gpt9\"", StringComparison.Ordinal));
@@ -343,7 +343,7 @@ public sealed class ProcessTests : IDisposable
         int fitting = SuggestedModel.For(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes).Count;
         Assert.Equal(fitting, commands.Length);
 
-        Copy(DemoBundle.Target, "mine");
+        Copy(Standin.Target, "mine");
         using ServerProcess own = await ServerProcess.StartAsync("--model", Path.Combine(_folder, "mine"));
         Assert.Contains("mine: 2.76 million parameters", own.Output);
         Assert.DoesNotContain("pull", own.Output);

@@ -12,7 +12,7 @@ public sealed class PullTests : IAsyncLifetime
     public async Task InitializeAsync()
     {
         _hub = await FakeHub.StartAsync();
-        foreach (string path in Directory.EnumerateFiles(DemoBundle.Target))
+        foreach (string path in Directory.EnumerateFiles(Standin.Target))
         {
             string name = Path.GetFileName(path);
             _hub.Add(name, File.ReadAllBytes(path), large: name.EndsWith(".safetensors", StringComparison.Ordinal));
