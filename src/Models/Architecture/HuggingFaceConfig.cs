@@ -24,7 +24,12 @@ public static class HuggingFaceConfig
             $"Models of type \"{type}\" are not supported; {string.Join(", ", Family.All.Select(family => family.Name))} are.");
         int[] ends = [.. keys.Integers("eos_token_id")
             .Union(generation is { } defaults ? new JsonKeys(defaults).Integers("eos_token_id") : [])];
-        return (family.Read(keys) with { EosTokenIds = ends, BosTokenId = keys.Integers("bos_token_id") is [int bos, ..] ? bos : null })
-            .Validated();
+        return (family.Read(keys) with
+        {
+            EosTokenIds = ends,
+            BosTokenId = keys.Integers("bos_token_id") is [int bos, ..] ? bos : null,
+            // "pard_token" in amd/PARD-*; models of others who train so say "ptd_token_id".
+            MaskToken = keys.Integers("pard_token").Concat(keys.Integers("ptd_token_id")).Cast<int?>().FirstOrDefault(),
+        }).Validated();
     }
 }

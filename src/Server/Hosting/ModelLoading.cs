@@ -132,8 +132,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
             PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
+            DraftWindow = options.DraftWindow,
             KnownCosts = costs?.Find(key),
         });
+        NoteDraft(loop);
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
@@ -147,6 +149,20 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         {
             Keep = known => costs?.Keep(key, known),
         };
+    }
+
+    private void NoteDraft(DecodingLoop loop)
+    {
+        if (loop.DraftVocabulary is { } own)
+        {
+            Note($"Draft: {own}");
+        }
+
+        if (options.DraftWindow > 0)
+        {
+            Note($"Draft: attends to the first {DraftWindow.Sinks} and the last {options.DraftWindow} to "
+                + $"{options.DraftWindow + DraftWindow.Slack} tokens, at their true positions (--draft-window)");
+        }
     }
 
     /// <param name="copied">A copy of it is wanted; null: the model itself is.</param>

@@ -16,6 +16,9 @@ public sealed record ServerOptions
     /// <summary>Null: the bundle's where the bundle's target serves, else none. "none": none.</summary>
     public string? Draft { get; init; }
 
+    /// <summary>Last tokens that the draft model attends to; 0: all.</summary>
+    public int DraftWindow { get; init; }
+
     /// <summary>As <see cref="Draft"/>.</summary>
     public string? Ngram { get; init; }
 
@@ -94,6 +97,9 @@ public sealed record ServerOptions
     public IReadOnlyDictionary<string, string> Origins { get; init; } = new Dictionary<string, string>();
 
     /// <summary>What <c>--kv</c> offers; floats would take twice the memory for nothing.</summary>
+    /// <summary>Shorter windows leave a draft too little to go by. Chosen.</summary>
+    internal const int LeastWindow = 16;
+
     private static readonly CacheType[] _kvTypes = [CacheType.BF16, CacheType.F16, CacheType.Q8];
 
     /// <summary>The address that <see cref="Host"/> stands for.</summary>
@@ -121,6 +127,7 @@ public sealed record ServerOptions
         {
             Model = source.Text("model"),
             Draft = source.Text("draft"),
+            DraftWindow = source.Integer("draft-window", 0) ?? defaults.DraftWindow,
             Ngram = source.Text("ngram"),
             Speculation = source.Choice("speculation", defaults.Speculation),
             Device = source.Text("device")?.ToLowerInvariant() ?? defaults.Device,
@@ -180,6 +187,11 @@ public sealed record ServerOptions
         {
             string known = string.Join(", ", QuantisedTensors.Formats.Select(format => format.Name.ToLowerInvariant()));
             throw new UsageException($"{SaidBy("weights")} must be file, {known}, not '{Weights.ToLowerInvariant()}'.");
+        }
+
+        if (DraftWindow is > 0 and < LeastWindow)
+        {
+            throw new UsageException($"{SaidBy("draft-window")} must be 0 (no window) or at least {LeastWindow}, not {DraftWindow}.");
         }
 
         if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))

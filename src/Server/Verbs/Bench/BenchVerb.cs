@@ -9,7 +9,7 @@ namespace Understory.Server.Verbs.Bench;
 /// <summary><c>understory bench</c>: what speculation is worth on this machine, and whether it changes the text.</summary>
 public static class BenchVerb
 {
-    private static readonly JsonSerializerOptions Pretty =
+    internal static readonly JsonSerializerOptions Pretty =
         new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static readonly Option<string?> JsonFile = new("--json") { Description = "Write the figures to this file.", HelpName = "FILE" };
@@ -87,6 +87,7 @@ public static class BenchVerb
                 return (parts, prompts, settings);
             });
         verb.Subcommands.Add(line.Taking(pairs, spec => spec.OfModel));
+        verb.Subcommands.Add(line.Taking(SourcesVerb.Create(line.Read), spec => spec.OfModel));
         return verb;
     }
 
@@ -168,7 +169,7 @@ public static class BenchVerb
     private static Dictionary<string, double> Milliseconds(IReadOnlyDictionary<int, double> seconds) =>
         seconds.ToDictionary(pair => pair.Key.ToString(), pair => Math.Round(pair.Value * 1000, 4));
 
-    private static string Machine()
+    internal static string Machine()
     {
         string name = System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString();
         if (File.Exists("/proc/cpuinfo"))
