@@ -36,7 +36,7 @@ public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, Prepare
 
     public override IEnumerable<StreamEvent> Failed(ApiException error) => [Event(MessageError.Of(error, requestId))];
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    public override IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
         Replay(0, choices[0], totals);
         return _ended!;

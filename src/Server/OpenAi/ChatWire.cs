@@ -43,7 +43,7 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
         return (rest.Count > 0 ? Parts(end.Choice, rest, []) : []).Concat(Closed(End(end, parser.Answer), parser.Answer, totals));
     }
 
-    public abstract object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
+    public abstract IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
 
     /// <summary>What a step gave: perhaps nothing that can be shown yet, or only log-probabilities.</summary>
     protected abstract IEnumerable<StreamEvent> Parts(int choice, IReadOnlyList<AnswerPart> parts, IReadOnlyList<TokenLogProb> logProbs);

@@ -31,7 +31,7 @@ public sealed class ChatWireFormat(
     protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
         [new(Body([new(end.Choice, new(), null, Reason(end))], includeUsage || totals is null ? null : WithThoughts(totals)))];
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    public override IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
         ChatChoice[] read = [.. choices.Select((text, i) => Choice(Read(i, text)))];
         return new ChatBody(

@@ -99,7 +99,7 @@ public sealed record ChatBody(
     IReadOnlyList<ChatChoice> Choices,
     Usage Usage,
     Int128 Seed,
-    Timings Timings);
+    Timings Timings) : OpenAiBody;
 
 /// <summary>One chunk of a chat completion's stream.</summary>
 public sealed record ChatChunk(
@@ -112,19 +112,20 @@ public sealed record ChatChunk(
     Usage? Usage = null,
     Int128? Seed = null,
     Timings? Timings = null)
+    : OpenAiBody
 {
     public SpeculationBody? Speculation { get; init; }
 }
 
-public sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength);
+public sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength) : OpenAiBody;
 
-public sealed record ModelsBody(string Object, IReadOnlyList<ModelBody> Data);
+public sealed record ModelsBody(string Object, IReadOnlyList<ModelBody> Data) : OpenAiBody;
 
 /// <param name="Pieces">The bytes of each token as text, on request.</param>
-public sealed record TokenizeBody(IReadOnlyList<int> Tokens, int Count, int MaxModelLen, IReadOnlyList<string>? Pieces = null);
+public sealed record TokenizeBody(IReadOnlyList<int> Tokens, int Count, int MaxModelLen, IReadOnlyList<string>? Pieces = null) : OpenAiBody;
 
-public sealed record DetokenizeBody(string Text);
+public sealed record DetokenizeBody(string Text) : OpenAiBody;
 
 /// <param name="Status">"ok", "loading" or "draining".</param>
 /// <param name="Stage">What is being loaded.</param>
-public sealed record HealthBody(string Status, string? Stage = null);
+public sealed record HealthBody(string Status, string? Stage = null) : OpenAiBody;

@@ -28,7 +28,7 @@ public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int to
         return [new(told, told.Type), State("response.failed", failed)];
     }
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    public override IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
         Replay(0, choices[0], totals);
         return _ended!;
