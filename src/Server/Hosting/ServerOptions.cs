@@ -81,6 +81,9 @@ public sealed record ServerOptions
     /// <summary>A stream that has had nothing to say for this long gets a comment.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>What <see cref="RequestLimit"/> is measured by.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Longest request body, in bytes.</summary>
     public long MaxBody { get; init; } = 8 << 20;
 
