@@ -53,7 +53,11 @@ public sealed record ChatLogProbs(
 
 public sealed record FunctionBody(string? Name, string Arguments);
 
-public sealed record ToolCallBody(string Id, string Type, FunctionBody Function);
+/// <summary>A custom tool and what it is called with.</summary>
+public sealed record CustomBody(string? Name, string Input);
+
+/// <param name="Type">"function" or "custom": which of the two members it has.</param>
+public sealed record ToolCallBody(string Id, string Type, FunctionBody? Function = null, CustomBody? Custom = null);
 
 /// <param name="Content">Null: nothing but calls of tools.</param>
 public sealed record ChatAnswer(
@@ -77,7 +81,8 @@ public sealed record ChatChoice(
     string FinishReason);
 
 /// <param name="Id">In the first delta of a call.</param>
-public sealed record ToolCallDelta(int Index, FunctionBody Function, string? Id = null, string? Type = null);
+public sealed record ToolCallDelta(
+    int Index, FunctionBody? Function = null, string? Id = null, string? Type = null, CustomBody? Custom = null);
 
 public sealed record ChatDelta(
     string? Role = null, string? Content = null, string? ReasoningContent = null, IReadOnlyList<ToolCallDelta>? ToolCalls = null,
