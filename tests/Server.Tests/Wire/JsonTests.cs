@@ -8,7 +8,7 @@ using Understory.Server.OpenAi;
 using Understory.Server.Wire;
 using ServerJson = Understory.Server.Wire.Json;
 
-namespace Understory.Server.Tests.OpenAi;
+namespace Understory.Server.Tests.Wire;
 
 public sealed class JsonTests
 {
