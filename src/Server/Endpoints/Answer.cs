@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Net.Mime;
 using System.Text.Json;
-using Understory.Server.OpenAi;
 using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
@@ -20,7 +19,7 @@ public static class Answer
 
     private static long s_held;
 
-    public static async Task JsonAsync(HttpContext http, object body)
+    public static async Task JsonAsync(HttpContext http, IJsonBody body)
     {
         var bytes = new ArrayBufferWriter<byte>(1024);
         Json.Write(bytes, body);

@@ -38,7 +38,7 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
 
     /// <summary>How long the prompt would be.</summary>
     /// <param name="body">The answer for so many tokens.</param>
-    public async Task CountAsync(HttpContext http, CallReader read, Func<int, object> body)
+    public async Task CountAsync(HttpContext http, CallReader read, Func<int, IJsonBody> body)
     {
         ServedModel model = decoding.Model;
         ChatCall call = await ReadAsync(http, model, read);

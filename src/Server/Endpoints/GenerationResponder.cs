@@ -19,8 +19,8 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         RequestRecord record = RequestRecord.Of(http);
         (job.Id, job.Endpoint) = (record.Id, http.Request.Path.Value ?? "");
         var progress = new GenerationProgress(job, promptOfChoice, metrics);
-        using Timer? limit = options.RequestLimit is { } most
-            ? new Timer(_ => job.End(TimedOut(most)), null, most, Timeout.InfiniteTimeSpan)
+        using ITimer? limit = options.RequestLimit is { } most
+            ? options.Clock.CreateTimer(_ => job.End(TimedOut(most)), null, most, Timeout.InfiniteTimeSpan)
             : null;
         try
         {

@@ -179,10 +179,14 @@ public sealed class QueueOverHttpTests
     [Fact]
     public async Task A_request_over_its_time_is_ended()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = TimeSpan.FromSeconds(1) });
+        var clock = new ManualClock();
+        var limit = TimeSpan.FromSeconds(7);
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = limit, Clock = clock });
         Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1));
         Task<HttpResponseMessage> waiting = server.PostAsync("/v1/completions", Body(2));
         GenerationJob job = await server.TakeAsync();
+        await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == 1);
+        clock.Ring(limit);
         await (await running).ErrorAsync(504, code: "request_timeout");
         await (await waiting).ErrorAsync(504, code: "request_timeout");
         await server.AbandonAsync(job);

@@ -138,8 +138,8 @@ internal static class SourcesVerb
     private static int[] ReadWindows(string? text)
     {
         string[] parts = text?.Split(',') ?? [];
-        return [.. parts.Select(part => int.TryParse(part, out int window) && window >= ServerOptions.LeastWindow
+        return [.. parts.Select(part => int.TryParse(part, out int window) && window >= OptionCatalog.LeastWindow
             ? window
-            : throw new UsageException($"--windows takes numbers from {ServerOptions.LeastWindow} on, as in 32,128, not '{text}'."))];
+            : throw new UsageException($"--windows takes numbers from {OptionCatalog.LeastWindow} on, as in 32,128, not '{text}'."))];
     }
 }
