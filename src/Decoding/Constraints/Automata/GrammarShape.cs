@@ -58,6 +58,7 @@ internal sealed class GrammarShape
                 GrammarChoice choice => Sum(choice.Options),
                 GrammarRepeat repeat => (int)Math.Min(Large, (long)Size(repeat.Body) * Math.Max(1, repeat.Max ?? repeat.Min)),
                 GrammarRule named => Size(named.Body),
+                GrammarMarked marked => Size(marked.Body),
                 GrammarCombination => Large,
                 _ => 4,
             };
@@ -105,6 +106,9 @@ internal sealed class GrammarShape
                     break;
                 case GrammarRepeat repeat:
                     open.Push(repeat.Body);
+                    break;
+                case GrammarMarked marked:
+                    open.Push(marked.Body);
                     break;
                 case GrammarCombination combination:
                     open.Push(combination.A);

@@ -29,7 +29,7 @@ internal sealed class Enumeration(SchemaCompiler compiler)
     /// <param name="types">The types that the parts allow.</param>
     public Grammar Build(List<SchemaPart> parts, IReadOnlySet<string> types)
     {
-        var options = new List<string>();
+        var options = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
         var judges = new Dictionary<string, MatchStates?>();
         foreach (JsonElement value in Shared(parts))
         {
@@ -45,7 +45,7 @@ internal sealed class Enumeration(SchemaCompiler compiler)
             bool isNested = value.ValueKind is JsonValueKind.Object or JsonValueKind.Array;
             if (limiting is null || (isNested && compiler.Loosely))
             {
-                options.Add(text);
+                options.TryAdd(text, value);
             }
             else if (isNested)
             {
@@ -54,13 +54,12 @@ internal sealed class Enumeration(SchemaCompiler compiler)
             }
             else if (value.ValueKind == JsonValueKind.Number ? ScalarSchemas.Holds(parts, JsonNumber.Of(value)) : Judged(text, type))
             {
-                options.Add(text);
+                options.TryAdd(text, value);
             }
         }
 
-        string[] distinct = [.. options.Distinct(StringComparer.Ordinal)];
-        compiler.Budget.Work(distinct.Sum(text => (long)text.Length));
-        return Grammar.Choice([.. distinct.Select(Grammar.Literal)]);
+        compiler.Budget.Work(options.Keys.Sum(text => (long)text.Length));
+        return Grammar.Choice([.. options.Values.Select(JsonTexts.Constant)]);
 
         bool Judged(string text, string type)
         {
