@@ -55,7 +55,7 @@ public sealed class RequestLineTests : IDisposable
     public async Task A_request_that_took_too_long_has_the_tokens_of_the_step_that_it_was_ended_in()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(
-            new ServerOptions { RequestLimit = TimeSpan.FromMilliseconds(200) }, logger: _log);
+            new ServerOptions { RequestLimit = TimeSpan.FromSeconds(3) }, logger: _log);
         Task<HttpResponseMessage> answer = server.PostAsync("/v1/completions", "{\"prompt\": [1, 2, 3]}");
         GenerationJob job = await server.TakeAsync();
         job.Send(new PromptRead(0, 1));
