@@ -27,7 +27,7 @@ public sealed class GrammarBudget(CancellationToken cancellation = default)
     /// <summary>What may be used up before the work is refused.</summary>
     internal long Most { get; init; } = MaxWork;
 
-    /// <summary>A unit of work is some ten nanoseconds.</summary>
+    /// <summary>A unit of work is some fifteen nanoseconds.</summary>
     internal void Work(long units)
     {
         _work += units;

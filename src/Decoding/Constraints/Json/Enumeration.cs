@@ -34,7 +34,7 @@ internal sealed class Enumeration(SchemaCompiler compiler)
         foreach (JsonElement value in Shared(parts))
         {
             string type = SchemaTypes.Of(value);
-            compiler.Budget.Work(20);
+            compiler.Budget.Work(150);
             if (!types.Contains(type) && !(type == "integer" && types.Contains("number")))
             {
                 continue;
@@ -43,6 +43,7 @@ internal sealed class Enumeration(SchemaCompiler compiler)
             string text = JsonTexts.Write(value);
             SchemaNode? limiting = parts.Select(part => part.Node).FirstOrDefault(node => SchemaKeywords.OfType[type].Any(node.Has));
             bool isNested = value.ValueKind is JsonValueKind.Object or JsonValueKind.Array;
+            compiler.Budget.Work((isNested ? 25L : 2) * text.Length);
             if (limiting is null || (isNested && compiler.Loosely))
             {
                 options.TryAdd(text, value);
@@ -58,7 +59,6 @@ internal sealed class Enumeration(SchemaCompiler compiler)
             }
         }
 
-        compiler.Budget.Work(options.Keys.Sum(text => (long)text.Length));
         return Grammar.Choice([.. options.Values.Select(JsonTexts.Constant)]);
 
         bool Judged(string text, string type)

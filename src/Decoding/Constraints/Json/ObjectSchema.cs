@@ -14,7 +14,7 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
         var properties = new List<(Grammar Body, bool Required)>();
         foreach (string name in names)
         {
-            compiler.Budget.Work(20 * parts.Count);
+            compiler.Budget.Work(100 + (20 * parts.Count));
             bool isRequired = required.Contains(name);
             Grammar? value = ValueOf(parts, name);
             if (value is not null && !ReferenceEquals(value, Grammar.Nothing))
