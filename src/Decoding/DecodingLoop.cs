@@ -126,7 +126,8 @@ public sealed class DecodingLoop : IDisposable
             ? null
             : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : [.. _target.Config.EosTokenIds, .. request.EndTokens]);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
-        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher)
+        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher,
+            _target.Config.SuppressedTokens, _target.Config.SuppressedAtBegin)
         {
             Prediction = request.Prediction ?? [],
         };
@@ -212,7 +213,7 @@ public sealed class DecodingLoop : IDisposable
             Auto: mode == SpeculationMode.Auto,
             FixedNodes: request.SpeculationNodes ?? 0,
             FixedRounds: request.DraftPasses ?? 0,
-            MaxDepth: mode == SpeculationMode.Off ? 0 : depth,
+            MaxDepth: mode == SpeculationMode.Off || sequence.Context.IsDecidedAlone ? 0 : depth,
             TokensLeft: sequence.TokensLeft,
             Forced: mode != SpeculationMode.Off,
             Branch: request.Branch ?? 0);

@@ -68,6 +68,12 @@ public sealed record ModelConfig
     /// <summary>The token that begins a text, where the model has one.</summary>
     public int? BosTokenId { get; init; }
 
+    /// <summary>Tokens that are never chosen, such as those that stand for pictures in a prompt.</summary>
+    public IReadOnlyList<int> SuppressedTokens { get; init; } = [];
+
+    /// <summary>Tokens that an answer does not begin with.</summary>
+    public IReadOnlyList<int> SuppressedAtBegin { get; init; } = [];
+
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
 

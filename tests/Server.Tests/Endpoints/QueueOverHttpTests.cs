@@ -193,6 +193,22 @@ public sealed class QueueOverHttpTests
         Assert.Equal(0, server.App.Queue.Depth);
     }
 
+    /// <summary>Forms that are refused in the end: whoever is told something else did not wait for that.</summary>
+    [Theory]
+    [InlineData("/v1/completions", "\"prompt\": [1]")]
+    [InlineData("/v1/chat/completions", "\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]")]
+    public async Task A_request_over_its_time_does_not_compile_its_form_on(string path, string rest)
+    {
+        string required = string.Join(',', Enumerable.Range(0, 100_000).Select(i => $"\"p{i}\""));
+        string body = $"{{{rest}, \"guided_json\": {{\"type\": \"object\", \"required\": [{required}]}}}}";
+        await using ScriptedServer free = await ScriptedServer.StartAsync();
+        await (await free.PostAsync(path, body)).ErrorAsync(400, "guided_json");
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = TimeSpan.FromMilliseconds(1) });
+        await (await server.PostAsync(path, body)).ErrorAsync(504, code: "request_timeout");
+        Assert.Equal(0, server.App.Queue.Depth);
+    }
+
     [Fact]
     public async Task While_it_loads_the_server_says_so()
     {
