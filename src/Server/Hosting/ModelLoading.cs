@@ -97,8 +97,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy(OptionCatalog.Model)) : Bundled();
         bool self = options.Draft == Itself;
         string? draftPath = self ? targetPath
-            : Optional(options.Draft, demo ? DemoBundle.Draft : null, options.SaidBy(OptionCatalog.Draft));
-        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, options.SaidBy(OptionCatalog.Ngram));
+            : Optional(options.Draft, demo ? DemoBundle.Draft : TrainedDraft.ModelOf(targetPath), options.SaidBy(OptionCatalog.Draft));
+        string? ngramPath =
+            Optional(options.Ngram, demo ? DemoBundle.Ngram : TrainedDraft.NgramOf(targetPath), options.SaidBy(OptionCatalog.Ngram));
 
         stage("choosing kernels");
         IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
@@ -242,7 +243,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
     }
 
-    private static ChatTemplate? ReadTemplate(string path)
+    /// <summary>The chat template of a folder or a GGUF file; null: it has none.</summary>
+    internal static ChatTemplate? ReadTemplate(string path)
     {
         if (Directory.Exists(path))
         {

@@ -45,7 +45,7 @@ public static class OptionCatalog
     {
         Help = "Draft model, given like the target: best a small one of the same family; one of another shares tokens by their text. "
             + "'self': the target's own weights in 4 bits; 'none' drops the bundle's.",
-        Silence = "the bundle's, with its target",
+        Silence = "the bundle's, with its target; one trained for the model",
     });
 
     public static OptionSpec<int> DraftWindow { get; } = Add(new OptionSpec<int>("draft-window", "N",
@@ -59,7 +59,7 @@ public static class OptionCatalog
     public static OptionSpec<string?> Ngram { get; } = Add(new OptionSpec<string?>("ngram", "FILE", OptionKinds.Text(), null)
     {
         Help = "N-gram table of the same vocabulary; 'none' drops the bundle's.",
-        Silence = "the bundle's, with its target",
+        Silence = "the bundle's, with its target; one trained for the model",
     });
 
     public static OptionSpec<SpeculationMode> Speculation { get; } =

@@ -1,0 +1,3 @@
+using Understory.Training.Verbs;
+
+return await TrainingCommandLine.RunAsync(args);
