@@ -216,6 +216,25 @@ public sealed class TranslatedDrafterTests(DemoBundle demo) : IDisposable
             ("draft", demo.Draft.Tokenizer, demo.Draft.Config)));
     }
 
+    [Fact]
+    public void An_n_gram_of_a_draft_that_is_padded_less_serves_the_target_and_one_of_more_tokens_does_not()
+    {
+        int[] text = [.. demo.Prompts().First()];
+        NgramModel Table(int vocabulary)
+        {
+            var counts = new NgramCounts(vocabulary, demo.Target.Tokenizer.Fingerprint);
+            counts.Add([.. text.Where(token => token < vocabulary)]);
+            return NgramModel.Build(counts, new NgramBuildOptions());
+        }
+
+        using var loop = new DecodingLoop(demo.Target, null, Table(2000), new DecodingOptions());
+        GenerationRequest request = Request(text, SamplingParams.Greedy, 40);
+        Assert.Equal(
+            loop.Decode(request with { Speculation = SpeculationMode.Off }),
+            loop.Decode(request with { Speculation = SpeculationMode.Ngram }));
+        Assert.Throws<ModelLoadException>(() => new DecodingLoop(demo.Target, null, Table(5000), new DecodingOptions()).Dispose());
+    }
+
     public void Dispose()
     {
         _owned.ForEach(owned => owned.Dispose());
