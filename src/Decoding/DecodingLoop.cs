@@ -37,17 +37,13 @@ public sealed class DecodingLoop : IDisposable
 
     /// <param name="draft">Null: no draft model.</param>
     /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
-    /// <exception cref="ModelLoadException">The draft or the n-gram has another vocabulary than the target.</exception>
+    /// <exception cref="ModelLoadException">The draft's vocabulary shares too little with the target's, or the n-gram's is another.
+    /// </exception>
     public DecodingLoop(LanguageModel target, LanguageModel? draft, NgramModel? ngram, DecodingOptions options)
         : this(
             target.Transformer,
             target.Tokenizer,
-            draft switch
-            {
-                null => null,
-                { CopyOf: not null } => new SelfDrafter(draft.Transformer, options.Branch, options.MaxDepth),
-                _ => new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth),
-            },
+            draft is null ? null : Vocabularies.Drafter(target, draft, options),
             Vocabularies.Shared(target, ngram),
             options)
     {
@@ -61,7 +57,7 @@ public sealed class DecodingLoop : IDisposable
         _draft = drafter;
         ContextLength = target.Config.ContextLength;
         var cost = new CostModel(read: rows => target.ExpectedBytes(rows) / target.ExpectedBytes(1));
-        _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
+        _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4) { MostContext = MostRead(options) }, new AcceptanceModel());
         // Who proposes, first come first kept.
         var pool = new LookaheadPool();
         IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1), pool];
@@ -74,7 +70,7 @@ public sealed class DecodingLoop : IDisposable
         _matchers = new MatcherCache(target.Config.VocabularySize);
         var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
         _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());
-        new Calibration(_ledger, target, drafter as ModelDrafter).Run(options.Calibration, options.KnownCosts);
+        new Calibration(_ledger, target, drafter?.Model).Run(options.Calibration, options.KnownCosts);
     }
 
     /// <summary>Most tokens of a sequence, prompt and output.</summary>
@@ -86,6 +82,9 @@ public sealed class DecodingLoop : IDisposable
     /// The tree of the last step, where its request asks for it (<see cref="GenerationRequest.ReportTree"/>); null after a prefill chunk.
     /// </summary>
     public StepTree? LastTree { get; private set; }
+
+    /// <summary>How a draft with a vocabulary of its own is understood; null: it has the target's, or there is none.</summary>
+    public string? DraftVocabulary => (_draft as TranslatedDrafter)?.Vocabulary;
 
     /// <summary>Tokens whose keys and values are held for later prompts.</summary>
     public int CachedTokens => _prefixes.HeldTokens;
@@ -127,7 +126,8 @@ public sealed class DecodingLoop : IDisposable
             ? null
             : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : [.. _target.Config.EosTokenIds, .. request.EndTokens]);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
-        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher)
+        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher,
+            _target.Config.SuppressedTokens, _target.Config.SuppressedAtBegin)
         {
             Prediction = request.Prediction ?? [],
         };
@@ -209,18 +209,22 @@ public sealed class DecodingLoop : IDisposable
         int depth = Math.Min(_grower.MaxDepth, sequence.TokensLeft - 1);
         return new GrowthLimits(
             Ngram: mode is SpeculationMode.Auto or SpeculationMode.Ngram or SpeculationMode.Staged,
-            Draft: mode is SpeculationMode.Auto or SpeculationMode.Draft or SpeculationMode.Staged && DraftReaches(sequence.Context, depth),
+            Draft: mode is SpeculationMode.Auto or SpeculationMode.Draft or SpeculationMode.Staged && DraftReaches(sequence, depth),
             Auto: mode == SpeculationMode.Auto,
             FixedNodes: request.SpeculationNodes ?? 0,
             FixedRounds: request.DraftPasses ?? 0,
-            MaxDepth: mode == SpeculationMode.Off ? 0 : depth,
+            MaxDepth: mode == SpeculationMode.Off || sequence.Context.IsDecidedAlone ? 0 : depth,
             TokensLeft: sequence.TokensLeft,
             Forced: mode != SpeculationMode.Off,
             Branch: request.Branch ?? 0);
     }
 
-    private bool DraftReaches(TokenContext context, int depth) =>
-        _draft is not null && context.Length + depth <= _draft.ContextLength;
+    private bool DraftReaches(Sequence sequence, int depth) =>
+        _draft is not null && sequence.Context.Length + depth <= _draft.ContextLength
+        && _draft.Reaches(sequence.Entry.Draft!, sequence.Context, depth);
+
+    /// <summary>Positions that a row of the draft model reads at most.</summary>
+    private static int MostRead(DecodingOptions options) => new DraftWindow(options.DraftWindow).Most(int.MaxValue);
 
     private int Choose(Sequence sequence, in GrowthLimits limits) => limits.FixedNodes > 0
         ? Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount)

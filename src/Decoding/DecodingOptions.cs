@@ -28,6 +28,11 @@ public sealed record DecodingOptions
     /// </summary>
     public int? LookaheadRows { get; init; }
 
+    /// <summary>
+    /// The draft model attends to the first few positions and at least so many of the last ones; 0: to all.
+    /// </summary>
+    public int DraftWindow { get; init; }
+
     /// <summary>What passes cost in an earlier run with the same models, threads and device; null: nothing is known.</summary>
     public CostCurves? KnownCosts { get; init; }
 

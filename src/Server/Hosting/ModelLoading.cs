@@ -82,7 +82,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         {
             using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
             ModelSurvey survey = ModelLoader.Survey(
-                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.WeightFormat));
+                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.Weights));
             return new ModelDescription(path, survey, ReadChat(survey.Tokenizer, path));
         }
         catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
@@ -94,17 +94,19 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     private LoadedModel LoadParts(Action<string> stage)
     {
         bool demo = options.Model is null;
-        string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy("model")) : Bundled();
+        string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy(OptionCatalog.Model)) : Bundled();
         bool self = options.Draft == Itself;
         string? draftPath = self ? targetPath
-            : Optional(options.Draft, demo ? DemoBundle.Draft : TrainedDraft.ModelOf(targetPath), options.SaidBy("draft"));
-        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : TrainedDraft.NgramOf(targetPath), options.SaidBy("ngram"));
+            : Optional(options.Draft, demo ? DemoBundle.Draft : TrainedDraft.ModelOf(targetPath), options.SaidBy(OptionCatalog.Draft));
+        string? ngramPath =
+            Optional(options.Ngram, demo ? DemoBundle.Ngram : TrainedDraft.NgramOf(targetPath), options.SaidBy(OptionCatalog.Ngram));
 
         stage("choosing kernels");
         IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
         if (options.Weights is { } weights)
         {
-            Note($"Weights: {weights}, quantised while they are loaded, where they have 16 or 32 bits (--weights)");
+            Note($"Weights: {weights.Name}, quantised while they are loaded, where they have 16 or 32 bits "
+                + $"({options.SaidBy(OptionCatalog.Weights)})");
         }
 
         LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
@@ -126,28 +128,44 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
 
         stage("measuring the cost of passes");
-        string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights);
+        string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights?.Name);
         string drafts = costs is null || draft is null
-            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, self ? Itself : options.Weights);
+            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, self ? Itself : options.Weights?.Name);
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
             PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
+            DraftWindow = options.DraftWindow,
             KnownCosts = costs?.Find(key),
         });
+        NoteDraft(loop);
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
         if (!modes.Contains(options.Speculation))
         {
-            throw new StartupException($"--speculation {options.Speculation.ToString().ToLowerInvariant()} needs a drafter that was not "
-                + "given: see --draft and --ngram.");
+            throw new StartupException($"{options.SaidBy(OptionCatalog.Speculation)} {options.Speculation.ToString().ToLowerInvariant()} "
+                + $"needs a drafter that was not given: see {OptionCatalog.Draft.Flag} and {OptionCatalog.Ngram.Flag}.");
         }
 
         return new LoadedModel(Serve(target, fingerprint, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
         {
             Keep = known => costs?.Keep(key, known),
         };
+    }
+
+    private void NoteDraft(DecodingLoop loop)
+    {
+        if (loop.DraftVocabulary is { } own)
+        {
+            Note($"Draft: {own}");
+        }
+
+        if (options.DraftWindow > 0)
+        {
+            Note($"Draft: attends to the first {DraftWindow.Sinks} and the last {options.DraftWindow} to "
+                + $"{options.DraftWindow + DraftWindow.Slack} tokens, at their true positions ({OptionCatalog.DraftWindow.Flag})");
+        }
     }
 
     /// <param name="copied">A copy of it is wanted; null: the model itself is.</param>
@@ -160,7 +178,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat)
+        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.Weights)
         {
             CopyOf = copied,
         };
@@ -216,8 +234,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     {
         try
         {
-            return new ChatFormat(tokenizer, ReadTemplate(path),
-                syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
+            return new ChatFormat(tokenizer, ReadTemplate(path), syntax: options.ToolSyntax);
         }
         catch (InvalidDataException e)
         {
@@ -271,7 +288,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
             if (!free)
             {
-                throw new StartupException($"--device {device}: {description}; --device cpu takes {KernelCatalog.Available[0].Name}.");
+                throw new StartupException($"{options.SaidBy(OptionCatalog.Device)} {device}: {description}; "
+                    + $"{OptionCatalog.Device.Flag} cpu takes {KernelCatalog.Available[0].Name}.");
             }
 
             withoutCuda = $"; CUDA is not used: {description}";
@@ -284,7 +302,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         string choice = string.IsNullOrEmpty(forced) || onProcessor is not null
             ? "the best of this machine" : $"{KernelCatalog.Variable} asks for it";
         Note($"Kernels: {kernels.Name} ({reason}), {choice}; threads: {options.Threads ?? Environment.ProcessorCount} "
-            + $"({(options.Threads is null ? "all cores" : "--threads")}){withoutCuda}");
+            + $"({(options.Threads is null ? OptionCatalog.Threads.Silence : options.SaidBy(OptionCatalog.Threads))}){withoutCuda}");
         return kernels;
     }
 
@@ -297,7 +315,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     };
 
     private static string Bundled() => Path.Exists(DemoBundle.Target) ? DemoBundle.Target : throw new StartupException(
-        $"The model that comes with the program is not at {DemoBundle.Target}; put it back, or name another one by --model.");
+        $"The model that comes with the program is not at {DemoBundle.Target}; put it back, or name another one by "
+            + $"{OptionCatalog.Model.Flag}.");
 
     /// <summary>Where the files are: a path as it is, a model of the hub in the cache that <c>pull</c> fills.</summary>
     /// <param name="flag">Who said so.</param>

@@ -3,6 +3,7 @@ using System.Globalization;
 using Understory.Decoding.Drafters;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
+using Understory.Server.Hosting;
 using Understory.Training.Files;
 using Understory.Training.Network;
 using Understory.Training.Optimisation;
@@ -240,8 +241,12 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         // Of a sample's first half: the beginning of what somebody wants continued.
         int[][] prompts =
             [.. Enumerable.Range(0, unseen.Count).Select(number => unseen.Read(number).Tokens[..Math.Min(96, plan.Length / 2)])];
-        DraftVerdict verdict = DraftMeasurement.Run(target, draft, ngram, prompts, plan.MeasuringSeconds,
-            share => work.Progress("measuring", share, 1));
+        string? oldDraft = TrainedDraft.ModelOf(request.Target);
+        string? oldNgram = TrainedDraft.NgramOf(request.Target);
+        using LanguageModel? old = oldDraft is null ? null : ModelLoader.Load(oldDraft, kernels, new LoadOptions());
+        DraftVerdict verdict = DraftMeasurement.Run(target, draft, ngram,
+            (oldDraft ?? oldNgram) is not null ? (old, oldNgram is null ? null : NgramModel.Load(oldNgram)) : null, prompts,
+            plan.MeasuringSeconds, share => work.Progress("measuring", share, 1));
         work.Keep("verdict.json", verdict);
         return verdict;
     }

@@ -10,7 +10,8 @@ public sealed partial class NamesTests
 {
     private static readonly string[] _files =
     [
-        "Dockerfile", "compose.yaml", "docker/build-image.sh", "docker/prometheus.yml", "docker/prometheus/rules.yml",
+        "Dockerfile", "docker/trainer.Dockerfile", "compose.yaml", "docker/build-image.sh", "docker/prometheus.yml",
+        "docker/prometheus/rules.yml",
         "docker/nginx/nginx.conf", "docker/nginx/replicas.conf",
         "docker/grafana/dashboards/understory.json", "deploy/understory.service",
         .. Directory.EnumerateFiles(Path.Combine(Tools.Root, "deploy/kubernetes"), "*.yaml")

@@ -34,6 +34,15 @@ public class DraftVerdictTests
         Assert.Equal(25, verdict.All[2].Acceptance);
     }
 
+    [Theory]
+    [InlineData(1.60, null)]
+    [InlineData(1.20, DraftMeasurement.Draft)]
+    public void A_draft_that_is_installed_stays_unless_the_new_one_is_faster(double installed, string? expected) => Assert.Equal(
+        expected,
+        DraftMeasurement.Judge([
+            Set(DraftMeasurement.Alone, 1), Set(DraftMeasurement.Installed, installed), Set(DraftMeasurement.Ngram, 1),
+            Set(DraftMeasurement.Draft, 1.5)]).Install);
+
     [Fact]
     public void What_changes_the_text_is_not_installed() => Assert.Null(DraftMeasurement.Judge(
         [Set(DraftMeasurement.Alone, 1), Set(DraftMeasurement.Ngram, 1), Set(DraftMeasurement.Draft, 2, equal: false)]).Install);

@@ -56,7 +56,12 @@ internal sealed class BenchParts : IDisposable
             }
         }
 
-        var decoding = new DecodingOptions { PrefixCacheBytes = 0 };
+        if (oracle is not null && loaded.Loop.DraftVocabulary is not null)
+        {
+            throw new UsageException("--oracle needs a draft model of the target's vocabulary: it ranks the target's tokens.");
+        }
+
+        var decoding = new DecodingOptions { PrefixCacheBytes = 0, DraftWindow = options.DraftWindow };
         Transformer? draft = loaded.Draft?.Transformer;
         bool self = loaded.Draft?.CopyOf is not null;
         if (random is not null && self)
@@ -69,9 +74,9 @@ internal sealed class BenchParts : IDisposable
             : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."),
                 decoding.Branch, decoding.MaxDepth, oracle);
         ModelDrafter? drafter = knowing
-            ?? (draft is null ? null
-                : self ? new SelfDrafter(draft, decoding.Branch, decoding.MaxDepth)
-                : new ModelDrafter(draft, decoding.Branch, decoding.MaxDepth));
+            ?? (loaded.Draft is null ? null
+                : random is not null && self ? new SelfDrafter(draft!, decoding.Branch, decoding.MaxDepth)
+                : Vocabularies.Drafter(loaded.Target, loaded.Draft, decoding));
         var made = new BenchParts
         {
             Loop = new DecodingLoop(target, loaded.Target.Tokenizer, drafter, loaded.Ngram, decoding),
