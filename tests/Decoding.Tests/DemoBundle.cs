@@ -16,6 +16,8 @@ public sealed class DemoBundle : IDisposable
         Ngram = NgramModel.Load(Standin.Ngram);
     }
 
+    public static string Folder => Standin.Folder;
+
     public LanguageModel Target { get; }
 
     public LanguageModel Draft { get; }
