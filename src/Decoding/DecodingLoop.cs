@@ -27,6 +27,8 @@ public sealed class DecodingLoop : IDisposable
     private readonly Ledger _ledger;
     private readonly TreeGrower _grower;
     private readonly TreeVerifier _verifier;
+    private readonly LookaheadWindow _window;
+    private readonly int? _lookaheadRows;
     private readonly Prefill _prefill;
     private readonly PrefixCache _prefixes;
     private readonly IDraftModel? _draft;
@@ -57,7 +59,10 @@ public sealed class DecodingLoop : IDisposable
         var cost = new CostModel(read: rows => target.ExpectedBytes(rows) / target.ExpectedBytes(1));
         _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4) { MostContext = MostRead(options) }, new AcceptanceModel());
         // Who proposes, first come first kept.
-        IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1)];
+        var pool = new LookaheadPool();
+        IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1), pool];
+        _window = new LookaheadWindow(pool);
+        _lookaheadRows = options.LookaheadRows;
         _grower = new TreeGrower(_ledger, sources, drafter, options.MaxDepth, TreeVerifier.MaxNodes, TimeProvider.System);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, GenerationRequest.MaxAlternatives);
         _feed = drafter is { WantsStates: true } ? new StateFeed(target, drafter) : null;
@@ -152,6 +157,7 @@ public sealed class DecodingLoop : IDisposable
 
         GrowthReport growth = _grower.Grow(_tree, sequence.Context, sequence.Entry.Draft, limits);
         int nodes = Choose(sequence, limits);
+        LookAhead(sequence, nodes, limits);
         watch.Verifying();
         Verify(sequence, nodes);
         watch.Verified();
@@ -223,26 +229,44 @@ public sealed class DecodingLoop : IDisposable
         ? Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount)
         : _ledger.Choose(_tree, sequence.Context.Length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
 
+    /// <summary>Rows beside the tree that look ahead, where they are worth it; none under a constraint, of which they know nothing.</summary>
+    private void LookAhead(Sequence sequence, int nodes, in GrowthLimits limits)
+    {
+        TokenContext context = sequence.Context;
+        bool may = (limits.Auto || _lookaheadRows is not null) && limits.MaxDepth > 0 && context.Matcher is null;
+        int room = TreeVerifier.MaxNodes - nodes;
+        int rows = !may ? 0 : _lookaheadRows is { } forced ? Math.Min(forced, room) : _ledger.Riders(nodes, context.Length, room);
+        _window.Ride(_tree, context, rows, Math.Min(_grower.MaxDepth, ContextLength - context.Length));
+    }
+
     private void Verify(Sequence sequence, int nodes) => _verifier.Verify(
-        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0);
+        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0,
+        _window.Riders);
 
     /// <summary>The target's decisions along its own path, against every candidate that was drafted under it.</summary>
     private StepEntry Learn(Sequence sequence, int nodes, in GrowthReport growth, in StepWatch watch)
     {
         int node = 0;
+        int found = 0;
         for (int i = 0; i < _verifier.Decided.Length; i++)
         {
             _grower.Learn(_tree, sequence.Context, node, _verifier.Decided[i]);
             if (i < _verifier.Accepted.Length)
             {
                 node = _verifier.Accepted[i];
+                found += _tree.Stage(node) == Stage.Lookahead ? 1 : 0;
             }
         }
 
+        _window.Learn(_verifier.Answers, _verifier.Decided.Length);
         int length = sequence.Context.Length;
         return new StepEntry(
             length, nodes, _ledger.Gain(_tree, nodes, length), _verifier.Decided.Length, watch.TargetSeconds, growth.DraftSeconds, 0,
-            Drafted: growth.DraftPasses > 0 && !growth.CaughtUp);
+            Drafted: growth.DraftPasses > 0 && !growth.CaughtUp)
+        {
+            Riders = _window.Riders.Count,
+            Found = found,
+        };
     }
 
     private void Commit(Sequence sequence, int length)

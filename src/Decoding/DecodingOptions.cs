@@ -27,6 +27,12 @@ public sealed record DecodingOptions
     /// </summary>
     public int DraftWindow { get; init; }
 
+    /// <summary>
+    /// Rows that look ahead in every step of every mode but off, whatever they cost: for measurements. Null: in auto, as many as the ledger
+    /// finds worth it.
+    /// </summary>
+    public int? LookaheadRows { get; init; }
+
     /// <summary>What passes cost in an earlier run with the same models, threads and device; null: nothing is known.</summary>
     public CostCurves? KnownCosts { get; init; }
 

@@ -24,6 +24,12 @@ public static class Vocabularies
         int vocabulary = target.Config.VocabularySize;
         var window = new DraftWindow(options.DraftWindow);
         Transformer transformer = draft.Transformer;
+        if (draft.CopyOf is not null)
+        {
+            return window.Last == 0 ? new SelfDrafter(transformer, options.Branch, options.MaxDepth) : throw new ModelLoadException(
+                "The target's own copy reads the target's keys and values, all of them: it has no window (--draft-window 0).");
+        }
+
         if (Map((target.Name, target.Tokenizer, target.Config), (draft.Name, draft.Tokenizer, draft.Config)) is { } map)
         {
             return new TranslatedDrafter(transformer, map, vocabulary, options.Branch, options.MaxDepth, window);

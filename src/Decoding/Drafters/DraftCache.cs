@@ -28,6 +28,9 @@ public class DraftCache(KvCache? own, DraftWindow window = default) : IDisposabl
 
     public KvCache? Own { get; } = own;
 
+    /// <summary>The target's, which it reads; null: it does not.</summary>
+    public KvCache? Target { get; init; }
+
     /// <summary>Tokens of the sequence that it holds.</summary>
     public int Committed { get; set; }
 

@@ -56,7 +56,7 @@ public interface IDraftModel
     int Pending(DraftCache cache, TokenContext context) => context.Length - cache.Committed;
 
     /// <summary>Starts a step: no tree rows yet.</summary>
-    void BeginStep(TokenContext context);
+    void BeginStep(DraftCache cache, TokenContext context);
 
     /// <summary>Slots left for tree rows of this step.</summary>
     int SlotsLeft(TokenContext context);

@@ -103,7 +103,7 @@ public class ModelDrafter : IDraftModel
     {
     }
 
-    public virtual void BeginStep(TokenContext context) => Used = 0;
+    public virtual void BeginStep(DraftCache cache, TokenContext context) => Used = 0;
 
     public void CatchUp(DraftCache cache, TokenContext context)
     {
@@ -207,6 +207,9 @@ public class ModelDrafter : IDraftModel
     {
     }
 
+    /// <summary>What the next pass reads and writes.</summary>
+    protected virtual KvCache Keys(DraftCache cache) => cache.Own!;
+
     /// <summary>Tokens between the path of an answer and the token that it decides.</summary>
     private protected virtual int Unknown(int answer) => 0;
 
@@ -253,7 +256,7 @@ public class ModelDrafter : IDraftModel
     private Tensor Forward(DraftCache cache)
     {
         long start = Stopwatch.GetTimestamp();
-        Tensor logits = _transformer.Forward(Batch, cache.Own!);
+        Tensor logits = _transformer.Forward(Batch, Keys(cache));
         Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         return logits;
     }

@@ -85,9 +85,9 @@ internal sealed class TranslatedDrafter : ModelDrafter, IDisposable
         return length > 0 && length + (2 * depth) <= most;
     }
 
-    public override void BeginStep(TokenContext context)
+    public override void BeginStep(DraftCache cache, TokenContext context)
     {
-        base.BeginStep(context);
+        base.BeginStep(cache, context);
         _entryCount = 0;
     }
 

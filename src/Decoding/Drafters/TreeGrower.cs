@@ -55,7 +55,7 @@ public sealed class TreeGrower
         {
             if (limits.Draft && cache is not null && !(limits.Auto && _ledger.DraftRests))
             {
-                _draft!.BeginStep(context);
+                _draft!.BeginStep(cache, context);
                 report = GrowByDraft(tree, context, cache, limits);
             }
 

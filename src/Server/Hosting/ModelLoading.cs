@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using Understory.Decoding;
@@ -44,6 +45,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     internal delegate IKernels? CudaFactory(int device, out string description);
 
     private const string NoDrafter = "none";
+
+    /// <summary>The target's own weights in four bits are the draft.</summary>
+    private const string Itself = "self";
+
     private readonly List<string> _report = [];
 
     /// <summary>What was chosen, and why: one line each, complete after <see cref="Load"/>.</summary>
@@ -90,7 +95,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     {
         bool demo = options.Model is null;
         string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy("model")) : Bundled();
-        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : null, options.SaidBy("draft"));
+        bool self = options.Draft == Itself;
+        string? draftPath = self ? targetPath : Optional(options.Draft, demo ? DemoBundle.Draft : null, options.SaidBy("draft"));
         string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : null, options.SaidBy("ngram"));
 
         stage("choosing kernels");
@@ -102,10 +108,11 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
         LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
         Note($"Target: {Describe(target)} from {targetPath}");
-        LanguageModel? draft = null;
-        if (draftPath is not null)
+        LanguageModel? draft = draftPath is null ? null
+            : self ? CopyInFewBits(target, targetPath, kernels, stage)
+            : ReadModel("the draft model", draftPath, kernels, null, stage);
+        if (draft is not null && !self)
         {
-            draft = ReadModel("the draft model", draftPath, kernels, null, stage);
             Note($"Draft: {Describe(draft)} from {draftPath}");
         }
 
@@ -120,7 +127,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         stage("measuring the cost of passes");
         string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights);
         string drafts = costs is null || draft is null
-            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights);
+            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, self ? Itself : options.Weights);
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
@@ -158,7 +165,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
     }
 
-    private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
+    /// <param name="copied">A copy of it is wanted; null: the model itself is.</param>
+    private LanguageModel ReadModel(
+        string what, string path, IKernels kernels, int? context, Action<string> stage, Transformer? copied = null)
     {
         stage($"reading {what}");
         var progress = new LoadingProgress(what, TimeProvider.System, line =>
@@ -166,7 +175,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
+        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat)
+        {
+            CopyOf = copied,
+        };
         LanguageModel model = ModelLoader.Load(path, kernels, load);
         if (model.Transformer.MappedBytes is > 0 and var mapped)
         {
@@ -177,6 +189,16 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
 
         return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
+    }
+
+    private LanguageModel CopyInFewBits(LanguageModel target, string path, IKernels kernels, Action<string> stage)
+    {
+        long start = Stopwatch.GetTimestamp();
+        LanguageModel copy = ReadModel("the target's copy in 4 bits", path, kernels, options.Context, stage, target.Transformer);
+        Note($"Draft: the target's own weights in 4 bits, embedding and head too, over the target's keys and values; a pass reads "
+            + $"{copy.Transformer.WeightBytes / 1e6:F1} MB instead of {target.Transformer.WeightBytes / 1e6:F1}; they take "
+            + $"{copy.Transformer.HeldBytes / 1e6:F1} MB of memory, and took {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s to make");
+        return copy;
     }
 
     private ServedModel Serve(

@@ -24,7 +24,7 @@ public static class OptionCatalog
     [
         new("model", "PATH", "Target model: a Hugging Face folder, a .gguf file, or OWNER/NAME once pulled. Default: the demo bundle."),
         new("draft", "PATH", "Draft model, given like the target: best a small one of the same family; one of another shares tokens by "
-            + "their text. 'none' drops the bundle's."),
+            + "their text. 'self': the target's own weights in 4 bits; 'none' drops the bundle's."),
         new("draft-window", "N", "The draft model attends to the first 4 and at least the last N tokens only. Default: 0, all of them."),
         new("ngram", "FILE", "N-gram table of the same vocabulary; 'none' drops the bundle's."),
         new("speculation", "MODE", "auto, off, ngram, draft or staged. Default: auto."),

@@ -214,7 +214,7 @@ public class DraftRoundTests
 
         public DraftCache CreateCache(KvCache target, int context) => new(null);
 
-        public void BeginStep(TokenContext context)
+        public void BeginStep(DraftCache cache, TokenContext context)
         {
         }
 

@@ -63,7 +63,7 @@ public class DraftWindowTests(DemoBundle demo)
         using DraftCache cache = drafter.CreateCache(null!, 512);
         var context = new TokenContext(prompt, SamplingParams.Greedy, demo.Target.Config.VocabularySize, 320);
         Assert.Equal(DraftWindow.Sinks + Window, drafter.Pending(cache, context));
-        drafter.BeginStep(context);
+        drafter.BeginStep(cache, context);
         drafter.Begin(cache, context);
         Assert.Equal(DraftWindow.Sinks + Window, drafter.Rows);
         drafter.Run(cache, context);
@@ -101,7 +101,7 @@ public class DraftWindowTests(DemoBundle demo)
         int dropped = 0;
         while (context.Length < 300)
         {
-            drafter.BeginStep(context);
+            drafter.BeginStep(cache, context);
             Assert.Equal(context.Length == 10 ? 10 : 1, drafter.Pending(cache, context));
             drafter.Begin(cache, context);
             drafter.Run(cache, context);

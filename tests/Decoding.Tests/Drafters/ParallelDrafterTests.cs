@@ -39,7 +39,7 @@ public sealed class ParallelDrafterTests : IDisposable
         ModelDrafter drafter = Drafter();
         using DraftCache cache = drafter.CreateCache(null!, 512);
         var context = new TokenContext(prompt, SamplingParams.Greedy, _demo.Target.Config.VocabularySize, prompt.Length + 40);
-        drafter.BeginStep(context);
+        drafter.BeginStep(cache, context);
         drafter.Begin(cache, context);
         drafter.Run(cache, context);
         List<int> best = Guesses(drafter, context, 0);
@@ -60,7 +60,7 @@ public sealed class ParallelDrafterTests : IDisposable
         drafter.Accept(cache, [slot]);
         context.Append(best[0]);
         context.Append(prompt[1]);
-        drafter.BeginStep(context);
+        drafter.BeginStep(cache, context);
         Assert.Equal(1, drafter.Pending(cache, context));
         drafter.Begin(cache, context);
         drafter.Run(cache, context);

@@ -276,7 +276,7 @@ public sealed class TranslatedDrafterTests(DemoBundle demo) : IDisposable
             }
         }
 
-        drafter.BeginStep(context);
+        drafter.BeginStep(cache, context);
         Assert.Equal(prompt.Length, drafter.Pending(cache, context));
         drafter.Begin(cache, context);
         drafter.Run(cache, context);
