@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Understory.Decoding.Drafters;
 using Understory.Decoding.Planning;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
@@ -10,7 +9,7 @@ namespace Understory.Decoding;
 /// Measures passes of a few widths at start, draft and target, so that the first request is planned on measured costs. What does not
 /// fit into the time allowed is learned while decoding.
 /// </summary>
-internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafter? drafter)
+internal sealed class Calibration(Ledger ledger, Transformer target, Transformer? draft)
 {
     private static readonly int[] Widths = [1, 2, 4, 8, 16, 3, 6, 12, 32];
     private const int MostRounds = 24;
@@ -23,10 +22,10 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
     public void Run(TimeSpan allowed, CostCurves? known)
     {
         long start = Stopwatch.GetTimestamp();
-        Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7), known?.Target);
-        if (drafter is not null)
+        Measure(target, ledger.Target, start, allowed * (draft is null ? 1 : 0.7), known?.Target);
+        if (draft is not null)
         {
-            Measure(drafter.Transformer, ledger.Draft!, start, allowed, known?.Draft);
+            Measure(draft, ledger.Draft!, start, allowed, known?.Draft);
         }
     }
 

@@ -27,6 +27,8 @@ public sealed class DecodingLoop : IDisposable
     private readonly Ledger _ledger;
     private readonly TreeGrower _grower;
     private readonly TreeVerifier _verifier;
+    private readonly LookaheadWindow _window;
+    private readonly int? _lookaheadRows;
     private readonly Prefill _prefill;
     private readonly PrefixCache _prefixes;
     private readonly IDraftModel? _draft;
@@ -35,12 +37,13 @@ public sealed class DecodingLoop : IDisposable
 
     /// <param name="draft">Null: no draft model.</param>
     /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
-    /// <exception cref="ModelLoadException">The draft or the n-gram has another vocabulary than the target.</exception>
+    /// <exception cref="ModelLoadException">The draft's vocabulary shares too little with the target's, or the n-gram's is another.
+    /// </exception>
     public DecodingLoop(LanguageModel target, LanguageModel? draft, NgramModel? ngram, DecodingOptions options)
         : this(
             target.Transformer,
             target.Tokenizer,
-            draft is null ? null : new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth),
+            draft is null ? null : Vocabularies.Drafter(target, draft, options),
             Vocabularies.Shared(target, ngram),
             options)
     {
@@ -54,9 +57,12 @@ public sealed class DecodingLoop : IDisposable
         _draft = drafter;
         ContextLength = target.Config.ContextLength;
         var cost = new CostModel(read: rows => target.ExpectedBytes(rows) / target.ExpectedBytes(1));
-        _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4), new AcceptanceModel());
+        _ledger = new Ledger(cost, drafter is null ? null : new CostModel(1e-4) { MostContext = MostRead(options) }, new AcceptanceModel());
         // Who proposes, first come first kept.
-        IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1)];
+        var pool = new LookaheadPool();
+        IProposalSource[] sources = [new ForcedText(), new PredictedText(), new NgramDrafter(ngram, ContextLength + 1), pool];
+        _window = new LookaheadWindow(pool);
+        _lookaheadRows = options.LookaheadRows;
         _grower = new TreeGrower(_ledger, sources, drafter, options.MaxDepth, TreeVerifier.MaxNodes, TimeProvider.System);
         _verifier = new TreeVerifier(target, TreeCapacity, options.MaxDepth, GenerationRequest.MaxAlternatives);
         _feed = drafter is { WantsStates: true } ? new StateFeed(target, drafter) : null;
@@ -64,7 +70,7 @@ public sealed class DecodingLoop : IDisposable
         _matchers = new MatcherCache(target.Config.VocabularySize);
         var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
         _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());
-        new Calibration(_ledger, target, drafter as ModelDrafter).Run(options.Calibration, options.KnownCosts);
+        new Calibration(_ledger, target, drafter?.Model).Run(options.Calibration, options.KnownCosts);
     }
 
     /// <summary>Most tokens of a sequence, prompt and output.</summary>
@@ -76,6 +82,9 @@ public sealed class DecodingLoop : IDisposable
     /// The tree of the last step, where its request asks for it (<see cref="GenerationRequest.ReportTree"/>); null after a prefill chunk.
     /// </summary>
     public StepTree? LastTree { get; private set; }
+
+    /// <summary>How a draft with a vocabulary of its own is understood; null: it has the target's, or there is none.</summary>
+    public string? DraftVocabulary => (_draft as TranslatedDrafter)?.Vocabulary;
 
     /// <summary>Tokens whose keys and values are held for later prompts.</summary>
     public int CachedTokens => _prefixes.HeldTokens;
@@ -117,7 +126,8 @@ public sealed class DecodingLoop : IDisposable
             ? null
             : _matchers.Take(request.Constraint, request.IgnoreEos ? [] : [.. _target.Config.EosTokenIds, .. request.EndTokens]);
         CacheEntry entry = _prefixes.Take(request.Prompt, prompt + limit, out int cached, reuse: !request.ReadsPrompt);
-        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher)
+        var context = new TokenContext(request.Prompt, request.Sampling, vocabulary, prompt + limit + _grower.MaxDepth + 1, matcher,
+            _target.Config.SuppressedTokens, _target.Config.SuppressedAtBegin)
         {
             Prediction = request.Prediction ?? [],
         };
@@ -148,6 +158,7 @@ public sealed class DecodingLoop : IDisposable
 
         GrowthReport growth = _grower.Grow(_tree, sequence.Context, sequence.Entry.Draft, limits);
         int nodes = Choose(sequence, limits);
+        LookAhead(sequence, nodes, limits);
         watch.Verifying();
         Verify(sequence, nodes);
         watch.Verified();
@@ -184,7 +195,11 @@ public sealed class DecodingLoop : IDisposable
         _prefixes.Return(sequence.Entry, sequence.Context.Tokens[..held]);
     }
 
-    public void Dispose() => _prefixes.Dispose();
+    public void Dispose()
+    {
+        _prefixes.Dispose();
+        (_draft as IDisposable)?.Dispose();
+    }
 
     private GrowthLimits Limits(Sequence sequence)
     {
@@ -194,43 +209,65 @@ public sealed class DecodingLoop : IDisposable
         int depth = Math.Min(_grower.MaxDepth, sequence.TokensLeft - 1);
         return new GrowthLimits(
             Ngram: mode is SpeculationMode.Auto or SpeculationMode.Ngram or SpeculationMode.Staged,
-            Draft: mode is SpeculationMode.Auto or SpeculationMode.Draft or SpeculationMode.Staged && DraftReaches(sequence.Context, depth),
+            Draft: mode is SpeculationMode.Auto or SpeculationMode.Draft or SpeculationMode.Staged && DraftReaches(sequence, depth),
             Auto: mode == SpeculationMode.Auto,
             FixedNodes: request.SpeculationNodes ?? 0,
             FixedRounds: request.DraftPasses ?? 0,
-            MaxDepth: mode == SpeculationMode.Off ? 0 : depth,
+            MaxDepth: mode == SpeculationMode.Off || sequence.Context.IsDecidedAlone ? 0 : depth,
             TokensLeft: sequence.TokensLeft,
             Forced: mode != SpeculationMode.Off,
             Branch: request.Branch ?? 0);
     }
 
-    private bool DraftReaches(TokenContext context, int depth) =>
-        _draft is not null && context.Length + depth <= _draft.ContextLength;
+    private bool DraftReaches(Sequence sequence, int depth) =>
+        _draft is not null && sequence.Context.Length + depth <= _draft.ContextLength
+        && _draft.Reaches(sequence.Entry.Draft!, sequence.Context, depth);
+
+    /// <summary>Positions that a row of the draft model reads at most.</summary>
+    private static int MostRead(DecodingOptions options) => new DraftWindow(options.DraftWindow).Most(int.MaxValue);
 
     private int Choose(Sequence sequence, in GrowthLimits limits) => limits.FixedNodes > 0
         ? Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount)
         : _ledger.Choose(_tree, sequence.Context.Length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
 
+    /// <summary>Rows beside the tree that look ahead, where they are worth it; none under a constraint, of which they know nothing.</summary>
+    private void LookAhead(Sequence sequence, int nodes, in GrowthLimits limits)
+    {
+        TokenContext context = sequence.Context;
+        bool may = (limits.Auto || _lookaheadRows is not null) && limits.MaxDepth > 0 && context.Matcher is null;
+        int room = TreeVerifier.MaxNodes - nodes;
+        int rows = !may ? 0 : _lookaheadRows is { } forced ? Math.Min(forced, room) : _ledger.Riders(nodes, context.Length, room);
+        _window.Ride(_tree, context, rows, Math.Min(_grower.MaxDepth, ContextLength - context.Length));
+    }
+
     private void Verify(Sequence sequence, int nodes) => _verifier.Verify(
-        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0);
+        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0,
+        _window.Riders);
 
     /// <summary>The target's decisions along its own path, against every candidate that was drafted under it.</summary>
     private StepEntry Learn(Sequence sequence, int nodes, in GrowthReport growth, in StepWatch watch)
     {
         int node = 0;
+        int found = 0;
         for (int i = 0; i < _verifier.Decided.Length; i++)
         {
             _grower.Learn(_tree, sequence.Context, node, _verifier.Decided[i]);
             if (i < _verifier.Accepted.Length)
             {
                 node = _verifier.Accepted[i];
+                found += _tree.Stage(node) == Stage.Lookahead ? 1 : 0;
             }
         }
 
+        _window.Learn(_verifier.Answers, _verifier.Decided.Length);
         int length = sequence.Context.Length;
         return new StepEntry(
             length, nodes, _ledger.Gain(_tree, nodes, length), _verifier.Decided.Length, watch.TargetSeconds, growth.DraftSeconds, 0,
-            Drafted: growth.DraftPasses > 0 && !growth.CaughtUp);
+            Drafted: growth.DraftPasses > 0 && !growth.CaughtUp)
+        {
+            Riders = _window.Riders.Count,
+            Found = found,
+        };
     }
 
     private void Commit(Sequence sequence, int length)

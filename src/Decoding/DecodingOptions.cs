@@ -22,6 +22,17 @@ public sealed record DecodingOptions
                 $"The deepest node of a tree is from 1 to {TreeVerifier.MaxNodes} levels deep.");
     } = 20;
 
+    /// <summary>
+    /// Rows that look ahead in every step of every mode but off, whatever they cost: for measurements. Null: in auto, as many as the ledger
+    /// finds worth it.
+    /// </summary>
+    public int? LookaheadRows { get; init; }
+
+    /// <summary>
+    /// The draft model attends to the first few positions and at least so many of the last ones; 0: to all.
+    /// </summary>
+    public int DraftWindow { get; init; }
+
     /// <summary>What passes cost in an earlier run with the same models, threads and device; null: nothing is known.</summary>
     public CostCurves? KnownCosts { get; init; }
 

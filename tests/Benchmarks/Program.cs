@@ -7,10 +7,14 @@ using Understory.Benchmarks;
 // Attention over long texts by the type of keys and values: ... -- attention [set|best] [threads]
 // Loading a model: ... -- load path/to/model
 // What constraints cost: ... -- masks path/to/tokenizer.json
+// What compiling hostile forms costs: ... -- forms path/to/tokenizer.json [part of a name]
 switch (args)
 {
     case ["masks", string tokenizer]:
         MaskBench.Run(tokenizer);
+        return 0;
+    case ["forms", string tokenizer, ..]:
+        FormBench.Run(tokenizer, args.Length > 2 ? args[2] : null);
         return 0;
     case ["load", string model]:
         LoadBench.Run(model);
@@ -36,6 +40,6 @@ switch (args)
     default:
         Console.Error.WriteLine(
             "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], experts, recurrent or "
-            + "attention [set|best] [threads|0], load MODEL, or masks TOKENIZER.json");
+            + "attention [set|best] [threads|0], load MODEL, masks or forms TOKENIZER.json");
         return 2;
 }

@@ -17,6 +17,7 @@ public class CudaLosslessTests(DemoBundle demo)
         ["T = 1"] = new SamplingParams { Seed = 3 },
         ["T = 1, top_k 20, top_p 0.9, penalties"] =
             new SamplingParams { TopK = 20, TopP = 0.9f, Seed = 4, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f },
+        ["greedy, a penalty of the last 5 tokens"] = new SamplingParams { Temperature = 0, RepetitionPenalty = 1.3f, RepetitionWindow = 5 },
     };
 
     public static TheoryData<string, string> Cases => new()
@@ -24,6 +25,7 @@ public class CudaLosslessTests(DemoBundle demo)
         { "greedy", "gpt2:64x1:300:160" },
         { "T = 1", "llama:64x1:300:160" },
         { "T = 1, top_k 20, top_p 0.9, penalties", "gpt2:64x1:300:160" },
+        { "greedy, a penalty of the last 5 tokens", "gpt2:64x1:300:160" },
     };
 
     [Theory]
@@ -33,7 +35,7 @@ public class CudaLosslessTests(DemoBundle demo)
         using IKernels kernels = EmulatedCuda.Create();
         using Transformer target = ModelLoader.Random(model, kernels, 1);
         // Nearly the target itself: some of its drafts are accepted, some not.
-        using Transformer draft = ModelLoader.Random(model, kernels, sampling == "greedy" ? 1UL : 2);
+        using Transformer draft = ModelLoader.Random(model, kernels, _samplings[sampling].Temperature == 0 ? 1UL : 2);
         var drafter = new ModelDrafter(draft, 3, 6);
         using var loop = new DecodingLoop(target, demo.Target.Tokenizer, drafter, null,
             new DecodingOptions { MaxDepth = 6, Calibration = TimeSpan.Zero });

@@ -24,6 +24,10 @@ public class LosslessTests(DemoBundle demo)
         ["T = 1.3, min_p 0.05"] = new SamplingParams { Temperature = 1.3f, MinP = 0.05f, Seed = 6 },
         ["greedy, penalties"] =
             new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f, PresencePenalty = 0.4f },
+        ["greedy, a penalty of the last 3 tokens"] = new SamplingParams { Temperature = 0, RepetitionPenalty = 1.4f, RepetitionWindow = 3 },
+        ["greedy, a penalty of the last 64 tokens"] = new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, RepetitionWindow = 64 },
+        ["T = 1, a penalty of the last 17 tokens"] =
+            new SamplingParams { RepetitionPenalty = 1.3f, RepetitionWindow = 17, PresencePenalty = 0.3f, Seed = 8 },
         ["T = 1, penalties and bias"] = new SamplingParams
         {
             RepetitionPenalty = 1.1f,

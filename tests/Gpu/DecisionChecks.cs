@@ -75,15 +75,18 @@ internal static class DecisionChecks
         int[] paths = [.. Enumerable.Range(0, Rows * 4).Select(_ => pair.Random.Next(vocabulary))];
         foreach (DecisionParams rule in (DecisionParams[])[DecisionParams.Greedy, _sampled, _sampled with { TopK = 20, TopP = 0.9f }])
         {
-            foreach (bool masked in (bool[])[false, true])
+            foreach ((bool masked, int window) in ((bool, int)[])[(false, 0), (true, 0), (false, 100)])
             {
-                Compare(run, pair, logits, Batch(), Batch(), $"{(masked ? "mask" : "no mask")}, {Words(rule)}");
+                Compare(run, pair, logits, Batch(), Batch(), $"{(masked ? "mask" : "no mask")}, window {window}, {Words(rule)}");
 
                 DecisionBatch Batch()
                 {
                     var batch = new DecisionBatch(Rows, 8, 4)
                     {
-                        Params = rule with { RepetitionPenalty = 1.3f, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f },
+                        Params = rule with
+                        {
+                            RepetitionPenalty = 1.3f, RepetitionWindow = window, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f,
+                        },
                         Counts = counts,
                         Rows = Rows,
                         Best = 8,

@@ -32,13 +32,21 @@ public sealed class Constraint
         _ = VocabularyTrie.Of(tokenizer);
         _ = VocabularyTrie.OfFirst(tokenizer);
         _ = VocabularyTrie.Bands(tokenizer);
+        _ = VocabularyTrie.OfWholeKeys(tokenizer, automaton.KeyEnds, first: false);
+        _ = VocabularyTrie.OfWholeKeys(tokenizer, automaton.KeyEnds, first: true);
         return new Constraint(automaton, tokenizer);
     }
 
     /// <summary>Whether a whole text is one that the grammar allows.</summary>
-    public bool Matches(string text) => Matches(new MatchStates(Automaton), text);
+    public bool Matches(string text)
+    {
+        var states = new MatchStates(Automaton);
+        var places = new TextPlaces(states, Automaton.KeyEnds.Length > 0);
+        int place = places.Advance(places.Start, System.Text.Encoding.UTF8.GetBytes(text));
+        return place != TextPlaces.Dead && states.Accepts(places.State(place));
+    }
 
-    /// <summary>What <see cref="Matches(MatchStates, string)"/> asks; a grammar without any text is no error here.</summary>
+    /// <summary>What <see cref="Matches(MatchStates, string)"/> asks, of texts without objects; a grammar without any text is no error here.</summary>
     internal static MatchStates Judge(Grammar grammar, GrammarBudget budget) =>
         new(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0")), budget));
 

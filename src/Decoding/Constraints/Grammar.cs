@@ -64,6 +64,24 @@ public abstract class Grammar
     /// <summary>Texts of <paramref name="a"/> that are not of <paramref name="b"/>. Neither may be recursive.</summary>
     public static Grammar Except(Grammar a, Grammar b) => new GrammarCombination(a, b, isDifference: true);
 
+    /// <summary>
+    /// An object, in which no <see cref="Key"/> comes twice. Where a text can be read in several ways, all of them are to agree on which
+    /// bytes begin and end objects.
+    /// </summary>
+    /// <param name="open">Its first byte begins the object.</param>
+    /// <param name="close">Its first byte ends it.</param>
+    public static Grammar Object(Grammar open, Grammar members, Grammar close) =>
+        Sequence(First(open, KeyMarks.Opens), members, First(close, KeyMarks.Closes));
+
+    /// <summary>A key of the innermost <see cref="Object"/>, which is not to be one that stands there already.</summary>
+    /// <param name="text">Not recursive; each key is to have one way of being written, and to begin others, however long it is.</param>
+    /// <param name="end">Its first byte, which no key holds in this place, ends the key.</param>
+    public static Grammar Key(Grammar text, Grammar end) =>
+        Sequence(new GrammarMarked(text, KeyMarks.Key), First(end, KeyMarks.KeyEnds));
+
+    private static Grammar First(Grammar part, KeyMarks marks) => part is GrammarSequence { Parts: [var first, .. var rest] }
+        ? Sequence([First(first, marks), .. rest]) : new GrammarMarked(part, marks);
+
     /// <summary>Any text, the empty one included, in which <paramref name="literal"/> does not occur.</summary>
     public static Grammar TextWithout(string literal) =>
         Except(AnyText, Sequence(AnyText, Literal(literal), AnyText));
@@ -145,6 +163,14 @@ internal sealed class GrammarRepeat(Grammar body, int min, int? max) : Grammar
     public int Min { get; } = min;
 
     public int? Max { get; } = max;
+}
+
+/// <summary>A part that is not recursive, whose bytes mean something for the keys of objects.</summary>
+internal sealed class GrammarMarked(Grammar body, KeyMarks marks) : Grammar
+{
+    public Grammar Body { get; } = body;
+
+    public KeyMarks Marks { get; } = marks;
 }
 
 /// <summary>Intersection or difference of two regular languages.</summary>

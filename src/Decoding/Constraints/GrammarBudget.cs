@@ -21,7 +21,13 @@ public sealed class GrammarBudget(CancellationToken cancellation = default)
     /// <summary>What is being built, as errors name it: a JSON pointer into a schema; "" for the whole.</summary>
     internal string At { get; set; } = "";
 
-    /// <summary>A unit of work is some ten nanoseconds.</summary>
+    /// <summary>Units of work so far.</summary>
+    internal long Done => _work;
+
+    /// <summary>What may be used up before the work is refused.</summary>
+    internal long Most { get; init; } = MaxWork;
+
+    /// <summary>A unit of work is some fifteen nanoseconds.</summary>
     internal void Work(long units)
     {
         _work += units;
@@ -52,10 +58,10 @@ public sealed class GrammarBudget(CancellationToken cancellation = default)
     private void Look()
     {
         cancellation.ThrowIfCancellationRequested();
-        _nextLook = Math.Min(_work + LooksEvery, MaxWork + 1);
-        if (_work > MaxWork)
+        _nextLook = Math.Min(_work + LooksEvery, Most + 1);
+        if (_work > Most)
         {
-            throw new GrammarException(At, $"The grammar is too complex: building its automaton takes more than {MaxWork} steps; use "
+            throw new GrammarException(At, $"The grammar is too complex: building its automaton takes more than {Most} steps; use "
                 + "smaller repetition counts, fewer alternatives or shorter enumerations.");
         }
     }

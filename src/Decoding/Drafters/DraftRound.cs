@@ -34,6 +34,7 @@ internal sealed class DraftRound
     private readonly int[] _tokens;
     private readonly float[] _raw;
     private readonly float[] _conditional;
+    private readonly int[] _tail = new int[VocabularyMap.LongestChain];
 
     /// <param name="maxNodes">Most nodes that are verified.</param>
     public DraftRound(Ledger ledger, Proposals proposals, Frontier frontier, IDraftModel draft, int maxNodes)
@@ -75,7 +76,7 @@ internal sealed class DraftRound
             ref Row row = ref _frontier.TakeBest();
             int rows = _frontier.RowCount;
             AddExpected(row.A, context.Greedy, limits.Branch);
-            double net = _value.Best() - before - _ledger.RoundPrice(rows, context.Length);
+            double net = _value.Best() - before - _ledger.RoundPrice(rows * _draft.Ahead, context.Length);
             bool forced = (round == 0 && rows == 1) || ((fixedRounds || fixedNodes) && rows <= ForcedRows);
             if (net > Net || forced)
             {
@@ -139,9 +140,15 @@ internal sealed class DraftRound
     private void AddExpected(float a, bool greedy, int branch)
     {
         int most = branch > 0 ? Math.Min(branch, AcceptanceModel.Ranks) : AcceptanceModel.Ranks;
-        for (int rank = 0; rank < most; rank++)
+        for (int ahead = 0; ahead < _draft.Ahead; ahead++)
         {
-            _value.Add(a * _ledger.Acceptance.Average(_draft.Stage, greedy, rank));
+            for (int rank = 0; rank < most; rank++)
+            {
+                _value.Add(a * _ledger.Acceptance.Average(_draft.Stage, greedy, rank));
+            }
+
+            // What a parallel drafter says of later tokens goes under its first candidate.
+            a *= _ledger.Acceptance.Average(_draft.Stage, greedy, 0);
         }
     }
 
@@ -199,7 +206,36 @@ internal sealed class DraftRound
             }
 
             AttachCandidates(tree, context, node, limits.Branch > 0 ? Math.Min(count, limits.Branch) : count);
+            for (int rank = 0; ahead == 0 && rank < count; rank++)
+            {
+                AttachTail(tree, context, tree.FindChild(node, _tokens[rank]), answer, rank, limits.MaxDepth);
+            }
+
             node = tree.FindChild(node, _tokens[0]);
+        }
+    }
+
+    /// <summary>Adds what the draft proposes together with a candidate, under it.</summary>
+    private void AttachTail(TokenTree tree, TokenContext context, int node, int answer, int rank, int maxDepth)
+    {
+        if (node < 0 || tree.Expanded(node))
+        {
+            return;
+        }
+
+        int count = _draft.Tail(answer, rank, _tail, out float probability, out int slot);
+        for (int i = 0; i < count && node >= 0 && tree.Depth(node) < maxDepth; i++)
+        {
+            float raw = i == 0 ? probability : 1;
+            int state = context.StateAfter(tree.State(node), _tail[i]);
+            if (state == ConstraintMatcher.Dead)
+            {
+                return;
+            }
+
+            tree.MarkExpanded(node, slot);
+            float conditional = _ledger.Acceptance.Calibrate(_draft.Stage, context.Greedy, 0, raw);
+            node = tree.Add(node, new Proposal(_tail[i], _draft.Stage, 0, raw, conditional, state), _draft.Stage);
         }
     }
 
@@ -216,7 +252,8 @@ internal sealed class DraftRound
         float scale = sum > 1 ? 1 / sum : 1;
         for (int rank = 0; rank < count; rank++)
         {
-            if (rank < 2 || tree.A(node) * _conditional[rank] * scale > Negligible)
+            bool known = tree.FindChild(node, _tokens[rank]) >= 0;
+            if (!known && (rank < 2 || tree.A(node) * _conditional[rank] * scale > Negligible))
             {
                 // What ends the answer is no node: nothing comes after it.
                 int state = context.StateAfter(tree.State(node), _tokens[rank]);

@@ -4,40 +4,6 @@ using Understory.Models.Architecture;
 
 namespace Understory.Decoding.Drafters;
 
-/// <summary>What a draft model keeps of one sequence: positions below <see cref="Committed"/> hold committed tokens.</summary>
-/// <param name="own">Keys and values of its own; null: it reads the target's, or keeps none.</param>
-public sealed class DraftCache(KvCache? own) : IDisposable
-{
-    public KvCache? Own { get; } = own;
-
-    public int Committed { get; set; }
-
-    /// <summary>Memory that so many tokens take.</summary>
-    public long BytesFor(int tokens) => Own?.BytesFor(tokens) ?? 0;
-
-    /// <summary>Takes over at most the first <paramref name="count"/> positions of another sequence's.</summary>
-    public void CopyFrom(DraftCache source, int count)
-    {
-        Committed = source.Restorable(count);
-        Own?.CopyFrom(source.Own!, Committed);
-    }
-
-    /// <summary>Keeps at most the first <paramref name="count"/> positions.</summary>
-    public void Truncate(int count)
-    {
-        Committed = Restorable(count);
-        Own?.Truncate(Committed);
-    }
-
-    private int Restorable(int count)
-    {
-        int held = Math.Min(count, Committed);
-        return Own?.Restorable(held) ?? held;
-    }
-
-    public void Dispose() => Own?.Dispose();
-}
-
 /// <summary>
 /// Drafts by passes of a model. A step begins with <see cref="BeginStep"/>; a round is <see cref="Begin"/>, any number of
 /// <see cref="Add"/>, <see cref="Run"/>, and <see cref="Candidates"/> for every row. What it proposes can change the time that a text
@@ -65,6 +31,14 @@ public interface IDraftModel
     /// <summary>Reads the target's final hidden states: then <see cref="Feed"/> is called for every row that the target keeps.</summary>
     bool WantsStates { get; }
 
+    /// <summary>The model whose passes are what drafting costs, to be measured at start; null: that is learned while decoding.</summary>
+    Transformer? Model => null;
+
+    /// <summary>
+    /// Tokens that a row answers, one behind the other, and rows of a pass that it takes: more than 1 for a parallel drafter.
+    /// </summary>
+    int Ahead => 1;
+
     /// <summary>Rows of the last pass.</summary>
     int Rows { get; }
 
@@ -75,8 +49,14 @@ public interface IDraftModel
     /// <param name="context">Most tokens that it has to hold.</param>
     DraftCache CreateCache(KvCache target, int context);
 
+    /// <summary>Can it draft trees so deep behind the committed tokens? Asked after <see cref="ContextLength"/> has been held.</summary>
+    bool Reaches(DraftCache cache, TokenContext context, int depth) => true;
+
+    /// <summary>Rows that have to be computed before it can propose: the committed tokens that its cache lacks.</summary>
+    int Pending(DraftCache cache, TokenContext context) => context.Length - cache.Committed;
+
     /// <summary>Starts a step: no tree rows yet.</summary>
-    void BeginStep(TokenContext context);
+    void BeginStep(DraftCache cache, TokenContext context);
 
     /// <summary>Slots left for tree rows of this step.</summary>
     int SlotsLeft(TokenContext context);
@@ -108,6 +88,20 @@ public interface IDraftModel
     /// none there.</param>
     /// <returns>How many there are.</returns>
     int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities);
+
+    /// <summary>
+    /// Where a candidate is only the first of several tokens that the drafter proposes together (its own vocabulary has one for their
+    /// text): the others, in order, each of which follows with certainty if the drafter was right.
+    /// </summary>
+    /// <param name="rank">Place among the candidates of the token behind the row.</param>
+    /// <param name="probability">The share of the candidate's probability that goes on so.</param>
+    /// <param name="slot">Slot of the candidate and of all but the last of the others.</param>
+    /// <returns>How many there are.</returns>
+    int Tail(int answer, int rank, Span<int> tokens, out float probability, out int slot)
+    {
+        (probability, slot) = (0, -1);
+        return 0;
+    }
 
     /// <summary>
     /// Keeps what was computed for the accepted path: <paramref name="slots"/> of its leading nodes that the draft has seen.

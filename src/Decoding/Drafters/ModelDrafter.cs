@@ -14,32 +14,56 @@ namespace Understory.Decoding.Drafters;
 public class ModelDrafter : IDraftModel
 {
     /// <summary>Most tree rows of one round: a wider pass is bound by arithmetic, and its last rows are unlikely ones.</summary>
-    private const int TreeRows = 32;
+    private protected const int TreeRows = 32;
+
+    /// <summary>Where a path stands in the constraint is not known: every token may follow.</summary>
+    private protected const int AnyState = -2;
 
     /// <summary>Slots of the cache beyond the context that tree rows of one step may take.</summary>
     public const int SpareSlots = 512;
 
     private readonly Transformer _transformer;
-    private readonly ForwardBatch _batch;
-    private readonly DecisionBatch _decision;
+    private readonly DraftWindow _window;
+    private readonly int _columns;
     private readonly int[] _states = new int[TreeRows + 1];
-    private int _nextSlot;
 
     /// <param name="branch">Candidates per row.</param>
     /// <param name="maxDepth">Deepest node of a tree.</param>
-    public ModelDrafter(Transformer transformer, int branch, int maxDepth)
+    /// <param name="window">What it attends to.</param>
+    /// <param name="vocabulary">Columns of its logits that are the target's; null: all.</param>
+    public ModelDrafter(Transformer transformer, int branch, int maxDepth, DraftWindow window = default, int? vocabulary = null)
+        : this(transformer, branch, maxDepth, window, vocabulary, TreeRows, maxDepth + 1)
+    {
+    }
+
+    /// <param name="reserved">Rows of a pass that committed tokens leave to those of a tree.</param>
+    /// <param name="maxPath">Most rows of a path, its own included.</param>
+    private protected ModelDrafter(
+        Transformer transformer, int branch, int maxDepth, DraftWindow window, int? vocabulary, int reserved, int maxPath)
     {
         _transformer = transformer;
-        _batch = new ForwardBatch(transformer.MaxRows, maxDepth + 1);
-        _decision = new DecisionBatch(TreeRows + 1, branch, maxDepth + 1);
+        _window = window;
+        _columns = vocabulary ?? transformer.Config.VocabularySize;
+        Batch = new ForwardBatch(transformer.MaxRows, maxPath);
+        Decision = new DecisionBatch(TreeRows + 1, branch, maxDepth + 1);
+        MaxPending = transformer.MaxRows - reserved;
         Branch = branch;
+        if (window.Last > 0 && transformer.Config.IsHybrid)
+        {
+            throw new ModelLoadException("A draft whose layers are recurrent remembers what it read as a whole: it has no window "
+                + "(--draft-window 0).");
+        }
     }
 
     public Transformer Transformer => _transformer;
 
+    public Transformer? Model => _transformer;
+
     public int Branch { get; }
 
-    public int MaxRows => TreeRows;
+    public virtual int MaxRows => TreeRows;
+
+    public virtual int Ahead => 1;
 
     public Stage Stage => Stage.Draft;
 
@@ -49,86 +73,103 @@ public class ModelDrafter : IDraftModel
 
     public double Seconds { get; private set; }
 
-    public int Rows => _batch.Count;
+    public int Rows => Batch.Count;
 
-    public int SlotsLeft(TokenContext context) => SpareSlots - (_nextSlot - context.Length);
+    public int MaxPending { get; }
 
-    public DraftCache CreateCache(KvCache target, int context) => new(_transformer.CreateCache(context, SpareSlots));
+    private protected ForwardBatch Batch { get; }
+
+    private protected DecisionBatch Decision { get; }
+
+    /// <summary>Spare slots that this step's tree rows have taken.</summary>
+    private protected int Used { get; set; }
+
+    /// <summary>The slot behind the committed text: the first of the spare ones.</summary>
+    private protected int FirstSpare { get; private set; }
+
+    /// <summary>Positions of the committed text, as the drafter reads it.</summary>
+    private protected int TextLength { get; private set; }
+
+    public virtual int SlotsLeft(TokenContext context) => SpareSlots - Used;
+
+    public virtual bool Reaches(DraftCache cache, TokenContext context, int depth) => true;
+
+    public int Pending(DraftCache cache, TokenContext context) => cache.Missing(cache.Text(context).Length);
+
+    public virtual DraftCache CreateCache(KvCache target, int context) => new(CreateOwn(context), _window);
 
     /// <summary>It reads no states but its own.</summary>
     public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
     {
     }
 
-    public void BeginStep(TokenContext context) => _nextSlot = context.Length;
-
-    public int MaxPending => _batch.MaxRows - TreeRows;
+    public virtual void BeginStep(DraftCache cache, TokenContext context) => Used = 0;
 
     public void CatchUp(DraftCache cache, TokenContext context)
     {
-        _batch.Clear();
-        int end = Math.Min(cache.Committed + MaxPending, context.Length);
-        for (int position = cache.Committed; position < end; position++)
-        {
-            _batch.Add(context.Tokens[position], position);
-        }
-
-        _batch.FirstLogitsRow = _batch.Count;
+        int end = AddPending(cache, cache.Text(context), MaxPending);
+        Batch.FirstLogitsRow = Batch.Count;
         long start = Stopwatch.GetTimestamp();
         Forward(cache);
         _transformer.Kernels.Finish();
         Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        cache.Committed = end;
+        cache.Hold(context, end);
     }
 
-    public void Begin(DraftCache cache, TokenContext context)
+    public virtual void Begin(DraftCache cache, TokenContext context)
     {
-        ReadOnlySpan<int> tokens = context.Tokens;
-        _batch.Clear();
-        for (int position = cache.Committed; position < tokens.Length; position++)
+        ReadOnlySpan<int> text = cache.Text(context);
+        TextLength = AddPending(cache, text, Batch.MaxRows);
+        FirstSpare = cache.Slot(TextLength);
+        Batch.FirstLogitsRow = Math.Max(0, Batch.Count - 1);
+        Decision.Rows = Batch.Count - Batch.FirstLogitsRow;
+        if (Decision.Rows == 1)
         {
-            _batch.Add(tokens[position], position);
-        }
-
-        _batch.FirstLogitsRow = Math.Max(0, _batch.Count - 1);
-        _decision.Rows = _batch.Count - _batch.FirstLogitsRow;
-        if (_decision.Rows == 1)
-        {
-            _decision.PathCount[0] = 0;
-            _states[0] = context.State;
+            Describe(0, [], context.State);
         }
     }
 
-    public int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state)
+    public virtual int Add(TokenContext context, ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens, int state)
     {
-        _batch.Add(tokens[^1], _nextSlot, context.Length, slots);
-        int row = _decision.Rows++;
-        tokens.CopyTo(_decision.Path.AsSpan(row * _decision.MaxDepth));
-        _decision.PathCount[row] = tokens.Length;
-        _states[row] = state;
-        return _nextSlot++;
+        int slot = FirstSpare + Used++;
+        Batch.Add(tokens[^1], TextLength + slots.Length, slot, FirstSpare, slots);
+        Describe(Decision.Rows++, tokens, state);
+        return slot;
     }
 
     public void Run(DraftCache cache, TokenContext context)
     {
         Tensor logits = Forward(cache);
         // Only now: of a pass that failed the cache holds nothing.
-        cache.Committed = context.Length;
+        cache.Hold(context, TextLength);
         long start = Stopwatch.GetTimestamp();
-        context.Describe(_decision, Branch);
-        for (int row = 0; row < _decision.Rows; row++)
+        context.Describe(Decision, Branch);
+        for (int row = 0; row < Decision.Rows; row++)
         {
-            _decision.Positions[row] = _batch.Positions[_batch.FirstLogitsRow + row] + 1;
-            _decision.Given[row] = -1;
-            context.Matcher?.CopyMask(_states[row], _decision, row);
+            Decision.Positions[row] = context.Length + Decision.PathCount[row] + Unknown(row);
+            Decision.Given[row] = -1;
+            if (context.Matcher is not null && _states[row] == AnyState)
+            {
+                Decision.MaskRow(row).Fill(ulong.MaxValue);
+            }
+            else
+            {
+                context.Matcher?.CopyMask(_states[row], Decision, row);
+            }
         }
 
-        _transformer.Kernels.Decide(logits, _decision);
-        Rank(context, _decision);
+        _transformer.Kernels.Decide(Answers(logits), Decision);
+        Rank(context, Decision);
         Seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    public int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities)
+    public virtual int Tail(int answer, int rank, Span<int> tokens, out float probability, out int slot)
+    {
+        (probability, slot) = (0, -1);
+        return 0;
+    }
+
+    public virtual int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities)
     {
         if (ahead > 0)
         {
@@ -138,12 +179,12 @@ public class ModelDrafter : IDraftModel
         int first = answer * Branch;
         int count = 0;
         float sum = 0;
-        for (; count < Branch && _decision.Tokens[first + count] >= 0; count++)
+        for (; count < Branch && Decision.Tokens[first + count] >= 0 && float.IsFinite(Decision.LogProbs[first + count]); count++)
         {
-            tokens[count] = _decision.Tokens[first + count];
+            tokens[count] = Decision.Tokens[first + count];
             probabilities[count] = context.Greedy
-                ? MathF.Exp(_decision.LogProbs[first + count])
-                : MathF.Exp(_decision.Scores[first + count] - _decision.Scores[first]);
+                ? MathF.Exp(Decision.LogProbs[first + count])
+                : MathF.Exp(Decision.Scores[first + count] - Decision.Scores[first]);
             sum += probabilities[count];
         }
 
@@ -155,9 +196,9 @@ public class ModelDrafter : IDraftModel
         return count;
     }
 
-    public void Accept(DraftCache cache, ReadOnlySpan<int> slots)
+    public virtual void Accept(DraftCache cache, ReadOnlySpan<int> slots)
     {
-        cache.Own!.MoveSlots(slots, cache.Committed);
+        cache.Own!.MoveSlots(slots, cache.Slot(cache.Committed));
         cache.Committed += slots.Length;
     }
 
@@ -166,10 +207,56 @@ public class ModelDrafter : IDraftModel
     {
     }
 
+    /// <summary>What the next pass reads and writes.</summary>
+    protected virtual KvCache Keys(DraftCache cache) => cache.Own!;
+
+    /// <summary>Tokens between the path of an answer and the token that it decides.</summary>
+    private protected virtual int Unknown(int answer) => 0;
+
+    /// <summary>The logits of the rows that are answered, by the target's ids.</summary>
+    private protected virtual Tensor Answers(Tensor logits) =>
+        logits.Columns > _columns ? logits.ColumnRange(0, _columns) : logits;
+
+    /// <param name="context">Positions of the drafter's text that it has to hold at most.</param>
+    private protected KvCache CreateOwn(int context)
+    {
+        int most = _window.Most(context);
+        return _transformer.CreateCache(most < context ? Math.Min(context, most + MaxPending) : context, SpareSlots);
+    }
+
+    /// <summary>What an answer decides: the token behind a path below the root.</summary>
+    private protected void Describe(int answer, ReadOnlySpan<int> path, int state)
+    {
+        path.CopyTo(Decision.Path.AsSpan(answer * Decision.MaxDepth));
+        Decision.PathCount[answer] = path.Length;
+        _states[answer] = state;
+    }
+
+    /// <summary>Begins a batch with at most so many of the committed tokens that the cache lacks.</summary>
+    /// <returns>The position behind the last of them.</returns>
+    private int AddPending(DraftCache cache, ReadOnlySpan<int> text, int most)
+    {
+        Batch.Clear();
+        // While nothing is pending the rows of a tree stand behind the text: it stays where it is.
+        int position = cache.Held < text.Length ? cache.Slide(cache.Held, text.Length) : text.Length;
+        while (position < text.Length && Batch.Count < most)
+        {
+            if (position == DraftWindow.Sinks)
+            {
+                position = cache.Slide(position, text.Length);
+            }
+
+            Batch.Add(text[position], position, cache.Slot(position));
+            position++;
+        }
+
+        return position;
+    }
+
     private Tensor Forward(DraftCache cache)
     {
         long start = Stopwatch.GetTimestamp();
-        Tensor logits = _transformer.Forward(_batch, cache.Own!);
+        Tensor logits = _transformer.Forward(Batch, Keys(cache));
         Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         return logits;
     }

@@ -55,7 +55,7 @@ public sealed class TreeGrower
         {
             if (limits.Draft && cache is not null && !(limits.Auto && _ledger.DraftRests))
             {
-                _draft!.BeginStep(context);
+                _draft!.BeginStep(cache, context);
                 report = GrowByDraft(tree, context, cache, limits);
             }
 
@@ -95,7 +95,7 @@ public sealed class TreeGrower
         GrowthReport report = default;
         for (int round = 0; ; round++)
         {
-            int pending = context.Length - cache.Committed;
+            int pending = _draft!.Pending(cache, context);
             bool asked = round == 0 && limits.Auto;
             if (asked && !MayPay(context, pending))
             {
@@ -108,7 +108,7 @@ public sealed class TreeGrower
                 return report;
             }
 
-            if (pending > _draft!.MaxPending)
+            if (pending > _draft.MaxPending)
             {
                 // A long prompt is caught up chunk by chunk, one a step, so that no step is long.
                 _frontier.Clear();

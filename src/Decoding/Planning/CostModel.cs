@@ -60,6 +60,9 @@ public sealed class CostModel
     /// <summary>Seconds added per row and per token of context that it reads.</summary>
     public double ContextSlope { get; set; }
 
+    /// <summary>Positions that a row reads at most, however long the context is.</summary>
+    public int MostContext { get; init; } = int.MaxValue;
+
     /// <summary>Observations are not taken into account: while code is being compiled they say nothing of later passes.</summary>
     public bool Frozen { get; set; }
 
@@ -74,7 +77,7 @@ public sealed class CostModel
             return 0;
         }
 
-        return (_drift * Base(rows)) + (ContextSlope * rows * context);
+        return (_drift * Base(rows)) + (ContextSlope * rows * Math.Min(context, MostContext));
     }
 
     /// <summary>
@@ -103,7 +106,7 @@ public sealed class CostModel
         }
 
         _clock++;
-        double net = Math.Max(seconds - (ContextSlope * rows * context), seconds * 0.1);
+        double net = Math.Max(seconds - (ContextSlope * rows * Math.Min(context, MostContext)), seconds * 0.1);
         int k = Array.BinarySearch(Knots, rows);
         if (k >= 0 && _visits[k] == 0)
         {

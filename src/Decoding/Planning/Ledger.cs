@@ -21,7 +21,14 @@ public enum Verdict
 /// <param name="Seconds">Of the whole step.</param>
 /// <param name="Drafted">The draft model proposed.</param>
 public readonly record struct StepEntry(
-    int Context, int Nodes, double Gain, int Committed, double TargetSeconds, double DraftSeconds, double Seconds, bool Drafted);
+    int Context, int Nodes, double Gain, int Committed, double TargetSeconds, double DraftSeconds, double Seconds, bool Drafted)
+{
+    /// <summary>Rows that looked ahead.</summary>
+    public int Riders { get; init; }
+
+    /// <summary>Tokens committed that such rows had found.</summary>
+    public int Found { get; init; }
+}
 
 /// <summary>
 /// Weighs tokens against seconds: whether the draft model runs, which of its rows, whether anything is looked up, how much is verified.
@@ -71,6 +78,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     private readonly Account _drafting = new();
     private readonly Account _text = new();
     private readonly LookupBudget _lookups = new();
+    private readonly RiderBudget _riders = new();
 
     // Weighing a first round takes look-ups too: where it comes to nothing it is not done in every step.
     private readonly LookupBudget _weighing = new();
@@ -157,6 +165,9 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         return sum - (Price(context) * (Target.Seconds(1 + nodes, context) - Target.Seconds(1, context)));
     }
 
+    /// <summary>Rows that are to look ahead beside so many verified nodes, <paramref name="most"/> at most.</summary>
+    public int Riders(int nodes, int context, int most) => _riders.Rows(Target, Price(context), nodes, context, most);
+
     /// <summary>Tokens that one more verified row costs near <paramref name="nodes"/> nodes.</summary>
     public double RowPrice(int nodes, int context) =>
         Math.Max(0, Price(context) * (Target.Hopeful(nodes + 3, context) - Target.Hopeful(nodes + 1, context)) / 2);
@@ -227,6 +238,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _text.BeginSequence();
         _lookups.BeginSequence();
         _weighing.BeginSequence();
+        _riders.BeginSequence();
         _lookupSeconds = -1;
     }
 
@@ -246,6 +258,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _rowSeconds = _expansionSeconds = 0;
         _lookups.Clear();
         _weighing.Clear();
+        _riders.Clear();
         Acceptance.Clear();
     }
 
@@ -296,12 +309,16 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
             _lookupSeconds = -1;
         }
 
-        double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(1 + step.Nodes, step.Context)) + step.DraftSeconds);
-        Target.Observe(1 + step.Nodes, step.Context, step.TargetSeconds);
+        int rows = 1 + step.Nodes + step.Riders;
+        double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(rows, step.Context)) + step.DraftSeconds);
+        Target.Observe(rows, step.Context, step.TargetSeconds);
+        _riders.Book(step.Riders, step.Found);
         Acceptance.Committed(step.Committed);
         _tokens = (_tokens * Memory) + step.Committed;
         _seconds = (_seconds * Memory) + booked;
-        double plain = booked / Target.Seconds(1, step.Context);
+        // Neither the draft nor the text is to blame for rows that looked ahead.
+        double looking = Target.Seconds(rows, step.Context) - Target.Seconds(1 + step.Nodes, step.Context);
+        double plain = Math.Max(booked - looking, 0) / Target.Seconds(1, step.Context);
         _committed += step.Committed;
         _drafted |= step.Drafted;
         _gained += step.Drafted ? step.Committed - plain : 0;

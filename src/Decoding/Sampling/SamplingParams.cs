@@ -17,6 +17,9 @@ public sealed record SamplingParams
 
     public float RepetitionPenalty { get; init; } = 1;
 
+    /// <summary>Tokens, of prompt and output, that <see cref="RepetitionPenalty"/> looks back at; 0: all.</summary>
+    public int RepetitionWindow { get; init; }
+
     public float PresencePenalty { get; init; }
 
     public float FrequencyPenalty { get; init; }
@@ -39,6 +42,7 @@ public sealed record SamplingParams
         Check(TopP is > 0 and <= 1, "top_p", TopP, "above 0, up to 1 (all)");
         Check(MinP is >= 0 and <= 1, "min_p", MinP, "from 0 (all) to 1");
         Check(float.IsFinite(RepetitionPenalty) && RepetitionPenalty > 0, "repetition_penalty", RepetitionPenalty, "above 0 (1: none)");
+        Check(RepetitionWindow >= 0, "repeat_last_n", RepetitionWindow, "0 (the whole text) or more");
         Check(PresencePenalty is >= -2 and <= 2, "presence_penalty", PresencePenalty, "from -2 to 2");
         Check(FrequencyPenalty is >= -2 and <= 2, "frequency_penalty", FrequencyPenalty, "from -2 to 2");
         foreach (var (token, bias) in LogitBias ?? new Dictionary<int, float>())
@@ -57,6 +61,7 @@ public sealed record SamplingParams
         TopP = TopP,
         MinP = MinP,
         RepetitionPenalty = RepetitionPenalty,
+        RepetitionWindow = RepetitionWindow,
         PresencePenalty = PresencePenalty,
         FrequencyPenalty = FrequencyPenalty,
     };

@@ -11,8 +11,8 @@ public sealed class TokenContext
 {
     private readonly int[] _tokens;
     private readonly TokenCounts? _counts;
-    private readonly int[] _biasTokens;
-    private readonly float[] _biasValues;
+    private readonly TokenBias _bias;
+    private readonly TokenBias? _firstBias;
 
     /// <param name="capacity">Most tokens, prompt and output.</param>
     public TokenContext(ReadOnlySpan<int> prompt, SamplingParams sampling, int vocabulary, int capacity)
@@ -21,7 +21,10 @@ public sealed class TokenContext
     }
 
     /// <param name="matcher">Follows the request's constraint; null: there is none.</param>
-    internal TokenContext(ReadOnlySpan<int> prompt, SamplingParams sampling, int vocabulary, int capacity, ConstraintMatcher? matcher)
+    /// <param name="suppressed">Tokens that are never chosen; null: none.</param>
+    /// <param name="suppressedFirst">Tokens that are not chosen behind the prompt; null: none.</param>
+    internal TokenContext(ReadOnlySpan<int> prompt, SamplingParams sampling, int vocabulary, int capacity, ConstraintMatcher? matcher,
+        IReadOnlyList<int>? suppressed = null, IReadOnlyList<int>? suppressedFirst = null)
     {
         Matcher = matcher;
         State = matcher?.Start ?? 0;
@@ -29,9 +32,10 @@ public sealed class TokenContext
         prompt.CopyTo(_tokens);
         Length = PromptLength = prompt.Length;
         Decision = sampling.ToDecision();
-        var bias = sampling.LogitBias ?? new Dictionary<int, float>();
-        _biasTokens = [.. bias.Keys];
-        _biasValues = [.. bias.Values];
+        int[] never = [.. (suppressed ?? []).Where(token => (uint)token < (uint)vocabulary)];
+        int[] notFirst = [.. (suppressedFirst ?? []).Where(token => (uint)token < (uint)vocabulary)];
+        _bias = TokenBias.Of(sampling.LogitBias, never);
+        _firstBias = notFirst.Length > 0 ? TokenBias.Of(sampling.LogitBias, [.. never, .. notFirst]) : null;
         if (Decision.HasPenalties)
         {
             _counts = new TokenCounts(vocabulary);
@@ -66,6 +70,9 @@ public sealed class TokenContext
     /// <summary>Where the committed text stands in the constraint; 0 without one.</summary>
     internal int State { get; private set; }
 
+    /// <summary>What is decided next has a rule of its own, which no guess of what comes behind it shares.</summary>
+    internal bool IsDecidedAlone => _firstBias is not null && Length == PromptLength;
+
     /// <summary>Nothing but the end may follow.</summary>
     internal bool IsOver => Matcher is not null && Matcher.IsOver(State);
 
@@ -89,8 +96,9 @@ public sealed class TokenContext
         decision.Params = Decision;
         decision.Best = best;
         decision.Counts = _counts;
-        decision.BiasTokens = _biasTokens;
-        decision.BiasValues = _biasValues;
+        TokenBias bias = IsDecidedAlone ? _firstBias! : _bias;
+        decision.BiasTokens = bias.Tokens;
+        decision.BiasValues = bias.Values;
         if (Matcher is null)
         {
             decision.Mask = null;
@@ -99,6 +107,21 @@ public sealed class TokenContext
         {
             // Its rows are written by whoever knows their states.
             decision.UseMask(Matcher.Words);
+        }
+    }
+
+    /// <summary>What is added to logits: each token comes once.</summary>
+    private sealed record TokenBias(int[] Tokens, float[] Values)
+    {
+        public static TokenBias Of(IReadOnlyDictionary<int, float>? bias, int[] suppressed)
+        {
+            var all = new Dictionary<int, float>(bias ?? new Dictionary<int, float>());
+            foreach (int token in suppressed)
+            {
+                all[token] = float.NegativeInfinity;
+            }
+
+            return new TokenBias([.. all.Keys], [.. all.Values]);
         }
     }
 }

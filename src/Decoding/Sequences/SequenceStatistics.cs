@@ -23,7 +23,8 @@ public sealed class StageStatistics(string name)
 public sealed class SequenceStatistics
 {
     private readonly List<(Stage Stage, StageStatistics Statistics)> _stages =
-        [.. new[] { Stage.Ngram, Stage.Draft, Stage.Grammar, Stage.Prediction }.Select(stage => (stage, new StageStatistics(stage.Name)))];
+        [.. new[] { Stage.Ngram, Stage.Draft, Stage.Grammar, Stage.Prediction, Stage.Lookahead }
+            .Select(stage => (stage, new StageStatistics(stage.Name)))];
 
     public double PromptMilliseconds { get; set; }
 

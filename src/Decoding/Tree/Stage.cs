@@ -32,6 +32,14 @@ public sealed class Stage
     /// <summary>The draft model.</summary>
     public static Stage Draft { get; } = new("draft") { Colour = 69, Decay = 0.95f, Steady = true };
 
+    /// <summary>What the target said behind guessed texts of earlier passes.</summary>
+    public static Stage Lookahead { get; } = new("lookahead")
+    {
+        Prior = [0.2f, 0.08f, 0.04f, 0.02f],
+        PriorSampled = [0.15f, 0.06f, 0.04f, 0.02f],
+        Trust = 0.5f,
+    };
+
     /// <summary>The only text that a constraint leaves.</summary>
     public static Stage Grammar { get; } = new("grammar");
 

@@ -89,7 +89,10 @@ public sealed class TreeVerifier
     /// <summary>
     /// The token that the target's rule chooses behind a rider of the last pass, under the constraint's mask of the root.
     /// </summary>
-    public int Answer(int rider) => _decision.Tokens[1 + _nodes + rider];
+    public int Answer(int rider) => Answers[rider];
+
+    /// <summary>The answers behind all riders of the last pass; -1: none.</summary>
+    public ReadOnlySpan<int> Answers => _decision.Tokens.AsSpan(1 + _nodes, _decision.Rows - 1 - _nodes);
 
     /// <summary>Row of the i-th decided token in the last pass's logits.</summary>
     public int DecidedRow(int i) => _decidedRow[i];

@@ -12,7 +12,8 @@ public sealed class KvCache : IDisposable
     private const long Page = 4096;
 
     private readonly IKernels _kernels;
-    private readonly MemoryBlock _block;
+    private readonly bool _isView;
+    private MemoryBlock _block;
 
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
@@ -29,11 +30,21 @@ public sealed class KvCache : IDisposable
         BytesPerSlot = SlotBytes(config, type);
     }
 
+    /// <summary>A view, of nothing yet.</summary>
+    private KvCache(ModelConfig config, IKernels kernels, int spare, int maxRows)
+    {
+        Recurrent = RecurrentCache.Of(config, kernels, spare, maxRows);
+        _kernels = kernels;
+        _isView = true;
+        Layers = new KvLayer[config.Layers.Count];
+        _block = null!;
+    }
+
     /// <summary>Committed tokens that fit.</summary>
-    public int Tokens { get; }
+    public int Tokens { get; private set; }
 
     /// <summary>A multiple of 16, at least <see cref="Tokens"/> and the spare ones.</summary>
-    public int Slots { get; }
+    public int Slots { get; private set; }
 
     public KvLayer[] Layers { get; }
 
@@ -41,7 +52,32 @@ public sealed class KvCache : IDisposable
     internal RecurrentCache? Recurrent { get; }
 
     /// <summary>Bytes of keys and values of one slot, all layers.</summary>
-    public long BytesPerSlot { get; }
+    public long BytesPerSlot { get; private set; }
+
+    /// <summary>
+    /// A view of caches of such a model, one after the other (<see cref="Show"/>): their keys and values, and recurrent states of its own,
+    /// a scratch.
+    /// </summary>
+    /// <param name="spare">Slots behind the committed tokens that passes over the view may write.</param>
+    /// <param name="maxRows">Most rows of a pass.</param>
+    public static KvCache View(ModelConfig config, IKernels kernels, int spare, int maxRows) => new(config, kernels, spare, maxRows);
+
+    /// <summary>
+    /// Has this view show another cache: passes over it read and write that one's slots. Its recurrent states are copied, and what becomes
+    /// of the copies is nothing to it.
+    /// </summary>
+    /// <param name="tokens">Committed tokens that it holds.</param>
+    public void Show(KvCache other, int tokens)
+    {
+        if (!_isView)
+        {
+            throw new InvalidOperationException("Only a view can show another cache.");
+        }
+
+        other.Layers.CopyTo(Layers, 0);
+        (_block, Tokens, Slots, BytesPerSlot) = (other._block, other.Tokens, other.Slots, other.BytesPerSlot);
+        Recurrent?.TakeStates(other.Recurrent!, tokens);
+    }
 
     /// <summary>
     /// Memory that <paramref name="tokens"/> tokens take at most, in bytes: the keys and the values of every head begin elsewhere, and
@@ -119,6 +155,9 @@ public sealed class KvCache : IDisposable
     public void Dispose()
     {
         Recurrent?.Dispose();
-        _block.Dispose();
+        if (!_isView)
+        {
+            _block.Dispose();
+        }
     }
 }

@@ -14,5 +14,8 @@ public sealed record LanguageModel(
 {
     public ModelConfig Config => Transformer.Config;
 
+    /// <summary>The network whose weights these are, in few bits (<see cref="LoadOptions.CopyOf"/>); null: none's.</summary>
+    public Transformer? CopyOf { get; init; }
+
     public void Dispose() => Transformer.Dispose();
 }

@@ -60,8 +60,19 @@ public sealed record ModelConfig
     /// <summary>Tokens that end a text.</summary>
     public IReadOnlyList<int> EosTokenIds { get; init; } = [];
 
+    /// <summary>
+    /// The token that stands for one that is not known yet, where a model was trained to guess several at once (PARD); null: it was not.
+    /// </summary>
+    public int? MaskToken { get; init; }
+
     /// <summary>The token that begins a text, where the model has one.</summary>
     public int? BosTokenId { get; init; }
+
+    /// <summary>Tokens that are never chosen, such as those that stand for pictures in a prompt.</summary>
+    public IReadOnlyList<int> SuppressedTokens { get; init; } = [];
+
+    /// <summary>Tokens that an answer does not begin with.</summary>
+    public IReadOnlyList<int> SuppressedAtBegin { get; init; } = [];
 
     /// <summary>The longest <see cref="ContextLength"/> that makes sense.</summary>
     public long MaxContext => Rotaries.Select(rotary => rotary.Scaling.MaxContext(TrainedContext)).DefaultIfEmpty(TrainedContext).Max();
@@ -137,6 +148,7 @@ public sealed record ModelConfig
         Require(TrainedContext is > 0 and <= 1 << 24, "context length", TrainedContext);
         Require(HiddenSize is > 0 and <= 1 << 18, "hidden size", HiddenSize);
         Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0, "norm epsilon", NormEpsilon);
+        Require(MaskToken is not { } mask || (uint)mask < VocabularySize, "mask token", MaskToken ?? 0);
         Require(float.IsFinite(EmbeddingScale), "embedding scale", EmbeddingScale);
         Require(float.IsFinite(LogitScale) && float.IsFinite(LogitCap) && LogitCap >= 0, "scale or cap of logits", LogitCap);
         if (PerLayer is { } own)

@@ -20,7 +20,14 @@ namespace Understory.Models.Architecture;
 /// </param>
 public sealed record LoadOptions(
     int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null,
-    long? Memory = null);
+    long? Memory = null)
+{
+    /// <summary>
+    /// The network that was loaded from the same files, of which a copy in four bits is wanted (<see cref="LowBitCopy"/>), of the same
+    /// context and over the same keys and values; null: the model itself is.
+    /// </summary>
+    public Transformer? CopyOf { get; init; }
+}
 
 /// <summary>Loads models: a Hugging Face folder (config.json, *.safetensors, tokenizer.json) or a <c>.gguf</c> file.</summary>
 public static partial class ModelLoader
@@ -43,7 +50,10 @@ public static partial class ModelLoader
             Path.GetFullPath(path),
             Build(config, checkpoint, kernels, options, path),
             tokenizer,
-            defaults);
+            defaults)
+        {
+            CopyOf = options.CopyOf,
+        };
     });
 
     /// <summary>What a model asks of kernels beyond what every set has: by its config, without a look at its weights.</summary>
@@ -102,7 +112,7 @@ public static partial class ModelLoader
     private static (Transformer Model, Weights Weights) Built(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
         LoadOptions options, string name)
     {
-        config = Checked(config, kernels, options);
+        config = options.CopyOf?.Config ?? Checked(config, kernels, options);
         names = names.WithExpertsOf(source, config.Layers.Count);
         using QuantisedTensors? quantised = Quantised(config, source, names, options);
         if (quantised is not null)
@@ -111,10 +121,12 @@ public static partial class ModelLoader
         }
 
         Action<LoadProgress>? progress = options.Progress is { } report ? done => report(name, done) : null;
-        Weights weights = Weights.Load(config, source, names, kernels, progress, options.Memory);
+        Action<Weights>? check = options.CopyOf is { } original ? copy => LowBitCopy.Require(original, copy) : null;
+        Weights weights = Weights.Load(config, source, names, kernels, progress, options.Memory, check);
         try
         {
-            return (new Transformer(config, weights, kernels, CacheTypeOf(weights, options)), weights);
+            CacheType cache = options.CopyOf?.CacheType ?? CacheTypeOf(weights, options);
+            return (new Transformer(config, weights, kernels, cache, options.CopyOf is null ? null : LowBitCopy.MaxRows), weights);
         }
         catch
         {
@@ -126,12 +138,19 @@ public static partial class ModelLoader
     private static Tokenizer ReadTokenizer(Checkpoint checkpoint) =>
         checkpoint.ReadTokenizer().Within(checkpoint.Config.VocabularySize);
 
-    /// <summary>The checkpoint's matrices as <see cref="LoadOptions.Weights"/> wants them; null where it wants nothing.</summary>
-    private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options) =>
-        options.Weights is { } format
-            ? new QuantisedTensors(
-                source, names.Quantised(format, config.Layers.Count, config.Layers.Max(layer => layer.Mlp.Experts?.Count ?? 0)))
-            : null;
+    /// <summary>The checkpoint's matrices as <see cref="LoadOptions"/> want them; null where they want nothing.</summary>
+    private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options)
+    {
+        WeightFormat? format = options.CopyOf is null ? options.Weights : LowBitCopy.Format;
+        if (format is null)
+        {
+            return null;
+        }
+
+        Func<string, MatrixPlan> plan =
+            names.Quantised(format, config.Layers.Count, config.Layers.Max(layer => layer.Mlp.Experts?.Count ?? 0));
+        return new QuantisedTensors(source, options.CopyOf is null ? plan : name => LowBitCopy.Plan(plan(name)));
+    }
 
     /// <summary>That of the weights, unless another one is asked for.</summary>
     private static CacheType CacheTypeOf(Weights weights, LoadOptions options) =>

@@ -145,11 +145,24 @@ internal sealed class RecurrentCache : IDisposable
             return;
         }
 
+        TakeStates(source, tokens);
+    }
+
+    /// <summary>
+    /// As <see cref="CopyFrom"/>, for a scratch: without the snapshots that going back takes, and without allocation. Nothing of these
+    /// positions may have been taken back since the source's last pass.
+    /// </summary>
+    public void TakeStates(RecurrentCache source, int tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(tokens, source.Applied);
         _kernels.Copy(source._states.Address, _states.Address, _states.Bytes);
         for (int i = 0; i < _layers.Length; i++)
         {
             long bytes = RowBytes(_layers[i].Shape) * Math.Min(_rows, _before + tokens - source.Applied);
-            _kernels.Copy(source._layers[i].Kept, _layers[i].Kept, bytes);
+            if (bytes > 0)
+            {
+                _kernels.Copy(source._layers[i].Kept, _layers[i].Kept, bytes);
+            }
         }
 
         (Applied, _end) = (source.Applied, tokens);

@@ -56,6 +56,9 @@ public sealed class Transformer : IDisposable
     /// <summary>Bytes of weights that a pass of one row reads.</summary>
     public long WeightBytes => _weights.BytesPerPass;
 
+    /// <summary>Bytes of weights in memory.</summary>
+    public long HeldBytes => _weights.Bytes;
+
     /// <summary>
     /// Bytes of weights that a pass of so many rows reads: of E experts, of which each row chooses k, <c>E (1 - (1 - k / E)^rows)</c>
     /// where rows choose independently of each other.
@@ -75,6 +78,10 @@ public sealed class Transformer : IDisposable
     /// <param name="tokens">Committed tokens that must fit.</param>
     /// <param name="spare">Further slots for tree nodes.</param>
     public KvCache CreateCache(int tokens, int spare = 64) => new(Config, Kernels, CacheType, tokens, spare, MaxRows);
+
+    /// <summary>A view of caches of a model of the same shapes (<see cref="KvCache.Show"/>).</summary>
+    /// <param name="spare">Slots behind the committed tokens that passes over the view may write.</param>
+    public KvCache CreateView(int spare) => KvCache.View(Config, Kernels, spare, MaxRows);
 
     /// <summary>
     /// One pass over the rows of <paramref name="batch"/>; their keys and values go to <paramref name="cache"/>.

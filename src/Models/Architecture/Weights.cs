@@ -160,12 +160,14 @@ public sealed class Weights : IDisposable
 
     /// <summary>Checks every tensor of the model, then packs them all.</summary>
     /// <param name="memory">Bytes that matrices may take; null: what is free.</param>
+    /// <param name="check">Sees them described, and may throw, before any is read.</param>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type, or memory does not suffice.</exception>
     internal static Weights Load(ModelConfig config, ITensorSource source, TensorNames names, IKernels kernels,
-        Action<LoadProgress>? progress = null, long? memory = null)
+        Action<LoadProgress>? progress = null, long? memory = null, Action<Weights>? check = null)
     {
         using var loader = new WeightLoader(source, kernels, memory);
         Weights weights = Describe(config, names, loader);
+        check?.Invoke(weights);
         weights._blocks = loader.Run(progress);
         weights.MappedBytes = loader.MappedBytes;
         return weights;

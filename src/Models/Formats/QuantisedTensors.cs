@@ -11,12 +11,13 @@ namespace Understory.Models.Formats;
 /// The file has it as <c>[inputs, outputs]</c>; it is shown as <c>[outputs, inputs]</c>, quantised along its inputs. So is each matrix of
 /// a stack.
 /// </param>
-public readonly record struct MatrixPlan(WeightFormat? Format, bool Turned = false);
+/// <param name="Again">Blocks of more bits are quantised once more: to Q4_1 where a row is no whole number of blocks.</param>
+public readonly record struct MatrixPlan(WeightFormat? Format, bool Turned = false, bool Again = false);
 
 /// <summary>
 /// A checkpoint some of whose matrices, where they are plain numbers, are shown in a quantised format: their blocks are made when they are
 /// read, by all threads, the same bytes whatever their number. Where a row is no whole number of blocks, the matrix is shown in Q8_0, or as
-/// it is. What is quantised already stays as it is.
+/// it is. What is quantised already stays as it is, unless the plan says otherwise.
 /// </summary>
 /// <param name="source">Stays the caller's.</param>
 /// <param name="plan">What becomes of the matrix of a name.</param>
@@ -43,14 +44,14 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
     {
         MatrixPlan wanted = PlanOf(name, shape);
         WeightFormat stored = source.FormatOf(name, wanted.Turned ? Turned(shape) : shape);
-        if (stored is not DenseFormat)
+        if (wanted.Turned && stored is not DenseFormat)
         {
-            return !wanted.Turned
-                ? stored
-                : throw new InvalidDataException($"tensor \"{FileText.Shown(name)}\" is {stored}, and such blocks cannot be turned.");
+            throw new InvalidDataException($"tensor \"{FileText.Shown(name)}\" is {stored}, and such blocks cannot be turned.");
         }
 
-        return Formats.Contains(wanted.Format) ? Fitting(wanted.Format!, shape[^1]) ?? stored : stored;
+        return wanted.Again ? Smaller(stored, wanted.Format!, shape[^1]) ?? stored
+            : stored is DenseFormat && Formats.Contains(wanted.Format) ? Fitting(wanted.Format!, shape[^1]) ?? stored
+            : stored;
     }
 
     public StoredTensor Read(string name, params ReadOnlySpan<int> shape)
@@ -72,7 +73,15 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
         _ = Parallel.For(0, stack * bands, item =>
         {
             (int number, int band) = Math.DivRem(item, bands);
-            Make(Matrix(stored, stack, number), turned, Matrix(made, stack, number), band * Band, Math.Min(rows, (band + 1) * Band));
+            (int first, int end) = (band * Band, Math.Min(rows, (band + 1) * Band));
+            if (stored.Format is DenseFormat)
+            {
+                Make(Matrix(stored, stack, number), turned, Matrix(made, stack, number), first, end);
+            }
+            else
+            {
+                MakeAgain(Matrix(stored, stack, number), Matrix(made, stack, number), first, end);
+            }
         });
         source.Release(stored);
         return made;
@@ -115,7 +124,39 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
         : columns % Q8_0.Elements == 0 ? BlockFormat<Q8_0>.Instance
         : null;
 
-    /// <summary>Fills the rows <c>first .. end</c>.</summary>
+    /// <summary>The format wanted, or Q4_1, where rows are whole blocks of it and it takes at most three quarters of the bytes.</summary>
+    private static WeightFormat? Smaller(WeightFormat stored, WeightFormat format, int columns)
+    {
+        WeightFormat smaller = columns % format.BlockElements == 0 ? format : BlockFormat<Q4_1>.Instance;
+        return columns % smaller.BlockElements == 0 && 4 * smaller.Bytes(columns) <= 3 * stored.Bytes(columns) ? smaller : null;
+    }
+
+    /// <summary>Fills the rows <c>first .. end</c> from blocks.</summary>
+    private static void MakeAgain(in StoredTensor from, in StoredTensor to, int first, int end)
+    {
+        var apart = from.Format is QuantisedFormat quantised ? new QuantisedRow(quantised.Form, from.Columns) : null;
+        float[] numbers = new float[from.Columns];
+        fixed (float* values = numbers)
+        {
+            for (int row = first; row < end; row++)
+            {
+                byte* blocks = (byte*)from.RowAddress(row);
+                if (apart is null)
+                {
+                    from.Format.Decode(blocks, from.Columns, values);
+                }
+                else
+                {
+                    ((QuantisedFormat)from.Format).Read(blocks, from.Columns, apart);
+                    apart.Decode(numbers);
+                }
+
+                Write(to.Format, values, from.Columns, (byte*)to.RowAddress(row));
+            }
+        }
+    }
+
+    /// <summary>Fills the rows <c>first .. end</c> from plain numbers.</summary>
     [SkipLocalsInit]
     private static void Make(in StoredTensor from, bool turned, in StoredTensor to, int first, int end)
     {
@@ -153,6 +194,10 @@ public sealed unsafe class QuantisedTensors(ITensorSource source, Func<string, M
         if (format == BlockFormat<Q4_K>.Instance)
         {
             Write<Q4_K>(values, count, blocks);
+        }
+        else if (format == BlockFormat<Q4_1>.Instance)
+        {
+            Write<Q4_1>(values, count, blocks);
         }
         else
         {

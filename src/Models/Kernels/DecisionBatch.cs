@@ -30,8 +30,14 @@ public struct DecisionParams
     /// <summary>0 keeps all. Drops tokens less probable than this fraction of the most probable one.</summary>
     public float MinP;
 
-    /// <summary>1 is none. Divides positive, multiplies negative logits of every token in the prompt or the output.</summary>
+    /// <summary>
+    /// 1 is none. Divides positive, multiplies negative logits of every token among the last <see cref="RepetitionWindow"/> of prompt and
+    /// output.
+    /// </summary>
     public float RepetitionPenalty;
+
+    /// <summary>Tokens before the decided one that <see cref="RepetitionPenalty"/> looks back at; 0: all.</summary>
+    public int RepetitionWindow;
 
     /// <summary>Subtracted once from every token in the output.</summary>
     public float PresencePenalty;
@@ -41,16 +47,25 @@ public struct DecisionParams
 
     public readonly bool HasPenalties => RepetitionPenalty != 1 || PresencePenalty != 0 || FrequencyPenalty != 0;
 
+    /// <summary>The first position that <see cref="RepetitionPenalty"/> sees where the token at a position is decided.</summary>
+    public readonly int FirstRepeated(int position) => RepetitionWindow > 0 ? position - RepetitionWindow : int.MinValue;
+
     public static DecisionParams Greedy => new() { TopP = 1, RepetitionPenalty = 1 };
 }
 
-/// <summary>How often each token stands in the prompt and in the output so far; shared by all rows of a batch.</summary>
+/// <summary>How often and where each token stands in the prompt and in the output so far; shared by all rows of a batch.</summary>
 public sealed class TokenCounts(int vocabulary)
 {
     private readonly int[] _output = new int[vocabulary];
-    private readonly bool[] _seen = new bool[vocabulary];
+
+    /// <summary>One more than the last position of each token; 0: it has none.</summary>
+    private readonly int[] _end = new int[vocabulary];
+
     private readonly int[] _distinct = new int[vocabulary];
     private int _count;
+
+    /// <summary>Tokens of prompt and output, which stand at positions from 0 on.</summary>
+    public int Total { get; private set; }
 
     /// <summary>Tokens that stand in the prompt or in the output, each once, in order of first appearance.</summary>
     public ReadOnlySpan<int> Distinct => _distinct.AsSpan(0, _count);
@@ -58,26 +73,17 @@ public sealed class TokenCounts(int vocabulary)
     /// <summary>Occurrences of <paramref name="token"/> in the output.</summary>
     public int InOutput(int token) => _output[token];
 
-    public bool Seen(int token) => _seen[token];
-
-    public void Clear()
-    {
-        foreach (int token in Distinct)
-        {
-            _output[token] = 0;
-            _seen[token] = false;
-        }
-
-        _count = 0;
-    }
+    /// <summary>The last position of <paramref name="token"/>; -1: it has none.</summary>
+    public int Last(int token) => _end[token] - 1;
 
     public void Add(int token, bool output)
     {
-        if (!_seen[token])
+        if (_end[token] == 0)
         {
-            _seen[token] = true;
             _distinct[_count++] = token;
         }
+
+        _end[token] = ++Total;
 
         if (output)
         {

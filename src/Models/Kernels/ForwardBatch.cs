@@ -58,9 +58,12 @@ public sealed class ForwardBatch
     }
 
     /// <summary>Adds a row of a plain sequence: its slot is its position and it reads everything before it.</summary>
-    public int Add(int token, int position)
+    public int Add(int token, int position) => Add(token, position, position);
+
+    /// <summary>As above, where its slot is another: it reads the slots before that one, whatever positions they hold.</summary>
+    public int Add(int token, int position, int slot)
     {
-        int row = Next(token, position, position, position + 1);
+        int row = Next(token, position, slot, slot + 1);
         AncestorCount[row] = 0;
         return row;
     }
@@ -69,9 +72,12 @@ public sealed class ForwardBatch
     /// Adds a row of a tree below <paramref name="prefix"/> committed tokens.
     /// <paramref name="path"/> holds the slots of its ancestors below the prefix, in depth order, without its own.
     /// </summary>
-    public int Add(int token, int slot, int prefix, ReadOnlySpan<int> path)
+    public int Add(int token, int slot, int prefix, ReadOnlySpan<int> path) => Add(token, prefix + path.Length, slot, prefix, path);
+
+    /// <summary>As above, where <paramref name="prefix"/> slots hold other positions than their own.</summary>
+    public int Add(int token, int position, int slot, int prefix, ReadOnlySpan<int> path)
     {
-        int row = Next(token, prefix + path.Length, slot, prefix);
+        int row = Next(token, position, slot, prefix);
         Span<int> ancestors = Ancestors.AsSpan(row * MaxDepth, MaxDepth);
         path.CopyTo(ancestors);
         ancestors[path.Length] = slot;

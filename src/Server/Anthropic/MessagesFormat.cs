@@ -12,7 +12,7 @@ namespace Understory.Server.Anthropic;
 /// <param name="maxTokens">As the request has it; a message that ends before was stopped by the context's end.</param>
 /// <param name="edits">The request asked for edits of its context, of which none is made.</param>
 public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId, int maxTokens,
-    bool showThinking, bool edits = false) : ChatWire(chat, 1)
+    bool showThinking, OfferedTools tools, bool edits = false) : ChatWire(chat, 1, tools)
 {
     private static readonly JsonElement NoInput = JsonDocument.Parse("{}").RootElement;
 
@@ -36,7 +36,7 @@ public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, Prepare
 
     public override IEnumerable<StreamEvent> Failed(ApiException error) => [Event(MessageError.Of(error, requestId))];
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    public override IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
         Replay(0, choices[0], totals);
         return _ended!;

@@ -57,7 +57,7 @@ public static class MessagesRequest
         {
             IdPrefix = "msg_",
             Wire = (head, tokenizer, chat, requestId) =>
-                new MessagesFormat(head, tokenizer, chat, requestId, generation.MaxTokens!.Value, showThinking, edits),
+                new MessagesFormat(head, tokenizer, chat, requestId, generation.MaxTokens!.Value, showThinking, tools, edits),
             Warnings = tools.Warnings,
         };
     }

@@ -234,7 +234,8 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
             variables[name] = value;
         }
 
-        variables["messages"] = TemplateValues.Messages(_traits.Shape.Fit(turns), _traits.Wishes with { ShortIds = Syntax.ShortIds });
+        variables["messages"] = TemplateValues.Messages(
+            _traits.Shape.Fit(turns), _traits.Wishes with { ShortIds = Syntax.ShortIds, NamedIds = Syntax.NamedIds });
         if (tellsOfTools)
         {
             variables["tools"] = TemplateValues.Tools(tools);

@@ -9,7 +9,7 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
 {
     private static readonly JsonElement NoSchema = JsonDocument.Parse("{}").RootElement;
     private static readonly Grammar Name =
-        Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')), 1, 64);
+        Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')), 1);
 
     /// <summary>One rule for a schema, however often it is met, so that it may refer to itself.</summary>
     private readonly Dictionary<string, GrammarRule> _rules = [];
@@ -30,7 +30,7 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
             bool isClosed = schema.TryGetProperty("additionalProperties", out JsonElement other);
             Grammar value = isClosed && other.ValueKind == JsonValueKind.False ? Grammar.Empty
                 : Value(isClosed && other.ValueKind == JsonValueKind.Object ? other : NoSchema);
-            Grammar member = Grammar.Sequence(Grammar.Literal(quote), Name, Grammar.Literal(quote + pair), value);
+            Grammar member = Grammar.Sequence(Grammar.Literal(quote), Grammar.Key(Name, Grammar.Literal(quote + pair)), value);
             return ReferenceEquals(value, Grammar.Empty) ? value
                 : Grammar.Optional(Grammar.Sequence(member, Grammar.Repeat(Grammar.Sequence(Grammar.Literal(syntax.Comma), member))));
         }
@@ -91,7 +91,7 @@ internal sealed class LooseForms(LooseSyntax syntax, Tool tool, FormTexts texts)
         "boolean" => IsPython ? Grammar.Choice(Grammar.Literal("True"), Grammar.Literal("False"))
             : Grammar.Choice(Grammar.Literal("true"), Grammar.Literal("false")),
         "null" => Grammar.Literal("None"),
-        "object" => Grammar.Sequence(Grammar.Literal("{"), Members(schema, IsPython ? ": " : ":", IsPython), Grammar.Literal("}")),
+        "object" => Grammar.Object(Grammar.Literal("{"), Members(schema, IsPython ? ": " : ":", IsPython), Grammar.Literal("}")),
         "array" => List(schema),
         _ => Json(type, schema),
     };

@@ -23,7 +23,7 @@ public sealed class LooseStyle(LooseSyntax syntax) : CallStyle
     internal override Grammar Form(Tool tool, FormTexts texts)
     {
         var forms = new LooseForms(syntax, tool, texts);
-        return Grammar.Sequence(
+        return Grammar.Object(
             Grammar.Literal(syntax.Prefix + tool.Name + syntax.Open), forms.Arguments(), Grammar.Literal(syntax.Close.ToString()));
     }
 

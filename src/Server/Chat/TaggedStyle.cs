@@ -40,7 +40,7 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
     {
         JsonElement schema = SchemaWalk.Resolve(tool.Parameters, tool.Parameters);
         var kinds = new ParameterKinds(tool.Parameters);
-        var parts = new List<Grammar> { texts.Of(tags.NameOpen + tool.Name + NameClose) };
+        var parts = new List<Grammar>();
         bool hasProperties = schema.TryGetProperty("properties", out JsonElement properties)
             && properties.ValueKind == JsonValueKind.Object && properties.EnumerateObject().Any();
         HashSet<string> required = SchemaWalk.Required(schema);
@@ -54,13 +54,12 @@ public sealed class TaggedStyle(TagSyntax tags) : CallStyle
         bool isClosed = schema.TryGetProperty("additionalProperties", out JsonElement other) && other.ValueKind == JsonValueKind.False;
         if (!hasProperties && !isClosed)
         {
-            Grammar name = Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')), 1, 64);
-            parts.Add(Grammar.Repeat(Grammar.Sequence(texts.Of(tags.KeyOpen), name, texts.Of(tags.KeyClose + ValueOpen),
+            Grammar name = Grammar.Repeat(Grammar.Characters(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')), 1);
+            parts.Add(Grammar.Repeat(Grammar.Sequence(texts.Of(tags.KeyOpen), Grammar.Key(name, texts.Of(tags.KeyClose + ValueOpen)),
                 Grammar.TextWithout(tags.ValueClose), texts.Of(ValueClose))));
         }
 
-        parts.Add(texts.Of(tags.CallClose));
-        return Grammar.Sequence([.. parts]);
+        return Grammar.Object(texts.Of(tags.NameOpen + tool.Name + NameClose), Grammar.Sequence([.. parts]), texts.Of(tags.CallClose));
     }
 
     /// <summary>A string as it is; anything else as JSON, which must not hold the mark that ends a value.</summary>

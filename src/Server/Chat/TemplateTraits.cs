@@ -106,17 +106,20 @@ internal sealed partial class TemplateTraits
     {
         ChatTurn asked = new("assistant", "") { ToolCalls = [Call] };
         ChatTurn[] answered = [Hello, asked, new("tool", Result) { ToolCallId = Call.Id }, new("assistant", "so"), new("user", "bye")];
-        foreach (bool asText in (bool[])[false, true])
+        bool[] either = [false, true];
+        IEnumerable<TemplateValues.Wishes> ways = either.SelectMany(none => either.SelectMany(named => either.Select(asText =>
+            new TemplateValues.Wishes(asText, NamedIds: named, NoContent: none))));
+        foreach (TemplateValues.Wishes way in ways)
         {
             foreach (ChatTurn[] turns in (ChatTurn[][])[answered, [Hello, asked]])
             {
                 TemplateValues.Wishes before = Wishes;
-                Wishes = new TemplateValues.Wishes(asText);
+                Wishes = way;
                 string text = Render(turns, [Probe]);
                 Calls = ToolSyntax.All.FirstOrDefault(syntax => Reads(syntax, text));
                 bool shows = text.Contains(Calls is null ? $"\"{ArgumentName}\"" : ArgumentName, StringComparison.Ordinal)
                     && (turns.Length == 2 || text.Contains(Result, StringComparison.Ordinal));
-                Wishes = shows && !ShowsCalls ? Wishes with { ShortIds = Calls?.ShortIds == true } : before;
+                Wishes = shows && (Calls is not null || !ShowsCalls) ? way with { ShortIds = Calls?.ShortIds == true } : before;
                 ShowsCalls |= shows;
                 if (Calls is not null)
                 {

@@ -15,9 +15,11 @@ internal static class TemplateValues
     /// <summary>How a template wants its messages.</summary>
     /// <param name="ArgumentsAsText">Arguments as JSON text, not as an object.</param>
     /// <param name="ShortIds">Ids of nine letters and digits; others are replaced by such, call and result alike.</param>
+    /// <param name="NamedIds">Ids that say function and number, as Kimi's models read a call's name from them.</param>
+    /// <param name="NoContent">The content of a turn that only calls is none, not empty.</param>
     /// <param name="Thoughts">Where thoughts are.</param>
-    public readonly record struct Wishes(
-        bool ArgumentsAsText = false, bool ShortIds = false, ThoughtPlace Thoughts = ThoughtPlace.Reasoning);
+    public readonly record struct Wishes(bool ArgumentsAsText = false, bool ShortIds = false, bool NamedIds = false,
+        bool NoContent = false, ThoughtPlace Thoughts = ThoughtPlace.Reasoning);
 
     /// <summary>Where a message has its thoughts.</summary>
     public enum ThoughtPlace
@@ -34,9 +36,12 @@ internal static class TemplateValues
 
     public static List<object?> Messages(IReadOnlyList<ChatTurn> turns, Wishes wishes)
     {
-        var names = turns.SelectMany(turn => turn.ToolCalls).GroupBy(call => call.Id)
-            .ToDictionary(calls => calls.Key, calls => calls.Last().Name);
-        return [.. turns.Select(turn => (object?)Message(turn, names, wishes))];
+        ToolCall[] calls = [.. turns.SelectMany(turn => turn.ToolCalls)];
+        var known = calls.Select((call, number) => (call.Id, call.Name, Written: wishes.NamedIds ? $"functions.{call.Name}:{number}"
+            : wishes.ShortIds ? ShortId(call.Id) : call.Id)).GroupBy(call => call.Id)
+            .ToDictionary(same => same.Key, same => same.Last());
+        return [.. turns.Select(turn => (object?)Message(turn, id => known.TryGetValue(id, out var call) ? (call.Name, call.Written)
+            : (null, wishes.ShortIds ? ShortId(id) : id), wishes))];
     }
 
     public static List<object?> Tools(IReadOnlyList<Tool> tools) => [.. tools.Select(tool =>
@@ -51,10 +56,12 @@ internal static class TemplateValues
         return (object?)new OrderedDictionary<string, object?> { ["type"] = "function", ["function"] = function };
     })];
 
-    private static OrderedDictionary<string, object?> Message(ChatTurn turn, Dictionary<string, string> names, Wishes wishes)
+    /// <param name="callOf">By the id of a call: the function's name, null where it is not known, and the id as it is written.</param>
+    private static OrderedDictionary<string, object?> Message(ChatTurn turn, Func<string, (string? Name, string Id)> callOf, Wishes wishes)
     {
         // Absent members matter: templates ask whether a message has them.
-        var message = new OrderedDictionary<string, object?> { ["role"] = turn.Role, ["content"] = turn.Content };
+        bool isNone = wishes.NoContent && turn is { ToolCalls.Count: > 0, Content.Length: 0 };
+        var message = new OrderedDictionary<string, object?> { ["role"] = turn.Role, ["content"] = isNone ? null : turn.Content };
         switch (wishes.Thoughts)
         {
             case ThoughtPlace.Thinking when turn.ToolCalls.Count > 0 && turn.Reasoning is not null:
@@ -76,21 +83,21 @@ internal static class TemplateValues
                 break;
         }
 
-        if ((turn.Name ?? (turn.ToolCallId is { } called ? names.GetValueOrDefault(called) : null)) is { } name)
+        if ((turn.Name ?? (turn.ToolCallId is { } called ? callOf(called).Name : null)) is { } name)
         {
             message["name"] = name;
         }
 
         if (turn.ToolCallId is { } id)
         {
-            message["tool_call_id"] = wishes.ShortIds ? ShortId(id) : id;
+            message["tool_call_id"] = callOf(id).Id;
         }
 
         if (turn.ToolCalls.Count > 0)
         {
             message["tool_calls"] = turn.ToolCalls.Select(call => (object?)new OrderedDictionary<string, object?>
             {
-                ["id"] = wishes.ShortIds ? ShortId(call.Id) : call.Id,
+                ["id"] = callOf(call.Id).Id,
                 ["type"] = "function",
                 ["function"] = new OrderedDictionary<string, object?>
                 {

@@ -48,6 +48,9 @@ public sealed record ToolSyntax(string Name, string Marker, CallStyle Style)
     /// <summary>Ids of calls must be nine letters and digits.</summary>
     public bool ShortIds { get; init; }
 
+    /// <summary>Ids of calls say the function's name and the call's number: <c>functions.f:0</c>.</summary>
+    public bool NamedIds { get; init; }
+
     /// <summary>The messages that calls come in; null: calls stand within the answer.</summary>
     public ChannelSyntax? Channels { get; init; }
 
@@ -79,6 +82,18 @@ public sealed record ToolSyntax(string Name, string Marker, CallStyle Style)
         new("minimax", "<minimax:tool_call>", new TaggedStyle(TagSyntax.MiniMax))
         {
             Lead = "\n", Trail = "\n", Close = "</minimax:tool_call>", Between = "\n", Hints = ["<minimax:tool_call>"],
+        },
+        new("deepseek", "<｜tool▁calls▁begin｜>", new FramedStyle(CallFrame.DeepSeek))
+        {
+            Between = "\n", Close = "<｜tool▁calls▁end｜>", Hints = ["<｜tool▁calls▁begin｜>", "```json"],
+        },
+        new("deepseek-v3.1", "<｜tool▁calls▁begin｜>", new FramedStyle(CallFrame.DeepSeekBare))
+        {
+            Between = "", Close = "<｜tool▁calls▁end｜>", Hints = ["<｜tool▁calls▁begin｜>"],
+        },
+        new("kimi", "<|tool_calls_section_begin|>", new FramedStyle(CallFrame.Kimi))
+        {
+            Between = "", Close = "<|tool_calls_section_end|>", NamedIds = true, Hints = ["<|tool_calls_section_begin|>"],
         },
         new("cohere", "<|START_ACTION|>", new JsonCallStyle("tool_name", "parameters") { IdKey = "tool_call_id" })
         {
@@ -137,8 +152,9 @@ public sealed record ToolSyntax(string Name, string Marker, CallStyle Style)
 
     internal static JsonSerializerOptions Readable { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>What a model is shown that does not know the way.</summary>
-    public string Example => Hermes.Around("", "{\"name\": <function-name>, \"arguments\": <args-json-object>}");
+    /// <summary>What a model is shown whose template does not tell of tools.</summary>
+    public string Example => Name == Hermes.Name ? Around("", "{\"name\": <function-name>, \"arguments\": <args-json-object>}")
+        : Write([new ToolCall("0", "<function-name>", "{\"<parameter-name>\": \"<value>\"}")]);
 
     /// <summary>Calls as the model would have written them.</summary>
     public string Write(IReadOnlyList<ToolCall> calls)

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Net.Mime;
 using System.Text.Json;
-using Understory.Server.OpenAi;
 using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
@@ -12,15 +11,7 @@ public static class Answer
     /// <summary>Bytes of a refused body that are still read, so that the client sees the answer instead of a broken connection.</summary>
     private const long MostDiscarded = 256L << 20;
 
-    /// <summary>
-    /// Bytes of bodies that all requests together may hold until they are answered; a single one may have as many as the options say.
-    /// What is made of a body (its text, its tokens) takes some ten times as much.
-    /// </summary>
-    private const long MostAtOnce = 64L << 20;
-
-    private static long s_held;
-
-    public static async Task JsonAsync(HttpContext http, object body)
+    public static async Task JsonAsync(HttpContext http, IJsonBody body)
     {
         var bytes = new ArrayBufferWriter<byte>(1024);
         Json.Write(bytes, body);
@@ -52,7 +43,9 @@ public static class Answer
             throw TooLarge(limit);
         }
 
-        ReadOnlyMemory<byte> body = PackedBody.Unpack(await ReadAllAsync(http, limit), request.Headers.ContentEncoding.ToString(), limit)
+        BodyBudget.Share held = http.RequestServices.GetRequiredService<BodyBudget>().Open(http, limit);
+        ReadOnlyMemory<byte> packed = await ReadAllAsync(http, limit, held);
+        ReadOnlyMemory<byte> body = PackedBody.Unpack(packed, request.Headers.ContentEncoding.ToString(), limit, held)
             ?? throw TooLarge(limit);
         return !form || IsJson(body.Span) ? body : throw NotJson(request);
     }
@@ -73,15 +66,13 @@ public static class Answer
         }
     }
 
-    private static async Task<ReadOnlyMemory<byte>> ReadAllAsync(HttpContext http, long limit)
+    private static async Task<ReadOnlyMemory<byte>> ReadAllAsync(HttpContext http, long limit, BodyBudget.Share held)
     {
         HttpRequest request = http.Request;
         // What is declared is not believed: memory is taken for bytes that have come.
         var body = new MemoryStream();
         byte[] buffer = new byte[16384];
         long total = 0;
-        var held = new Held();
-        http.Response.RegisterForDispose(held);
         try
         {
             for (int read; (read = await request.Body.ReadAsync(buffer, http.RequestAborted)) > 0 && total <= MostDiscarded;)
@@ -89,11 +80,7 @@ public static class Answer
                 total += read;
                 if (total <= limit)
                 {
-                    if (held.Add(read) > Math.Max(MostAtOnce, 2 * limit))
-                    {
-                        throw ApiException.Unavailable("Too many large requests arrive at once; try again later.", "overloaded");
-                    }
-
+                    held.Take(read);
                     body.Write(buffer, 0, read);
                 }
             }
@@ -109,19 +96,4 @@ public static class Answer
 
     private static ApiException TooLarge(long limit) =>
         new(413, $"The body is longer than {limit >> 20} MiB, which is the most that is read.");
-
-    /// <summary>What one request holds.</summary>
-    private sealed class Held : IDisposable
-    {
-        private long _bytes;
-
-        /// <returns>What all of them hold.</returns>
-        public long Add(long bytes)
-        {
-            _bytes += bytes;
-            return Interlocked.Add(ref s_held, bytes);
-        }
-
-        public void Dispose() => Interlocked.Add(ref s_held, -Interlocked.Exchange(ref _bytes, 0));
-    }
 }

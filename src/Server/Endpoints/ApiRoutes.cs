@@ -23,7 +23,10 @@ public sealed class ApiRoutes
     {
         _app = app;
         var options =
-            new JsonSerializerOptions(Json.Style) { TypeInfoResolver = JsonTypeInfoResolver.Combine(Json.Context, AnthropicJson.Context) };
+            new JsonSerializerOptions(Json.Style)
+            {
+                TypeInfoResolver = JsonTypeInfoResolver.Combine(ErrorJson.Context, OpenAiJson.Context, AnthropicJson.Context),
+            };
         _document = new(() => OpenApiDocument.Write(_operations, options, typeof(ApiErrorBody), Version, keyed));
         Map(Operations.OpenApi, ShowDocumentAsync);
     }

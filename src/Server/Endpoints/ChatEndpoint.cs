@@ -38,7 +38,7 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
 
     /// <summary>How long the prompt would be.</summary>
     /// <param name="body">The answer for so many tokens.</param>
-    public async Task CountAsync(HttpContext http, CallReader read, Func<int, object> body)
+    public async Task CountAsync(HttpContext http, CallReader read, Func<int, IJsonBody> body)
     {
         ServedModel model = decoding.Model;
         ChatCall call = await ReadAsync(http, model, read);
@@ -89,8 +89,8 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
         }
     }
 
-    private static PreparedChat Prepare(HttpContext http, ServedModel model, ChatCall call) => call.Truncate
-        ? Truncation.Prepare(
-            call.Conversation, shorter => ChatGeneration.Prepare(model, shorter, call.TurnsField, http.RequestAborted))
-        : ChatGeneration.Prepare(model, call.Conversation, call.TurnsField, http.RequestAborted);
+    private PreparedChat Prepare(HttpContext http, ServedModel model, ChatCall call) =>
+        TimeLimit.Within(http, options, stop => call.Truncate
+            ? Truncation.Prepare(call.Conversation, shorter => ChatGeneration.Prepare(model, shorter, call.TurnsField, stop))
+            : ChatGeneration.Prepare(model, call.Conversation, call.TurnsField, stop));
 }

@@ -25,7 +25,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
 
         // 2. Tokenize.
         GenerationFields fields = request.Generation;
-        Constraint? constraint = ChatGeneration.Constrain(model, request.Format, http.RequestAborted);
+        Constraint? constraint = TimeLimit.Within(http, options, stop => ChatGeneration.Constrain(model, request.Format, stop));
         var choices = new List<GenerationRequest>();
         var echoes = new List<Echo?>();
         var promptOfChoice = new List<int>();

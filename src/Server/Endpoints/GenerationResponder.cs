@@ -19,8 +19,8 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         RequestRecord record = RequestRecord.Of(http);
         (job.Id, job.Endpoint) = (record.Id, http.Request.Path.Value ?? "");
         var progress = new GenerationProgress(job, promptOfChoice, metrics);
-        using Timer? limit = options.RequestLimit is { } most
-            ? new Timer(_ => job.End(TimedOut(most)), null, most, Timeout.InfiniteTimeSpan)
+        using ITimer? limit = TimeLimit.Left(http, options) is { } left
+            ? options.Clock.CreateTimer(_ => job.End(TimeLimit.Over(options)), null, left, Timeout.InfiniteTimeSpan)
             : null;
         try
         {
@@ -149,7 +149,4 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
             await stream.FailAsync(wire.Failed(told));
         }
     }
-
-    private static ApiException TimedOut(TimeSpan limit) =>
-        new(504, $"The request took longer than the {limit.TotalSeconds:F0} s that this server allows.", code: "request_timeout");
 }

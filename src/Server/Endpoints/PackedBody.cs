@@ -16,8 +16,8 @@ internal static class PackedBody
     }
 
     /// <returns>Null: it is longer than <paramref name="limit"/> bytes.</returns>
-    /// <exception cref="ApiException">400: it is not packed so.</exception>
-    public static ReadOnlyMemory<byte>? Unpack(ReadOnlyMemory<byte> body, string encoding, long limit)
+    /// <exception cref="ApiException">400: it is not packed so. 503: all bodies together are too long.</exception>
+    public static ReadOnlyMemory<byte>? Unpack(ReadOnlyMemory<byte> body, string encoding, long limit, BodyBudget.Share held)
     {
         Stream Packed() => new MemoryStream(body.ToArray());
         using Stream? source = encoding.Trim().ToLowerInvariant() switch
@@ -43,6 +43,7 @@ internal static class PackedBody
                     return null;
                 }
 
+                held.Take(read);
                 unpacked.Write(buffer, 0, read);
             }
         }

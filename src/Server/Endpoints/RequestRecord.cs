@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Understory.Server.Wire;
 
 namespace Understory.Server.Endpoints;
@@ -6,6 +7,9 @@ namespace Understory.Server.Endpoints;
 public sealed class RequestRecord(string id)
 {
     public string Id { get; } = id;
+
+    /// <summary>By <see cref="Stopwatch.GetTimestamp"/>.</summary>
+    public long OpenedAt { get; } = Stopwatch.GetTimestamp();
 
     /// <summary>Set where it differs from the response's status: an error in mid-stream, a client that went away (499).</summary>
     public int? Outcome { get; set; }

@@ -41,6 +41,7 @@ public sealed class ServerApp : IAsyncDisposable
             kestrel.Listen(options.Address, options.Port, listen => listen.Protocols = HttpProtocols.Http1);
         });
         builder.Services.AddRoutingCore();
+        builder.Services.AddSingleton<BodyBudget>();
         builder.Services.AddLogging();
         if (logger is not null)
         {
@@ -70,6 +71,9 @@ public sealed class ServerApp : IAsyncDisposable
     public RequestQueue Queue { get; }
 
     public DecodingService Decoding { get; }
+
+    /// <summary>Bytes of bodies that requests hold.</summary>
+    public long HeldBodyBytes => _app.Services.GetRequiredService<BodyBudget>().Held;
 
     /// <summary>Where it listens, with the port that was really taken.</summary>
     public Uri Address => new(_app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());

@@ -18,6 +18,7 @@ public sealed class ApiKeys : IDisposable
 
     private readonly byte[][] _given;
     private readonly string? _path;
+    private readonly string _origin;
     private readonly ILogger? _log;
     private readonly Timer? _timer;
     private readonly Lock _reading = new();
@@ -35,6 +36,7 @@ public sealed class ApiKeys : IDisposable
     {
         _given = [.. options.ApiKeys.Select(Digest)];
         _path = options.ApiKeyFile;
+        _origin = options.SaidBy(OptionCatalog.ApiKeyFile);
         _log = log;
         _digests = _given;
         if (_path is not null)
@@ -89,7 +91,7 @@ public sealed class ApiKeys : IDisposable
             _digests = [.. _given, .. keys];
             _taken = found;
             _complaint = null;
-            _log?.LogInformation("--api-key-file {Path} has changed: {Count} keys", _path, keys.Length);
+            _log?.LogInformation("{Origin:l} {Path} has changed: {Count} keys", _origin, _path, keys.Length);
         }
         catch (StartupException e)
         {
@@ -105,7 +107,7 @@ public sealed class ApiKeys : IDisposable
         }
     }
 
-    private static byte[] ReadAll(string path)
+    private byte[] ReadAll(string path)
     {
         try
         {
@@ -113,16 +115,16 @@ public sealed class ApiKeys : IDisposable
             byte[] content = new byte[MostBytes + 1];
             int length = file.ReadAtLeast(content, content.Length, throwOnEndOfStream: false);
             return length <= MostBytes
-                ? content[..length] : throw new StartupException($"--api-key-file {path} is longer than {MostBytes >> 20} MiB.");
+                ? content[..length] : throw new StartupException($"{_origin} {path} is longer than {MostBytes >> 20} MiB.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new StartupException($"--api-key-file {path} cannot be read: {e.Message}", e);
+            throw new StartupException($"{_origin} {path} cannot be read: {e.Message}", e);
         }
     }
 
     /// <summary>One key a line; blank lines and lines that begin with # are passed over.</summary>
-    private static byte[][] KeysIn(string path, byte[] content)
+    private byte[][] KeysIn(string path, byte[] content)
     {
         string text;
         try
@@ -131,18 +133,18 @@ public sealed class ApiKeys : IDisposable
         }
         catch (ArgumentException e)
         {
-            throw new StartupException($"--api-key-file {path} is not UTF-8 text.", e);
+            throw new StartupException($"{_origin} {path} is not UTF-8 text.", e);
         }
 
         string[] keys =
             [.. text.TrimStart('\uFEFF').Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#')];
         if (Array.Exists(keys, key => key.Length > LongestKey || key.Any(char.IsControl)))
         {
-            throw new StartupException($"--api-key-file {path} has a line that can be no key: longer than {LongestKey} characters, or "
+            throw new StartupException($"{_origin} {path} has a line that can be no key: longer than {LongestKey} characters, or "
                 + "with control characters.");
         }
 
-        return keys.Length > 0 ? [.. keys.Select(Digest)] : throw new StartupException($"--api-key-file {path} holds no key.");
+        return keys.Length > 0 ? [.. keys.Select(Digest)] : throw new StartupException($"{_origin} {path} holds no key.");
     }
 
     /// <summary>Digests have one length, whatever the keys': comparing them tells nothing about the keys.</summary>

@@ -14,7 +14,7 @@ public sealed class CrossOrigin
     private readonly HashSet<string> _origins = new(StringComparer.OrdinalIgnoreCase);
     private readonly bool _all;
 
-    /// <exception cref="UsageException">An entry is no origin.</exception>
+    /// <exception cref="ArgumentException">An entry is no origin.</exception>
     public CrossOrigin(IEnumerable<string> origins)
     {
         foreach (string origin in origins)
@@ -25,14 +25,18 @@ public sealed class CrossOrigin
                 continue;
             }
 
-            // A scheme, a host and a port where it is not the scheme's own: so browsers write it.
-            _origins.Add(Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri)
-                && uri is { IsFile: false, PathAndQuery: "" or "/", Fragment: "", UserInfo: "", Host.Length: > 0 }
-                ? uri.GetLeftPart(UriPartial.Authority)
-                : throw new UsageException($"--cors-origins takes origins such as https://app.example or http://localhost:3000, or *, not "
-                    + $"'{origin}'."));
+            _origins.Add(Read(origin) ?? throw new ArgumentException($"'{origin}' is no origin.", nameof(origins)));
         }
     }
+
+    /// <summary>Whether the entry can be one of <c>--cors-origins</c>.</summary>
+    public static bool IsOrigin(string entry) => entry == "*" || Read(entry) is not null;
+
+    /// <summary>A scheme, a host and a port where it is not the scheme's own: so browsers write it.</summary>
+    /// <returns>Null: it is no origin.</returns>
+    private static string? Read(string origin) => Uri.TryCreate(origin, UriKind.Absolute, out Uri? uri)
+        && uri is { IsFile: false, PathAndQuery: "" or "/", Fragment: "", UserInfo: "", Host.Length: > 0 }
+        ? uri.GetLeftPart(UriPartial.Authority) : null;
 
     public bool Allows(string origin) => _all || _origins.Contains(origin);
 

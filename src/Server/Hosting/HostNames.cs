@@ -12,7 +12,7 @@ public sealed class HostNames
 {
     private readonly List<(string Name, int? Port)> _names = [];
 
-    /// <exception cref="UsageException">An entry is no host name.</exception>
+    /// <exception cref="ArgumentException">An entry is no host name.</exception>
     public HostNames(IEnumerable<string> entries)
     {
         foreach (string entry in entries)
@@ -23,7 +23,7 @@ public sealed class HostNames
             }
             else
             {
-                _names.Add(Read(entry));
+                _names.Add(Read(entry) ?? throw new ArgumentException($"'{entry}' is no host name.", nameof(entries)));
             }
         }
     }
@@ -41,7 +41,11 @@ public sealed class HostNames
         ? host.Length > name.Length - 1 && host.EndsWith(name[1..], StringComparison.OrdinalIgnoreCase)
         : host.Equals(name, StringComparison.OrdinalIgnoreCase);
 
-    private static (string Name, int? Port) Read(string entry)
+    /// <summary>Whether the entry can be one of <c>--allowed-hosts</c>.</summary>
+    public static bool IsName(string entry) => entry == "*" || Read(entry) is not null;
+
+    /// <returns>Null: it is no host name.</returns>
+    private static (string Name, int? Port)? Read(string entry)
     {
         if (IPAddress.TryParse(entry.Trim('[', ']'), out IPAddress? address))
         {
@@ -55,7 +59,6 @@ public sealed class HostNames
             && port is > 0 and <= 65535;
         string plain = name.StartsWith("*.", StringComparison.Ordinal) ? name[2..] : name;
         return (colon < 0 || hasPort) && Uri.CheckHostName(plain) != UriHostNameType.Unknown
-            ? (name, hasPort ? port : null)
-            : throw new UsageException($"--allowed-hosts takes names such as box.example, server:8080, *.example or *, not '{entry}'.");
+            ? (name, hasPort ? port : null) : null;
     }
 }

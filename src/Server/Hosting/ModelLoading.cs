@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text;
 using Understory.Decoding;
@@ -44,6 +45,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     internal delegate IKernels? CudaFactory(int device, out string description);
 
     private const string NoDrafter = "none";
+
+    /// <summary>The target's own weights in four bits are the draft.</summary>
+    private const string Itself = "self";
+
     private readonly List<string> _report = [];
 
     /// <summary>What was chosen, and why: one line each, complete after <see cref="Load"/>.</summary>
@@ -77,7 +82,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         {
             using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
             ModelSurvey survey = ModelLoader.Survey(
-                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.WeightFormat));
+                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.Weights));
             return new ModelDescription(path, survey, ReadChat(survey.Tokenizer, path));
         }
         catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
@@ -89,23 +94,28 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     private LoadedModel LoadParts(Action<string> stage)
     {
         bool demo = options.Model is null;
-        string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy("model")) : Bundled();
-        string? draftPath = Optional(options.Draft, demo ? DemoBundle.Draft : TrainedDraft.ModelOf(targetPath), options.SaidBy("draft"));
-        string? ngramPath = Optional(options.Ngram, demo ? DemoBundle.Ngram : TrainedDraft.NgramOf(targetPath), options.SaidBy("ngram"));
+        string targetPath = options.Model is { } said ? Resolve(said, options.SaidBy(OptionCatalog.Model)) : Bundled();
+        bool self = options.Draft == Itself;
+        string? draftPath = self ? targetPath
+            : Optional(options.Draft, demo ? DemoBundle.Draft : TrainedDraft.ModelOf(targetPath), options.SaidBy(OptionCatalog.Draft));
+        string? ngramPath =
+            Optional(options.Ngram, demo ? DemoBundle.Ngram : TrainedDraft.NgramOf(targetPath), options.SaidBy(OptionCatalog.Ngram));
 
         stage("choosing kernels");
         IKernels kernels = CreateKernels(draftPath is null ? [targetPath] : [targetPath, draftPath]);
         if (options.Weights is { } weights)
         {
-            Note($"Weights: {weights}, quantised while they are loaded, where they have 16 or 32 bits (--weights)");
+            Note($"Weights: {weights.Name}, quantised while they are loaded, where they have 16 or 32 bits "
+                + $"({options.SaidBy(OptionCatalog.Weights)})");
         }
 
         LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
         Note($"Target: {Describe(target)} from {targetPath}");
-        LanguageModel? draft = null;
-        if (draftPath is not null)
+        LanguageModel? draft = draftPath is null ? null
+            : self ? CopyInFewBits(target, targetPath, kernels, stage)
+            : ReadModel("the draft model", draftPath, kernels, null, stage);
+        if (draft is not null && !self)
         {
-            draft = ReadModel("the draft model", draftPath, kernels, null, stage);
             Note($"Draft: {Describe(draft)} from {draftPath}");
         }
 
@@ -118,22 +128,24 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
 
         stage("measuring the cost of passes");
-        string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights);
+        string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights?.Name);
         string drafts = costs is null || draft is null
-            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights);
+            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, self ? Itself : options.Weights?.Name);
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
             PrefixCacheBytes = (long)options.PrefixCacheMegabytes << 20,
+            DraftWindow = options.DraftWindow,
             KnownCosts = costs?.Find(key),
         });
+        NoteDraft(loop);
         stage("warming up");
         loop.WarmUp(TimeSpan.FromMilliseconds(400));
         SpeculationMode[] modes = [.. Enum.GetValues<SpeculationMode>().Where(loop.Supports)];
         if (!modes.Contains(options.Speculation))
         {
-            throw new StartupException($"--speculation {options.Speculation.ToString().ToLowerInvariant()} needs a drafter that was not "
-                + "given: see --draft and --ngram.");
+            throw new StartupException($"{options.SaidBy(OptionCatalog.Speculation)} {options.Speculation.ToString().ToLowerInvariant()} "
+                + $"needs a drafter that was not given: see {OptionCatalog.Draft.Flag} and {OptionCatalog.Ngram.Flag}.");
         }
 
         return new LoadedModel(Serve(target, fingerprint, kernels, modes, loop, demo), loop, target, draft, ngram, kernels)
@@ -142,7 +154,23 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         };
     }
 
-    private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
+    private void NoteDraft(DecodingLoop loop)
+    {
+        if (loop.DraftVocabulary is { } own)
+        {
+            Note($"Draft: {own}");
+        }
+
+        if (options.DraftWindow > 0)
+        {
+            Note($"Draft: attends to the first {DraftWindow.Sinks} and the last {options.DraftWindow} to "
+                + $"{options.DraftWindow + DraftWindow.Slack} tokens, at their true positions ({OptionCatalog.DraftWindow.Flag})");
+        }
+    }
+
+    /// <param name="copied">A copy of it is wanted; null: the model itself is.</param>
+    private LanguageModel ReadModel(
+        string what, string path, IKernels kernels, int? context, Action<string> stage, Transformer? copied = null)
     {
         stage($"reading {what}");
         var progress = new LoadingProgress(what, TimeProvider.System, line =>
@@ -150,7 +178,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
+        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.Weights)
+        {
+            CopyOf = copied,
+        };
         LanguageModel model = ModelLoader.Load(path, kernels, load);
         if (model.Transformer.MappedBytes is > 0 and var mapped)
         {
@@ -161,6 +192,16 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
 
         return model with { Name = HubCache.RepositoryOf(path) ?? model.Name };
+    }
+
+    private LanguageModel CopyInFewBits(LanguageModel target, string path, IKernels kernels, Action<string> stage)
+    {
+        long start = Stopwatch.GetTimestamp();
+        LanguageModel copy = ReadModel("the target's copy in 4 bits", path, kernels, options.Context, stage, target.Transformer);
+        Note($"Draft: the target's own weights in 4 bits, embedding and head too, over the target's keys and values; a pass reads "
+            + $"{copy.Transformer.WeightBytes / 1e6:F1} MB instead of {target.Transformer.WeightBytes / 1e6:F1}; they take "
+            + $"{copy.Transformer.HeldBytes / 1e6:F1} MB of memory, and took {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s to make");
+        return copy;
     }
 
     private ServedModel Serve(
@@ -193,8 +234,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     {
         try
         {
-            return new ChatFormat(tokenizer, ReadTemplate(path),
-                syntax: ToolSyntax.All.FirstOrDefault(syntax => syntax.Name == options.ToolFormat));
+            return new ChatFormat(tokenizer, ReadTemplate(path), syntax: options.ToolSyntax);
         }
         catch (InvalidDataException e)
         {
@@ -248,7 +288,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
             if (!free)
             {
-                throw new StartupException($"--device {device}: {description}; --device cpu takes {KernelCatalog.Available[0].Name}.");
+                throw new StartupException($"{options.SaidBy(OptionCatalog.Device)} {device}: {description}; "
+                    + $"{OptionCatalog.Device.Flag} cpu takes {KernelCatalog.Available[0].Name}.");
             }
 
             withoutCuda = $"; CUDA is not used: {description}";
@@ -261,7 +302,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         string choice = string.IsNullOrEmpty(forced) || onProcessor is not null
             ? "the best of this machine" : $"{KernelCatalog.Variable} asks for it";
         Note($"Kernels: {kernels.Name} ({reason}), {choice}; threads: {options.Threads ?? Environment.ProcessorCount} "
-            + $"({(options.Threads is null ? "all cores" : "--threads")}){withoutCuda}");
+            + $"({(options.Threads is null ? OptionCatalog.Threads.Silence : options.SaidBy(OptionCatalog.Threads))}){withoutCuda}");
         return kernels;
     }
 
@@ -274,7 +315,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     };
 
     private static string Bundled() => Path.Exists(DemoBundle.Target) ? DemoBundle.Target : throw new StartupException(
-        $"The model that comes with the program is not at {DemoBundle.Target}; put it back, or name another one by --model.");
+        $"The model that comes with the program is not at {DemoBundle.Target}; put it back, or name another one by "
+            + $"{OptionCatalog.Model.Flag}.");
 
     /// <summary>Where the files are: a path as it is, a model of the hub in the cache that <c>pull</c> fills.</summary>
     /// <param name="flag">Who said so.</param>

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 
 namespace Understory.Server.Hosting;
@@ -35,82 +34,9 @@ public sealed class OptionSource
     /// <summary>Who said something about each option of which something was said: "--model", "UNDERSTORY_MODEL".</summary>
     public IReadOnlyDictionary<string, string> Origins => _said.ToDictionary(pair => pair.Key, pair => pair.Value.Origin);
 
-    public string? Text(string name) => Find(name)?.Values[^1];
-
-    /// <summary>All values of an option that may repeat; commas separate too.</summary>
-    public IReadOnlyList<string> List(string name) =>
-        Find(name)?.Values.SelectMany(value => value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
-            .ToArray() ?? [];
-
-    /// <summary>All values of an option that may repeat, as they are.</summary>
-    public IReadOnlyList<string> Values(string name) => Find(name)?.Values ?? [];
-
-    public int? Integer(string name, int minimum, int maximum = int.MaxValue)
-    {
-        if (Find(name) is not (var values, var origin))
-        {
-            return null;
-        }
-
-        return int.TryParse(values[^1], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
-            && number >= minimum && number <= maximum
-            ? number
-            : throw new UsageException(maximum == int.MaxValue
-                ? $"{origin} must be a whole number of at least {minimum}, not '{values[^1]}'."
-                : $"{origin} must be a whole number from {minimum} to {maximum}, not '{values[^1]}'.");
-    }
-
-    public bool Switch(string name)
-    {
-        if (Find(name) is not (var values, var origin))
-        {
-            return false;
-        }
-
-        return values[^1].ToLowerInvariant() switch
-        {
-            "true" or "1" or "yes" => true,
-            "false" or "0" or "no" => false,
-            _ => throw new UsageException($"{origin} must be true or false, not '{values[^1]}'."),
-        };
-    }
-
-    public T Choice<T>(string name, T fallback)
-        where T : struct, Enum
-    {
-        if (Find(name) is not (var values, var origin))
-        {
-            return fallback;
-        }
-
-        return Enum.TryParse(values[^1], ignoreCase: true, out T choice) && Enum.IsDefined(choice) && !char.IsAsciiDigit(values[^1][0])
-            ? choice
-            : throw new UsageException($"{origin} must be one of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}, not "
-                + $"'{values[^1]}'.");
-    }
-
-    /// <param name="spell">How a choice is spelled.</param>
-    /// <returns>Null: nothing was said.</returns>
-    public T? Choice<T>(string name, IReadOnlyList<T> choices, Func<T, string> spell)
-        where T : struct
-    {
-        if (Find(name) is not (var values, var origin))
-        {
-            return null;
-        }
-
-        foreach (T choice in choices)
-        {
-            if (spell(choice).Equals(values[^1], StringComparison.OrdinalIgnoreCase))
-            {
-                return choice;
-            }
-        }
-
-        throw new UsageException($"{origin} must be one of {string.Join(", ", choices.Select(spell))}, not '{values[^1]}'.");
-    }
-
-    private (IReadOnlyList<string> Values, string Origin)? Find(string name) => _said.TryGetValue(name, out var said) ? said : null;
+    /// <summary>The option's value, its default where nothing was said.</summary>
+    /// <exception cref="UsageException">A value that cannot be; whoever said it is named.</exception>
+    public T Read<T>(OptionSpec<T> spec) => _said.TryGetValue(spec.Name, out var said) ? spec.Read(said.Values, said.Origin) : spec.Default;
 
     private static Dictionary<string, (IReadOnlyList<string>, string)> ReadSettings(string? path)
     {

@@ -3,7 +3,7 @@ namespace Understory.Server.Hosting;
 /// <summary>Environment variables that look like options and are none.</summary>
 public static class OptionVariables
 {
-    private const string Prefix = "UNDERSTORY_";
+    public const string Prefix = "UNDERSTORY_";
 
     /// <summary>Changes of one letter that a misspelt name may be away from the right one.</summary>
     private const int MostSlips = 2;

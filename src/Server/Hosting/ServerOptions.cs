@@ -1,6 +1,5 @@
 using System.Net;
 using Understory.Decoding;
-using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
 using Understory.Server.Chat;
@@ -16,19 +15,19 @@ public sealed record ServerOptions
     /// <summary>Null: the bundle's where the bundle's target serves, else none. "none": none.</summary>
     public string? Draft { get; init; }
 
+    /// <summary>Last tokens that the draft model attends to; 0: all.</summary>
+    public int DraftWindow { get; init; }
+
     /// <summary>As <see cref="Draft"/>.</summary>
     public string? Ngram { get; init; }
 
-    public SpeculationMode Speculation { get; init; } = SpeculationMode.Auto;
+    public SpeculationMode Speculation { get; init; } = OptionCatalog.Speculation.Default;
 
     /// <summary>"auto", "cpu", "cuda" or "cuda:N".</summary>
-    public string Device { get; init; } = "auto";
+    public string Device { get; init; } = OptionCatalog.Device.Default;
 
-    /// <summary>
-    /// What weights are quantised to while target and draft load, a name of <see cref="QuantisedTensors.Formats"/>; null: they stay as in
-    /// the file.
-    /// </summary>
-    public string? Weights { get; init; }
+    /// <summary>What weights are quantised to while target and draft load; null: they stay as in the file.</summary>
+    public WeightFormat? Weights { get; init; }
 
     /// <summary>Null: all cores.</summary>
     public int? Threads { get; init; }
@@ -39,19 +38,19 @@ public sealed record ServerOptions
     /// <summary>Type of keys and values, target's and draft's; null: that of the weights.</summary>
     public CacheType? Kv { get; init; }
 
-    public int PrefixCacheMegabytes { get; init; } = 512;
+    public int PrefixCacheMegabytes { get; init; } = OptionCatalog.PrefixCacheMegabytes.Default;
 
     public IReadOnlyList<string> Aliases { get; init; } = [];
 
-    /// <summary>How the model writes calls of tools, a name of <see cref="ToolSyntax.All"/>; null: as its chat template shows.</summary>
-    public string? ToolFormat { get; init; }
+    /// <summary>How the model writes calls of tools; null: as its chat template shows.</summary>
+    public ToolSyntax? ToolSyntax { get; init; }
 
     /// <summary>Whether <c>/v1/embeddings</c> answers.</summary>
-    public bool Embeddings { get; init; } = true;
+    public bool Embeddings { get; init; } = OptionCatalog.Embeddings.Default;
 
-    public string Host { get; init; } = "127.0.0.1";
+    public string Host { get; init; } = OptionCatalog.Host.Default;
 
-    public int Port { get; init; } = 8080;
+    public int Port { get; init; } = OptionCatalog.Port.Default;
 
     public IReadOnlyList<string> ApiKeys { get; init; } = [];
 
@@ -66,12 +65,12 @@ public sealed record ServerOptions
     public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 
     /// <summary>Paths besides <c>/health</c> that are answered without a key; <c>/</c> is the page, whose files hold no secret.</summary>
-    public IReadOnlyList<string> OpenPaths { get; init; } = ["/"];
+    public IReadOnlyList<string> OpenPaths { get; init; } = OptionCatalog.OpenPaths.Default;
 
     /// <summary>Places beside the running request.</summary>
-    public int MaxQueue { get; init; } = 64;
+    public int MaxQueue { get; init; } = OptionCatalog.MaxQueue.Default;
 
-    public TimeSpan Drain { get; init; } = TimeSpan.FromSeconds(30);
+    public TimeSpan Drain { get; init; } = OptionCatalog.Drain.Default;
 
     /// <summary>From arrival on; null: no limit.</summary>
     public TimeSpan? RequestLimit { get; init; }
@@ -85,6 +84,9 @@ public sealed record ServerOptions
     /// <summary>A stream that has had nothing to say for this long gets a comment.</summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>What <see cref="RequestLimit"/> is measured by.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
+
     /// <summary>Longest request body, in bytes.</summary>
     public long MaxBody { get; init; } = 8 << 20;
 
@@ -92,9 +94,6 @@ public sealed record ServerOptions
 
     /// <summary>Who said what was said: see <see cref="OptionSource.Origins"/>.</summary>
     public IReadOnlyDictionary<string, string> Origins { get; init; } = new Dictionary<string, string>();
-
-    /// <summary>What <c>--kv</c> offers; floats would take twice the memory for nothing.</summary>
-    private static readonly CacheType[] _kvTypes = [CacheType.BF16, CacheType.F16, CacheType.Q8];
 
     /// <summary>The address that <see cref="Host"/> stands for.</summary>
     public IPAddress Address => Host switch
@@ -104,105 +103,43 @@ public sealed record ServerOptions
         _ => IPAddress.Parse(Host),
     };
 
-    /// <summary>Of <see cref="Weights"/>.</summary>
-    internal WeightFormat? WeightFormat => QuantisedTensors.Formats.FirstOrDefault(format => format.Name == Weights);
-
     public bool IsLoopback => IPAddress.IsLoopback(Address);
 
     /// <summary>Whom an error about an option names: the flag, unless somebody else said it.</summary>
-    /// <param name="name">As in <see cref="OptionCatalog"/>.</param>
-    public string SaidBy(string name) => Origins.GetValueOrDefault(name) ?? "--" + name;
+    public string SaidBy(OptionSpec option) => Origins.GetValueOrDefault(option.Name) ?? option.Flag;
 
-    /// <exception cref="UsageException">A value that cannot be, or a combination that must not be.</exception>
-    public static ServerOptions From(OptionSource source)
+    /// <exception cref="UsageException">A value that cannot be.</exception>
+    public static ServerOptions From(OptionSource source) => new()
     {
-        var defaults = new ServerOptions();
-        var options = new ServerOptions
-        {
-            Model = source.Text("model"),
-            Draft = source.Text("draft"),
-            Ngram = source.Text("ngram"),
-            Speculation = source.Choice("speculation", defaults.Speculation),
-            Device = source.Text("device")?.ToLowerInvariant() ?? defaults.Device,
-            Weights = source.Text("weights")?.ToUpperInvariant() is { } weights && weights != "FILE" ? weights : null,
-            Threads = source.Integer("threads", 1, 1024),
-            Context = source.Integer("context", 1),
-            Kv = source.Choice("kv", _kvTypes, type => type.Name()),
-            PrefixCacheMegabytes = source.Integer("prefix-cache-mb", 0) ?? defaults.PrefixCacheMegabytes,
-            Aliases = source.List("alias"),
-            ToolFormat = source.Text("tool-format")?.ToLowerInvariant() is { } format && format != "auto" ? format : null,
-            Embeddings = source.Choice("embeddings", Presence.On) == Presence.On,
-            Host = source.Text("host") ?? defaults.Host,
-            Port = source.Integer("port", 0, 65535) ?? defaults.Port,
-            ApiKeys = source.Values("api-key"),
-            ApiKeyFile = source.Text("api-key-file"),
-            AllowAnonymous = source.Switch("allow-anonymous"),
-            AllowedHosts = source.List("allowed-hosts"),
-            CorsOrigins = source.List("cors-origins"),
-            OpenPaths = Paths(source.List("open-paths")) ?? defaults.OpenPaths,
-            MaxQueue = source.Integer("max-queue", 0, 100_000) ?? defaults.MaxQueue,
-            Drain = source.Integer("drain-seconds", 0, 86_400) is { } drain ? TimeSpan.FromSeconds(drain) : defaults.Drain,
-            LogFile = source.Text("log-file"),
-            OtlpEndpoint = source.Text("otlp-endpoint") is { } otlp ? Collector(otlp) : null,
-            Origins = source.Origins,
-            RequestLimit = source.Integer("request-seconds", 1, 86_400) is { } limit ? TimeSpan.FromSeconds(limit) : null,
-        };
-        return options.Checked();
-    }
-
-    /// <summary>Null: nothing was said.</summary>
-    private static IReadOnlyList<string>? Paths(IReadOnlyList<string> said) => said switch
-    {
-        [] => null,
-        ["none"] => [],
-        _ => said,
+        Model = source.Read(OptionCatalog.Model),
+        Draft = source.Read(OptionCatalog.Draft),
+        DraftWindow = source.Read(OptionCatalog.DraftWindow),
+        Ngram = source.Read(OptionCatalog.Ngram),
+        Speculation = source.Read(OptionCatalog.Speculation),
+        Device = source.Read(OptionCatalog.Device),
+        Weights = source.Read(OptionCatalog.Weights),
+        Threads = source.Read(OptionCatalog.Threads),
+        Context = source.Read(OptionCatalog.Context),
+        Kv = source.Read(OptionCatalog.Kv),
+        PrefixCacheMegabytes = source.Read(OptionCatalog.PrefixCacheMegabytes),
+        Aliases = source.Read(OptionCatalog.Aliases),
+        ToolSyntax = source.Read(OptionCatalog.ToolSyntax),
+        Embeddings = source.Read(OptionCatalog.Embeddings),
+        Host = source.Read(OptionCatalog.Host),
+        Port = source.Read(OptionCatalog.Port),
+        ApiKeys = source.Read(OptionCatalog.ApiKeys),
+        ApiKeyFile = source.Read(OptionCatalog.ApiKeyFile),
+        AllowAnonymous = source.Read(OptionCatalog.AllowAnonymous),
+        AllowedHosts = source.Read(OptionCatalog.AllowedHosts),
+        CorsOrigins = source.Read(OptionCatalog.CorsOrigins),
+        OpenPaths = source.Read(OptionCatalog.OpenPaths),
+        MaxQueue = source.Read(OptionCatalog.MaxQueue),
+        LogFile = source.Read(OptionCatalog.LogFile),
+        OtlpEndpoint = source.Read(OptionCatalog.OtlpEndpoint),
+        Drain = source.Read(OptionCatalog.Drain),
+        RequestLimit = source.Read(OptionCatalog.RequestLimit),
+        Origins = source.Origins,
     };
-
-    private static Uri Collector(string address) =>
-        Uri.TryCreate(address, UriKind.Absolute, out Uri? uri) && (uri.Scheme is "http" or "https")
-            ? uri
-            : throw new UsageException($"--otlp-endpoint must be an http or https address such as http://localhost:4318, not '{address}'.");
-
-    private ServerOptions Checked()
-    {
-        if (Host is not ("localhost" or "*" or "+") && !IPAddress.TryParse(Host, out _))
-        {
-            throw new UsageException($"{SaidBy("host")} must be an IP address, localhost or *, not '{Host}'.");
-        }
-
-        if (Device is not ("auto" or "cpu" or "cuda")
-            && !(Device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(Device.AsSpan(5), out int index) && index >= 0))
-        {
-            throw new UsageException($"{SaidBy("device")} must be auto, cpu, cuda or cuda:N, not '{Device}'.");
-        }
-
-        if (Weights is not null && WeightFormat is null)
-        {
-            string known = string.Join(", ", QuantisedTensors.Formats.Select(format => format.Name.ToLowerInvariant()));
-            throw new UsageException($"{SaidBy("weights")} must be file, {known}, not '{Weights.ToLowerInvariant()}'.");
-        }
-
-        if (ToolFormat is not null && ToolSyntax.All.All(syntax => syntax.Name != ToolFormat))
-        {
-            string known = string.Join(", ", ToolSyntax.All.Select(syntax => syntax.Name));
-            throw new UsageException($"{SaidBy("tool-format")} must be auto, {known}, not '{ToolFormat}'.");
-        }
-
-        if (ApiKeys.Any(key => key.Trim().Length == 0))
-        {
-            throw new UsageException($"{SaidBy("api-key")} must not be empty.");
-        }
-
-        if (OpenPaths.FirstOrDefault(path => path is not ("/metrics" or "/")) is { } odd)
-        {
-            throw new UsageException($"{SaidBy("open-paths")} takes /metrics, / or both, or none alone, not '{odd}'.");
-        }
-
-        // Both refuse what they cannot read.
-        _ = new HostNames(AllowedHosts);
-        _ = new CrossOrigin(CorsOrigins);
-        return this;
-    }
 
     /// <summary>Refuses to serve beyond loopback without a key.</summary>
     /// <exception cref="UsageException">No key, and not <see cref="AllowAnonymous"/>.</exception>
@@ -210,15 +147,8 @@ public sealed record ServerOptions
     {
         if (!IsLoopback && ApiKeys.Count == 0 && ApiKeyFile is null && !AllowAnonymous)
         {
-            throw new UsageException($"{SaidBy("host")} {Host} can be reached from outside: give --api-key or --api-key-file, or say "
-                + "--allow-anonymous.");
+            throw new UsageException($"{SaidBy(OptionCatalog.Host)} {Host} can be reached from outside: give "
+                + $"{OptionCatalog.ApiKeys.Flag} or {OptionCatalog.ApiKeyFile.Flag}, or say {OptionCatalog.AllowAnonymous.Flag}.");
         }
     }
-}
-
-/// <summary>The values of an option that switches something.</summary>
-internal enum Presence
-{
-    On,
-    Off,
 }

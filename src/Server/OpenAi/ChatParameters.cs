@@ -22,18 +22,50 @@ internal static class ChatParameters
         Honoured("strict", Shape.Flag, "The arguments keep to the schema."),
     ]);
 
-    private static readonly Shape NamedFunction = Shape.Tagged("type", "{\"type\": \"function\", \"function\": {\"name\": \"f\"}}", null,
-        (["function"], [Honoured("function", Shape.Object(Honoured("name", Shape.Text(1), required: true)), required: true)]));
-
-    private static readonly Shape Call = Shape.Tagged("type", "an object with id, type and function", "function", (["function"],
+    private static readonly Shape Custom = Shape.Object("an object with name, description and format",
     [
-        Honoured("id", Shape.Text(), required: true),
-        Honoured("function", Shape.Object("an object with name and arguments",
+        Honoured("name", Name, required: true),
+        Honoured("description", Shape.Text()),
+        Honoured("format", Shape.Tagged("type", "an object whose type is \"text\" or \"grammar\"", null,
+            (["text"], []),
+            (["grammar"],
+            [
+                Honoured("grammar", Shape.Object("an object with syntax and definition",
+                [
+                    Honoured("syntax", Shape.OneOf("regex").Called("\"regex\" here, where no other grammar is read"),
+                        "A regular expression; lark is not read.", required: true),
+                    Honoured("definition", Shape.Text(), "What all of the text matches.", required: true),
+                ]), required: true),
+            ])), "What the text must look like. Default: any text."),
+    ]);
+
+    private static readonly Parameter[] NameAlone = [Honoured("name", Shape.Text(1), required: true)];
+
+    private static readonly Shape NamedTool = Shape.Tagged("type", "{\"type\": \"function\", \"function\": {\"name\": \"f\"}}", null,
+        (["function"], [Honoured("function", Shape.Object(NameAlone), required: true)]),
+        (["custom"], [Honoured("custom", Shape.Object(NameAlone), required: true)]));
+
+    private static readonly Parameter CallId = Honoured("id", Shape.Text(), required: true);
+
+    private static readonly Shape Call = Shape.Tagged("type", "an object with id, type and function", "function",
+        (["function"],
         [
-            Honoured("name", Shape.Text(), required: true),
-            Honoured("arguments", Shape.Either(Shape.Text(), Shape.FreeObject), "JSON as text, or as it is.", required: true),
-        ]), required: true),
-    ]));
+            CallId,
+            Honoured("function", Shape.Object("an object with name and arguments",
+            [
+                Honoured("name", Shape.Text(), required: true),
+                Honoured("arguments", Shape.Either(Shape.Text(), Shape.FreeObject), "JSON as text, or as it is.", required: true),
+            ]), required: true),
+        ]),
+        (["custom"],
+        [
+            CallId,
+            Honoured("custom", Shape.Object("an object with name and input",
+            [
+                Honoured("name", Shape.Text(), required: true),
+                Honoured("input", Shape.Text(), required: true),
+            ]), required: true),
+        ]));
 
     private static readonly Shape Messages = Shape.List(
         Shape.Tagged("role", "an object with role and content", null,
@@ -117,17 +149,18 @@ internal static class ChatParameters
         Honoured("reasoning_effort", Efforts, "Told to templates that know it; none switches thinking off."),
         Honoured("tools",
             Shape.List(Shape.Tagged("type", "an object with type and function", null,
-                (["function"], [Honoured("function", Function, required: true)])), most: MostTools,
+                (["function"], [Honoured("function", Function, required: true)]),
+                (["custom"], [Honoured("custom", Custom, required: true)])), most: MostTools,
                 words: $"an array of up to {MostTools} tools such as {{\"type\": \"function\", \"function\": {{\"name\": \"f\"}}}}"),
-            "Functions that the model may call."),
+            "Functions that the model may call, and custom tools, which take a text."),
         Honoured("tool_choice",
             Shape.Either(
                 Shape.OneOf("none", "auto", "required"),
-                NamedFunction,
+                NamedTool,
                 Shape.Tagged("type", "{\"type\": \"allowed_tools\", …}", null, (["allowed_tools"],
                 [
                     Honoured("allowed_tools", Shape.Object(Honoured("mode", Shape.OneOf("auto", "required")),
-                        Honoured("tools", Shape.List(NamedFunction, 1), required: true)), required: true),
+                        Honoured("tools", Shape.List(NamedTool, 1), required: true)), required: true),
                 ]))),
             "Whether, and which of them, the model calls."),
         Honoured("parallel_tool_calls", Shape.Flag, "false: at most one call per answer."),

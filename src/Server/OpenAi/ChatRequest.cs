@@ -43,7 +43,7 @@ public static class ChatRequest
                 ? ContentParts.ReadTexts(prediction.GetProperty("content")) : null,
             IdPrefix = "chatcmpl-",
             Wire = (head, tokenizer, chat, _) => new ChatWireFormat(head, new TokenTexts(tokenizer), topLogProbs, generation.IncludeUsage,
-                chat, generation.Choices, tools.Older),
+                chat, generation.Choices, tools.Offered, tools.Older),
         };
     }
 

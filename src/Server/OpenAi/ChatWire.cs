@@ -13,12 +13,17 @@ public sealed record ChatResult(ParsedAnswer Answer, IReadOnlyList<TokenLogProb>
 /// What the wire formats of all chat APIs share: the text of each choice is parted into reasoning, text and calls of tools.
 /// </summary>
 /// <param name="choices">How many choices there are.</param>
-public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
+/// <param name="tools">What the client calls the tools.</param>
+public abstract class ChatWire(PreparedChat chat, int choices, OfferedTools tools) : IWireFormat
 {
     /// <summary>How a choice ends that called tools.</summary>
     public const string ToolCallsReason = "tool_calls";
 
+    /// <summary>What the client calls the tools.</summary>
+    protected OfferedTools Tools { get; } = tools;
+
     private readonly AnswerParser[] _parsers = [.. Enumerable.Range(0, choices).Select(_ => new AnswerParser(chat.Answer))];
+    private readonly CustomCalls[] _custom = [.. Enumerable.Range(0, choices).Select(_ => new CustomCalls(tools))];
 
     public abstract IEnumerable<StreamEvent> Opening(int choice, int cachedTokens);
 
@@ -32,18 +37,18 @@ public abstract class ChatWire(PreparedChat chat, int choices) : IWireFormat
 
     public IEnumerable<StreamEvent> Chunk(int choice, string text, IReadOnlyList<TokenLogProb> logProbs)
     {
-        IReadOnlyList<AnswerPart> parts = _parsers[choice].Push(text);
+        IReadOnlyList<AnswerPart> parts = _custom[choice].Read(_parsers[choice].Push(text), end: false);
         return parts.Count > 0 || logProbs.Count > 0 ? Parts(choice, parts, logProbs) : [];
     }
 
     public IEnumerable<StreamEvent> Closing(ChoiceEnd end, AnswerTotals? totals)
     {
         AnswerParser parser = _parsers[end.Choice];
-        IReadOnlyList<AnswerPart> rest = parser.Finish(IsCut(end));
+        IReadOnlyList<AnswerPart> rest = _custom[end.Choice].Read(parser.Finish(IsCut(end)), end: true);
         return (rest.Count > 0 ? Parts(end.Choice, rest, []) : []).Concat(Closed(End(end, parser.Answer), parser.Answer, totals));
     }
 
-    public abstract object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
+    public abstract IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
 
     /// <summary>What a step gave: perhaps nothing that can be shown yet, or only log-probabilities.</summary>
     protected abstract IEnumerable<StreamEvent> Parts(int choice, IReadOnlyList<AnswerPart> parts, IReadOnlyList<TokenLogProb> logProbs);

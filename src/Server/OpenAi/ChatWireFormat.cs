@@ -6,11 +6,14 @@ namespace Understory.Server.OpenAi;
 
 /// <summary><c>/v1/chat/completions</c>.</summary>
 /// <param name="includeUsage">As for completions.</param>
+/// <param name="tools">What the client calls the tools.</param>
 /// <param name="older">The one call is written as <c>function_call</c>.</param>
-public sealed class ChatWireFormat(
-    AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat, int choices, bool older = false)
-    : ChatWire(chat, choices)
+public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat, int choices,
+    OfferedTools tools, bool older = false)
+    : ChatWire(chat, choices, tools)
 {
+    private const string Function = "function";
+    private const string Custom = "custom";
     private const string ChunkObject = "chat.completion.chunk";
     private const string FunctionCallReason = "function_call";
 
@@ -31,7 +34,7 @@ public sealed class ChatWireFormat(
     protected override IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals) =>
         [new(Body([new(end.Choice, new(), null, Reason(end))], includeUsage || totals is null ? null : WithThoughts(totals)))];
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    public override IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
         ChatChoice[] read = [.. choices.Select((text, i) => Choice(Read(i, text)))];
         return new ChatBody(
@@ -57,10 +60,13 @@ public sealed class ChatWireFormat(
         new("assistant", answer.Text.Length == 0 && answer.ToolCalls.Count > 0 ? null : answer.Text)
         {
             ReasoningContent = answer.Reasoning,
-            ToolCalls = answer.ToolCalls.Count == 0 || older
-            ? null : [.. answer.ToolCalls.Select(call => new ToolCallBody(call.Id, "function", new(call.Name, call.Arguments)))],
+            ToolCalls = answer.ToolCalls.Count == 0 || older ? null : [.. answer.ToolCalls.Select(Call)],
             FunctionCall = older && answer.ToolCalls is [var only, ..] ? new(only.Name, only.Arguments) : null,
         };
+
+    private ToolCallBody Call(ToolCall call) => Tools.Origin(call.Name).Custom
+        ? new(call.Id, Custom, Custom: new(call.Name, CustomInput.Of(call.Arguments)))
+        : new(call.Id, Function, new(call.Name, call.Arguments));
 
     private ChatDelta Of(AnswerPart part) => part switch
     {
@@ -68,7 +74,10 @@ public sealed class ChatWireFormat(
         ToolCallArguments arguments when older => new(FunctionCall: new(null, arguments.Text)),
         TextPart text => new(Content: text.Text),
         ReasoningPart reasoning => new(ReasoningContent: reasoning.Text),
-        ToolCallBegun begun => new(ToolCalls: [new(begun.Index, new(begun.Name, ""), begun.Id, "function")]),
+        ToolCallBegun begun when Tools.Origin(begun.Name).Custom =>
+            new(ToolCalls: [new(begun.Index, null, begun.Id, Custom, new(begun.Name, ""))]),
+        CustomToolInput input => new(ToolCalls: [new(input.Index, Custom: new(null, input.Text))]),
+        ToolCallBegun begun => new(ToolCalls: [new(begun.Index, new(begun.Name, ""), begun.Id, Function)]),
         ToolCallArguments arguments => new(ToolCalls: [new(arguments.Index, new(null, arguments.Text))]),
         _ => throw new InvalidOperationException($"A part of an answer of the kind {part.GetType().Name}."),
     };

@@ -31,6 +31,7 @@ public sealed record CompletionBody(
     Usage? Usage = null,
     Int128? Seed = null,
     Timings? Timings = null)
+    : OpenAiBody
 {
     public SpeculationBody? Speculation { get; init; }
 }

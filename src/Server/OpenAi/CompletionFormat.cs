@@ -38,7 +38,7 @@ public sealed class CompletionFormat(
 
     public IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
 
-    public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => Body(
+    public IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => Body(
         [.. choices.Index().Chunk(candidates).SelectMany(Best).Select((choice, place) => new CompletionChoice(
             place,
             echoes[choice.Index]?.Text + choice.Item.Text,

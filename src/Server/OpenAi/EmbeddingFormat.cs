@@ -18,7 +18,7 @@ public sealed record EmbeddingBody(
 public sealed record EmbeddingUsage(int PromptTokens, int TotalTokens);
 
 /// <summary>The answer of <c>/v1/embeddings</c>: one vector per input, in their order.</summary>
-public sealed record EmbeddingsBody(string Object, IReadOnlyList<EmbeddingBody> Data, string Model, EmbeddingUsage Usage);
+public sealed record EmbeddingsBody(string Object, IReadOnlyList<EmbeddingBody> Data, string Model, EmbeddingUsage Usage) : OpenAiBody;
 
 /// <summary><c>/v1/embeddings</c>. Nothing of it streams.</summary>
 public sealed class EmbeddingFormat(string model, bool base64, int? dimensions) : IWireFormat
@@ -33,7 +33,7 @@ public sealed class EmbeddingFormat(string model, bool base64, int? dimensions) 
 
     public IEnumerable<StreamEvent> Failed(ApiException error) => [new(error.Body)];
 
-    public object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => new EmbeddingsBody(
+    public IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals) => new EmbeddingsBody(
         "list",
         [.. choices.Select((choice, i) => new EmbeddingBody("embedding", i, new(Shorten(choice.Embedding!), base64)))],
         model,

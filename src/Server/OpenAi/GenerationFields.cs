@@ -39,6 +39,9 @@ public sealed record GenerationFields(
     /// <summary>Below the share of the most probable token of any vocabulary: that one alone is kept.</summary>
     private const float LeastTopP = 1e-9f;
 
+    /// <summary>What llama.cpp's repeat_penalty looks back at unless it is told.</summary>
+    private const int LlamaWindow = 64;
+
     /// <summary>Of OpenAI's older APIs.</summary>
     /// <exception cref="ApiException">400: a field that does not go with another.</exception>
     public static GenerationFields Read(Fields fields, RequestContext context)
@@ -94,6 +97,7 @@ public sealed record GenerationFields(
 
     private static SamplingParams ReadSampling(Fields fields, GenerationDefaults defaults, int vocabulary)
     {
+        (float? repetition, int window) = ReadRepetition(fields);
         float temperature = fields.Number("temperature") ?? (defaults.DoSample is false ? 0 : defaults.Temperature) ?? 1;
         return new SamplingParams
         {
@@ -101,29 +105,33 @@ public sealed record GenerationFields(
             TopK = Math.Max(0, fields.Integer("top_k") ?? defaults.TopK ?? 0),
             TopP = Math.Max(LeastTopP, fields.Number("top_p") ?? defaults.TopP ?? 1),
             MinP = fields.Number("min_p") ?? defaults.MinP ?? 0,
-            RepetitionPenalty = ReadRepetition(fields) ?? defaults.RepetitionPenalty ?? 1,
+            RepetitionPenalty = repetition ?? defaults.RepetitionPenalty ?? 1,
+            RepetitionWindow = window,
             PresencePenalty = fields.Number("presence_penalty") ?? 0,
             FrequencyPenalty = fields.Number("frequency_penalty") ?? 0,
             LogitBias = ReadLogitBias(fields, vocabulary),
         };
     }
 
-    /// <summary>The penalty, over all of the text or, with a look back of 0, over none.</summary>
-    private static float? ReadRepetition(Fields fields)
+    /// <summary>
+    /// The penalty, and how many tokens it looks back at: as many as are asked for, else 64 by llama.cpp's name and all by vLLM's.
+    /// </summary>
+    /// <returns>A penalty of null is not said; a window of 0 is the whole text.</returns>
+    private static (float? Penalty, int Window) ReadRepetition(Fields fields)
     {
-        float? repeat = fields.Number("repeat_penalty");
-        float? penalty = fields.Number("repetition_penalty") ?? repeat;
-        int? back = fields.Integer("repeat_last_n");
-        int? older = fields.Integer("penalty_last_n");
-        string name = back is null ? "penalty_last_n" : "repeat_last_n";
-        return (back ?? older) switch
+        float? penalty = fields.Number("repetition_penalty");
+        int? back = fields.Integer("repeat_last_n") ?? fields.Integer("penalty_last_n");
+        if (penalty is null && fields.Number("repeat_penalty") is { } repeat)
         {
-            null or -1 => penalty,
-            0 => 1,
-            _ when penalty is null or 1 => penalty,
-            var tokens => throw ApiException.Invalid(name, $"{name} is {tokens}, but a penalty looks back over the whole text here; send "
-                + $"-1, "
-                + "or leave it out.", Fault.Unsupported),
+            penalty = repeat;
+            back ??= LlamaWindow;
+        }
+
+        return back switch
+        {
+            null or -1 => (penalty, 0),
+            0 => (1, 0),
+            { } window => (penalty, window),
         };
     }
 

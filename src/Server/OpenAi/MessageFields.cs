@@ -57,6 +57,12 @@ internal sealed class MessageFields
 
     private static ToolCall ReadCall(Fields call)
     {
+        if (call.Text("type") == "custom")
+        {
+            Fields custom = call.Object("custom");
+            return new ToolCall(call.Text("id")!, custom.Text("name")!, CustomInput.Arguments(custom.Text("input")!));
+        }
+
         Fields function = call.Object("function");
         return new ToolCall(call.Text("id")!, function.Text("name")!, Arguments(function));
     }

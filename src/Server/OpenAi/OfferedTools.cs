@@ -15,13 +15,6 @@ public sealed record ToolOrigin(string Name, string? Namespace = null, bool Cust
 /// </summary>
 public sealed class OfferedTools
 {
-    /// <summary>The member of a custom tool's arguments that holds its text.</summary>
-    public const string Input = "input";
-
-    private static readonly JsonElement CustomSchema = JsonDocument.Parse(
-        $"{{\"type\": \"object\", \"properties\": {{\"{Input}\": {{\"type\": \"string\"}}}}, \"required\": [\"{Input}\"], "
-            + "\"additionalProperties\": false}").RootElement;
-
     private readonly List<Tool> _tools = [];
     private readonly Dictionary<string, ToolOrigin> _origins = [];
     private readonly List<string> _warnings = [];
@@ -51,14 +44,19 @@ public sealed class OfferedTools
             new ToolOrigin(name, space), path);
     }
 
-    /// <summary>A tool that takes any text: a function of one string.</summary>
+    /// <summary>A tool that takes a text: a function of one string, held to a regular expression where there is one.</summary>
+    /// <param name="regex">What all of the text matches; null: any text.</param>
+    /// <param name="field">The member that holds it.</param>
     /// <exception cref="ApiException">400: an earlier tool is called so.</exception>
-    public void AddCustom(Fields tool, string path, string? space = null)
+    public void AddCustom(Fields tool, string path, string? regex = null, string field = "", string? space = null)
     {
         string name = tool.Text("name")!;
-        Add(new Tool(NameOf(name, space), tool.Text("description"), CustomSchema) { Field = path }, new ToolOrigin(name, space,
-            Custom: true),
-            path);
+        JsonElement parameters = CustomInput.Schema(regex, path + field);
+        var described = new Tool(NameOf(name, space), tool.Text("description"), parameters, Strict: regex is not null)
+        {
+            Field = path + field,
+        };
+        Add(described, new ToolOrigin(name, space, Custom: true), path);
     }
 
     /// <summary>A tool that cannot be run or held to its form.</summary>

@@ -20,9 +20,10 @@ internal static class OtherServers
     /// <summary>How tokens are chosen.</summary>
     public static IReadOnlyList<Parameter> Sampling { get; } =
     [
-        Honoured("repeat_penalty", Penalty, "Another name of repetition_penalty, which wins over it."),
-        Honoured("repeat_last_n", Shape.Integer(-1), "Tokens that repeat_penalty looks back at: -1 (all) or 0 (none, so no penalty). Any "
-            + "other number only where there is no penalty."),
+        Honoured("repeat_penalty", Penalty, "As repetition_penalty, which wins over it, but over the last 64 tokens unless repeat_last_n "
+            + "says otherwise."),
+        Honoured("repeat_last_n", Shape.Integer(-1), "Tokens, of prompt and answer, that the repetition penalty looks back at: -1 is all, "
+            + "0 none, so no penalty. presence_penalty and frequency_penalty hold for the whole answer."),
         Honoured("penalty_last_n", Shape.Integer(-1), "Another name of repeat_last_n."),
         Refused("mirostat", Zero),
         Ignored("mirostat_tau", "Goes with mirostat."),

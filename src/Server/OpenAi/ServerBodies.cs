@@ -46,7 +46,7 @@ public sealed record PropsBody(
     int? EmbeddingSize,
     bool FillInTheMiddle,
     string Kernels,
-    SpeculationProps Speculation);
+    SpeculationProps Speculation) : OpenAiBody;
 
 /// <param name="NPrompt">Tokens of the prompts of all choices.</param>
 /// <param name="NPromptDone">Of those, computed or found in the cache.</param>
@@ -63,4 +63,4 @@ public sealed record SlotBody(int Id, int NCtx, bool IsProcessing, TaskBody? Tas
 
 /// <summary>The answer of <c>/slots</c>: what runs and what waits. Figures only, no text of prompts or answers.</summary>
 /// <param name="Places">Requests that may wait.</param>
-public sealed record SlotsBody(IReadOnlyList<SlotBody> Slots, IReadOnlyList<WaitingBody> Waiting, int Places);
+public sealed record SlotsBody(IReadOnlyList<SlotBody> Slots, IReadOnlyList<WaitingBody> Waiting, int Places) : OpenAiBody;

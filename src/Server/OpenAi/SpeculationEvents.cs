@@ -1,6 +1,7 @@
 using Understory.Decoding;
 using Understory.Decoding.Sequences;
 using Understory.Decoding.Verification;
+using Understory.Server.Wire;
 
 namespace Understory.Server.OpenAi;
 
@@ -73,7 +74,7 @@ public sealed class SpeculationEvents(IWireFormat wire, TokenTexts texts)
         Milliseconds(report.DraftSeconds),
         report.DraftPasses);
 
-    private static object Attach(object chunk, SpeculationBody speculation) => chunk switch
+    private static IJsonBody? Attach(IJsonBody? chunk, SpeculationBody speculation) => chunk switch
     {
         CompletionBody completion => completion with { Speculation = speculation },
         ChatChunk chat => chat with { Speculation = speculation },

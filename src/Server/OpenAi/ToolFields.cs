@@ -14,7 +14,7 @@ internal sealed record ToolFields(OfferedTools Offered, ToolChoice Choice, bool 
         var offered = new OfferedTools();
         foreach ((int i, JsonElement tool) in fields.List("tools").Index())
         {
-            offered.AddFunction(new Fields(tool).Object("function"), $"tools[{i}].function", "parameters");
+            Add(offered, new Fields(tool), $"tools[{i}]");
         }
 
         foreach ((int i, JsonElement function) in fields.List("functions").Index())
@@ -41,7 +41,7 @@ internal sealed record ToolFields(OfferedTools Offered, ToolChoice Choice, bool 
             case "allowed_tools":
                 Fields allowed = choice.Object("allowed_tools");
                 return offered.Choose(ModeOf(allowed.Text("mode")), [.. allowed.List("tools").Select(tool => NameIn(new Fields(tool)))]);
-            case "function":
+            case "function" or "custom":
                 return offered.Choose(ToolChoiceMode.Required, [NameIn(choice)]);
             default:
                 return offered.Choose(ToolChoiceMode.Required, [choice.Text("name")!], "function_call");
@@ -56,5 +56,18 @@ internal sealed record ToolFields(OfferedTools Offered, ToolChoice Choice, bool 
         _ => ToolChoiceMode.Auto,
     };
 
-    private static string NameIn(Fields named) => named.Object("function").Text("name")!;
+    private static void Add(OfferedTools offered, Fields tool, string path)
+    {
+        if (tool.Text("type") == "function")
+        {
+            offered.AddFunction(tool.Object("function"), $"{path}.function", "parameters");
+            return;
+        }
+
+        Fields custom = tool.Object("custom");
+        string? regex = custom.Object("format").Object("grammar").Text("definition");
+        offered.AddCustom(custom, $"{path}.custom", regex, ".format.grammar.definition");
+    }
+
+    private static string NameIn(Fields named) => named.Object(named.Text("type")!).Text("name")!;
 }

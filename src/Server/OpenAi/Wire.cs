@@ -53,7 +53,11 @@ public sealed record ChatLogProbs(
 
 public sealed record FunctionBody(string? Name, string Arguments);
 
-public sealed record ToolCallBody(string Id, string Type, FunctionBody Function);
+/// <summary>A custom tool and what it is called with.</summary>
+public sealed record CustomBody(string? Name, string Input);
+
+/// <param name="Type">"function" or "custom": which of the two members it has.</param>
+public sealed record ToolCallBody(string Id, string Type, FunctionBody? Function = null, CustomBody? Custom = null);
 
 /// <param name="Content">Null: nothing but calls of tools.</param>
 public sealed record ChatAnswer(
@@ -77,7 +81,8 @@ public sealed record ChatChoice(
     string FinishReason);
 
 /// <param name="Id">In the first delta of a call.</param>
-public sealed record ToolCallDelta(int Index, FunctionBody Function, string? Id = null, string? Type = null);
+public sealed record ToolCallDelta(
+    int Index, FunctionBody? Function = null, string? Id = null, string? Type = null, CustomBody? Custom = null);
 
 public sealed record ChatDelta(
     string? Role = null, string? Content = null, string? ReasoningContent = null, IReadOnlyList<ToolCallDelta>? ToolCalls = null,
@@ -99,7 +104,7 @@ public sealed record ChatBody(
     IReadOnlyList<ChatChoice> Choices,
     Usage Usage,
     Int128 Seed,
-    Timings Timings);
+    Timings Timings) : OpenAiBody;
 
 /// <summary>One chunk of a chat completion's stream.</summary>
 public sealed record ChatChunk(
@@ -112,19 +117,20 @@ public sealed record ChatChunk(
     Usage? Usage = null,
     Int128? Seed = null,
     Timings? Timings = null)
+    : OpenAiBody
 {
     public SpeculationBody? Speculation { get; init; }
 }
 
-public sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength);
+public sealed record ModelBody(string Id, string Object, long Created, string OwnedBy, int ContextLength) : OpenAiBody;
 
-public sealed record ModelsBody(string Object, IReadOnlyList<ModelBody> Data);
+public sealed record ModelsBody(string Object, IReadOnlyList<ModelBody> Data) : OpenAiBody;
 
 /// <param name="Pieces">The bytes of each token as text, on request.</param>
-public sealed record TokenizeBody(IReadOnlyList<int> Tokens, int Count, int MaxModelLen, IReadOnlyList<string>? Pieces = null);
+public sealed record TokenizeBody(IReadOnlyList<int> Tokens, int Count, int MaxModelLen, IReadOnlyList<string>? Pieces = null) : OpenAiBody;
 
-public sealed record DetokenizeBody(string Text);
+public sealed record DetokenizeBody(string Text) : OpenAiBody;
 
 /// <param name="Status">"ok", "loading" or "draining".</param>
 /// <param name="Stage">What is being loaded.</param>
-public sealed record HealthBody(string Status, string? Stage = null);
+public sealed record HealthBody(string Status, string? Stage = null) : OpenAiBody;

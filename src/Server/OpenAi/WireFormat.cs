@@ -58,7 +58,7 @@ public interface IWireFormat
     /// <summary>What keeps a quiet stream alive; null: a comment.</summary>
     StreamEvent? KeepAlive => null;
 
-    object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
+    IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals);
 }
 
 internal static class LogProb

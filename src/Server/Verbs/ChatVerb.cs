@@ -15,11 +15,9 @@ public static class ChatVerb
 {
     private static readonly Option<string?> SystemText =
         new("--system") { Description = "What the model is told before the conversation.", HelpName = "TEXT" };
-    private static readonly Option<int> MaxTokens =
-        new("--max-tokens") { Description = "Most tokens of an answer.", DefaultValueFactory = _ => 1024, HelpName = "N" };
+    private static readonly Option<int> MaxTokens = AnswerOptions.MaxTokens(1024);
     private static readonly Option<float?> Temperature =
         new("--temperature") { Description = "0 is greedy. Default: the model's own.", HelpName = "T" };
-    private static readonly Option<ulong> Seed = new("--seed") { Description = "Of the sampling noise.", HelpName = "N" };
 
     private const string Help = """
         /reset          begin a new conversation
@@ -32,10 +30,10 @@ public static class ChatVerb
 
     public static Command Create(CommandLine line)
     {
-        var verb = new Command("chat", "Talk with the model on the terminal.") { SystemText, MaxTokens, Temperature, Seed };
+        var verb = new Command("chat", "Talk with the model on the terminal.") { SystemText, MaxTokens, Temperature, AnswerOptions.Seed };
         verb.SetAction((parsed, cancellation) => RunAsync(
             line.Read(parsed), parsed.GetValue(SystemText), parsed.GetValue(MaxTokens), parsed.GetValue(Temperature),
-            parsed.GetValue(Seed)));
+            parsed.GetValue(AnswerOptions.Seed)));
         return verb;
     }
 

@@ -77,13 +77,13 @@ public sealed class CommandLine
 
         root.SetAction((parsed, cancellation) => ServeVerb.RunAsync(Read(parsed)));
         root.Subcommands.Add(Taking(ServeVerb.Create(this), _ => true));
-        root.Subcommands.Add(Taking(CompleteVerb.Create(this), spec => spec.OfModel));
-        root.Subcommands.Add(Taking(ChatVerb.Create(this), spec => spec.OfModel));
-        root.Subcommands.Add(Taking(InfoVerb.Create(this), spec => !spec.ServerOnly));
-        root.Subcommands.Add(Taking(HealthVerb.Create(this), spec => spec.Name is "host" or "port"));
-        root.Subcommands.Add(Taking(BenchVerb.Create(this), spec => spec.OfModel));
-        root.Subcommands.Add(Taking(NgramVerb.Create(this), spec => spec.Name is "draft" or "threads"));
-        root.Subcommands.Add(Taking(PullVerb.Create(this), spec => spec.Name is "draft"));
+        root.Subcommands.Add(Taking(CompleteVerb.Create(this), IsOfDecoding));
+        root.Subcommands.Add(Taking(ChatVerb.Create(this), IsOfDecoding));
+        root.Subcommands.Add(Taking(InfoVerb.Create(this), spec => spec.Scope != OptionScope.Http));
+        root.Subcommands.Add(Taking(HealthVerb.Create(this), spec => spec == OptionCatalog.Host || spec == OptionCatalog.Port));
+        root.Subcommands.Add(Taking(BenchVerb.Create(this), IsOfDecoding));
+        root.Subcommands.Add(Taking(NgramVerb.Create(this), spec => spec == OptionCatalog.Draft || spec == OptionCatalog.Threads));
+        root.Subcommands.Add(Taking(PullVerb.Create(this), spec => spec == OptionCatalog.Draft));
         return root;
     }
 
@@ -98,11 +98,15 @@ public sealed class CommandLine
         return verb;
     }
 
+    internal static bool IsOfDecoding(OptionSpec spec) => spec.Scope == OptionScope.Decoding;
+
+    private static string Description(OptionSpec spec) => spec.Silence is { } silence ? $"{spec.Help} Default: {silence}." : spec.Help;
+
     private static Option Make(OptionSpec spec) => spec.Value is null
-        ? new Option<bool>(spec.Flag) { Description = spec.Help }
+        ? new Option<bool>(spec.Flag) { Description = Description(spec) }
         : new Option<string[]>(spec.Flag)
         {
-            Description = spec.Help,
+            Description = Description(spec),
             HelpName = spec.Value,
             Arity = ArgumentArity.OneOrMore,
             AllowMultipleArgumentsPerToken = false,

@@ -16,30 +16,27 @@ public static class CompleteVerb
         Arity = ArgumentArity.ZeroOrMore,
     };
 
-    private static readonly Option<int> MaxTokens =
-        new("--max-tokens") { Description = "Most tokens to generate.", DefaultValueFactory = _ => 128, HelpName = "N" };
-    private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", HelpName = "T" };
-    private static readonly Option<int> TopK =
-        new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
+    private static readonly Option<int> MaxTokens = AnswerOptions.MaxTokens(128);
     private static readonly Option<float> TopP =
         new("--top-p") { Description = "Keep the most probable tokens up to this sum.", DefaultValueFactory = _ => 1, HelpName = "P" };
-    private static readonly Option<ulong> Seed = new("--seed") { Description = "Of the sampling noise.", HelpName = "N" };
     private static readonly Option<string[]> Stop = new("--stop") { Description = "Text to stop at.", HelpName = "TEXT" };
 
     public static Command Create(CommandLine line)
     {
-        var verb =
-            new Command("complete", "Complete one prompt on the terminal.") { Words, MaxTokens, Temperature, TopK, TopP, Seed, Stop };
+        var verb = new Command("complete", "Complete one prompt on the terminal.")
+        {
+            Words, MaxTokens, AnswerOptions.Temperature, AnswerOptions.TopK, TopP, AnswerOptions.Seed, Stop,
+        };
         verb.SetAction((parsed, cancellation) =>
         {
             ServerOptions options = line.Read(parsed);
             string prompt = parsed.GetValue(Words) is { Length: > 0 } words ? string.Join(' ', words) : Console.In.ReadToEnd();
             return RunAsync(options, prompt, parsed.GetValue(MaxTokens), parsed.GetValue(Stop) ?? [], new SamplingParams
             {
-                Temperature = parsed.GetValue(Temperature),
-                TopK = parsed.GetValue(TopK),
+                Temperature = parsed.GetValue(AnswerOptions.Temperature),
+                TopK = parsed.GetValue(AnswerOptions.TopK),
                 TopP = parsed.GetValue(TopP),
-                Seed = parsed.GetValue(Seed),
+                Seed = parsed.GetValue(AnswerOptions.Seed),
             });
         });
         return verb;

@@ -108,8 +108,12 @@ public static class PullVerb
 
         if (surveys is [var target, var draft])
         {
-            Vocabularies.Require(
+            string? own = Vocabularies.Require(
                 (wanted[0].ToString(), target.Tokenizer, target.Config), (wanted[1].ToString(), draft.Tokenizer, draft.Config));
+            if (own is not null)
+            {
+                Console.WriteLine($"{wanted[1]} has {own}");
+            }
         }
 
         long memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;

@@ -35,7 +35,7 @@ public static class ServeVerb
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Signalled);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Signalled);
 
-        using Logger logger = OpenLog(options.LogFile);
+        using Logger logger = OpenLog(options);
         var loading = new ModelLoading(options, CostFile.OfUser(Environment.GetEnvironmentVariable));
         await using var server = new ServerApp(options, loading.Load, logger);
         await server.StartAsync();
@@ -61,15 +61,15 @@ public static class ServeVerb
         return CommandLine.Done;
     }
 
-    private static Logger OpenLog(string? file)
+    private static Logger OpenLog(ServerOptions options)
     {
         try
         {
-            return Logs.Create(CommandLine.SettingsFile, file, TimeProvider.System);
+            return Logs.Create(CommandLine.SettingsFile, options.LogFile, TimeProvider.System);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            throw new StartupException($"--log-file: {file} cannot be written: {e.Message}", e);
+            throw new StartupException($"{options.SaidBy(OptionCatalog.LogFile)}: {options.LogFile} cannot be written: {e.Message}", e);
         }
     }
 

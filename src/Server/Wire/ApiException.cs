@@ -3,7 +3,10 @@ using System.Text.Json.Serialization;
 namespace Understory.Server.Wire;
 
 /// <summary>OpenAI's error object.</summary>
-public sealed record ApiErrorBody(ApiError Error);
+public sealed record ApiErrorBody(ApiError Error) : IJsonBody
+{
+    JsonSerializerContext IJsonBody.Json => ErrorJson.Context;
+}
 
 public sealed record ApiError(
     string Message,

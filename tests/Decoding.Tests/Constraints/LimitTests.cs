@@ -129,6 +129,26 @@ public class LimitTests
             Constraint.Compile(Grammar.JsonSchema(schema.RootElement, budget: budget), Bytes, budget));
     }
 
+    public static TheoryData<string> Long => new(
+        $$"""{"type":"object","required":[{{string.Join(',', Enumerable.Range(0, 400_000).Select(i => $"\"p{i}\""))}}]}""",
+        $$"""{"oneOf":[{{string.Join(',', Enumerable.Range(0, 9_000).Select(i =>
+            $"{{\"properties\":{{\"p{i}\":{{\"const\":1}},\"a\":{{\"minimum\":{i}}}}},\"required\":[\"a\",\"p{i}\"],"
+                + "\"additionalProperties\":false}"))}}]}""",
+        """{"type":"string","pattern":"^(a|b)*a(a|b){60}$"}""",
+        $$"""{"properties":{ {{string.Join(',', Enumerable.Range(0, 200_000).Select(i =>
+            $"\"p{i}\":{{\"type\":\"string\",\"maxLength\":{i % 90}}}"))}} } }""");
+
+    [Theory]
+    [MemberData(nameof(Long))]
+    public void Compiling_ends_in_its_midst_when_nobody_waits_for_it_any_more(string schema)
+    {
+        using JsonDocument document = JsonDocument.Parse(schema);
+        using var left = new CancellationTokenSource(TimeSpan.FromMilliseconds(1));
+        var budget = new GrammarBudget(left.Token) { Most = long.MaxValue };
+        Assert.ThrowsAny<OperationCanceledException>(() =>
+            Constraint.Compile(Grammar.JsonSchema(document.RootElement, budget: budget), Bytes, budget));
+    }
+
     [Fact]
     public void Ambiguity_does_not_make_a_long_text_slow()
     {

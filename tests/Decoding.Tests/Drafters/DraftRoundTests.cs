@@ -100,6 +100,52 @@ public class DraftRoundTests
     }
 
     [Fact]
+    public void What_a_candidate_drags_behind_it_goes_under_it_and_the_last_of_it_can_be_expanded()
+    {
+        var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f) { Dragged = [41, 42] };
+        var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, FixedRounds: 2, Depth, 30);
+        Grow(drafter, [], limits, perRow: 0);
+        int first = _tree.FindChild(0, Script.Token(3));
+        int second = _tree.FindChild(first, 41);
+        int third = _tree.FindChild(second, 42);
+        Assert.True(third > 0);
+        Assert.True(_tree.Expanded(first) && _tree.Expanded(second));
+        // The draft never said what follows the first of them alone.
+        Assert.Equal(-1, _tree.FindChild(first, Script.Token(4)));
+        Assert.True(_tree.FindChild(third, Script.Token(6)) > 0);
+    }
+
+    [Fact]
+    public void A_parallel_drafter_earns_by_all_of_its_tokens_and_pays_for_all_of_its_rows()
+    {
+        double Net(int ahead, double perRow, out double price)
+        {
+            var ledger = new Ledger(new CostModel(), new CostModel(1e-3), new AcceptanceModel());
+            foreach (int rows in (int[])[1, 2, 3, 4, 5, 8])
+            {
+                ledger.Target.Calibrate(rows, 0.01);
+                ledger.Draft!.Calibrate(rows, 1e-3 * (1 + (perRow * (rows - 1))));
+            }
+
+            var drafter = new Script(_clock, seconds: 1e-3, sure: 0.9f, ahead);
+            var frontier = new Frontier(drafter.MaxRows + 1, Depth);
+            var round = new DraftRound(ledger, new Proposals(ledger.Acceptance, []), frontier, drafter, 63);
+            _tree.Reset(_context.Last);
+            var limits = new GrowthLimits(Ngram: false, Draft: true, Auto: false, 0, FixedRounds: 1, Depth, 30);
+            Assert.True(round.Select(_tree, _context, limits, 0));
+            price = ledger.RoundPrice(1 + ahead, _context.Length);
+            return round.Net;
+        }
+
+        double one = Net(0, perRow: 0, out double _);
+        double four = Net(3, perRow: 0, out double flat);
+        double dear = Net(3, perRow: 0.5, out double steep);
+        Assert.True(four > 1.5 * one, $"{four:F3} tokens of four, {one:F3} of one");
+        Assert.True(steep > flat);
+        Assert.Equal(four - dear, steep - flat, 6);
+    }
+
+    [Fact]
     public void A_long_prompt_is_caught_up_chunk_by_chunk_and_proposes_nothing_meanwhile()
     {
         var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f, maxPending: 2);
@@ -159,11 +205,16 @@ public class DraftRoundTests
 
         public int Passes { get; private set; }
 
+        public int Ahead => 1 + ahead;
+
+        /// <summary>Behind the first candidate of the root.</summary>
+        public int[] Dragged { get; init; } = [];
+
         public static int Token(int position) => 1000 + position;
 
         public DraftCache CreateCache(KvCache target, int context) => new(null);
 
-        public void BeginStep(TokenContext context)
+        public void BeginStep(DraftCache cache, TokenContext context)
         {
         }
 
@@ -210,6 +261,14 @@ public class DraftRoundTests
             (tokens[0], tokens[1]) = (Token(position), 3000 + position);
             (probabilities[0], probabilities[1]) = (sure, (1 - sure) / 2);
             return 2;
+        }
+
+        public int Tail(int answer, int rank, Span<int> tokens, out float probability, out int slot)
+        {
+            bool drags = rank == 0 && _depths[answer] == 0;
+            (probability, slot) = (0.9f, 5);
+            Dragged.CopyTo(tokens);
+            return drags ? Dragged.Length : 0;
         }
 
         public void Accept(DraftCache cache, ReadOnlySpan<int> slots) => cache.Committed += slots.Length;

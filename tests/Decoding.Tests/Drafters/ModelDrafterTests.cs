@@ -18,12 +18,12 @@ public class ModelDrafterTests(DemoBundle demo)
         using (cache)
         {
             var context = new TokenContext(prompt, SamplingParams.Greedy, demo.Target.Config.VocabularySize, prompt.Length + 16);
-            drafter.BeginStep(context);
+            drafter.BeginStep(cache, context);
             drafter.Begin(cache, context);
             Assert.Equal(0, cache.Committed);
 
             // As after an exception: the round begins again, with all tokens.
-            drafter.BeginStep(context);
+            drafter.BeginStep(cache, context);
             drafter.Begin(cache, context);
             Assert.Equal(prompt.Length, drafter.Rows);
             drafter.Run(cache, context);

@@ -60,7 +60,7 @@ public class StateFeedTests(DemoBundle demo)
 
         public DraftCache CreateCache(KvCache target, int context) => _inner.CreateCache(target, context);
 
-        public void BeginStep(TokenContext context) => _inner.BeginStep(context);
+        public void BeginStep(DraftCache cache, TokenContext context) => _inner.BeginStep(cache, context);
 
         public int SlotsLeft(TokenContext context) => _inner.SlotsLeft(context);
 

@@ -20,6 +20,7 @@ public class TreeVerifierTests(DemoBundle demo)
         ["T = 1"] = new SamplingParams { Seed = 11 },
         ["T = 0.8, top_k 20, penalties"] =
             new SamplingParams { Temperature = 0.8f, TopK = 20, FrequencyPenalty = 0.6f, RepetitionPenalty = 1.2f, Seed = 12 },
+        ["T = 1, a penalty of the last 6 tokens"] = new SamplingParams { RepetitionPenalty = 1.5f, RepetitionWindow = 6, Seed = 13 },
     };
 
     [Theory]

@@ -49,6 +49,16 @@ public class HuggingFaceConfigTests
     }
 
     [Fact]
+    public void Suppressed_tokens_are_those_of_the_generation_config()
+    {
+        ModelConfig config = HuggingFaceConfig.Read(JsonDocument.Parse(Llama).RootElement, JsonDocument.Parse(
+            """{"suppress_tokens": [258883, 7], "begin_suppress_tokens": 9}""").RootElement);
+        Assert.Equal([258883, 7], config.SuppressedTokens);
+        Assert.Equal([9], config.SuppressedAtBegin);
+        Assert.Empty(Read(Llama).SuppressedTokens);
+    }
+
+    [Fact]
     public void End_tokens_are_those_of_all_files_and_integers_may_be_written_with_a_point()
     {
         JsonElement generation = JsonDocument.Parse("""{"eos_token_id": [128009.0, 7], "top_k": 20.0}""").RootElement;

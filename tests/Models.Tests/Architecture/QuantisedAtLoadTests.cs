@@ -3,6 +3,7 @@ using Understory.Models.Architecture;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
+using Understory.Models.Tests.Formats.Quantised;
 using Xunit.Abstractions;
 
 namespace Understory.Models.Tests.Architecture;
@@ -101,6 +102,43 @@ public class QuantisedAtLoadTests(ITestOutputHelper output)
             using IKernels kernels = KernelCatalog.Create(threads: threads);
             using Transformer model = ModelLoader.Random("gpt2:256x2:512", kernels, 1, new LoadOptions(Weights: Four));
             return model.Logits(ids);
+        }
+    }
+
+    [Fact]
+    public void A_copy_in_four_bits_has_embedding_and_head_in_four_bits_too_and_the_models_context_and_cache()
+    {
+        using IKernels kernels = KernelCatalog.Create();
+        using Transformer model = ModelLoader.Random("gpt2:256x2:512", kernels, 1, new LoadOptions(Context: 100));
+        using Transformer copy = ModelLoader.Random("gpt2:256x2:512", kernels, 1, new LoadOptions { CopyOf = model });
+        long Bytes(int outputs, int inputs) => kernels.Describe(Four, outputs, inputs).Bytes;
+        Assert.Equal((2 * (Bytes(768, 256) + Bytes(256, 256) + Bytes(1024, 256) + Bytes(256, 1024))) + Bytes(512, 256), copy.WeightBytes);
+        Assert.Equal((100, model.CacheType), (copy.Config.ContextLength, copy.CacheType));
+        Assert.InRange(copy.WeightBytes, 0.28 * model.WeightBytes, 0.32 * model.WeightBytes);
+    }
+
+    [Fact]
+    public void A_file_of_eight_bits_is_copied_in_four_and_one_of_four_is_refused()
+    {
+        using IKernels kernels = KernelCatalog.Create();
+        string path = Path.GetTempFileName() + ".gguf";
+        try
+        {
+            File.WriteAllBytes(path, QuantisedModel.Llama(type: 8));
+            using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions());
+            using Transformer copy = ModelLoader.LoadTransformer(path, kernels, new LoadOptions { CopyOf = model });
+            Assert.InRange(copy.WeightBytes, 0.5 * model.WeightBytes, 0.6 * model.WeightBytes);
+            Assert.True(copy.HeldBytes >= copy.WeightBytes);
+
+            File.WriteAllBytes(path, QuantisedModel.Llama(type: 12));
+            using Transformer four = ModelLoader.LoadTransformer(path, kernels, new LoadOptions());
+            string message = Assert.Throws<ModelLoadException>(
+                () => ModelLoader.LoadTransformer(path, kernels, new LoadOptions { CopyOf = four })).Message;
+            Assert.Contains("--draft self: a copy in 4 bits", message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(path);
         }
     }
 

@@ -16,6 +16,10 @@ internal sealed class PlainLlama(JsonElement config, Func<string, int[], float[]
 
     private int Head => _hidden / _heads;
 
+    private bool AttentionBias => Flag("attention_bias");
+
+    private bool MlpBias => Flag("mlp_bias");
+
     /// <summary>The values of a tensor of a source, under names as Hugging Face has them.</summary>
     public static Func<string, int[], float[][]> From(ITensorSource source) => (name, shape) =>
     {
@@ -35,19 +39,21 @@ internal sealed class PlainLlama(JsonElement config, Func<string, int[], float[]
         {
             string prefix = $"model.layers.{layer}.";
             double[][] inputs = Norm(rows, prefix + "input_layernorm");
-            double[][] queries = Rotate(Product(inputs, prefix + "self_attn.q_proj", _hidden, _hidden));
-            double[][] keys = Rotate(Product(inputs, prefix + "self_attn.k_proj", _keyHeads * Head, _hidden));
-            double[][] values = Product(inputs, prefix + "self_attn.v_proj", _keyHeads * Head, _hidden);
-            rows = Add(rows, Product(Attend(queries, keys, values), prefix + "self_attn.o_proj", _hidden, _hidden));
+            double[][] queries = Rotate(Product(inputs, prefix + "self_attn.q_proj", _hidden, _hidden, AttentionBias));
+            double[][] keys = Rotate(Product(inputs, prefix + "self_attn.k_proj", _keyHeads * Head, _hidden, AttentionBias));
+            double[][] values = Product(inputs, prefix + "self_attn.v_proj", _keyHeads * Head, _hidden, AttentionBias);
+            rows = Add(rows, Product(Attend(queries, keys, values), prefix + "self_attn.o_proj", _hidden, _hidden, AttentionBias));
             inputs = Norm(rows, prefix + "post_attention_layernorm");
-            double[][] gate = Product(inputs, prefix + "mlp.gate_proj", _wide, _hidden);
-            double[][] up = Product(inputs, prefix + "mlp.up_proj", _wide, _hidden);
+            double[][] gate = Product(inputs, prefix + "mlp.gate_proj", _wide, _hidden, MlpBias);
+            double[][] up = Product(inputs, prefix + "mlp.up_proj", _wide, _hidden, MlpBias);
             double[][] gated = [.. gate.Zip(up, (a, b) => a.Zip(b, (x, y) => x / (1 + Math.Exp(-x)) * y).ToArray())];
-            rows = Add(rows, Product(gated, prefix + "mlp.down_proj", _hidden, _wide));
+            rows = Add(rows, Product(gated, prefix + "mlp.down_proj", _hidden, _wide, MlpBias));
         }
 
         return Product(Norm(rows, "model.norm"), "lm_head", vocabulary, _hidden);
     }
+
+    private bool Flag(string key) => config.TryGetProperty(key, out JsonElement flag) && flag.GetBoolean();
 
     private static double[][] Add(double[][] a, double[][] b) => [.. a.Zip(b, (x, y) => x.Zip(y, (u, v) => u + v).ToArray())];
 
@@ -61,19 +67,20 @@ internal sealed class PlainLlama(JsonElement config, Func<string, int[], float[]
         });
     }
 
-    private double[][] Product(double[][] rows, string name, int outputs, int inputs)
+    private double[][] Product(double[][] rows, string name, int outputs, int inputs, bool hasBias = false)
     {
         float[][] matrix = weights(name + ".weight", [outputs, inputs]);
-        return Array.ConvertAll(rows, row => Array.ConvertAll(matrix, output =>
+        float[] bias = hasBias ? weights(name + ".bias", [outputs])[0] : new float[outputs];
+        return Array.ConvertAll(rows, row => matrix.Select((output, o) =>
         {
-            double sum = 0;
+            double sum = bias[o];
             for (int i = 0; i < row.Length; i++)
             {
                 sum += row[i] * output[i];
             }
 
             return sum;
-        }));
+        }).ToArray());
     }
 
     /// <summary>Halves (i, i + Head / 2) of each head are turned by position / theta^(2 i / Head).</summary>

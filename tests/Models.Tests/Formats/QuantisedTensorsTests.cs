@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Understory.Models.Formats;
 using Understory.Models.Formats.Quantised;
 using Understory.Models.Tensors;
+using Understory.Models.Tests.Architecture;
 using Understory.Models.Tests.Formats.Packed;
 using Understory.Models.Tests.Formats.Quantised;
 
@@ -122,6 +123,44 @@ public sealed class QuantisedTensorsTests : IDisposable
         Assert.All(["blk.0.attn_output.weight", "Q3_K"], part => Assert.Contains(part, message, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("Q8_0", 256, "Q4_K")]
+    [InlineData("Q6_K", 256, "Q4_K")]
+    [InlineData("Q5_K", 256, "Q5_K")]
+    [InlineData("Q4_0", 256, "Q4_0")]
+    [InlineData("Q8_0", 288, "Q4_1")]
+    [InlineData("Q5_1", 288, "Q5_1")]
+    public unsafe void Blocks_are_quantised_again_where_that_makes_them_a_quarter_smaller(string stored, int columns, string shown)
+    {
+        using var blocks = new RandomQuantised(RandomQuantised.All.Single(format => format.Name == stored));
+        using var source = new QuantisedTensors(blocks, _ => new MatrixPlan(Four, Again: true));
+        StoredTensor from = blocks.Read("w", Rows, columns);
+        StoredTensor made = source.Read("w", Rows, columns);
+        Assert.Equal(shown, made.Format.Name);
+        Assert.Same(made.Format, source.FormatOf("w", Rows, columns));
+        for (int row = 0; row < Rows && shown != stored; row++)
+        {
+            Assert.Equal(Blocks(made.Format, from.Row(row)), Bytes(made, row));
+        }
+    }
+
+    [Theory]
+    [InlineData(Columns, "Q4_K")]
+    [InlineData(96, "Q4_1")]
+    [InlineData(100, "F32")]
+    public void Plain_numbers_have_four_bits_too_where_blocks_are_quantised_again(int columns, string shown)
+    {
+        float[] values = Normal(Rows * columns);
+        SafetensorsFile file = new SafetensorsFile().Add("w.weight", "F32", [Rows, columns], values);
+        using ITensorSource source = Open(file, _ => new MatrixPlan(Four, Again: true));
+        StoredTensor stored = source.Read("w.weight", Rows, columns);
+        Assert.Equal(shown, stored.Format.Name);
+        for (int row = 0; row < Rows; row++)
+        {
+            Assert.Equal(Blocks(stored.Format, values.AsSpan(row * columns, columns)), Bytes(stored, row));
+        }
+    }
+
     private static WeightFormat Format(string name) => QuantisedTensors.Formats.Single(format => format.Name == name);
 
     private static float Round(string type, float value) => type switch
@@ -152,6 +191,10 @@ public sealed class QuantisedTensorsTests : IDisposable
                 if (format == Four)
                 {
                     Q4_K.Write(from + (i * Q4_K.Elements), to + (i * Q4_K.Bytes));
+                }
+                else if (format == BlockFormat<Q4_1>.Instance)
+                {
+                    Q4_1.Write(from + (i * Q4_1.Elements), to + (i * Q4_1.Bytes));
                 }
                 else
                 {

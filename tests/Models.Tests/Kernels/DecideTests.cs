@@ -148,6 +148,99 @@ public class DecideTests
     }
 
     [Theory]
+    [MemberData(nameof(AllSets))]
+    public void The_window_of_the_repetition_penalty_slides_along_a_row_s_path(string set)
+    {
+        using IKernels kernels = KernelCatalog.Create(set, 1);
+        using Arena arena = new();
+        Tensor logits = arena.Zeros(4, 100);
+        for (int row = 0; row < 4; row++)
+        {
+            logits.Floats(row)[10] = 4;
+            logits.Floats(row)[11] = 3;
+            logits.Floats(row)[12] = -1;
+            logits.Floats(row)[13] = 9;
+        }
+
+        TokenCounts counts = new(100);
+        counts.Add(12, output: false);
+        counts.Add(10, output: true);
+        DecisionBatch batch = new(4, 5, 4)
+        {
+            Params = DecisionParams.Greedy with
+            {
+                RepetitionPenalty = 2, RepetitionWindow = 2, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f,
+            },
+            Counts = counts,
+            Rows = 4,
+            Best = 3,
+            BiasTokens = [12],
+            BiasValues = [10],
+        };
+        for (int row = 1; row < 4; row++)
+        {
+            batch.PathCount[row] = row;
+            new[] { 11, 13, 10 }.AsSpan(0, row).CopyTo(batch.Path.AsSpan(row * batch.MaxDepth));
+        }
+
+        kernels.Decide(logits, batch);
+
+        // Behind 12, 10: both are repeated.
+        Assert.Equal([(13, 9), (12, 8), (11, 3)], Best(0));
+        // Behind 12, 10, 11: no longer 12.
+        Assert.Equal([(12, 9), (13, 9), (10, 1.25f)], Best(1));
+        // Behind 12, 10, 11, 13: 10 still has what its occurrence costs.
+        Assert.Equal([(12, 9), (13, 3.75f), (10, 3.25f)], Best(2));
+        // Behind 12, 10, 11, 13, 10: 10 is repeated again, 11 no longer.
+        Assert.Equal([(12, 9), (13, 3.75f), (11, 2.25f)], Best(3));
+
+        (int, float)[] Best(int row) =>
+            [.. Enumerable.Range(row * batch.MaxBest, batch.Best).Select(i => (batch.Tokens[i], batch.Scores[i]))];
+    }
+
+    /// <summary>Whether a token was committed or stands on the path is nothing that the rule can see.</summary>
+    [Theory]
+    [MemberData(nameof(AllSets))]
+    public void Tokens_on_the_path_are_penalised_as_committed_ones(string set)
+    {
+        const int Vocabulary = 40;
+        const int Depth = 9;
+        using IKernels kernels = KernelCatalog.Create(set, 1);
+        using Arena arena = new();
+        Tensor logits = arena.Normal(1, Vocabulary, 3);
+        Random random = new(7);
+        int[] text = [.. Enumerable.Range(0, 60).Select(_ => random.Next(Vocabulary))];
+        foreach (int window in (int[])[0, 1, 5, 9, 30, 100])
+        {
+            float[]? expected = null;
+            for (int onPath = 0; onPath <= Depth; onPath++)
+            {
+                TokenCounts counts = new(Vocabulary);
+                for (int i = 0; i < text.Length - onPath; i++)
+                {
+                    counts.Add(text[i], output: i >= 30);
+                }
+
+                DecisionBatch batch = new(1, Vocabulary, Depth)
+                {
+                    Params = DecisionParams.Greedy with
+                    {
+                        RepetitionPenalty = 1.3f, RepetitionWindow = window, PresencePenalty = 0.2f, FrequencyPenalty = 0.1f,
+                    },
+                    Counts = counts,
+                    Rows = 1,
+                    Best = Vocabulary,
+                };
+                batch.PathCount[0] = onPath;
+                text.AsSpan(text.Length - onPath).CopyTo(batch.Path);
+                kernels.Decide(logits, batch);
+                expected ??= [.. batch.Scores];
+                Assert.Equal(expected, batch.Scores);
+            }
+        }
+    }
+
+    [Theory]
     [MemberData(nameof(Sets))]
     public void A_row_s_decision_does_not_depend_on_its_neighbours_or_on_the_threads(string set)
     {

@@ -66,8 +66,8 @@ public sealed class AgentTests : IDisposable
             '{Path.Combine(AppContext.BaseDirectory, "understory")}' --model demo --draft none --ngram none --tool-format hermes \
               > server.out 2> server.err &
             server=$!
-            for i in $(seq 300); do grep -q Listening server.out && break; sleep 0.1; done
-            timeout 90 {agent} < /dev/null > agent.out 2> agent.err
+            for i in $(seq 1200); do grep -q Listening server.out && break; sleep 0.1; done
+            timeout 240 {agent} < /dev/null > agent.out 2> agent.err
             echo "status $?" >> agent.err
             kill $server
             """);
@@ -75,8 +75,8 @@ public sealed class AgentTests : IDisposable
             ["--dev-bind", "/", "/", "--unshare-net", "--unshare-pid", "/bin/sh", script])
         { RedirectStandardError = true };
         using Process process = Process.Start(start)!;
-        string errors = await process.StandardError.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
-        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(10));
+        string errors = await process.StandardError.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(8));
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
         string told = errors + string.Join('\n', _folder.EnumerateFiles("*.*").Where(file => file.Extension is ".out" or ".err")
             .Select(file => $"{file.Name}: {File.ReadAllText(file.FullName)}"));
         Assert.True(File.Exists(Path.Combine(_folder.FullName, Ran)), told);

@@ -45,7 +45,6 @@ public sealed class AgreementTests(ITestOutputHelper output)
         ("^best_of$|^n$", "at least n, not streamed, and not too many answers in all"),
         ("^echo$|^suffix$", "not both, and only where the vocabulary can"),
         ("^speculation$", "only with what was loaded"),
-        ("^repeat_last_n$|^penalty_last_n$", "a number of tokens only without a penalty"),
         ("^add_generation_prompt$", "false exactly beside continue_final_message"),
         ("^tool_choice$|^function_call$", "of tools that are there"),
         (@"^(tools|functions)\[\d+\].*name$", "names differ"),

@@ -145,15 +145,19 @@ public sealed class PassedOverTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("\"repeat_penalty\": 1.3", 1.3f)]
-    [InlineData("\"repeat_penalty\": 1.3, \"repeat_last_n\": -1", 1.3f)]
-    [InlineData("\"repeat_penalty\": 1.3, \"repeat_last_n\": 0", 1f)]
-    [InlineData("\"repeat_penalty\": 1, \"repeat_last_n\": 64", 1f)]
-    [InlineData("\"repeat_penalty\": 1.3, \"repetition_penalty\": 1.1", 1.1f)]
-    public async Task Penalties_work_by_the_names_of_other_servers(string fields, float penalty)
+    [InlineData("\"repeat_penalty\": 1.3", 1.3f, 64)]
+    [InlineData("\"repeat_penalty\": 1.3, \"repeat_last_n\": 20", 1.3f, 20)]
+    [InlineData("\"repeat_penalty\": 1.3, \"penalty_last_n\": 20", 1.3f, 20)]
+    [InlineData("\"repeat_penalty\": 1.3, \"repeat_last_n\": 30, \"penalty_last_n\": 20", 1.3f, 30)]
+    [InlineData("\"repeat_penalty\": 1.3, \"repeat_last_n\": -1", 1.3f, 0)]
+    [InlineData("\"repeat_penalty\": 1.3, \"repeat_last_n\": 0", 1f, 0)]
+    [InlineData("\"repeat_penalty\": 1.3, \"repetition_penalty\": 1.1", 1.1f, 0)]
+    [InlineData("\"repetition_penalty\": 1.1", 1.1f, 0)]
+    [InlineData("\"repetition_penalty\": 1.1, \"repeat_last_n\": 20", 1.1f, 20)]
+    public async Task Penalties_work_by_the_names_of_other_servers_and_look_back_as_far_as_they_do(string fields, float penalty, int window)
     {
         (GenerationJob job, _, _) = await AskAsync(Chat, $"{Hi}, {fields}", "a");
-        Assert.Equal(penalty, job.Choices[0].Sampling.RepetitionPenalty);
+        Assert.Equal((penalty, window), (job.Choices[0].Sampling.RepetitionPenalty, job.Choices[0].Sampling.RepetitionWindow));
     }
 
     [Theory]

@@ -179,13 +179,33 @@ public sealed class QueueOverHttpTests
     [Fact]
     public async Task A_request_over_its_time_is_ended()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = TimeSpan.FromSeconds(1) });
+        var clock = new ManualClock();
+        var limit = TimeSpan.FromSeconds(7);
+        await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = limit, Clock = clock });
         Task<HttpResponseMessage> running = server.PostAsync("/v1/completions", Body(1));
         Task<HttpResponseMessage> waiting = server.PostAsync("/v1/completions", Body(2));
         GenerationJob job = await server.TakeAsync();
+        await ScriptedServer.UntilAsync(() => server.App.Queue.Depth == 1);
+        clock.Ring(limit);
         await (await running).ErrorAsync(504, code: "request_timeout");
         await (await waiting).ErrorAsync(504, code: "request_timeout");
         await server.AbandonAsync(job);
+        Assert.Equal(0, server.App.Queue.Depth);
+    }
+
+    /// <summary>Forms that are refused in the end: whoever is told something else did not wait for that.</summary>
+    [Theory]
+    [InlineData("/v1/completions", "\"prompt\": [1]")]
+    [InlineData("/v1/chat/completions", "\"messages\": [{\"role\": \"user\", \"content\": \"x\"}]")]
+    public async Task A_request_over_its_time_does_not_compile_its_form_on(string path, string rest)
+    {
+        string required = string.Join(',', Enumerable.Range(0, 100_000).Select(i => $"\"p{i}\""));
+        string body = $"{{{rest}, \"guided_json\": {{\"type\": \"object\", \"required\": [{required}]}}}}";
+        await using ScriptedServer free = await ScriptedServer.StartAsync();
+        await (await free.PostAsync(path, body)).ErrorAsync(400, "guided_json");
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = TimeSpan.FromMilliseconds(1) });
+        await (await server.PostAsync(path, body)).ErrorAsync(504, code: "request_timeout");
         Assert.Equal(0, server.App.Queue.Depth);
     }
 

@@ -241,7 +241,7 @@ public sealed class ToolCallTests
     [Theory]
     [InlineData("\"tools\": 5", "tools", "5")]
     [InlineData("\"tools\": [5]", "tools[0]", "5")]
-    [InlineData("\"tools\": [{\"type\": \"custom\", \"custom\": {}}]", "tools[0].type", "custom")]
+    [InlineData("\"tools\": [{\"type\": \"retrieval\"}]", "tools[0].type", "retrieval")]
     [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {}}]", "tools[0].function.name", "missing")]
     [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"a b\"}}]", "tools[0].function.name", "letters")]
     [InlineData("\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"f\", \"parameters\": []}}]",

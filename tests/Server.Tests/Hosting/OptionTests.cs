@@ -62,6 +62,8 @@ public sealed class OptionTests : IDisposable
     [InlineData("cors-origins=null", "--cors-origins", "null")]
     [InlineData("open-paths=/v1/models", "--open-paths", "/v1/models")]
     [InlineData("open-paths=none,/", "--open-paths", "none")]
+    [InlineData("otlp-endpoint=collector:4317", "--otlp-endpoint", "collector:4317")]
+    [InlineData("tool-format=xml", "--tool-format", "xml")]
     public void A_value_that_cannot_be_is_named_with_its_origin(string flags, string origin, string value)
     {
         var refusal = Assert.Throws<UsageException>(() => ServerOptions.From(Source(flags)));
@@ -75,7 +77,7 @@ public sealed class OptionTests : IDisposable
     [InlineData("weights=file", null)]
     [InlineData("", null)]
     public void Weights_are_named_like_formats_of_files(string flags, string? format) =>
-        Assert.Equal(format, ServerOptions.From(Source(flags)).Weights);
+        Assert.Equal(format, ServerOptions.From(Source(flags)).Weights?.Name);
 
     [Theory]
     [InlineData("bf16", CacheType.BF16)]
@@ -86,6 +88,42 @@ public sealed class OptionTests : IDisposable
         Assert.Equal(type, ServerOptions.From(Source($"kv={said}")).Kv);
         Assert.Equal(type, ServerOptions.From(Source(environment: $"UNDERSTORY_KV={said}")).Kv);
         Assert.Null(ServerOptions.From(Source()).Kv);
+    }
+
+    /// <summary>Of the table of options: flag and value, default, meaning, with what Markdown would take for its own escaped.</summary>
+    [Fact]
+    public void The_documented_options_are_those_that_there_are()
+    {
+        static string Plain(string text) => text.Replace("*", "\\*", StringComparison.Ordinal);
+        string[] rows =
+        [
+            .. OptionCatalog.All.Select(option =>
+                $"| `{option.Flag}{(option.Value is null ? "" : " " + option.Value)}` | {Plain(option.Silence ?? "")} | {Plain(option.Help)} |"),
+        ];
+        string page = Path.Combine(Tools.Root, "docs", "options.md");
+        Assert.Equal(rows, File.ReadLines(page).Where(line => line.StartsWith("| `--", StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData("hermes", "hermes")]
+    [InlineData("QWEN-XML", "qwen-xml")]
+    [InlineData("auto", null)]
+    public void A_way_of_writing_calls_is_named(string said, string? name) =>
+        Assert.Equal(name, ServerOptions.From(Source($"tool-format={said}")).ToolSyntax?.Name);
+
+    [Fact]
+    public void No_two_options_share_a_name() => Assert.Distinct(OptionCatalog.All.Select(option => option.Name));
+
+    [Fact]
+    public void An_error_says_what_a_value_must_be()
+    {
+        string Refusal(string flags) => Assert.Throws<UsageException>(() => ServerOptions.From(Source(flags))).Message;
+        Assert.Equal("--port must be a whole number from 0 to 65535, not 'x'.", Refusal("port=x"));
+        Assert.Equal("--context must be a whole number of at least 1, not '0'.", Refusal("context=0"));
+        Assert.Equal("--kv must be bf16, f16 or q8_0, not 'f32'.", Refusal("kv=f32"));
+        Assert.Equal("--weights must be file, q8_0 or q4_k, not 'q5_k'.", Refusal("weights=q5_k"));
+        Assert.Equal("--embeddings must be on or off, not '1'.", Refusal("embeddings=1"));
+        Assert.Contains("auto, harmony, ", Refusal("tool-format=none"));
     }
 
     [Fact]

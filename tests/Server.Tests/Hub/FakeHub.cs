@@ -58,13 +58,15 @@ internal sealed class FakeHub : IAsyncDisposable
     public void Add(string path, byte[] content, bool large = false) => _files[path] = (content, large);
 
     /// <summary>Answers the next request for the file's bytes with so many of them, and then cuts the connection.</summary>
-    public void Cut(string path, int after) => Fault(path, async (http, content) =>
+    /// <param name="read">
+    /// The cut waits for it: the reset throws away what the client has not read yet. Null: the client may have read nothing.
+    /// </param>
+    public void Cut(string path, int after, Task? read = null) => Fault(path, async (http, content) =>
     {
         http.Response.ContentLength = content.Length;
         await http.Response.Body.WriteAsync(content.AsMemory(0, after));
         await http.Response.Body.FlushAsync();
-        // The reset that follows throws away what the client has not read yet.
-        await Task.Delay(300);
+        await (read ?? Task.CompletedTask).WaitAsync(TimeSpan.FromMinutes(1));
         http.Abort();
     });
 

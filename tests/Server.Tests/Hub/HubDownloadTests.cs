@@ -100,8 +100,15 @@ public sealed class HubDownloadTests : IAsyncLifetime
     [Fact]
     public async Task A_cut_goes_on_where_it_was_cut()
     {
-        _hub.Cut("model.safetensors", 1_000_000);
-        string snapshot = await PullAsync();
+        var read = new TaskCompletionSource();
+        _hub.Cut("model.safetensors", 1_000_000, read.Task);
+        string snapshot = await PullAsync(progress: step =>
+        {
+            if (step.File.Path == "model.safetensors" && step.Done >= 1_000_000)
+            {
+                read.TrySetResult();
+            }
+        });
         Assert.Equal(Weights, File.ReadAllBytes(Path.Combine(snapshot, "model.safetensors")));
         Assert.Equal(2, Asked("store").Length);
         Assert.Matches("bytes=[1-9][0-9]{0,6}-$", Asked("store")[1]);
@@ -111,13 +118,15 @@ public sealed class HubDownloadTests : IAsyncLifetime
     public async Task A_pull_that_was_stopped_goes_on_where_it_stopped()
     {
         using var stop = new CancellationTokenSource();
-        _hub.Cut("model.safetensors", 1_500_000);
+        var stopped = new TaskCompletionSource();
+        _hub.Cut("model.safetensors", 1_500_000, stopped.Task);
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => PullAsync(
             progress: step =>
             {
                 if (step.File.Path == "model.safetensors" && step.Done >= 1_000_000)
                 {
                     stop.Cancel();
+                    stopped.TrySetResult();
                 }
             },
             stop: stop.Token));

@@ -1,6 +1,9 @@
+using System.IO.Compression;
 using System.Net;
+using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
+using Understory.Server.Endpoints;
 
 namespace Understory.Server.Tests.Load;
 
@@ -70,6 +73,57 @@ public sealed class RequestLimitTests
         await Task.Delay(200);
         Assert.InRange(GC.GetTotalAllocatedBytes(precise: true) - before, 0, 50_000_000);
         clients.ForEach(client => client.Dispose());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Bodies_that_are_too_large_together_are_refused_until_others_are_answered(bool packed)
+    {
+        await using ScriptedServer server = await ScriptedServer.StartAsync();
+        const int Size = 8 << 20;
+        byte[] body = Encoding.UTF8.GetBytes("{\"prompt\": [1]" + new string(' ', Size - 15) + "}");
+        var waiting = new List<Task<HttpResponseMessage>>();
+        for (int i = 0; i < (BodyBudget.MostAtOnce / Size) - (packed ? 1 : 0); i++)
+        {
+            waiting.Add(PostAsync(body));
+            long least = (i + 1L) * Size;
+            await ScriptedServer.UntilAsync(() => server.App.HeldBodyBytes >= least);
+        }
+
+        HttpResponseMessage refused = await PostAsync(body);
+        await refused.ErrorAsync(503, code: "overloaded");
+        Assert.NotNull(refused.Headers.RetryAfter);
+        for (int i = 0; i < waiting.Count; i++)
+        {
+            server.Finish(await server.TakeAsync());
+        }
+
+        Assert.All(await Task.WhenAll(waiting), answer => Assert.Equal(HttpStatusCode.OK, answer.StatusCode));
+        await ScriptedServer.UntilAsync(() => server.App.HeldBodyBytes == 0);
+        Task<HttpResponseMessage> again = PostAsync(body);
+        server.Finish(await server.TakeAsync());
+        Assert.Equal(HttpStatusCode.OK, (await again).StatusCode);
+
+        // What is packed counts unpacked as well, so that one less has room.
+        Task<HttpResponseMessage> PostAsync(byte[] bytes)
+        {
+            HttpContent content = new ByteArrayContent(bytes);
+            if (packed)
+            {
+                using var gzip = new MemoryStream();
+                using (var stream = new GZipStream(gzip, CompressionLevel.Fastest, leaveOpen: true))
+                {
+                    stream.Write(bytes);
+                }
+
+                content = new ByteArrayContent(gzip.ToArray());
+                content.Headers.ContentEncoding.Add("gzip");
+            }
+
+            content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+            return server.Client.PostAsync("/v1/completions", content);
+        }
     }
 
     [Fact]

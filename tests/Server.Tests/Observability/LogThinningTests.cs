@@ -7,13 +7,15 @@ namespace Understory.Server.Tests.Observability;
 
 public sealed class LogThinningTests : IDisposable
 {
-    private readonly MinuteClock _clock = new();
+    private readonly ManualClock _clock = new();
     private readonly LogLines _lines = new();
     private readonly Logger _log;
 
     public LogThinningTests() => _log = new LoggerConfiguration().WriteTo.Sink(new LogThinning(_lines, _clock)).CreateLogger();
 
     public void Dispose() => _log.Dispose();
+
+    private void EndMinute() => _clock.Ring(TimeSpan.FromMinutes(1));
 
     private void Refuse(int times, string endpoint = "/v1/completions", int status = 429)
     {
@@ -28,7 +30,7 @@ public sealed class LogThinningTests : IDisposable
     {
         Refuse(124_000);
         Assert.Equal(LogThinning.Most, _lines.Texts.Length);
-        _clock.EndMinute();
+        EndMinute();
         Assert.Equal("123980 more of these in a minute: /v1/completions 429 queue_full", _lines.Texts[LogThinning.Most..].Single());
         Assert.Equal(LogEventLevel.Warning, _lines.Events[^1].Level);
     }
@@ -37,10 +39,10 @@ public sealed class LogThinningTests : IDisposable
     public void The_next_minute_counts_anew_and_a_quiet_one_says_nothing()
     {
         Refuse(LogThinning.Most + 1);
-        _clock.EndMinute();
+        EndMinute();
         Refuse(LogThinning.Most);
-        _clock.EndMinute();
-        _clock.EndMinute();
+        EndMinute();
+        EndMinute();
         Assert.Equal((2 * LogThinning.Most) + 1, _lines.Texts.Length);
         Assert.Equal("1 more of these in a minute: /v1/completions 429 queue_full", _lines.Texts[LogThinning.Most]);
     }
@@ -74,33 +76,5 @@ public sealed class LogThinningTests : IDisposable
         Refuse(25);
         _log.Dispose();
         Assert.StartsWith("5 more of these", _lines.Texts[^1]);
-    }
-
-    /// <summary>Its only timer rings when the test says so.</summary>
-    private sealed class MinuteClock : TimeProvider
-    {
-        private Action _ring = () => { };
-
-        public void EndMinute() => _ring();
-
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
-        {
-            Assert.Equal((TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1)), (dueTime, period));
-            _ring = () => callback(state);
-            return new Ringing(() => _ring = () => { });
-        }
-
-        private sealed class Ringing(Action stop) : ITimer
-        {
-            public bool Change(TimeSpan dueTime, TimeSpan period) => false;
-
-            public void Dispose() => stop();
-
-            public ValueTask DisposeAsync()
-            {
-                stop();
-                return ValueTask.CompletedTask;
-            }
-        }
     }
 }

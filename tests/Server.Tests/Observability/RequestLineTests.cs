@@ -54,12 +54,15 @@ public sealed class RequestLineTests : IDisposable
     [Fact]
     public async Task A_request_that_took_too_long_has_the_tokens_of_the_step_that_it_was_ended_in()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(
-            new ServerOptions { RequestLimit = TimeSpan.FromMilliseconds(200) }, logger: _log);
+        var clock = new ManualClock();
+        var limit = TimeSpan.FromSeconds(7);
+        await using ScriptedServer server =
+            await ScriptedServer.StartAsync(new ServerOptions { RequestLimit = limit, Clock = clock }, logger: _log);
         Task<HttpResponseMessage> answer = server.PostAsync("/v1/completions", "{\"prompt\": [1, 2, 3]}");
         GenerationJob job = await server.TakeAsync();
         job.Send(new PromptRead(0, 1));
         ScriptedServer.Say(job, "in time");
+        clock.Ring(limit);
         await (await answer).ErrorAsync(504, code: "request_timeout");
         Assert.Empty(_lines.Texts);
 

@@ -70,14 +70,23 @@ public sealed class ChatVerbTests
             RedirectStandardError = true,
         };
         using Process chat = Process.Start(start)!;
-        _ = chat.StandardOutput.ReadToEndAsync();
         Assert.Contains("/help", await chat.StandardError.ReadLineAsync());
         bool stopped = false;
+        int said = 0;
+        _ = Task.Run(async () =>
+        {
+            char[] buffer = new char[256];
+            while (await chat.StandardOutput.ReadAsync(buffer) is var count and > 0)
+            {
+                Interlocked.Add(ref said, count);
+            }
+        });
         // An answer may have come to its end before the signal does.
         for (int i = 0; i < 24 && !stopped; i++)
         {
+            int before = Volatile.Read(ref said);
             chat.StandardInput.WriteLine($"/reset\nprint({i})");
-            await Task.Delay(10 + (10 * i));
+            await ScriptedServer.UntilAsync(() => Volatile.Read(ref said) > before);
             using Process kill = Process.Start("kill", ["-INT", chat.Id.ToString()]);
             await kill.WaitForExitAsync();
             string? line;

@@ -10,6 +10,11 @@ internal sealed class RuleState(int classes)
 
     public bool Accepts { get; set; }
 
+    /// <summary>Of each class; null: none has any.</summary>
+    public KeyMarks[]? Marks { get; private set; }
+
+    public void Mark(int byteClass, KeyMarks marks) => (Marks ??= new KeyMarks[Next.Length])[byteClass] |= marks;
+
     private static int[] NoTransitions(int classes)
     {
         int[] next = new int[classes];
@@ -87,6 +92,10 @@ internal sealed class Determinizer
                     for (int c = ClassOf[nfa.First]; c <= last; c++)
                     {
                         _targets[c].Add(nfa.Next);
+                        if (nfa.Marks != KeyMarks.None)
+                        {
+                            states[s].Mark(c, nfa.Marks);
+                        }
                     }
                 }
             }

@@ -16,6 +16,9 @@ internal sealed class GrammarAutomaton
     private readonly bool[] _takesInput;
     private readonly Lazy<StateClasses> _alike;
 
+    /// <summary>Of each state; null: it has none.</summary>
+    private readonly KeyMarks[]?[] _marks;
+
     private GrammarAutomaton(byte[] classOf, int classes, List<RuleState> states, Dictionary<GrammarRule, int> starts)
     {
         ClassOf = classOf;
@@ -33,6 +36,17 @@ internal sealed class GrammarAutomaton
         _calls = [.. calls];
         _takesInput = [.. states.Select(state => Array.Exists(state.Next, to => to >= 0))];
         _alike = new Lazy<StateClasses>(() => new StateClasses(this));
+        _marks = [.. states.Select(state => state.Marks)];
+        bool[] ends = new bool[classes];
+        for (int s = 0; s < states.Count; s++)
+        {
+            for (int c = 0; _marks[s] is { } marks && c < classes; c++)
+            {
+                ends[c] |= (marks[c] & KeyMarks.KeyEnds) != 0;
+            }
+        }
+
+        KeyEnds = [.. Enumerable.Range(0, 256).Where(value => ends[classOf[value]]).Select(value => (byte)value)];
         _isEnd = [.. states.Select(state => state.Accepts && state.Calls.Count == 0 && Array.TrueForAll(state.Next, to => to < 0))];
     }
 
@@ -43,6 +57,9 @@ internal sealed class GrammarAutomaton
 
     public int Count => _accepts.Length;
 
+    /// <summary>Bytes that end keys which must differ; empty: no text holds such keys.</summary>
+    public byte[] KeyEnds { get; }
+
     /// <summary>The first state of the whole.</summary>
     public static int Start => 0;
 
@@ -51,6 +68,9 @@ internal sealed class GrammarAutomaton
 
     /// <summary>-1: nowhere.</summary>
     public int Next(int state, int byteClass) => _next[(state * Classes) + byteClass];
+
+    /// <summary>What bytes of a class mean for the keys of objects.</summary>
+    public KeyMarks Marks(int state, int byteClass) => _marks[state] is { } marks ? marks[byteClass] : KeyMarks.None;
 
     /// <summary>Some byte leads on from here.</summary>
     public bool TakesInput(int state) => _takesInput[state];

@@ -58,6 +58,7 @@ internal sealed class GrammarShape
                 GrammarChoice choice => Sum(choice.Options),
                 GrammarRepeat repeat => (int)Math.Min(Large, (long)Size(repeat.Body) * Math.Max(1, repeat.Max ?? repeat.Min)),
                 GrammarRule named => Size(named.Body),
+                GrammarMarked marked => Size(marked.Body),
                 GrammarCombination => Large,
                 _ => 4,
             };
@@ -106,6 +107,9 @@ internal sealed class GrammarShape
                 case GrammarRepeat repeat:
                     open.Push(repeat.Body);
                     break;
+                case GrammarMarked marked:
+                    open.Push(marked.Body);
+                    break;
                 case GrammarCombination combination:
                     open.Push(combination.A);
                     open.Push(combination.B);
@@ -116,29 +120,71 @@ internal sealed class GrammarShape
         return found;
     }
 
-    /// <summary>A rule is recursive if it is reached from itself.</summary>
+    /// <summary>
+    /// A rule is recursive if it is reached from itself: if it has itself for a reference, or others that reach it (Tarjan, SIAM J. Comput.
+    /// 1 (1972): rules that reach each other are those above the first of them that was entered, when it is left).
+    /// </summary>
     private void FindRecursive()
     {
-        foreach (GrammarRule rule in _references.Keys)
+        var entered = new Dictionary<GrammarRule, int>();
+        var lowest = new Dictionary<GrammarRule, int>();
+        var unassigned = new Stack<GrammarRule>();
+        var isUnassigned = new HashSet<GrammarRule>();
+        var path = new Stack<(GrammarRule Rule, IEnumerator<GrammarRule> References)>();
+        foreach (GrammarRule root in _references.Keys.Where(root => !entered.ContainsKey(root)))
         {
-            var reached = new HashSet<GrammarRule>();
-            var open = new Stack<GrammarRule>(_references[rule]);
-            while (open.TryPop(out GrammarRule? next))
+            Enter(root);
+            while (path.TryPeek(out (GrammarRule Rule, IEnumerator<GrammarRule> References) at))
             {
-                _budget.Work(1);
-                if (reached.Add(next))
+                _budget.Work(10);
+                if (!at.References.MoveNext())
                 {
-                    foreach (GrammarRule referred in _references[next])
-                    {
-                        open.Push(referred);
-                    }
+                    Leave(at.Rule);
+                }
+                else if (!entered.TryGetValue(at.References.Current, out int number))
+                {
+                    Enter(at.References.Current);
+                }
+                else if (isUnassigned.Contains(at.References.Current))
+                {
+                    lowest[at.Rule] = Math.Min(lowest[at.Rule], number);
                 }
             }
+        }
 
-            if (reached.Contains(rule))
+        void Enter(GrammarRule rule)
+        {
+            entered[rule] = lowest[rule] = entered.Count;
+            unassigned.Push(rule);
+            isUnassigned.Add(rule);
+            path.Push((rule, _references[rule].GetEnumerator()));
+        }
+
+        void Leave(GrammarRule rule)
+        {
+            path.Pop();
+            if (path.TryPeek(out (GrammarRule Rule, IEnumerator<GrammarRule> References) above))
             {
-                _recursive.Add(rule);
+                lowest[above.Rule] = Math.Min(lowest[above.Rule], lowest[rule]);
             }
+
+            if (lowest[rule] < entered[rule])
+            {
+                return;
+            }
+
+            bool isRecursive = unassigned.Peek() != rule || _references[rule].Contains(rule);
+            GrammarRule last;
+            do
+            {
+                last = unassigned.Pop();
+                isUnassigned.Remove(last);
+                if (isRecursive)
+                {
+                    _recursive.Add(last);
+                }
+            }
+            while (last != rule);
         }
     }
 

@@ -12,6 +12,9 @@ internal struct NfaState
     public byte First;
     public byte Last;
 
+    /// <summary>Of a range.</summary>
+    public KeyMarks Marks;
+
     /// <summary>The rule that is called; null: none.</summary>
     public GrammarRule? Rule;
 
@@ -30,9 +33,12 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
     public const byte TokenMark = 0xFF;
 
     private readonly List<NfaState> _states = [new NfaState { First = 1 }];
-    private readonly Dictionary<(Grammar Part, int Next), int> _built = [];
-    private readonly Dictionary<(byte First, byte Last, int Next), int> _ranges = [];
+    private readonly Dictionary<(Grammar Part, int Next, KeyMarks Marks), int> _built = [];
+    private readonly Dictionary<(byte First, byte Last, int Next, KeyMarks Marks), int> _ranges = [];
     private readonly HashSet<GrammarRule> _open = [];
+
+    /// <summary>Of the bytes that are being built.</summary>
+    private KeyMarks _marks;
 
     public int Count => _states.Count;
 
@@ -49,7 +55,7 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
             throw new GrammarException("", "The grammar is nested too deeply; flatten it, or move parts into rules.");
         }
 
-        if (_built.TryGetValue((part, next), out int known))
+        if (_built.TryGetValue((part, next, _marks), out int known))
         {
             return known;
         }
@@ -64,10 +70,11 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
             GrammarChoice choice => AddSplit([.. choice.Options.Select(option => Build(option, next))]),
             GrammarRepeat repeat => BuildRepeat(repeat, next),
             GrammarRule rule => BuildRule(rule, next),
+            GrammarMarked marked => BuildMarked(marked, next),
             GrammarCombination combination => Embed(DfaProduct.Combine(combination, budget), next),
             _ => throw new InvalidOperationException($"Unknown part {part.GetType().Name}."),
         };
-        _built.Add((part, next), state);
+        _built.Add((part, next, _marks), state);
         return state;
     }
 
@@ -75,7 +82,8 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
     {
         for (int i = bytes.Length - 1; i >= 0; i--)
         {
-            next = AddRange(bytes[i], bytes[i], next);
+            // Only keys have marks on all of their bytes.
+            next = AddRange(bytes[i], bytes[i], next, i == 0 ? _marks : _marks & KeyMarks.Key);
         }
 
         return next;
@@ -91,7 +99,7 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
                 int state = next;
                 for (int i = ranges.Length - 1; i >= 0; i--)
                 {
-                    state = AddRange(ranges[i].First, ranges[i].Last, state);
+                    state = AddRange(ranges[i].First, ranges[i].Last, state, _marks);
                 }
 
                 options.Add(state);
@@ -146,7 +154,7 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
             throw new GrammarException("", $"The rule '{rule.Name}' has no body.");
         }
 
-        if (calls(rule))
+        if (_marks == KeyMarks.None && calls(rule))
         {
             return Add(new NfaState { First = 1, Rule = rule, Next = next });
         }
@@ -159,6 +167,15 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
 
         int state = Build(rule.Body, next);
         _open.Remove(rule);
+        return state;
+    }
+
+    private int BuildMarked(GrammarMarked marked, int next)
+    {
+        KeyMarks around = _marks;
+        _marks = marked.Marks;
+        int state = Build(marked.Body, next);
+        _marks = around;
         return state;
     }
 
@@ -184,7 +201,7 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
 
                 if (to >= 0)
                 {
-                    split.Add(AddRange((byte)first, (byte)last, states[to]));
+                    split.Add(AddRange((byte)first, (byte)last, states[to], _marks));
                 }
 
                 first = last + 1;
@@ -194,12 +211,12 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
         return states[0];
     }
 
-    private int AddRange(byte first, byte last, int next)
+    private int AddRange(byte first, byte last, int next, KeyMarks marks)
     {
-        if (!_ranges.TryGetValue((first, last, next), out int state))
+        if (!_ranges.TryGetValue((first, last, next, marks), out int state))
         {
-            state = Add(new NfaState { First = first, Last = last, Next = next });
-            _ranges.Add((first, last, next), state);
+            state = Add(new NfaState { First = first, Last = last, Next = next, Marks = marks });
+            _ranges.Add((first, last, next, marks), state);
         }
 
         return state;

@@ -44,7 +44,7 @@ internal sealed class ArraySchema(SchemaCompiler compiler, JsonTexts texts)
         Grammar after = Grammar.Sequence(rest, texts.Space);
         for (int i = counted - 1; i >= 0; i--)
         {
-            compiler.Budget.Work(20 * lists.Length);
+            compiler.Budget.Work(100 + (20 * lists.Length));
             Grammar item = i < leading ? Item(lists, i) : further;
             Grammar here = Grammar.Sequence(i == 0 ? Grammar.Empty : texts.Comma, item, after);
             Grammar none = i == 0 ? Grammar.Empty : texts.Space;

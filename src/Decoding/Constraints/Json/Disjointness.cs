@@ -142,12 +142,14 @@ internal sealed class Disjointness(SchemaCompiler compiler)
             return null;
         }
 
+        compiler.Budget.Work(200 * (1 + parts.Count));
+
         // Types by what they say of themselves only: what a missing type implies for writing says nothing of what validates.
         HashSet<string> kinds = [.. (SchemaTypes.Named(parts) ?? SchemaKeywords.OfType.Keys).Select(KindOf)];
         HashSet<string>? values = null;
         foreach (JsonElement[] named in parts.SelectMany(part => Enumeration.Values(part.Node)))
         {
-            compiler.Budget.Work(20 * named.Length);
+            compiler.Budget.Work(100 * named.Length);
             Narrow(named.Select(SchemaTypes.Canonical));
             kinds.IntersectWith(named.Select(value => KindOf(SchemaTypes.Of(value))));
         }

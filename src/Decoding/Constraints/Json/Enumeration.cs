@@ -29,12 +29,12 @@ internal sealed class Enumeration(SchemaCompiler compiler)
     /// <param name="types">The types that the parts allow.</param>
     public Grammar Build(List<SchemaPart> parts, IReadOnlySet<string> types)
     {
-        var options = new List<string>();
+        var options = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
         var judges = new Dictionary<string, MatchStates?>();
         foreach (JsonElement value in Shared(parts))
         {
             string type = SchemaTypes.Of(value);
-            compiler.Budget.Work(20);
+            compiler.Budget.Work(150);
             if (!types.Contains(type) && !(type == "integer" && types.Contains("number")))
             {
                 continue;
@@ -43,9 +43,10 @@ internal sealed class Enumeration(SchemaCompiler compiler)
             string text = JsonTexts.Write(value);
             SchemaNode? limiting = parts.Select(part => part.Node).FirstOrDefault(node => SchemaKeywords.OfType[type].Any(node.Has));
             bool isNested = value.ValueKind is JsonValueKind.Object or JsonValueKind.Array;
+            compiler.Budget.Work((isNested ? 25L : 2) * text.Length);
             if (limiting is null || (isNested && compiler.Loosely))
             {
-                options.Add(text);
+                options.TryAdd(text, value);
             }
             else if (isNested)
             {
@@ -54,13 +55,11 @@ internal sealed class Enumeration(SchemaCompiler compiler)
             }
             else if (value.ValueKind == JsonValueKind.Number ? ScalarSchemas.Holds(parts, JsonNumber.Of(value)) : Judged(text, type))
             {
-                options.Add(text);
+                options.TryAdd(text, value);
             }
         }
 
-        string[] distinct = [.. options.Distinct(StringComparer.Ordinal)];
-        compiler.Budget.Work(distinct.Sum(text => (long)text.Length));
-        return Grammar.Choice([.. distinct.Select(Grammar.Literal)]);
+        return Grammar.Choice([.. options.Values.Select(JsonTexts.Constant)]);
 
         bool Judged(string text, string type)
         {

@@ -1,4 +1,4 @@
-using System.Text.Encodings.Web;
+using System.Text;
 using System.Text.Json;
 using Understory.Decoding.Constraints.Automata;
 
@@ -13,8 +13,6 @@ internal sealed class JsonTexts
     /// <summary>Digits before the point, and behind it.</summary>
     public const int MaxDigits = 18;
 
-    private static readonly JsonSerializerOptions _readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     private JsonTexts(Grammar space, string colon, string comma, bool free)
     {
         Space = space;
@@ -23,7 +21,7 @@ internal sealed class JsonTexts
         String = Grammar.Rule("string", Grammar.Sequence(Grammar.Literal("\""), Grammar.Repeat(Character), Grammar.Literal("\"")));
         GrammarRule value = Grammar.Rule("value");
         Object = Grammar.Rule("object",
-            Grammar.Sequence(Grammar.Literal("{"), space, List(Grammar.Sequence(String, Colon, value)), Grammar.Literal("}")));
+            Braced(space, List(Grammar.Sequence(Key, Colon, value))));
         Array = Grammar.Rule("array", Grammar.Sequence(Grammar.Literal("["), space, List(value), Grammar.Literal("]")));
         value.Body = Grammar.Choice(Object, Array, String, Number, Boolean, Null);
         Value = value;
@@ -46,6 +44,9 @@ internal sealed class JsonTexts
     public static Grammar SimpleCharacter { get; } = Grammar.Choice(
         new GrammarClass(Plain),
         Grammar.Sequence(Grammar.Literal("\\"), new GrammarClass(CodePointSet.AnyOf("\"\\bfnrt"))));
+
+    /// <summary>A key that its object does not have yet.</summary>
+    public static Grammar Key { get; } = KeyOf(Grammar.Repeat(SimpleCharacter));
 
     public static Grammar Number { get; } =
         Grammar.Rule("number", Grammar.Regex($"-?(0|[1-9][0-9]{{0,{MaxDigits - 1}}})(\\.[0-9]{{1,{MaxDigits}}})?([eE][+-]?[0-9]{{1,2}})?"));
@@ -84,18 +85,63 @@ internal sealed class JsonTexts
 
     public Grammar Value { get; }
 
-    /// <summary>A text as a JSON string, with its quotation marks.</summary>
-    public static string Quote(string text) => JsonSerializer.Serialize(text, _readable);
+    /// <summary>A text as a JSON string, with its quotation marks: in the one way in which <see cref="SimpleCharacter"/> has it.</summary>
+    public static string Quote(string text)
+    {
+        var quoted = new StringBuilder("\"", text.Length + 2);
+        foreach (char c in text)
+        {
+            _ = c is '"' or '\\' or < ' ' ? quoted.Append(Escaped(c)) : quoted.Append(c);
+        }
 
-    /// <summary>A value on one line, numbers as they stand.</summary>
+        return quoted.Append('"').ToString();
+    }
+
+    /// <summary>A value on one line, numbers as they stand; of keys that come twice the last one counts.</summary>
     public static string Write(JsonElement value) => value.ValueKind switch
     {
-        JsonValueKind.Object =>
-            "{" + string.Join(", ", value.EnumerateObject().Select(entry => Quote(entry.Name) + ": " + Write(entry.Value))) + "}",
+        JsonValueKind.Object => "{" + string.Join(", ", Members(value).Select(entry => Quote(entry.Key) + ": " + Write(entry.Value))) + "}",
         JsonValueKind.Array => "[" + string.Join(", ", value.EnumerateArray().Select(Write)) + "]",
         JsonValueKind.String => Quote(value.GetString()!),
         _ => value.GetRawText(),
     };
+
+    /// <summary>What <see cref="Write"/> writes. Its braces count as those of other objects do, which may begin in the same way.</summary>
+    public static Grammar Constant(JsonElement value)
+    {
+        if (value.ValueKind == JsonValueKind.Object)
+        {
+            return Braced(Grammar.Empty, Listed([.. Members(value)
+                .Select(entry => Grammar.Sequence(Grammar.Literal(Quote(entry.Key) + ": "), Constant(entry.Value)))]));
+        }
+
+        return value.ValueKind == JsonValueKind.Array
+            ? Grammar.Sequence(Grammar.Literal("["), Listed([.. value.EnumerateArray().Select(Constant)]), Grammar.Literal("]"))
+            : Grammar.Literal(Write(value));
+
+        static Grammar Listed(Grammar[] parts) => Grammar.Sequence([.. parts.SelectMany((part, i) =>
+            i == 0 ? (Grammar[])[part] : [Grammar.Literal(", "), part])]);
+    }
+
+    /// <summary>An object's members in their order; of equal keys the last value counts.</summary>
+    public static Dictionary<string, JsonElement> Members(JsonElement value)
+    {
+        var members = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
+        foreach (JsonProperty member in value.EnumerateObject())
+        {
+            members[member.Name] = member.Value;
+        }
+
+        return members;
+    }
+
+    public static Grammar Braced(Grammar space, Grammar members) =>
+        Grammar.Object(Grammar.Literal("{"), Grammar.Sequence(space, members), Grammar.Literal("}"));
+
+    /// <summary>A key, with its quotation marks, that its object does not have yet.</summary>
+    /// <param name="text">Of <see cref="SimpleCharacter"/>, so that equal keys are equal bytes.</param>
+    public static Grammar KeyOf(Grammar text) =>
+        Grammar.Rule("key", Grammar.Sequence(Grammar.Literal("\""), Grammar.Key(text, Grammar.Literal("\""))));
 
     /// <summary>Texts of <paramref name="text"/> as they stand within a JSON string, each character written in one way.</summary>
     public static Grammar Escape(Grammar text) => text switch
@@ -114,20 +160,22 @@ internal sealed class JsonTexts
         {
             for (int codePoint = first; codePoint <= last; codePoint++)
             {
-                options.Add(Grammar.Literal(codePoint switch
-                {
-                    '"' => "\\\"",
-                    '\\' => "\\\\",
-                    '\b' => "\\b",
-                    '\f' => "\\f",
-                    '\n' => "\\n",
-                    '\r' => "\\r",
-                    '\t' => "\\t",
-                    _ => $"\\u{codePoint:x4}",
-                }));
+                options.Add(Grammar.Literal(Escaped(codePoint)));
             }
         }
 
         return Grammar.Choice([.. options]);
     }
+
+    private static string Escaped(int codePoint) => codePoint switch
+    {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\b' => "\\b",
+        '\f' => "\\f",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        _ => $"\\u{codePoint:x4}",
+    };
 }

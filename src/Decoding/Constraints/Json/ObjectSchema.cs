@@ -14,7 +14,7 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
         var properties = new List<(Grammar Body, bool Required)>();
         foreach (string name in names)
         {
-            compiler.Budget.Work(20 * parts.Count);
+            compiler.Budget.Work(100 + (20 * parts.Count));
             bool isRequired = required.Contains(name);
             Grammar? value = ValueOf(parts, name);
             if (value is not null && !ReferenceEquals(value, Grammar.Nothing))
@@ -27,7 +27,7 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
             }
         }
 
-        return Grammar.Sequence(Grammar.Literal("{"), texts.Space, Members(properties, others), Grammar.Literal("}"));
+        return JsonTexts.Braced(texts.Space, Members(properties, others));
     }
 
     /// <summary>
@@ -86,15 +86,9 @@ internal sealed class ObjectSchema(SchemaCompiler compiler, JsonTexts texts)
         }
 
         Grammar value = schemas.Length == 0 ? texts.Value : compiler.Rule(schemas);
-        if (names.Length == 0)
-        {
-            return Grammar.Sequence(texts.String, texts.Colon, value);
-        }
-
-        Grammar key = Grammar.Except(
+        Grammar key = names.Length == 0 ? JsonTexts.Key : JsonTexts.KeyOf(Grammar.Except(
             Grammar.Repeat(JsonTexts.SimpleCharacter),
-            Grammar.Choice([.. names.Select(name => Grammar.Literal(JsonTexts.Quote(name)[1..^1]))]));
-        return Grammar.Sequence(Grammar.Rule("another key", Grammar.Sequence(Grammar.Literal("\""), key, Grammar.Literal("\""))),
-            texts.Colon, value);
+            Grammar.Choice([.. names.Select(name => Grammar.Literal(JsonTexts.Quote(name)[1..^1]))])));
+        return Grammar.Sequence(key, texts.Colon, value);
     }
 }

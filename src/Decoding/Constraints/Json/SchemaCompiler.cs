@@ -14,7 +14,7 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts, bool loo
 {
     private const int MaxRules = 10_000;
 
-    private readonly SchemaNode _root = SchemaNode.Root(root);
+    private readonly SchemaNode _root = SchemaNode.Root(root, budget);
     private readonly Dictionary<string, GrammarRule> _rules = [];
 
     public GrammarBudget Budget => budget;
@@ -109,7 +109,7 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts, bool loo
     private bool Flatten(SchemaNode node, Conjunction whole, UnionChain? within)
     {
         Guard(node);
-        budget.Work(20);
+        budget.Work(60);
         if (node.Schema.ValueKind is JsonValueKind.True or JsonValueKind.False)
         {
             return node.Schema.ValueKind == JsonValueKind.True;
@@ -201,7 +201,7 @@ internal sealed class SchemaCompiler(JsonElement root, JsonTexts texts, bool loo
         var constants = new List<JsonElement>();
         foreach (SchemaNode alternative in alternatives)
         {
-            budget.Work(10);
+            budget.Work(60);
             if (Enumeration.IsPlain(alternative))
             {
                 SchemaKeywords.Check(alternative, loosely, budget);

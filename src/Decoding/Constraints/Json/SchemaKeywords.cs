@@ -48,7 +48,7 @@ internal static class SchemaKeywords
             throw node.Broken("a schema (an object, true or false)");
         }
 
-        budget.Work(8 * (2 + node.Keywords.Count));
+        budget.Work(40 * (2 + node.Keywords.Count));
         foreach ((string name, JsonElement value) in node.Keywords)
         {
             if (_kinds.TryGetValue(name, out (string Words, Func<JsonElement, bool> Fits) kind) && !kind.Fits(value))

@@ -11,16 +11,18 @@ internal sealed class SchemaNode
 {
     private static int s_count;
 
+    private readonly GrammarBudget _budget;
     private readonly SchemaNode? _parent;
     private readonly string _step;
-    private readonly Dictionary<string, SchemaNode> _children = new(StringComparer.Ordinal);
-    private readonly Dictionary<string, IReadOnlyList<(string Name, SchemaNode Node)>> _lists = new(StringComparer.Ordinal);
+    private Dictionary<string, SchemaNode>? _children;
+    private Dictionary<string, IReadOnlyList<(string Name, SchemaNode Node)>>? _lists;
     private Dictionary<string, JsonElement>? _keywords;
 
-    private SchemaNode(JsonElement schema, SchemaNode? parent, string step)
+    private SchemaNode(JsonElement schema, SchemaNode? parent, string step, GrammarBudget budget)
     {
-        (Schema, _parent, _step) = (schema, parent, step);
+        (Schema, _parent, _step, _budget) = (schema, parent, step, budget);
         Id = Interlocked.Increment(ref s_count);
+        budget.Work(60);
     }
 
     public JsonElement Schema { get; }
@@ -58,6 +60,7 @@ internal sealed class SchemaNode
                 _keywords = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
                 foreach (JsonProperty keyword in IsObject ? Schema.EnumerateObject() : default)
                 {
+                    _budget.Work(20);
                     _keywords[keyword.Name] = keyword.Value;
                 }
             }
@@ -69,10 +72,11 @@ internal sealed class SchemaNode
     /// <summary>What stands under a keyword that is there.</summary>
     public SchemaNode this[string keyword] => Child(keyword, Keywords[keyword]);
 
-    public static SchemaNode Root(JsonElement schema) => new(schema, null, "#");
+    /// <param name="budget">What reading it may cost.</param>
+    public static SchemaNode Root(JsonElement schema, GrammarBudget budget) => new(schema, null, "#", budget);
 
     /// <summary>A schema that the document implies at a place of it.</summary>
-    public SchemaNode Implied(string step, object schema) => new(JsonSerializer.SerializeToElement(schema), this, step);
+    public SchemaNode Implied(string step, object schema) => new(JsonSerializer.SerializeToElement(schema), this, step, _budget);
 
     public bool Has(string keyword) => Keywords.ContainsKey(keyword);
 
@@ -91,6 +95,7 @@ internal sealed class SchemaNode
     /// <summary>Schemas in an array or object under a keyword, with their names; none where the keyword is not there.</summary>
     public IReadOnlyList<(string Name, SchemaNode Node)> Under(string keyword)
     {
+        _lists ??= new(StringComparer.Ordinal);
         if (!_lists.TryGetValue(keyword, out IReadOnlyList<(string Name, SchemaNode Node)>? list))
         {
             SchemaNode? holder = Has(keyword) ? this[keyword] : null;
@@ -156,9 +161,10 @@ internal sealed class SchemaNode
 
     private SchemaNode Child(string step, JsonElement value)
     {
+        _children ??= new(StringComparer.Ordinal);
         if (!_children.TryGetValue(step, out SchemaNode? child))
         {
-            _children.Add(step, child = new SchemaNode(value, this, step));
+            _children.Add(step, child = new SchemaNode(value, this, step, _budget));
         }
 
         return child;

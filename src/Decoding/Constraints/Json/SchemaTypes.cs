@@ -57,9 +57,8 @@ internal static class SchemaTypes
     /// <summary>A text that two values share exactly when they are equal.</summary>
     public static string Canonical(JsonElement value) => value.ValueKind switch
     {
-        JsonValueKind.Object => "{" + string.Join(',', value.EnumerateObject().DistinctBy(entry => entry.Name)
-            .OrderBy(entry => entry.Name, StringComparer.Ordinal)
-            .Select(entry => JsonTexts.Quote(entry.Name) + ":" + Canonical(value.GetProperty(entry.Name)))) + "}",
+        JsonValueKind.Object => "{" + string.Join(',', JsonTexts.Members(value).OrderBy(entry => entry.Key, StringComparer.Ordinal)
+            .Select(entry => JsonTexts.Quote(entry.Key) + ":" + Canonical(entry.Value))) + "}",
         JsonValueKind.Array => "[" + string.Join(',', value.EnumerateArray().Select(Canonical)) + "]",
         JsonValueKind.String => JsonTexts.Quote(value.GetString()!),
         JsonValueKind.Number => JsonNumber.Of(value).ToString(),

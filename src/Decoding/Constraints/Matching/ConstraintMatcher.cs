@@ -24,30 +24,39 @@ internal sealed class ConstraintMatcher
     private const int MaxForced = 64;
 
     private readonly MatchStates _states;
+    private readonly TextPlaces _places;
     private readonly MaskBuilder _masks;
     private readonly VocabularyTrie _trie;
     private readonly VocabularyTrie _firstTrie;
+    private readonly VocabularyTrie _wholeKeys;
+    private readonly VocabularyTrie _firstWholeKeys;
     private readonly Tokenizer _tokenizer;
     private readonly int[] _eos;
     private readonly Dictionary<int, ulong[]> _known = [];
     private readonly Stack<ulong[]> _spare = new();
     private readonly Dictionary<int, (int Token, bool Sure)> _forced = [];
+    private readonly ulong[] _corrected;
 
     /// <param name="vocabulary">Columns of the model's logits.</param>
     /// <param name="eos">Tokens that end an answer: allowed where it may end, and only there.</param>
     public ConstraintMatcher(Constraint constraint, int vocabulary, IReadOnlyList<int> eos)
     {
         _tokenizer = constraint.Tokenizer;
+        byte[] keyEnds = constraint.Automaton.KeyEnds;
         _states = new MatchStates(constraint.Automaton);
+        _places = new TextPlaces(_states, keyEnds.Length > 0);
         _trie = VocabularyTrie.Of(_tokenizer);
         _firstTrie = VocabularyTrie.OfFirst(_tokenizer);
         _masks = new MaskBuilder(
             _states, constraint.Automaton.Alike, VocabularyTrie.Bands(_tokenizer), ReferenceEquals(_firstTrie, _trie)
                 ? null : _firstTrie, vocabulary);
+        _wholeKeys = VocabularyTrie.OfWholeKeys(_tokenizer, keyEnds, first: false);
+        _firstWholeKeys = VocabularyTrie.OfWholeKeys(_tokenizer, keyEnds, first: true);
+        _corrected = new ulong[Words];
         _eos = [.. eos];
     }
 
-    public int Start => _states.Start;
+    public int Start => _places.Start;
 
     /// <summary>States met so far.</summary>
     public int States => _states.Count;
@@ -55,36 +64,58 @@ internal sealed class ConstraintMatcher
     /// <summary>Seconds spent on finding masks since the matcher was made.</summary>
     public double Seconds { get; private set; }
 
-    public bool IsFull => _states.Count > MaxStates;
+    public bool IsFull => _places.Count > MaxStates;
 
     /// <summary>Words of a mask.</summary>
     public int Words => _masks.Words;
 
     /// <summary>The answer may end here.</summary>
-    public bool Accepts(int state) => _states.Accepts(state);
+    public bool Accepts(int state) => _states.Accepts(_places.State(state));
 
     /// <summary>Nothing may follow but the end.</summary>
-    public bool IsOver(int state) => !_states.Continues(state);
+    public bool IsOver(int state) => !_states.Continues(_places.State(state));
 
     /// <summary>The state after a token; <see cref="Dead"/> where it may not follow. Tokens that end the answer lead nowhere.</summary>
     public int Advance(int state, int token)
     {
         ReadOnlySpan<byte> bytes = state == Start ? _firstTrie.Bytes(token) : _trie.Bytes(token);
-        if (bytes.Length == 0 || _eos.Contains(token))
-        {
-            return Dead;
-        }
-
-        for (int i = 0; i < bytes.Length && state != Dead; i++)
-        {
-            state = _states.Next(state, bytes[i]);
-        }
-
-        return state;
+        return bytes.Length == 0 || _eos.Contains(token) ? Dead : _places.Advance(state, bytes);
     }
 
     /// <summary>The tokens that may follow: bit <c>v % 64</c> of word <c>v / 64</c>. Valid until the next call.</summary>
     public ReadOnlySpan<ulong> Mask(int state)
+    {
+        ulong[] words = MaskOf(_places.State(state));
+        int[] repeats = Repeats(state);
+        if (repeats.Length == 0)
+        {
+            return words;
+        }
+
+        words.CopyTo(_corrected, 0);
+        foreach (int token in repeats)
+        {
+            if (token >> 6 < _corrected.Length)
+            {
+                _corrected[token >> 6] &= ~(1UL << token);
+            }
+        }
+
+        return _corrected;
+    }
+
+    /// <summary>Tokens of a state's mask that would repeat a key.</summary>
+    private int[] Repeats(int place)
+    {
+        long start = Stopwatch.GetTimestamp();
+        int[] repeats = place == Start
+            ? _places.Repeats(place, _firstTrie, _firstWholeKeys) : _places.Repeats(place, _trie, _wholeKeys);
+        Seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
+        return repeats;
+    }
+
+    /// <summary>What a state of the grammar allows, whatever keys have been written.</summary>
+    private ulong[] MaskOf(int state)
     {
         if (_known.TryGetValue(state, out ulong[]? words))
         {
@@ -115,7 +146,7 @@ internal sealed class ConstraintMatcher
         foreach (int end in _eos)
         {
             ulong bit = 1UL << end;
-            words[end >> 6] = Accepts(state) ? words[end >> 6] | bit : words[end >> 6] & ~bit;
+            words[end >> 6] = _states.Accepts(state) ? words[end >> 6] | bit : words[end >> 6] & ~bit;
         }
 
         _known.Add(state, words);
@@ -164,8 +195,9 @@ internal sealed class ConstraintMatcher
         return forced.Token;
     }
 
-    private (int Token, bool Sure) FindForced(int state)
+    private (int Token, bool Sure) FindForced(int place)
     {
+        int state = _places.State(place);
         Span<byte> text = stackalloc byte[MaxForced];
         int length = 0;
         for (int at = state; length < MaxForced && _states.OnlyByte(at) is var only and >= 0; at = _states.Next(at, (byte)only))
@@ -193,7 +225,7 @@ internal sealed class ConstraintMatcher
 
         int[] tokens = text.Length == 0 ? [] : _tokenizer.Encode(Encoding.UTF8.GetString(text), addSpecialTokens: false);
         (int, bool) first = (-1, false);
-        for (int i = 0, at = state; i < tokens.Length && at != Dead; i++)
+        for (int i = 0, at = place; i < tokens.Length && at != Dead; i++)
         {
             int next = Advance(at, tokens[i]);
             if (next == Dead)

@@ -75,6 +75,20 @@ internal sealed class MatchStates
         return row[c] != NotKnown ? row[c] : row[c] = Advance(state, c);
     }
 
+    /// <summary>What one more byte means for the keys of objects: they are one in all ways through the grammar that it leaves open.</summary>
+    public KeyMarks Marks(int state, byte value)
+    {
+        int c = _automaton.ClassOf[value];
+        KeyMarks marks = KeyMarks.None;
+        ReadOnlySpan<int> configurations = Configurations(state);
+        for (int i = 0; i < configurations.Length; i += 2)
+        {
+            marks |= _automaton.Next(configurations[i], c) >= 0 ? _automaton.Marks(configurations[i], c) : KeyMarks.None;
+        }
+
+        return marks;
+    }
+
     /// <summary>One automaton state whose caller is not known, not yet having called anything.</summary>
     public int Alone(int automatonState) => Intern([0, automatonState, StackTable.Unknown]);
 

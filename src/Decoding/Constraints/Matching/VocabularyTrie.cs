@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Understory.Decoding.Constraints.Automata;
 using Understory.Models.Tokenizers;
@@ -17,6 +18,8 @@ internal sealed class VocabularyTrie
     private static readonly ConditionalWeakTable<Tokenizer, VocabularyTrie> _tries = [];
     private static readonly ConditionalWeakTable<Tokenizer, VocabularyTrie> _firstTries = [];
     private static readonly ConditionalWeakTable<Tokenizer, VocabularyTrie[]> _bands = [];
+    private static readonly ConditionalWeakTable<Tokenizer, ConcurrentDictionary<(string Ends, bool First), VocabularyTrie>> _wholeKeys =
+        [];
 
     private readonly byte[] _text;
     private readonly int[] _start;
@@ -24,7 +27,10 @@ internal sealed class VocabularyTrie
     private readonly int[] _summary;
     private readonly ByteSet[] _summaries;
 
-    private VocabularyTrie(Tokenizer tokenizer, bool first, int moreThan = 0, int atMost = int.MaxValue)
+    /// <summary>A token may be in it or not.</summary>
+    private delegate bool Choice(ReadOnlySpan<byte> bytes);
+
+    private VocabularyTrie(Tokenizer tokenizer, bool first, Choice? choice = null)
     {
         int count = tokenizer.VocabularySize;
         _start = new int[count];
@@ -35,7 +41,7 @@ internal sealed class VocabularyTrie
         {
             ReadOnlySpan<byte> bytes = tokenizer.IsSpecial(id) ? NfaBuilder.TokenBytes(id) : first ? tokenizer.FirstBytes(id)
                 : tokenizer.TokenBytes(id);
-            if (bytes.Length <= moreThan || bytes.Length > atMost
+            if (bytes.Length == 0 || choice?.Invoke(bytes) == false
                 || (!tokenizer.IsSpecial(id) && bytes.ContainsAnyInRange((byte)0xF8, (byte)0xFF)))
             {
                 continue;
@@ -104,11 +110,43 @@ internal sealed class VocabularyTrie
     /// The tokens by their length: of each band those that are longer than the bound before it, and not longer than its own.
     /// </summary>
     public static VocabularyTrie[] Bands(Tokenizer tokenizer) => _bands.GetValue(tokenizer, key =>
-        [.. StateClasses.Bounds.Select((bound, i) =>
-            new VocabularyTrie(key, first: false, i == 0 ? 0 : StateClasses.Bounds[i - 1], bound))]);
+        [.. StateClasses.Bounds.Select((bound, i) => new VocabularyTrie(key, first: false,
+            bytes => bytes.Length <= bound && (i == 0 || bytes.Length > StateClasses.Bounds[i - 1])))]);
+
+    /// <summary>
+    /// Tokens that may hold a whole key: one of <paramref name="ends"/>, behind something that the key begins with; where it is a
+    /// quotation mark, that is another one.
+    /// </summary>
+    /// <param name="first">As <see cref="OfFirst"/>.</param>
+    public static VocabularyTrie OfWholeKeys(Tokenizer tokenizer, byte[] ends, bool first)
+    {
+        bool quoted = ends is [(byte)'"'];
+        return _wholeKeys.GetOrCreateValue(tokenizer).GetOrAdd((Convert.ToHexString(ends), first && tokenizer.FirstTokenDiffers), key =>
+            new VocabularyTrie(tokenizer, key.First, bytes => bytes.LastIndexOfAny(ends) >= 1 && (!quoted || bytes.Count((byte)'"') > 1)));
+    }
 
     /// <summary>The bytes of a token; none for one that is not in the trie.</summary>
     public ReadOnlySpan<byte> Bytes(int token) => (uint)token < (uint)_start.Length ? _text.AsSpan(_start[token], _length[token]) : default;
+
+    /// <summary>Tokens that begin so.</summary>
+    public ReadOnlySpan<int> TokensWith(ReadOnlySpan<byte> beginning)
+    {
+        int from = 0;
+        for (int length = Tokens.Length; length > 0;)
+        {
+            int half = length / 2;
+            bool isBefore = Bytes(Tokens[from + half]).SequenceCompareTo(beginning) < 0;
+            (from, length) = isBefore ? (from + half + 1, length - half - 1) : (from, half);
+        }
+
+        int to = from;
+        while (to < Tokens.Length && Bytes(Tokens[to]).StartsWith(beginning))
+        {
+            to++;
+        }
+
+        return Tokens.AsSpan(from..to);
+    }
 
     /// <summary>
     /// Whether all bytes below a node are in <paramref name="bytes"/>; false for small subtrees, which are not worth the question.

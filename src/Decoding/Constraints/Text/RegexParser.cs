@@ -225,7 +225,7 @@ internal sealed class RegexParser
     private CodePointSet ReadClass(int begin)
     {
         bool negated = Take('^');
-        CodePointSet set = CodePointSet.Empty;
+        var ranges = new List<(int First, int Last)>();
         while (!AtEnd && Current != ']')
         {
             (CodePointSet item, int single) = ReadClassItem();
@@ -237,10 +237,11 @@ internal sealed class RegexParser
                     ? CodePointSet.Of((single, last)) : throw Error("the range is out of order, or ends with a class", dash);
             }
 
-            set = set.Union(item);
+            ranges.AddRange(item.Ranges);
         }
 
         Expect(']', begin);
+        CodePointSet set = CodePointSet.Of([.. ranges]);
         return negated ? set.Complement() : set;
     }
 

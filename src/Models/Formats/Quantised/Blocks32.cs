@@ -25,7 +25,7 @@ internal readonly unsafe struct Q4_0 : IBlock
 }
 
 /// <summary>d, m, 16 bytes of codes. <c>d code + m</c>: what is subtracted is -m.</summary>
-internal readonly unsafe struct Q4_1 : IBlock
+internal readonly unsafe struct Q4_1 : IWritableBlock
 {
     /// <summary>Turns the sign of an F16.</summary>
     internal const int Sign = 0x8000;
@@ -44,6 +44,9 @@ internal readonly unsafe struct Q4_1 : IBlock
         *to.WideMins = *(ushort*)(from + 2) ^ (uint)Sign;
         Unpack.Nibbles(from + 4, to.Codes);
     }
+
+    /// <inheritdoc cref="Q41Search"/>
+    public static void Write(float* values, byte* to) => Q41Search.Write(values, to);
 }
 
 /// <summary>d, 32 fifth bits, 16 bytes of codes. <c>d (code - 16)</c></summary>

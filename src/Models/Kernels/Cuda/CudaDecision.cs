@@ -46,7 +46,8 @@ internal sealed unsafe class CudaDecision(CudaDriver driver, KernelModules modul
         int best = decision.Best;
         int parts = (logits.Columns + PartTokens - 1) / PartTokens;
         int seen = penalised ? decision.Counts!.Distinct.Length : 0;
-        int mostPaths = penalised ? rows * decision.MaxDepth : 0;
+        // A path has its own tokens, and pushes as many out of the window.
+        int mostPaths = penalised ? rows * decision.MaxDepth * (rule.RepetitionWindow > 0 ? 2 : 1) : 0;
 
         Layout layout = default;
         long rowData = layout.Take(rows * 4L * sizeof(int));
@@ -65,7 +66,7 @@ internal sealed unsafe class CudaDecision(CudaDriver driver, KernelModules modul
         long partBest = layout.Take((long)rows * parts * best * sizeof(ulong));
         Reserve(layout.Bytes, changes ? (long)rows * logits.Columns * sizeof(float) : 0);
 
-        int paths = Fill(decision, penalised, (int*)(_host + (nint)rowData), (int*)(_host + (nint)tokens), seen);
+        int paths = Fill(decision, penalised, (int*)(_host + (nint)rowData), (int*)(_host + (nint)tokens));
         decision.Mask?.AsSpan(0, rows * decision.MaskWords).CopyTo(new Span<ulong>((void*)(_host + (nint)mask), rows * decision.MaskWords));
         nint device = _device!.Address;
         driver.Upload(_host, device, uploaded);
@@ -145,40 +146,28 @@ internal sealed unsafe class CudaDecision(CudaDriver driver, KernelModules modul
     }
 
     /// <summary>Writes positions and the tokens whose logits change, with what changes them. Returns the number of path tokens.</summary>
-    private static int Fill(DecisionBatch decision, bool penalised, int* rowData, int* tokens, int seen)
+    private static int Fill(DecisionBatch decision, bool penalised, int* rowData, int* tokens)
     {
         if (penalised)
         {
-            foreach (int token in decision.Counts!.Distinct)
+            int window = decision.Params.FirstRepeated(decision.Counts!.Total);
+            foreach (int token in decision.Counts.Distinct)
             {
                 *tokens++ = token;
-                *tokens++ = decision.Counts.InOutput(token);
+                *tokens++ = Occurrences(decision.Counts.InOutput(token), decision.Counts.Last(token) >= window);
             }
         }
 
         int paths = 0;
         for (int row = 0; row < decision.Rows; row++)
         {
-            int first = paths;
-            if (penalised)
-            {
-                ReadOnlySpan<int> path = decision.Path.AsSpan(row * decision.MaxDepth, decision.PathCount[row]);
-                for (int i = 0; i < path.Length; i++)
-                {
-                    // Each token once, with all its occurrences.
-                    if (!path[..i].Contains(path[i]))
-                    {
-                        *tokens++ = path[i];
-                        *tokens++ = decision.Counts!.InOutput(path[i]) + path.Count(path[i]);
-                        paths++;
-                    }
-                }
-            }
-
+            int count = penalised ? FillPath(decision, row, tokens) : 0;
             *rowData++ = decision.Positions[row];
             *rowData++ = decision.Given[row];
-            *rowData++ = first;
-            *rowData++ = paths - first;
+            *rowData++ = paths;
+            *rowData++ = count;
+            paths += count;
+            tokens += 2 * count;
         }
 
         for (int i = 0; i < decision.BiasTokens.Length; i++)
@@ -189,6 +178,47 @@ internal sealed unsafe class CudaDecision(CudaDriver driver, KernelModules modul
 
         return paths;
     }
+
+    /// <summary>Writes the tokens of which a row's path changes what holds for all rows. Returns how many there are.</summary>
+    private static int FillPath(DecisionBatch decision, int row, int* tokens)
+    {
+        TokenCounts counts = decision.Counts!;
+        ReadOnlySpan<int> path = decision.Path.AsSpan(row * decision.MaxDepth, decision.PathCount[row]);
+        int written = 0;
+        int window = decision.Params.FirstRepeated(counts.Total + path.Length);
+        for (int i = 0; i < path.Length; i++)
+        {
+            // Each token once, with all its occurrences.
+            if (!path[..i].Contains(path[i]))
+            {
+                Write(path[i], counts.InOutput(path[i]) + path.Count(path[i]), counts.Total + path.LastIndexOf(path[i]) >= window, tokens);
+            }
+        }
+
+        if (decision.Params.RepetitionWindow > 0 && path.Length > 0)
+        {
+            // What was in the window before the path and is no longer.
+            int before = decision.Params.FirstRepeated(counts.Total);
+            foreach (int token in counts.Distinct)
+            {
+                if (counts.Last(token) >= before && counts.Last(token) < window && !path.Contains(token))
+                {
+                    Write(token, counts.InOutput(token), false, tokens);
+                }
+            }
+        }
+
+        return written;
+
+        void Write(int token, int inOutput, bool repeated, int* at)
+        {
+            at[2 * written] = token;
+            at[(2 * written++) + 1] = Occurrences(inOutput, repeated);
+        }
+    }
+
+    /// <summary>As the kernel has it: the complement where the token lies before the penalty's window.</summary>
+    private static int Occurrences(int inOutput, bool repeated) => repeated ? inOutput : ~inOutput;
 
     private void Reserve(long bytes, long changed)
     {

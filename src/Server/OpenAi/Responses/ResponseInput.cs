@@ -50,8 +50,7 @@ internal sealed class ResponseInput
                 AddCall(new ToolCall(item.Text("call_id")!, ToolName(item), item.Text("arguments")!));
                 break;
             case "custom_tool_call":
-                AddCall(new ToolCall(item.Text("call_id")!, ToolName(item),
-                    $"{{\"{OfferedTools.Input}\": {JsonSerializer.Serialize(item.Text("input"), ToolSyntax.Readable)}}}"));
+                AddCall(new ToolCall(item.Text("call_id")!, ToolName(item), CustomInput.Arguments(item.Text("input")!)));
                 break;
             case "function_call_output" or "custom_tool_call_output":
                 item.TryGet("output", out JsonElement output);

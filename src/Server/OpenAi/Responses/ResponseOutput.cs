@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using Understory.Decoding.Sequences;
 using Understory.Server.Chat;
 using Understory.Server.Wire;
@@ -50,13 +49,10 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs, OfferedToo
                     Begin(Call(begun, tools.Origin(begun.Name)));
                     break;
                 case ToolCallArguments arguments:
-                    _text.Append(arguments.Text);
-                    if (_open is FunctionCallItem)
-                    {
-                        Tell(new DeltaEvent("response.function_call_arguments.delta", NextNumber(), _open.Id, _items.Count, null,
-                            arguments.Text));
-                    }
-
+                    WriteCall("response.function_call_arguments.delta", arguments.Text);
+                    break;
+                case CustomToolInput input:
+                    WriteCall("response.custom_tool_call_input.delta", input.Text);
                     break;
             }
         }
@@ -89,6 +85,12 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs, OfferedToo
         _logProbs.AddRange(told);
         Tell(new DeltaEvent(message ? "response.output_text.delta" : "response.reasoning_text.delta", NextNumber(), _open!.Id, _items.Count,
             0, text, message ? told : null));
+    }
+
+    private void WriteCall(string type, string text)
+    {
+        _text.Append(text);
+        Tell(new DeltaEvent(type, NextNumber(), _open!.Id, _items.Count, null, text));
     }
 
     private void Open<TItem>()
@@ -134,11 +136,8 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs, OfferedToo
         }
         else if (item is CustomCallItem custom)
         {
-            // The model wrote an object around it, so it is known at the end.
-            string input = InputOf(text);
-            Tell(new DeltaEvent("response.custom_tool_call_input.delta", NextNumber(), item.Id, index, null, input));
-            Tell(new InputDoneEvent("response.custom_tool_call_input.done", NextNumber(), item.Id, index, input));
-            item = custom with { Input = input, Status = status };
+            Tell(new InputDoneEvent("response.custom_tool_call_input.done", NextNumber(), item.Id, index, text));
+            item = custom with { Input = text, Status = status };
         }
         else
         {
@@ -158,23 +157,6 @@ internal sealed class ResponseOutput(TokenTexts texts, bool logProbs, OfferedToo
         _open = null;
         _text.Clear();
         _logProbs.Clear();
-    }
-
-    /// <summary>The text in a custom tool's arguments; what is no such object is the text itself.</summary>
-    private static string InputOf(string arguments)
-    {
-        try
-        {
-            using JsonDocument document = JsonDocument.Parse(BrokenPairs.Repair(arguments));
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                && document.RootElement.TryGetProperty(OfferedTools.Input, out JsonElement input) && input.ValueKind == JsonValueKind.String
-                ? input.GetString()!
-                : arguments;
-        }
-        catch (JsonException)
-        {
-            return arguments;
-        }
     }
 
     private ItemPart Part(string text, IReadOnlyList<ChosenLogProbBody> logProbs) =>

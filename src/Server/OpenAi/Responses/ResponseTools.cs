@@ -46,11 +46,11 @@ internal static class ResponseTools
             case "function":
                 offered.AddFunction(tool, path, "parameters", space);
                 break;
-            case "custom" when tool.Object("format").Text("type") == "grammar":
+            case "custom" when tool.Object("format").Text("syntax") == "lark":
                 offered.LeaveOut(path, type, tool.Text("name"), "its grammar is of a kind that this server does not hold text to.");
                 break;
             case "custom":
-                offered.AddCustom(tool, path, space);
+                offered.AddCustom(tool, path, tool.Object("format").Text("definition"), ".format.definition", space);
                 break;
             case "namespace":
                 foreach ((int i, JsonElement inner) in tool.List("tools").Index())

@@ -105,7 +105,7 @@ public sealed record IncompleteDetails(string Reason);
 public sealed record ResponseFailure(string Code, string Message);
 
 /// <summary><c>POST /v1/responses/input_tokens</c></summary>
-public sealed record InputTokensBody(string Object, int InputTokens);
+public sealed record InputTokensBody(string Object, int InputTokens) : OpenAiBody;
 
 /// <summary>A response: whole, or as far as it has come.</summary>
 /// <param name="Status">"in_progress", "completed", "incomplete" or "failed".</param>
@@ -138,6 +138,7 @@ public sealed record ResponseBody(
     string SystemFingerprint,
     Int128 Seed,
     Timings? Timings)
+    : OpenAiBody
 {
     public bool Background => false;
 
@@ -152,7 +153,7 @@ public sealed record ResponseBody(
 
 /// <summary>One event of a stream; its name is its <c>type</c>.</summary>
 /// <param name="SequenceNumber">From 0, without gaps.</param>
-public abstract record ResponseEvent([property: JsonPropertyOrder(-1)] string Type, int SequenceNumber);
+public abstract record ResponseEvent([property: JsonPropertyOrder(-1)] string Type, int SequenceNumber) : OpenAiBody;
 
 /// <summary>response.created, in_progress, completed, incomplete or failed.</summary>
 public sealed record ResponseStateEvent(string Type, int SequenceNumber, ResponseBody Response) : ResponseEvent(Type, SequenceNumber);

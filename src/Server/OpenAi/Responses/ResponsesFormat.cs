@@ -8,7 +8,7 @@ namespace Understory.Server.OpenAi.Responses;
 /// <summary><c>/v1/responses</c>. A whole response is what its stream would have ended with.</summary>
 public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat,
     OfferedTools tools)
-    : ChatWire(chat, 1)
+    : ChatWire(chat, 1, tools)
 {
     private readonly ResponseOutput _output = new(new TokenTexts(tokenizer), topLogProbs >= 0, tools);
     private ResponseBody? _ended;
@@ -28,7 +28,7 @@ public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int to
         return [new(told, told.Type), State("response.failed", failed)];
     }
 
-    public override object Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
+    public override IJsonBody Whole(IReadOnlyList<ChoiceText> choices, AnswerTotals totals)
     {
         Replay(0, choices[0], totals);
         return _ended!;

@@ -66,8 +66,14 @@ public static class ResponsesParameters
         [
             Honoured("name", Shape.Name(LongestName), required: true),
             Honoured("description", Shape.Text()),
-            Honoured("format", Shape.Object(Honoured("type", Shape.OneOf("text", "grammar"), required: true)),
-                "Of a grammar: the tool is left out, and the header X-Understory-Warning says so."),
+            Honoured("format", Shape.Tagged("type", "an object whose type is \"text\" or \"grammar\"", null,
+                (["text"], []),
+                (["grammar"],
+                [
+                    Honoured("syntax", Shape.OneOf("lark", "regex"), "Of lark: the tool is left out, and the header X-Understory-Warning "
+                        + "says so.", required: true),
+                    Honoured("definition", Shape.Text(), "What all of the text matches.", required: true),
+                ])), "What the text must look like. Default: any text."),
         ]),
     ];
 

@@ -56,13 +56,27 @@ internal sealed class BenchParts : IDisposable
             }
         }
 
-        var decoding = new DecodingOptions { PrefixCacheBytes = 0 };
+        if (oracle is not null && loaded.Loop.DraftVocabulary is not null)
+        {
+            throw new UsageException("--oracle needs a draft model of the target's vocabulary: it ranks the target's tokens.");
+        }
+
+        var decoding = new DecodingOptions { PrefixCacheBytes = 0, DraftWindow = options.DraftWindow };
         Transformer? draft = loaded.Draft?.Transformer;
+        bool self = loaded.Draft?.CopyOf is not null;
+        if (random is not null && self)
+        {
+            draft = ModelLoader.Random(random, loaded.Kernels, seed: 1, new LoadOptions { CopyOf = target });
+        }
+
         OracleDrafter? knowing = oracle is null
             ? null
             : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."),
                 decoding.Branch, decoding.MaxDepth, oracle);
-        ModelDrafter? drafter = knowing ?? (draft is null ? null : new ModelDrafter(draft, decoding.Branch, decoding.MaxDepth));
+        ModelDrafter? drafter = knowing
+            ?? (loaded.Draft is null ? null
+                : random is not null && self ? new SelfDrafter(draft!, decoding.Branch, decoding.MaxDepth)
+                : Vocabularies.Drafter(loaded.Target, loaded.Draft, decoding));
         var made = new BenchParts
         {
             Loop = new DecodingLoop(target, loaded.Target.Tokenizer, drafter, loaded.Ngram, decoding),
@@ -79,6 +93,10 @@ internal sealed class BenchParts : IDisposable
         if (random is not null)
         {
             made._owned.Add(target);
+            if (self)
+            {
+                made._owned.Add(draft!);
+            }
         }
 
         made._owned.Add(loaded.Target);

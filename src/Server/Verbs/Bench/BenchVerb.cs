@@ -9,7 +9,7 @@ namespace Understory.Server.Verbs.Bench;
 /// <summary><c>understory bench</c>: what speculation is worth on this machine, and whether it changes the text.</summary>
 public static class BenchVerb
 {
-    private static readonly JsonSerializerOptions Pretty =
+    internal static readonly JsonSerializerOptions Pretty =
         new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     private static readonly Option<string?> JsonFile = new("--json") { Description = "Write the figures to this file.", HelpName = "FILE" };
@@ -19,11 +19,7 @@ public static class BenchVerb
     private static readonly Option<string?> PromptFile = new(
         "--prompts")
     { Description = "One JSON object a line with a field prompt; without it 24 code prompts.", HelpName = "FILE.jsonl" };
-    private static readonly Option<int> MaxTokens =
-        new("--max-tokens") { Description = "Tokens per answer.", DefaultValueFactory = _ => 128, HelpName = "N" };
-    private static readonly Option<float> Temperature = new("--temperature") { Description = "0 is greedy.", HelpName = "T" };
-    private static readonly Option<int> TopK =
-        new("--top-k") { Description = "Keep the K most probable tokens; 0 keeps all.", HelpName = "K" };
+    private static readonly Option<int> MaxTokens = AnswerOptions.MaxTokens(128);
     private static readonly Option<int> Limit =
         new("--limit") { Description = "Use the first N prompts.", DefaultValueFactory = _ => int.MaxValue, HelpName = "N" };
     private static readonly Option<int> Repeat =
@@ -49,8 +45,8 @@ public static class BenchVerb
     {
         var verb = new Command("bench", "Measure every speculation mode on the same prompts and check that all give the same text.")
         {
-            JsonFile, SvgFile, MarkdownFile, PromptFile, MaxTokens, Temperature, TopK, Limit, Repeat, DraftPasses, Nodes, RandomModel,
-            Oracle,
+            JsonFile, SvgFile, MarkdownFile, PromptFile, MaxTokens, AnswerOptions.Temperature, AnswerOptions.TopK, Limit, Repeat,
+            DraftPasses, Nodes, RandomModel, Oracle,
         };
         verb.SetAction(parsed =>
         {
@@ -79,14 +75,17 @@ public static class BenchVerb
         });
         verb.Subcommands.Add(CompareVerb.Create());
         Command pairs = PairsVerb.Create(
-            [PromptFile, MaxTokens, Temperature, TopK, Limit, DraftPasses, Nodes, RandomModel, Oracle],
+            [
+                PromptFile, MaxTokens, AnswerOptions.Temperature, AnswerOptions.TopK, Limit, DraftPasses, Nodes, RandomModel, Oracle,
+            ],
             (parsed, repeats) =>
             {
                 BenchSettings settings = Settings(parsed) with { Repeats = repeats };
                 (BenchParts parts, int[][] prompts) = Load(line.Read(parsed), settings, parsed);
                 return (parts, prompts, settings);
             });
-        verb.Subcommands.Add(line.Taking(pairs, spec => spec.OfModel));
+        verb.Subcommands.Add(line.Taking(pairs, CommandLine.IsOfDecoding));
+        verb.Subcommands.Add(line.Taking(SourcesVerb.Create(line.Read), CommandLine.IsOfDecoding));
         return verb;
     }
 
@@ -95,8 +94,8 @@ public static class BenchVerb
         var settings = new BenchSettings
         {
             MaxTokens = parsed.GetValue(MaxTokens),
-            Temperature = parsed.GetValue(Temperature),
-            TopK = parsed.GetValue(TopK),
+            Temperature = parsed.GetValue(AnswerOptions.Temperature),
+            TopK = parsed.GetValue(AnswerOptions.TopK),
             Repeats = Math.Max(1, parsed.GetValue(Repeat)),
             DraftPasses = parsed.GetValue(DraftPasses),
             Nodes = parsed.GetValue(Nodes),
@@ -168,7 +167,7 @@ public static class BenchVerb
     private static Dictionary<string, double> Milliseconds(IReadOnlyDictionary<int, double> seconds) =>
         seconds.ToDictionary(pair => pair.Key.ToString(), pair => Math.Round(pair.Value * 1000, 4));
 
-    private static string Machine()
+    internal static string Machine()
     {
         string name = System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString();
         if (File.Exists("/proc/cpuinfo"))

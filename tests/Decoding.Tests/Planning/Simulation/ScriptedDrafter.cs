@@ -34,7 +34,7 @@ internal sealed class ScriptedDrafter(GuessedText text, ScriptedClock clock, Fun
 
     public DraftCache CreateCache(KvCache target, int context) => new(null);
 
-    public void BeginStep(TokenContext context) => _slots = 0;
+    public void BeginStep(DraftCache cache, TokenContext context) => _slots = 0;
 
     public int SlotsLeft(TokenContext context) => 512 - _slots;
 

@@ -93,6 +93,48 @@ public unsafe class WritableBlockTests
         Assert.All(back[192..], value => Assert.Equal(0, value));
     }
 
+    [Fact]
+    public void Q4_1_leaves_clearly_less_error_than_steps_from_the_smallest_to_the_largest_value_and_takes_nearest_codes()
+    {
+        byte[] block = new byte[Q4_1.Bytes];
+        double own = 0;
+        double plain = 0;
+        foreach (float[] row in Rows())
+        {
+            float[] values = row[..32];
+            Write<Q4_1>(values, block);
+            float[] read = new float[32];
+            Read<Q4_1>(block).Decode(read);
+            float d = Scalar.FromFloat16(BitConverter.ToUInt16(block));
+            float m = Scalar.FromFloat16(BitConverter.ToUInt16(block, 2));
+            float step = (values.Max() - values.Min()) / 15;
+            for (int i = 0; i < 32; i++)
+            {
+                float nearest = Math.Clamp(values[i], m, m + (15 * d));
+                Assert.InRange(read[i] - nearest, (-0.5001f * d) - (1e-6f * Math.Abs(m)), (0.5001f * d) + (1e-6f * Math.Abs(m)));
+                float even = step == 0 ? values[i] : values.Min() + (step * MathF.Round((values[i] - values.Min()) / step));
+                // Each row counts alike, whatever its size.
+                own += Math.Pow((values[i] - read[i]) / Math.Max(step, 1e-30f), 2);
+                plain += Math.Pow((values[i] - even) / Math.Max(step, 1e-30f), 2);
+            }
+        }
+
+        Assert.InRange(own / plain, 0.5, 0.95);
+    }
+
+    [Fact]
+    public void Q4_1_keeps_zeros_and_equal_values_of_either_sign()
+    {
+        byte[] block = new byte[Q4_1.Bytes];
+        foreach (float value in (float[])[0, 0.5f, -0.5f, 1e-4f, 6e4f])
+        {
+            Write<Q4_1>([.. Enumerable.Repeat(value, 32)], block);
+            float[] read = new float[32];
+            Read<Q4_1>(block).Decode(read);
+            Assert.All(read, actual => Assert.InRange(actual - value, -0.001 * Math.Abs(value), 0.001 * Math.Abs(value)));
+        }
+    }
+
     [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]
@@ -110,6 +152,9 @@ public unsafe class WritableBlockTests
             byte[] eight = new byte[Q8_0.Bytes];
             Write<Q8_0>(values[(place / 32 * 32)..], eight);
             Assert.False(Half.IsFinite(BitConverter.ToHalf(eight)));
+            byte[] four = new byte[Q4_1.Bytes];
+            Write<Q4_1>(values[(place / 32 * 32)..], four);
+            Assert.True(Read<Q4_1>(four).HasBadScale);
         }
     }
 
@@ -123,12 +168,15 @@ public unsafe class WritableBlockTests
         }
     }
 
-    private static QuantisedRow Read(byte[] block)
+    private static QuantisedRow Read(byte[] block) => Read<Q4_K>(block);
+
+    private static QuantisedRow Read<TBlock>(byte[] block)
+        where TBlock : struct, IWritableBlock
     {
-        var row = new QuantisedRow(Q4_K.Form, Q4_K.Elements);
+        var row = new QuantisedRow(TBlock.Form, TBlock.Elements);
         fixed (byte* from = block)
         {
-            BlockFormat<Q4_K>.Instance.Read(from, Q4_K.Elements, row);
+            BlockFormat<TBlock>.Instance.Read(from, TBlock.Elements, row);
         }
 
         return row;

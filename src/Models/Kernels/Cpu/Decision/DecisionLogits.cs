@@ -32,24 +32,31 @@ internal static class DecisionLogits
         }
     }
 
+    /// <summary>
+    /// <c>l'_v = R(l_v) - presence - frequency * c(v)</c>, the latter two where <c>c(v) &gt; 0</c>: occurrences of <c>v</c> in the output.
+    /// <c>R(l) = l / r</c> or, of a negative one, <c>l r</c>, where <c>v</c> stands in the window that ends before the decided token, else
+    /// <c>l</c>. The window slides along the row's own path.
+    /// </summary>
     private static void Penalise(in DecisionParams rule, TokenCounts counts, ReadOnlySpan<int> path, ReadOnlySpan<float> logits,
         Span<float> changed)
     {
+        int first = rule.FirstRepeated(counts.Total + path.Length);
         foreach (int token in counts.Distinct)
         {
-            changed[token] = Penalised(rule, logits[token], counts.InOutput(token));
+            changed[token] = Penalised(rule, logits[token], counts.Last(token) >= first, counts.InOutput(token));
         }
 
+        // Of several occurrences on the path the last one decides, and is written last.
         for (int i = 0; i < path.Length; i++)
         {
             int token = path[i];
-            changed[token] = Penalised(rule, logits[token], counts.InOutput(token) + path.Count(token));
+            changed[token] = Penalised(rule, logits[token], counts.Total + i >= first, counts.InOutput(token) + path.Count(token));
         }
     }
 
-    private static float Penalised(in DecisionParams rule, float logit, int inOutput)
+    private static float Penalised(in DecisionParams rule, float logit, bool repeated, int inOutput)
     {
-        logit = logit > 0 ? logit / rule.RepetitionPenalty : logit * rule.RepetitionPenalty;
+        logit = !repeated ? logit : logit > 0 ? logit / rule.RepetitionPenalty : logit * rule.RepetitionPenalty;
         return inOutput > 0 ? logit - rule.PresencePenalty - (rule.FrequencyPenalty * inOutput) : logit;
     }
 

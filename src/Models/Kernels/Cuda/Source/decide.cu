@@ -41,9 +41,13 @@ DEVICE u64 key_of(float x, int token) { return ((u64)ordered(x) << 32) | (u32)~t
 
 DEVICE int token_of(u64 key) { return (int)~(u32)key; }
 
-DEVICE float penalised(const DecideArgs &a, float logit, int count)
+// Of a token before the penalty's window the number of occurrences comes as its complement.
+DEVICE float penalised(const DecideArgs &a, float logit, int occurrences)
 {
-    logit = logit > 0 ? logit / a.repetition : logit * a.repetition;
+    bool repeated = occurrences >= 0;
+    int count = repeated ? occurrences : ~occurrences;
+    if (repeated)
+        logit = logit > 0 ? logit / a.repetition : logit * a.repetition;
     return count > 0 ? logit - a.presence - a.frequency * (float)count : logit;
 }
 

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Understory.Server.Tests;
 
 /// <summary>Answers, read back.</summary>
-internal static class Wire
+internal static class AnswerReading
 {
     public static async Task<JsonNode> JsonAsync(this HttpResponseMessage response) =>
         JsonNode.Parse(await response.Content.ReadAsStringAsync()) ?? throw new JsonException("null");

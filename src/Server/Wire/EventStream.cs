@@ -4,7 +4,7 @@ using System.IO.Pipelines;
 using System.Text;
 using Microsoft.AspNetCore.Http.Features;
 
-namespace Understory.Server.OpenAi;
+namespace Understory.Server.Wire;
 
 /// <summary>
 /// A response of server-sent events. The status line goes out with the first event or comment, so a request that fails before it has
@@ -68,13 +68,13 @@ public sealed class EventStream(HttpResponse response)
         }
 
         output.Write("data: "u8);
-        if (item == StreamEvent.Done)
+        if (item.Body is { } body)
         {
-            output.Write("[DONE]"u8);
+            Json.Write(output, body);
         }
         else
         {
-            Json.Write(output, item.Body);
+            output.Write("[DONE]"u8);
         }
 
         output.Write("\n\n"u8);

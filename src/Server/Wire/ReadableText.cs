@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
-namespace Understory.Server.OpenAi;
+namespace Understory.Server.Wire;
 
 /// <summary>
 /// Writes strings as readable UTF-8: only quotes, backslashes and control characters are escaped. (The library's most relaxed encoder still

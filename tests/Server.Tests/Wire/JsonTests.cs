@@ -6,13 +6,13 @@ using Understory.Models.Tokenizers;
 using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 using Understory.Server.Wire;
-using ServerJson = Understory.Server.OpenAi.Json;
+using ServerJson = Understory.Server.Wire.Json;
 
-namespace Understory.Server.Tests.OpenAi;
+namespace Understory.Server.Tests.Wire;
 
 public sealed class JsonTests
 {
-    private static string Write(object body)
+    private static string Write(IJsonBody body)
     {
         var bytes = new ArrayBufferWriter<byte>();
         ServerJson.Write(bytes, body);
