@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests;

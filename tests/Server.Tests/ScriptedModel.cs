@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Understory.Models.Tokenizers;
-using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests;
 

@@ -1,6 +1,5 @@
 using Understory.Server.Endpoints;
 using Understory.Server.Hosting;
-using Understory.Tests;
 
 namespace Understory.Server.Tests;
 

@@ -3,7 +3,6 @@ using System.Text.Json.Nodes;
 using Understory.Decoding.Constraints;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
-using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Chat;
 

@@ -1,6 +1,5 @@
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
-using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Chat;
 

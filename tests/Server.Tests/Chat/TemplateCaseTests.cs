@@ -4,7 +4,6 @@ using Understory.Decoding;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
-using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 using Understory.Server.Wire;
 

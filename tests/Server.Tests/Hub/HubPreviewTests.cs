@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Text;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
-using Understory.Server.Hosting;
 using Understory.Server.Hub;
 
 namespace Understory.Server.Tests.Hub;

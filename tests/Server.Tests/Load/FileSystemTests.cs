@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.RegularExpressions;
-using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Load;
 

@@ -1,4 +1,3 @@
-using Understory.Server.Hosting;
 using Understory.Server.Tests.Hub;
 
 namespace Understory.Server.Tests.Verbs;

@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using Understory.Decoding.Sequences;
 using Understory.Models.Tokenizers;
-using Understory.Server.Hosting;
 using Understory.Server.OpenAi;
 using Understory.Server.Wire;
 using ServerJson = Understory.Server.Wire.Json;
