@@ -144,6 +144,11 @@ internal static class AnswerGrammar
             throw new GrammarException("#", Problem);
         }
 
+        if (FormTexts.Values(schema)?.All(value => value.ValueKind != JsonValueKind.Object) is true)
+        {
+            throw new GrammarException(schema.TryGetProperty("const", out _) ? "#/const" : "#/enum", Problem);
+        }
+
         if (schema.TryGetProperty("type", out JsonElement type))
         {
             return type.ValueKind == JsonValueKind.String && type.GetString() == "object" ? schema

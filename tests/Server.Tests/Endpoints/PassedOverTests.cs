@@ -286,6 +286,17 @@ public sealed class PassedOverTests : IAsyncLifetime
             + $"\"parameters\": {Schema}}}}}], \"tool_choice\": \"required\"}}")).ErrorAsync(400, "tools[0].function.parameters");
     }
 
+    [Theory]
+    [InlineData("{\"type\": \"string\"}", "#/type")]
+    [InlineData("{\"enum\": [1, \"a\"]}", "#/enum")]
+    [InlineData("{\"const\": null}", "#/const")]
+    public async Task Parameters_that_allow_no_object_are_named_where_a_call_is_forced(string schema, string path)
+    {
+        HttpResponseMessage refused = await _server.PostAsync(Chat, $"{{{Hi}, \"tools\": [{{\"type\": \"function\", \"function\": {{"
+            + $"\"name\": \"f\", \"parameters\": {schema}}}}}], \"tool_choice\": \"required\"}}");
+        Assert.Contains($"{path}: allows no object", await refused.ErrorAsync(400, "tools[0].function.parameters"));
+    }
+
     [Fact]
     public async Task A_prompt_that_is_too_long_is_told_of_in_the_words_that_clients_look_for()
     {
