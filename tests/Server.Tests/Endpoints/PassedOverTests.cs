@@ -12,7 +12,7 @@ public sealed class PassedOverTests : IAsyncLifetime
     private ScriptedServer _server = null!;
 
     public async Task InitializeAsync() =>
-        _server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(null)));
+        _server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(null)));
 
     public async Task DisposeAsync() => await _server.DisposeAsync();
 
@@ -241,7 +241,7 @@ public sealed class PassedOverTests : IAsyncLifetime
             + "%}<assistant>"
             + "{% endif %}";
         await using ScriptedServer server =
-            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(Template)));
         Task<HttpResponseMessage> asked = server.PostAsync("/v1/messages", "{\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", "
             + "\"content\": \"I am\"}, {\"role\": \"assistant\", \"content\": \"I am \"}]}");
         GenerationJob job = await server.TakeAsync();
