@@ -15,7 +15,7 @@ public sealed class TalkingTests
     [MemberData(nameof(Families))]
     public void A_templates_own_call_tells_its_way(string family)
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Source(family)));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(Source(family)));
         Assert.Equal(family, format.Syntax.Name);
         Assert.Equal(Thoughts[family].Length > 0, format.Thoughts is not null);
         Assert.StartsWith(format.Thoughts?.Open ?? "", Thoughts[family]);
@@ -26,7 +26,7 @@ public sealed class TalkingTests
     public void What_a_template_renders_is_read_back_however_it_is_cut(string family)
     {
         ChatTemplate template = ChatTemplate.Parse(Source(family));
-        var format = new ChatFormat(Demo, template);
+        var format = new ChatRenderer(Demo, template);
         foreach ((string thought, string text, string[] calls) in ((string, string, string[])[])
         [
             ("", "It is warm.", []), ("", "", ["{\"city\": \"Oslo\", \"days\": 2}"]),
@@ -57,7 +57,7 @@ public sealed class TalkingTests
     [Fact]
     public void Messages_of_harmony_are_thoughts_calls_and_text()
     {
-        ChatFormat format = new(Demo, null, syntax: ToolSyntax.Named("harmony"));
+        ChatRenderer format = new(Demo, null, syntax: ToolSyntax.Named("harmony"));
         AnswerSyntax answer = format.Prepare(Ask).Answer;
         const string Thinks = "<|channel|>analysis<|message|>I should look.<|end|><|start|>assistant";
         const string Arguments = "{\"city\": \"Oslo\"}";
@@ -132,7 +132,7 @@ public sealed class TalkingTests
     public void A_conversation_is_given_the_shape_that_its_template_takes(string check, bool system, bool laterSystem, bool alternates)
     {
         string source = "{% for m in messages %}" + check + "<{{ m.role }}>{{ m.content }}{% endfor %}";
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(source));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(source));
         string prompt = Demo.Decode(format.Prepare(new Conversation
         {
             Turns =
@@ -150,7 +150,7 @@ public sealed class TalkingTests
     [Fact]
     public void Calls_of_one_turn_become_turns_where_a_template_takes_one_alone()
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.tool_calls %}"
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.tool_calls %}"
             + "{% set c = m.tool_calls[0].function %}<tool_call>{{ {'name': c.name, 'arguments': c.arguments} | tojson }}</tool_call>"
             + "{% endif %}{% endfor %}{{ tools | tojson if tools }}"));
         string prompt = Demo.Decode(format.Prepare(new Conversation
@@ -171,7 +171,7 @@ public sealed class TalkingTests
     public void Chats_with_tools_have_a_template_of_their_own()
     {
         const string Plain = "{% for m in messages %}{{ m.content }}{% endfor %}";
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Plain, forTools: Source("qwen-xml")));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(Plain, forTools: Source("qwen-xml")));
         Assert.Equal("qwen-xml", format.Syntax.Name);
         Assert.Equal("hi", Demo.Decode(format.Prepare(new Conversation { Turns = [new("user", "hi")] }).Prompt));
         Assert.StartsWith("{\"type\": \"function\"", Demo.Decode(format.Prepare(Ask).Prompt));
@@ -181,14 +181,14 @@ public sealed class TalkingTests
     public void What_is_not_given_to_a_template_is_none()
     {
         ChatTemplate template = ChatTemplate.Parse("{{ tools is none }} {{ documents is none }} {{ enable_thinking is defined }}");
-        var format = new ChatFormat(Demo, template);
+        var format = new ChatRenderer(Demo, template);
         Assert.Equal("True True False", Demo.Decode(format.Prepare(new Conversation { Turns = [new("user", "hi")] }).Prompt));
     }
 
     [Fact]
     public void Turns_end_with_what_the_template_writes_behind_them()
     {
-        AnswerSyntax answer = new ChatFormat(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
+        AnswerSyntax answer = new ChatRenderer(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
         Assert.Equal(["<|im_end|>"], answer.Ends);
         var end = new AnswerEnd(answer, []);
         Assert.Equal("Hello<|im_end|>", end.Push("Hello<|im_end|>\nMORE"));
@@ -203,7 +203,7 @@ public sealed class TalkingTests
     [InlineData("No questi", "No questi", null)]
     public void Stop_strings_hold_for_what_is_said(string written, string said, string? found)
     {
-        AnswerSyntax answer = new ChatFormat(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
+        AnswerSyntax answer = new ChatRenderer(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
         for (int size = 1; size <= written.Length; size++)
         {
             var end = new AnswerEnd(answer, ["Question:", "\n{"]);
@@ -237,7 +237,7 @@ public sealed class TalkingTests
     public void Every_form_of_a_real_template_is_read_back(string name, string syntax)
     {
         string folder = TestData.Shared("chat_templates/recent");
-        var format = new ChatFormat(Demo, TemplateCaseTests.Template(Path.Combine("recent", name),
+        var format = new ChatRenderer(Demo, TemplateCaseTests.Template(Path.Combine("recent", name),
             JsonNode.Parse(File.ReadLines(Path.Combine(folder, name + ".cases.jsonl")).First())!.AsObject()));
         Assert.Equal(syntax, format.Syntax.Name);
         JsonObject facts = File.ReadLines(Path.Combine(folder, "syntax.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())
