@@ -10,7 +10,7 @@ namespace Understory.Decoding;
 /// Measures passes of a few widths at start, draft and target, so that the first request is planned on measured costs. What does not
 /// fit into the time allowed is learned while decoding.
 /// </summary>
-internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafter? drafter)
+internal sealed class Calibration(Ledger ledger, Transformer target, Transformer? drafter)
 {
     private static readonly int[] Widths = [1, 2, 4, 8, 16, 3, 6, 12, 32];
     private const int MostRounds = 24;
@@ -26,7 +26,7 @@ internal sealed class Calibration(Ledger ledger, Transformer target, ModelDrafte
         Measure(target, ledger.Target, start, allowed * (drafter is null ? 1 : 0.7), known?.Target);
         if (drafter is not null)
         {
-            Measure(drafter.Transformer, ledger.Draft!, start, allowed, known?.Draft);
+            Measure(drafter, ledger.Draft!, start, allowed, known?.Draft);
         }
     }
 

@@ -33,14 +33,15 @@ public sealed class DecodingLoop : IDisposable
     private readonly StateFeed? _feed;
     private readonly MatcherCache _matchers;
 
-    /// <param name="draft">Null: no draft model.</param>
+    /// <param name="draft">Null: the target's head drafts, where it has one.</param>
     /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
     /// <exception cref="ModelLoadException">The draft or the n-gram has another vocabulary than the target.</exception>
     public DecodingLoop(LanguageModel target, LanguageModel? draft, NgramModel? ngram, DecodingOptions options)
         : this(
             target.Transformer,
             target.Tokenizer,
-            draft is null ? null : new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth),
+            draft is not null ? new ModelDrafter(Vocabularies.Shared(target, draft).Transformer, options.Branch, options.MaxDepth)
+                : target.Head is { } head ? new HeadDrafter(head, target.Transformer, options.Branch, options.MaxDepth) : null,
             Vocabularies.Shared(target, ngram),
             options)
     {
@@ -64,7 +65,7 @@ public sealed class DecodingLoop : IDisposable
         _matchers = new MatcherCache(target.Config.VocabularySize);
         var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
         _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());
-        new Calibration(_ledger, target, drafter as ModelDrafter).Run(options.Calibration, options.KnownCosts);
+        new Calibration(_ledger, target, (drafter as ModelDrafter)?.Transformer ?? (drafter as HeadDrafter)?.Network).Run(options.Calibration, options.KnownCosts);
     }
 
     /// <summary>Most tokens of a sequence, prompt and output.</summary>
@@ -211,8 +212,12 @@ public sealed class DecodingLoop : IDisposable
         ? Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount)
         : _ledger.Choose(_tree, sequence.Context.Length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
 
-    private void Verify(Sequence sequence, int nodes) => _verifier.Verify(
-        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0);
+    private void Verify(Sequence sequence, int nodes)
+    {
+        _verifier.KeepsStates = _feed is not null && StateFeed.Reads(sequence);
+        int alternatives = sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0;
+        _verifier.Verify(_tree, nodes, sequence.Context, sequence.Entry.Target, alternatives);
+    }
 
     /// <summary>The target's decisions along its own path, against every candidate that was drafted under it.</summary>
     private StepEntry Learn(Sequence sequence, int nodes, in GrowthReport growth, in StepWatch watch)
@@ -243,10 +248,10 @@ public sealed class DecodingLoop : IDisposable
         }
 
         DraftCache? draft = sequence.Entry.Draft;
-        for (int i = 0; _feed is not null && i < _verifier.Decided.Length; i++)
+        for (int i = 0; _verifier.KeepsStates && length + i < sequence.Context.Length; i++)
         {
             // The i-th decision was made from the state of the token before it.
-            _feed.Row(draft!, _verifier.DecidedRow(i), length - 1 + i);
+            _feed!.Row(sequence, _verifier.DecidedRow(i), length - 1 + i);
         }
 
         if (draft is not null && draft.Committed == length)

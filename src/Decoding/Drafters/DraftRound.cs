@@ -130,6 +130,7 @@ internal sealed class DraftRound
 
             tree.MarkExpanded(row.Node, row.Slot);
             Attach(tree, context, row.Node, mine, limits);
+            AttachGuesses(tree, context, r);
         }
 
         _frontier.Resolve();
@@ -150,7 +151,7 @@ internal sealed class DraftRound
         var place = new Place(context, _frontier.PathTokens(tree, row), _frontier[row].Proposal.State);
         foreach (ref readonly Proposal proposal in _proposals.Best(place, reach))
         {
-            _frontier.AddGuess(row, proposal, Negligible);
+            _frontier.AddGuess(row, proposal, Negligible, _draft.TakesGuesses);
         }
     }
 
@@ -200,6 +201,19 @@ internal sealed class DraftRound
 
             AttachCandidates(tree, context, node, limits.Branch > 0 ? Math.Min(count, limits.Branch) : count);
             node = tree.FindChild(node, _tokens[0]);
+        }
+    }
+
+    /// <summary>Guesses under a row that no row could be made of become nodes beside what the draft said.</summary>
+    private void AttachGuesses(TokenTree tree, TokenContext context, int row)
+    {
+        foreach (ref readonly Guess guess in _frontier.Guesses)
+        {
+            if (!_draft.TakesGuesses && guess.Node < 0 && guess.Row == row
+                && NodeOfGuess(tree, context, guess.Proposal, _frontier[row].Node) is >= 0 and var node)
+            {
+                tree.SetStage(node, guess.Proposal.Stage);
+            }
         }
     }
 

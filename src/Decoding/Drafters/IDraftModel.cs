@@ -6,20 +6,24 @@ namespace Understory.Decoding.Drafters;
 
 /// <summary>What a draft model keeps of one sequence: positions below <see cref="Committed"/> hold committed tokens.</summary>
 /// <param name="own">Keys and values of its own; null: it reads the target's, or keeps none.</param>
-public sealed class DraftCache(KvCache? own) : IDisposable
+/// <param name="states">The target's states that it has yet to take in; null: it reads none.</param>
+public sealed class DraftCache(KvCache? own, PendingStates? states = null) : IDisposable
 {
     public KvCache? Own { get; } = own;
+
+    public PendingStates? States { get; } = states;
 
     public int Committed { get; set; }
 
     /// <summary>Memory that so many tokens take.</summary>
-    public long BytesFor(int tokens) => Own?.BytesFor(tokens) ?? 0;
+    public long BytesFor(int tokens) => tokens == 0 ? 0 : (Own?.BytesFor(tokens) ?? 0) + (States?.Bytes ?? 0);
 
     /// <summary>Takes over at most the first <paramref name="count"/> positions of another sequence's.</summary>
     public void CopyFrom(DraftCache source, int count)
     {
         Committed = source.Restorable(count);
         Own?.CopyFrom(source.Own!, Committed);
+        States?.CopyFrom(source.States!, count);
     }
 
     /// <summary>Keeps at most the first <paramref name="count"/> positions.</summary>
@@ -27,7 +31,11 @@ public sealed class DraftCache(KvCache? own) : IDisposable
     {
         Committed = Restorable(count);
         Own?.Truncate(Committed);
+        States?.Truncate(count);
     }
+
+    /// <summary>Later prompts may go on behind what the target holds now.</summary>
+    public void Remember() => States?.Remember();
 
     private int Restorable(int count)
     {
@@ -62,8 +70,17 @@ public interface IDraftModel
     /// <summary>Most tokens of a sequence that it can draft for.</summary>
     int ContextLength { get; }
 
-    /// <summary>Reads the target's final hidden states: then <see cref="Feed"/> is called for every row that the target keeps.</summary>
+    /// <summary>
+    /// Reads the target's states, those that <see cref="Transformer.KeepStates"/> was asked for: then <see cref="Feed"/> is called for
+    /// every row that the target keeps of sequences that may be drafted for.
+    /// </summary>
     bool WantsStates { get; }
+
+    /// <summary>
+    /// A round may hold rows under rows of its own: false where a row begins from what the one above it gave. What is guessed there is
+    /// then a node without a row.
+    /// </summary>
+    bool TakesGuesses => true;
 
     /// <summary>Rows of the last pass.</summary>
     int Rows { get; }
@@ -81,8 +98,8 @@ public interface IDraftModel
     /// <summary>Slots left for tree rows of this step.</summary>
     int SlotsLeft(TokenContext context);
 
-    /// <summary>The target's final hidden state at a position that holds a prompt's or an accepted token, F32 <c>[hidden]</c>.</summary>
-    void Feed(DraftCache cache, int position, ReadOnlySpan<float> state);
+    /// <summary>The target's state at a position that holds a prompt's or an accepted token: see <see cref="WantsStates"/>.</summary>
+    void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state);
 
     /// <summary>One pass over the oldest <see cref="MaxPending"/> committed tokens not seen yet; nothing is proposed.</summary>
     void CatchUp(DraftCache cache, TokenContext context);

@@ -56,7 +56,7 @@ public class ModelDrafter : IDraftModel
     public DraftCache CreateCache(KvCache target, int context) => new(_transformer.CreateCache(context, SpareSlots));
 
     /// <summary>It reads no states but its own.</summary>
-    public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
+    public void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state)
     {
     }
 
@@ -128,32 +128,8 @@ public class ModelDrafter : IDraftModel
         Seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
-    public int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities)
-    {
-        if (ahead > 0)
-        {
-            return 0;
-        }
-
-        int first = answer * Branch;
-        int count = 0;
-        float sum = 0;
-        for (; count < Branch && _decision.Tokens[first + count] >= 0; count++)
-        {
-            tokens[count] = _decision.Tokens[first + count];
-            probabilities[count] = context.Greedy
-                ? MathF.Exp(_decision.LogProbs[first + count])
-                : MathF.Exp(_decision.Scores[first + count] - _decision.Scores[first]);
-            sum += probabilities[count];
-        }
-
-        for (int i = 0; i < count && !context.Greedy; i++)
-        {
-            probabilities[i] /= sum;
-        }
-
-        return count;
-    }
+    public int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities) =>
+        ahead > 0 ? 0 : DraftCandidates.Read(_decision, answer, Branch, context.Greedy, tokens, probabilities);
 
     public void Accept(DraftCache cache, ReadOnlySpan<int> slots)
     {

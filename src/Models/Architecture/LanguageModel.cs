@@ -14,5 +14,12 @@ public sealed record LanguageModel(
 {
     public ModelConfig Config => Transformer.Config;
 
-    public void Dispose() => Transformer.Dispose();
+    /// <summary>A draft head of this model: of its own files, or what was loaded for it; null: none.</summary>
+    public DraftHead? Head { get; init; }
+
+    public void Dispose()
+    {
+        Head?.Dispose();
+        Transformer.Dispose();
+    }
 }

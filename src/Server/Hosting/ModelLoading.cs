@@ -77,7 +77,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         {
             using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
             ModelSurvey survey = ModelLoader.Survey(
-                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.WeightFormat));
+                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.WeightFormat, Head: options.Draft is null));
             return new ModelDescription(path, survey, ReadChat(survey.Tokenizer, path));
         }
         catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
@@ -100,13 +100,25 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             Note($"Weights: {weights}, quantised while they are loaded, where they have 16 or 32 bits (--weights)");
         }
 
-        LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
+        // Whoever names no draft, and none comes with the program, drafts by what the model's own files hold.
+        bool own = draftPath is null && options.Draft is null;
+        LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage, own);
         Note($"Target: {Describe(target)} from {targetPath}");
         LanguageModel? draft = null;
-        if (draftPath is not null)
+        if (draftPath is not null && Eagle3.IsAt(draftPath))
+        {
+            stage("reading the draft head");
+            target = WithHead(target, draftPath, kernels);
+        }
+        else if (draftPath is not null)
         {
             draft = ReadModel("the draft model", draftPath, kernels, null, stage);
             Note($"Draft: {Describe(draft)} from {draftPath}");
+        }
+
+        if (target.Head is { } head)
+        {
+            Note($"Draft head: {Describe(head)} from {draftPath ?? "the model's own files (--draft none leaves it out)"}");
         }
 
         NgramModel? ngram = null;
@@ -119,8 +131,9 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
         stage("measuring the cost of passes");
         string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights);
-        string drafts = costs is null || draft is null
-            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, options.Weights);
+        string drafts = costs is null ? ""
+            : draftPath is not null ? Fingerprint(draftPath, kernels, (draft ?? target).Transformer.CacheType, options.Weights)
+            : target.Head is not null ? "head" : "";
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
@@ -142,7 +155,20 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         };
     }
 
-    private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage)
+    private LanguageModel WithHead(LanguageModel target, string path, IKernels kernels)
+    {
+        try
+        {
+            return target with { Head = ModelLoader.LoadHead(path, target, kernels, new LoadOptions(Weights: options.WeightFormat)) };
+        }
+        catch (ModelLoadException error)
+        {
+            throw new StartupException($"{options.SaidBy("draft")}: {error.Message}", error);
+        }
+    }
+
+    /// <param name="head">The draft head in its files is read too.</param>
+    private LanguageModel ReadModel(string what, string path, IKernels kernels, int? context, Action<string> stage, bool head = false)
     {
         stage($"reading {what}");
         var progress = new LoadingProgress(what, TimeProvider.System, line =>
@@ -150,7 +176,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat);
+        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat, Head: head);
         LanguageModel model = ModelLoader.Load(path, kernels, load);
         if (model.Transformer.MappedBytes is > 0 and var mapped)
         {
@@ -320,6 +346,11 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, "
         + $"{model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}, "
         + $"keys and values in {model.Transformer.CacheType.Name()}, {model.Transformer.CacheBytesPerToken / 1e3:F1} kB a token";
+
+    private static string Describe(DraftHead head) =>
+        $"{head.Plan}, {head.Network.WeightBytes / 1e6:F1} MB a pass, {head.Network.CacheBytesPerToken / 1e3:F1} kB a token"
+        + (head.Network.Config.LogitsSize < head.Network.Config.VocabularySize
+            ? $", proposes {head.Network.Config.LogitsSize} of {head.Network.Config.VocabularySize} tokens" : "");
 
     private void Note(string line) => _report.Add(line);
 

@@ -36,8 +36,8 @@ internal sealed class BenchParts : IDisposable
                 Loop = loaded.Loop,
                 Target = loaded.Target.Transformer,
                 TargetName = loaded.Served.Id,
-                Draft = loaded.Draft?.Transformer,
-                DraftName = loaded.Draft?.Name ?? "none",
+                Draft = loaded.Draft?.Transformer ?? loaded.Target.Head?.Network,
+                DraftName = loaded.Draft?.Name ?? loaded.Target.Head?.Plan.ToString() ?? "none",
                 Tokenizer = loaded.Target.Tokenizer,
             };
             parts._owned.Add(loaded);
