@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Understory.Decoding.Drafters;
 using Understory.Decoding.Planning;
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;

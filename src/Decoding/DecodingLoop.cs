@@ -65,7 +65,8 @@ public sealed class DecodingLoop : IDisposable
         _matchers = new MatcherCache(target.Config.VocabularySize);
         var entries = new EntryFactory(target, drafter, ContextLength, TreeVerifier.MaxNodes + 1);
         _prefixes = new PrefixCache(entries.Create, options.PrefixCacheBytes, entries.Bytes());
-        new Calibration(_ledger, target, (drafter as ModelDrafter)?.Transformer ?? (drafter as HeadDrafter)?.Network).Run(options.Calibration, options.KnownCosts);
+        Transformer? network = (drafter as ModelDrafter)?.Transformer ?? (drafter as HeadDrafter)?.Network;
+        new Calibration(_ledger, target, network).Run(options.Calibration, options.KnownCosts);
     }
 
     /// <summary>Most tokens of a sequence, prompt and output.</summary>

@@ -194,7 +194,9 @@ public sealed class HeadDrafter : IDraftModel
         }
     }
 
-    /// <summary>Only behind a pass: of one that failed the cache holds nothing. The last state is kept, for a root that comes again.</summary>
+    /// <summary>
+    /// Only behind a pass: of one that failed the cache holds nothing. The last state is kept, for a root that comes again.
+    /// </summary>
     private static void Took(DraftCache cache, int end)
     {
         cache.Committed = end;

@@ -5,7 +5,9 @@ using Understory.Models.Kernels;
 
 namespace Understory.Models.Architecture;
 
-/// <summary>EAGLE-3 heads (arXiv 2503.01840) as they are published: a folder with a config.json of its own and one layer's tensors.</summary>
+/// <summary>
+/// EAGLE-3 heads (arXiv 2503.01840) as they are published: a folder with a config.json of its own and one layer's tensors.
+/// </summary>
 public static class Eagle3
 {
     private const string ArchitectureMark = "Eagle3";

@@ -36,7 +36,9 @@ internal sealed class HeadInput : IDisposable
         _states = _plan.ReadsLayers ? kernels.CreateInput(rows, wide, Activations.Formats(projection)) : null;
     }
 
-    /// <summary>The state of a row of the next pass. Rows that have one of the model's come before those that have one of the head's.</summary>
+    /// <summary>
+    /// The state of a row of the next pass. Rows that have one of the model's come before those that have one of the head's.
+    /// </summary>
     /// <param name="own">It is the head's.</param>
     /// <param name="x">The residual stream.</param>
     public void Write(int row, ReadOnlySpan<float> state, bool own, Tensor x)

@@ -229,7 +229,8 @@ internal sealed record TensorNames
     /// <summary>These names, but only such ways to keep experts as a checkpoint has, where it has any.</summary>
     public TensorNames WithExpertsOf(ITensorSource source, int layers)
     {
-        string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix), .. DraftHead is { } head ? [head.Of(layers).Layer] : Array.Empty<string>()];
+        string[] ofHead = DraftHead is { } head ? [head.Of(layers).Layer] : [];
+        string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix), .. ofHead];
         ExpertNames[] there = Array.FindAll(Experts, names =>
             Array.Exists(prefixes, prefix => Array.TrueForAll(names.Marks, mark => source.Contains(prefix + mark))));
         return there.Length > 0 ? this with { Experts = there } : this;

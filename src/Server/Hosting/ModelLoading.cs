@@ -176,7 +176,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat, Head: head);
+        var load = new LoadOptions(
+            context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.WeightFormat, Head: head);
         LanguageModel model = ModelLoader.Load(path, kernels, load);
         if (model.Transformer.MappedBytes is > 0 and var mapped)
         {

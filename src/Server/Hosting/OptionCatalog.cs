@@ -23,8 +23,8 @@ public static class OptionCatalog
     public static IReadOnlyList<OptionSpec> All { get; } =
     [
         new("model", "PATH", "Target model: a Hugging Face folder, a .gguf file, or OWNER/NAME once pulled. Default: the demo bundle."),
-        new("draft", "PATH", "Draft model of the same vocabulary, given like the target, or an EAGLE-3 head of it; 'none' drops the bundle's, "
-            + "and the prediction block (MTP) in the target's own files."),
+        new("draft", "PATH", "Draft model of the same vocabulary, given like the target, or an EAGLE-3 head of it; 'none' drops the "
+            + "bundle's, and the prediction block (MTP) in the target's own files."),
         new("ngram", "FILE", "N-gram table of the same vocabulary; 'none' drops the bundle's."),
         new("speculation", "MODE", "auto, off, ngram, draft or staged. Default: auto."),
         new("device", "DEVICE", "auto, cpu, cuda or cuda:N. Default: auto."),
