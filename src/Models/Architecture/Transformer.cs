@@ -88,7 +88,7 @@ public sealed class Transformer : IDisposable
     /// <exception cref="ArgumentException">A row names a token, position or slot that does not exist.</exception>
     public Tensor Forward(ForwardBatch batch, KvCache cache)
     {
-        (int last, int slots) = Check(batch, cache);
+        (int last, int slots) = BatchCheck.Check(batch, cache, Config, MaxRows);
         foreach (RotaryTables tables in _rotaries)
         {
             tables.Reach(last + 1);
@@ -467,33 +467,4 @@ public sealed class Transformer : IDisposable
 
     private static AttentionParams Describe(AttentionPlan plan, Tensor sinks) => new(
         plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap, sinks);
-
-    /// <summary>
-    /// Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that
-    /// are written or read.
-    /// </summary>
-    private (int Last, int Slots) Check(ForwardBatch batch, KvCache cache)
-    {
-        int last = -1;
-        int slots = 0;
-        ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers.Count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(batch.Count, MaxRows);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.FirstLogitsRow, (uint)batch.Count);
-        for (int row = 0; row < batch.Count; row++)
-        {
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Tokens[row], (uint)Config.VocabularySize);
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Positions[row], (uint)Config.ContextLength);
-            last = Math.Max(last, batch.Positions[row]);
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Slots[row], (uint)cache.Slots);
-            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.Prefix[row], (uint)cache.Slots);
-            slots = Math.Max(slots, Math.Max(batch.Slots[row] + 1, batch.Prefix[row]));
-            foreach (int slot in batch.Ancestors.AsSpan(row * batch.MaxDepth, batch.AncestorCount[row]))
-            {
-                ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)cache.Slots);
-                slots = Math.Max(slots, slot + 1);
-            }
-        }
-
-        return (last, slots);
-    }
 }
