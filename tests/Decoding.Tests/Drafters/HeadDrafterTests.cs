@@ -1,4 +1,3 @@
-using Understory.Decoding.Drafters;
 using Understory.Decoding.Sampling;
 using Understory.Decoding.Sequences;
 using Understory.Decoding.Tree;
@@ -75,6 +74,39 @@ public sealed class HeadDrafterTests : IDisposable
     }
 
     [Fact]
+    public void A_head_cut_to_the_first_tokens_proposes_no_others_and_changes_nothing_but_the_number_of_passes()
+    {
+        const int Tokens = 112;
+        using Transformer trimmed = Trimmed(Tokens, out DraftHead head);
+        Assert.Equal(Tokens, head.Network.Config.LogitsSize);
+        bool proposed = false;
+        foreach (SamplingParams sampling in (SamplingParams[])[SamplingParams.Greedy, new SamplingParams { Seed = 3 }])
+        {
+            using var loop = new DecodingLoop(_model with { Transformer = trimmed, Head = head }, null, null, new DecodingOptions());
+            using DecodingLoop whole = Loop();
+            GenerationRequest request = Request(MtpFixture.Cases[0].Prompt, sampling, 60) with
+            {
+                Speculation = SpeculationMode.Draft,
+                SpeculationNodes = 16,
+                ReportTree = true,
+            };
+            int[] plain = whole.Decode(request with { Speculation = SpeculationMode.Off });
+            Sequence sequence = loop.Begin(request);
+            while (!sequence.Finished)
+            {
+                loop.Step(sequence);
+                Assert.All(loop.LastTree?.Nodes ?? [], node => Assert.InRange(node.Token, 0, Tokens - 1));
+                proposed |= loop.LastTree is { Nodes.Count: > 0 };
+            }
+
+            loop.End(sequence);
+            Assert.Equal(plain, sequence.GeneratedIds.ToArray());
+        }
+
+        Assert.True(proposed);
+    }
+
+    [Fact]
     public void The_loop_drafts_by_the_model_s_own_head_unless_it_has_none()
     {
         using DecodingLoop with = Loop();
@@ -128,6 +160,16 @@ public sealed class HeadDrafterTests : IDisposable
     {
         _model.Dispose();
         _kernels.Dispose();
+    }
+
+    /// <summary>The model anew, with a head of so many logits.</summary>
+    private Transformer Trimmed(int tokens, out DraftHead head)
+    {
+        using var checkpoint = Checkpoint.Open(MtpFixture.Folder);
+        ModelConfig config = checkpoint.Config with { DraftHead = checkpoint.Config.DraftHead! with { Logits = tokens } };
+        Weights weights = Weights.Load(config, checkpoint.Tensors, checkpoint.Names, _kernels);
+        head = new DraftHead(weights.DraftHead!, _kernels, CacheType.F32);
+        return new Transformer(config, weights, _kernels, CacheType.F32);
     }
 
     private DecodingLoop Loop() => new(_model, null, null, new DecodingOptions { Calibration = TimeSpan.Zero });

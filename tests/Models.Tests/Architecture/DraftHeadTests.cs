@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Understory.Models.Architecture;
+using Understory.Models.Architecture.Families;
 using Understory.Models.Formats;
 using Understory.Models.Kernels;
 using Understory.Models.Tensors;
@@ -56,14 +57,17 @@ public sealed class DraftHeadTests : IDisposable
     [InlineData("num_hidden_layers", "2", "\"num_hidden_layers\": 2 is not supported")]
     [InlineData("norm_before_residual", "true", "\"norm_before_residual\": true is not supported")]
     [InlineData("eagle_config", "{\"eagle_aux_hidden_state_layer_ids\": [1, 2, 30]}", "layers 1, 2, 30")]
-    [InlineData("eagle_config", "{\"use_aux_hidden_state\": false}", "\"use_aux_hidden_state\": false is not supported")]
+    [InlineData("eagle_config", "{}", "layers 2, 1, 0")]
+    [InlineData("eagle_config", "{\"eagle_aux_hidden_state_layer_ids\": [1], \"use_aux_hidden_state\": false}",
+        "\"use_aux_hidden_state\": false is not supported")]
     [InlineData("draft_vocab_size", "80", "tensor \"d2t\" [80] is missing")]
     public void An_eagle3_head_of_another_model_is_refused_by_what_does_not_fit(string key, string value, string expected)
     {
         JsonObject config = JsonNode.Parse("""
             {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 64, "num_attention_heads": 4,
              "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 96, "num_hidden_layers": 1, "rms_norm_eps": 1e-6,
-             "rope_theta": 10000.0, "max_position_embeddings": 256, "vocab_size": 272, "draft_vocab_size": 272, "hidden_act": "silu"}
+             "rope_theta": 10000.0, "max_position_embeddings": 256, "vocab_size": 272, "draft_vocab_size": 272, "hidden_act": "silu",
+             "eagle_config": {"eagle_aux_hidden_state_layer_ids": [0, 1, 2]}}
             """)!.AsObject();
         using LanguageModel model = Load(TestData.Fixture("mtp"));
         config[key] = JsonNode.Parse(value);
@@ -138,6 +142,37 @@ public sealed class DraftHeadTests : IDisposable
         Assert.Equal(all.Floats(0)[..Outputs].ToArray(), some.Floats(0).ToArray());
         Assert.Null(_kernels.Leading(whole, Outputs + 1));
         Assert.Null(_kernels.Leading(whole, whole.Rows + 16));
+    }
+
+    [Theory]
+    [InlineData(70_000, 32_768)]
+    [InlineData(65_536, 65_536)]
+    public void Where_a_vocabulary_is_far_larger_a_block_s_logits_are_those_of_the_first_tokens(int vocabulary, int logits)
+    {
+        ModelConfig config = new Qwen35().OfShape(64, 4, vocabulary, 120);
+        config = config with { DraftHead = config with { Layers = [config.Layers[3]], TiedHead = false, Head = new HeadPlan([]) } };
+        using var random = new RandomTensors(5);
+        using var source = new WithoutOwnTables(random);
+        using Weights weights = Weights.Load(config, source, config.Family.HuggingFaceNames.In(source), _kernels);
+        using var head = new DraftHead(weights.DraftHead!, _kernels, CacheType.F32);
+        Transformer network = head.Network;
+        Assert.Equal(logits, network.Config.LogitsSize);
+        using KvCache cache = network.CreateCache(4);
+        var batch = new ForwardBatch(1, 1);
+        batch.Add(vocabulary - 1, 0);
+        network.WriteState(0, [.. Enumerable.Range(0, 64).Select(i => MathF.Sin(i))], own: false);
+        float[] actual = network.Forward(batch, cache).Floats(0).ToArray();
+
+        // The whole head on the same state.
+        float[] state = new float[64];
+        network.ReadHidden(0, state);
+        using ProductInput input = _kernels.CreateInput(1, 64, [weights.Head.Parts[0].Format]);
+        using MemoryBlock block = _kernels.Allocate(vocabulary * sizeof(float));
+        Tensor all = block.View(DType.F32, 1, vocabulary, vocabulary);
+        _kernels.Write(state, input.Rows(0, 1));
+        _kernels.Multiply(input.Rows(0, 1), weights.Head, all);
+        Assert.Equal(all.Floats(0)[..logits].ToArray(), actual);
+        Assert.Contains(actual, logit => logit != 0);
     }
 
     [Fact]
@@ -244,6 +279,26 @@ public sealed class DraftHeadTests : IDisposable
         }
 
         return logits;
+    }
+
+    /// <summary>A checkpoint whose prediction block shares its model's embedding and head.</summary>
+    private sealed class WithoutOwnTables(ITensorSource inner) : ITensorSource
+    {
+        public IEnumerable<string> Names => inner.Names;
+
+        public bool Contains(string name) =>
+            !name.Contains("mtp.embed", StringComparison.Ordinal) && !name.Contains("mtp.shared", StringComparison.Ordinal)
+            && inner.Contains(name);
+
+        public WeightFormat FormatOf(string name, params ReadOnlySpan<int> shape) => inner.FormatOf(name, shape);
+
+        public StoredTensor Read(string name, params ReadOnlySpan<int> shape) => inner.Read(name, shape);
+
+        public void Release(StoredTensor tensor) => inner.Release(tensor);
+
+        public void Dispose()
+        {
+        }
     }
 
     private static int[] Integers(JsonDocument golden, string key) =>
