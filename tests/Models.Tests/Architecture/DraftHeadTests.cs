@@ -53,7 +53,7 @@ public sealed class DraftHeadTests : IDisposable
 
     [Theory]
     [InlineData("hidden_size", "128", "hidden size is 128, the model's is 64")]
-    [InlineData("vocab_size", "400", "vocabulary has 400 tokens, the model's 320")]
+    [InlineData("vocab_size", "400", "vocabulary has 400 tokens, the model's 272")]
     [InlineData("num_hidden_layers", "2", "\"num_hidden_layers\": 2 is not supported")]
     [InlineData("norm_before_residual", "true", "\"norm_before_residual\": true is not supported")]
     [InlineData("eagle_config", "{\"eagle_aux_hidden_state_layer_ids\": [1, 2, 30]}", "layers 1, 2, 30")]
@@ -71,7 +71,6 @@ public sealed class DraftHeadTests : IDisposable
             """)!.AsObject();
         using LanguageModel model = Load(TestData.Fixture("mtp"));
         config[key] = JsonNode.Parse(value);
-        expected = expected.Replace("320", "272", StringComparison.Ordinal);
         File.WriteAllText(Path.Combine(_temp.FullName, "config.json"), config.ToJsonString());
         File.WriteAllBytes(Path.Combine(_temp.FullName, "model.safetensors"), [2, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'}']);
         Assert.True(Eagle3.IsAt(_temp.FullName));
