@@ -35,7 +35,7 @@ public sealed class DecodingLoop : IDisposable
     private readonly StateFeed? _feed;
     private readonly MatcherCache _matchers;
 
-    /// <param name="draft">Null: no draft model.</param>
+    /// <param name="draft">Null: the target's head drafts, where it has one.</param>
     /// <param name="ngram">Null: no trigram; matches in the text itself are still proposed.</param>
     /// <exception cref="ModelLoadException">The draft's vocabulary shares too little with the target's, or the n-gram's is another.
     /// </exception>
@@ -43,7 +43,7 @@ public sealed class DecodingLoop : IDisposable
         : this(
             target.Transformer,
             target.Tokenizer,
-            draft is null ? null : Vocabularies.Drafter(target, draft, options),
+            Vocabularies.Drafter(target, draft, options),
             Vocabularies.Shared(target, ngram),
             options)
     {
@@ -240,9 +240,12 @@ public sealed class DecodingLoop : IDisposable
         _window.Ride(_tree, context, rows, Math.Min(_grower.MaxDepth, ContextLength - context.Length));
     }
 
-    private void Verify(Sequence sequence, int nodes) => _verifier.Verify(
-        _tree, nodes, sequence.Context, sequence.Entry.Target, sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0,
-        _window.Riders);
+    private void Verify(Sequence sequence, int nodes)
+    {
+        _verifier.KeepsStates = _feed is not null && StateFeed.Reads(sequence);
+        int alternatives = sequence.Request.TopLogProbs > 0 ? GenerationRequest.MaxAlternatives : 0;
+        _verifier.Verify(_tree, nodes, sequence.Context, sequence.Entry.Target, alternatives, _window.Riders);
+    }
 
     /// <summary>The target's decisions along its own path, against every candidate that was drafted under it.</summary>
     private StepEntry Learn(Sequence sequence, int nodes, in GrowthReport growth, in StepWatch watch)
@@ -280,10 +283,10 @@ public sealed class DecodingLoop : IDisposable
         }
 
         DraftCache? draft = sequence.Entry.Draft;
-        for (int i = 0; _feed is not null && i < _verifier.Decided.Length; i++)
+        for (int i = 0; _verifier.KeepsStates && length + i < sequence.Context.Length; i++)
         {
             // The i-th decision was made from the state of the token before it.
-            _feed.Row(draft!, _verifier.DecidedRow(i), length - 1 + i);
+            _feed!.Row(sequence, _verifier.DecidedRow(i), length - 1 + i);
         }
 
         if (draft is not null && draft.Committed == length)

@@ -27,18 +27,19 @@ internal sealed class Prefill(Transformer target, StateFeed? feed, bool reused)
             _batch.Add(sequence.Context.Tokens[position], position);
         }
 
-        // States are those of rows whose logits are computed.
-        _batch.FirstLogitsRow = sequence.Request.ReadsPrompt || feed is not null ? 0 : _batch.Count;
+        bool fed = feed is not null && StateFeed.Reads(sequence);
+        _batch.FirstLogitsRow = sequence.Request.PromptLogProbs ? 0 : _batch.Count;
+        _batch.FirstStateRow = fed || sequence.Hidden is not null ? 0 : int.MaxValue;
         Tensor logits = target.Forward(_batch, sequence.Entry.Target);
         if (sequence.Request.PromptLogProbs)
         {
             _scorer.Score(logits, sequence, from);
         }
 
-        sequence.Hidden?.Add(target, logits.Rows);
-        for (int row = 0; feed is not null && row < _batch.Count; row++)
+        sequence.Hidden?.Add(target, _batch.KeptRows);
+        for (int row = 0; fed && row < _batch.Count; row++)
         {
-            feed.Row(sequence.Entry.Draft!, row, from + row);
+            feed!.Row(sequence, row, from + row);
         }
 
         target.Kernels.Finish();
@@ -46,6 +47,7 @@ internal sealed class Prefill(Transformer target, StateFeed? feed, bool reused)
         if (reused && to == memory)
         {
             sequence.Entry.Target.Remember();
+            sequence.Entry.Draft?.Remember();
         }
 
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;

@@ -1,17 +1,24 @@
 using Understory.Decoding.Drafters;
+using Understory.Decoding.Sequences;
 using Understory.Models.Architecture;
+using Understory.Models.Kernels;
 
 namespace Understory.Decoding;
 
-/// <summary>Gives a drafter that reads them the target's final hidden states, of every row that the target keeps.</summary>
+/// <summary>
+/// Gives a drafter that reads them the target's states, of every row that the target keeps of sequences that may be drafted for.
+/// </summary>
 internal sealed class StateFeed(Transformer target, IDraftModel draft)
 {
-    private readonly float[] _state = new float[target.Config.HiddenSize];
+    private readonly float[] _state = new float[target.StateSize];
 
-    /// <param name="row">Row of the last pass's logits.</param>
-    public void Row(DraftCache cache, int row, int position)
+    /// <summary>A sequence that is never drafted for pays nothing.</summary>
+    public static bool Reads(Sequence sequence) => sequence.Request.Speculation != SpeculationMode.Off && !sequence.Request.Embed;
+
+    /// <param name="row">Of the rows that the last pass kept (<see cref="ForwardBatch.KeptRows"/>).</param>
+    public void Row(Sequence sequence, int row, int position)
     {
-        target.ReadHidden(row, _state);
-        draft.Feed(cache, position, _state);
+        target.ReadState(row, _state);
+        draft.Feed(sequence.Entry.Draft!, sequence.Context, position, _state);
     }
 }

@@ -17,10 +17,19 @@ public static class Vocabularies
         (string Name, Tokenizer Tokenizer, ModelConfig Config) target, (string Name, Tokenizer Tokenizer, ModelConfig Config) draft) =>
         Map(target, draft)?.ToString();
 
-    /// <summary>A loaded model as drafter, whatever its vocabulary.</summary>
+    /// <summary>A loaded model as drafter, whatever its vocabulary; without one the target's own head, where it has one.</summary>
+    /// <returns>Null: neither is there.</returns>
     /// <exception cref="ModelLoadException">It shares too little with the target's, or cannot have the window.</exception>
-    public static ModelDrafter Drafter(LanguageModel target, LanguageModel draft, DecodingOptions options)
+    public static IDraftModel? Drafter(LanguageModel target, LanguageModel? draft, DecodingOptions options)
     {
+        if (draft is null)
+        {
+            return target.Head is not { } head ? null
+                : options.DraftWindow == 0 ? new HeadDrafter(head, target.Transformer, options.Branch, options.MaxDepth)
+                : throw new ModelLoadException("A draft head reads the model's states one after the other: it has no window "
+                    + "(--draft-window 0).");
+        }
+
         int vocabulary = target.Config.VocabularySize;
         var window = new DraftWindow(options.DraftWindow);
         Transformer transformer = draft.Transformer;

@@ -31,6 +31,9 @@ public class DraftCache(KvCache? own, DraftWindow window = default) : IDisposabl
     /// <summary>The target's, which it reads; null: it does not.</summary>
     public KvCache? Target { get; init; }
 
+    /// <summary>The target's states that it has yet to take in; null: it reads none.</summary>
+    public PendingStates? States { get; init; }
+
     /// <summary>Tokens of the sequence that it holds.</summary>
     public int Committed { get; set; }
 
@@ -47,7 +50,8 @@ public class DraftCache(KvCache? own, DraftWindow window = default) : IDisposabl
     public virtual void Hold(TokenContext context, int positions) => Committed = positions;
 
     /// <summary>Memory that so many tokens take.</summary>
-    public long BytesFor(int tokens) => Own?.BytesFor(Math.Min(tokens, Own.Slots)) ?? 0;
+    public long BytesFor(int tokens) =>
+        tokens == 0 ? 0 : (Own?.BytesFor(Math.Min(tokens, Own.Slots)) ?? 0) + (States?.Bytes ?? 0);
 
     /// <summary>The slot of a position that is held, or of the next one.</summary>
     public int Slot(int position) => position < DraftWindow.Sinks ? position : position - Dropped;
@@ -95,10 +99,21 @@ public class DraftCache(KvCache? own, DraftWindow window = default) : IDisposabl
     }
 
     /// <summary>Takes over at most the first <paramref name="count"/> tokens of another sequence's.</summary>
-    public virtual void CopyFrom(DraftCache source, int count) => Committed = CopyPositions(source, Math.Min(count, source.Committed));
+    public virtual void CopyFrom(DraftCache source, int count)
+    {
+        Committed = CopyPositions(source, Math.Min(count, source.Committed));
+        States?.CopyFrom(source.States!, count);
+    }
 
     /// <summary>Keeps at most the first <paramref name="count"/> tokens.</summary>
-    public virtual void Truncate(int count) => Committed = Rewind(Math.Min(count, Committed));
+    public virtual void Truncate(int count)
+    {
+        Committed = Rewind(Math.Min(count, Committed));
+        States?.Truncate(count);
+    }
+
+    /// <summary>Later prompts may go on behind what the target holds now.</summary>
+    public void Remember() => States?.Remember();
 
     /// <summary>Takes over at most so many positions that another holds; returns how many.</summary>
     protected int CopyPositions(DraftCache source, int positions)

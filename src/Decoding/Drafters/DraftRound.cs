@@ -131,6 +131,7 @@ internal sealed class DraftRound
 
             tree.MarkExpanded(row.Node, row.Slot);
             Attach(tree, context, row.Node, mine, limits);
+            AttachGuesses(tree, context, r);
         }
 
         _frontier.Resolve();
@@ -157,7 +158,7 @@ internal sealed class DraftRound
         var place = new Place(context, _frontier.PathTokens(tree, row), _frontier[row].Proposal.State);
         foreach (ref readonly Proposal proposal in _proposals.Best(place, reach))
         {
-            _frontier.AddGuess(row, proposal, Negligible);
+            _frontier.AddGuess(row, proposal, Negligible, _draft.TakesGuesses);
         }
     }
 
@@ -236,6 +237,19 @@ internal sealed class DraftRound
             tree.MarkExpanded(node, slot);
             float conditional = _ledger.Acceptance.Calibrate(_draft.Stage, context.Greedy, 0, raw);
             node = tree.Add(node, new Proposal(_tail[i], _draft.Stage, 0, raw, conditional, state), _draft.Stage);
+        }
+    }
+
+    /// <summary>Guesses under a row that no row could be made of become nodes beside what the draft said.</summary>
+    private void AttachGuesses(TokenTree tree, TokenContext context, int row)
+    {
+        foreach (ref readonly Guess guess in _frontier.Guesses)
+        {
+            if (!_draft.TakesGuesses && guess.Node < 0 && guess.Row == row
+                && NodeOfGuess(tree, context, guess.Proposal, _frontier[row].Node) is >= 0 and var node)
+            {
+                tree.SetStage(node, guess.Proposal.Stage);
+            }
         }
     }
 

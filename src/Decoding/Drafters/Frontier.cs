@@ -93,7 +93,8 @@ internal sealed class Frontier(int maxRows, int maxDepth)
     /// <summary>
     /// Something is proposed under a row: it will be scored, and it waits to become a row itself unless it is negligible.
     /// </summary>
-    public void AddGuess(int parentRow, in Proposal proposal, float negligible)
+    /// <param name="asRow">False: it will be no row of this round.</param>
+    public void AddGuess(int parentRow, in Proposal proposal, float negligible, bool asRow)
     {
         if (_poolCount == MaxPool || GuessCount == MaxPool)
         {
@@ -103,7 +104,7 @@ internal sealed class Frontier(int maxRows, int maxDepth)
         ref readonly Row parent = ref _rows[parentRow];
         float a = parent.A * proposal.Conditional;
         _guesses[GuessCount++] = new Guess(parentRow, -1, proposal);
-        if (a > negligible)
+        if (asRow && a > negligible)
         {
             _pool[_poolCount++] = new Row { Node = -1, ParentRow = parentRow, Depth = parent.Depth + 1, A = a, Proposal = proposal };
         }

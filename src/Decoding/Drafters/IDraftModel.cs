@@ -28,7 +28,10 @@ public interface IDraftModel
     /// <summary>Most tokens of a sequence that it can draft for.</summary>
     int ContextLength { get; }
 
-    /// <summary>Reads the target's final hidden states: then <see cref="Feed"/> is called for every row that the target keeps.</summary>
+    /// <summary>
+    /// Reads the target's states, those that <see cref="Transformer.KeepStates"/> was asked for: then <see cref="Feed"/> is called for
+    /// every row that the target keeps of sequences that may be drafted for.
+    /// </summary>
     bool WantsStates { get; }
 
     /// <summary>The model whose passes are what drafting costs, to be measured at start; null: that is learned while decoding.</summary>
@@ -38,6 +41,12 @@ public interface IDraftModel
     /// Tokens that a row answers, one behind the other, and rows of a pass that it takes: more than 1 for a parallel drafter.
     /// </summary>
     int Ahead => 1;
+
+    /// <summary>
+    /// A round may hold rows under rows of its own: false where a row begins from what the one above it gave. What is guessed there is
+    /// then a node without a row.
+    /// </summary>
+    bool TakesGuesses => true;
 
     /// <summary>Rows of the last pass.</summary>
     int Rows { get; }
@@ -61,8 +70,8 @@ public interface IDraftModel
     /// <summary>Slots left for tree rows of this step.</summary>
     int SlotsLeft(TokenContext context);
 
-    /// <summary>The target's final hidden state at a position that holds a prompt's or an accepted token, F32 <c>[hidden]</c>.</summary>
-    void Feed(DraftCache cache, int position, ReadOnlySpan<float> state);
+    /// <summary>The target's state at a position that holds a prompt's or an accepted token: see <see cref="WantsStates"/>.</summary>
+    void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state);
 
     /// <summary>One pass over the oldest <see cref="MaxPending"/> committed tokens not seen yet; nothing is proposed.</summary>
     void CatchUp(DraftCache cache, TokenContext context);

@@ -99,7 +99,7 @@ public class ModelDrafter : IDraftModel
     public virtual DraftCache CreateCache(KvCache target, int context) => new(CreateOwn(context), _window);
 
     /// <summary>It reads no states but its own.</summary>
-    public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
+    public void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state)
     {
     }
 
@@ -169,32 +169,8 @@ public class ModelDrafter : IDraftModel
         return 0;
     }
 
-    public virtual int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities)
-    {
-        if (ahead > 0)
-        {
-            return 0;
-        }
-
-        int first = answer * Branch;
-        int count = 0;
-        float sum = 0;
-        for (; count < Branch && Decision.Tokens[first + count] >= 0 && float.IsFinite(Decision.LogProbs[first + count]); count++)
-        {
-            tokens[count] = Decision.Tokens[first + count];
-            probabilities[count] = context.Greedy
-                ? MathF.Exp(Decision.LogProbs[first + count])
-                : MathF.Exp(Decision.Scores[first + count] - Decision.Scores[first]);
-            sum += probabilities[count];
-        }
-
-        for (int i = 0; i < count && !context.Greedy; i++)
-        {
-            probabilities[i] /= sum;
-        }
-
-        return count;
-    }
+    public virtual int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities) =>
+        ahead > 0 ? 0 : DraftCandidates.Read(Decision, answer, Branch, context.Greedy, tokens, probabilities);
 
     public virtual void Accept(DraftCache cache, ReadOnlySpan<int> slots)
     {

@@ -63,6 +63,10 @@ public sealed class TreeGrower
             {
                 GrowByText(tree, context, limits);
             }
+            else if (!_draft!.TakesGuesses && !report.CaughtUp)
+            {
+                GrowLeaves(tree, context, limits);
+            }
         }
 
         tree.Sort();
@@ -180,13 +184,28 @@ public sealed class TreeGrower
         }
     }
 
-    /// <summary>Proposes under the likeliest nodes while that pays. Returns how many were looked up.</summary>
+    /// <summary>
+    /// Where a draft's rows each wait for the one above, its paths are short: what the text suggests goes on behind them.
+    /// </summary>
+    private void GrowLeaves(TokenTree tree, TokenContext context, in GrowthLimits limits)
+    {
+        if (limits.Ngram && !(limits.Auto && (_ledger.TextRests || !_ledger.LookupDue)))
+        {
+            long start = _clock.GetTimestamp();
+            int expansions = Expand(tree, context, limits, Reach.LookedUp);
+            _ledger.LookedUp(_clock.GetElapsedTime(start).TotalSeconds, Math.Max(1, expansions));
+        }
+    }
+
+    /// <summary>
+    /// Proposes under the likeliest nodes that nobody has expanded, while that pays. Returns how many were looked up.
+    /// </summary>
     private int Expand(TokenTree tree, TokenContext context, in GrowthLimits limits, Reach reach)
     {
         int most = limits.FixedNodes > 0 ? limits.FixedNodes : MostExpansions;
         double least = limits.FixedNodes > 0 ? 0 : _ledger.ExpansionPrice(context.Length);
         float worth = Math.Max(DraftRound.Negligible, (float)least);
-        int node = 0;
+        int node = tree.Expanded(0) ? Next(tree, limits.MaxDepth, worth) : 0;
         int expansions = 0;
         for (; expansions < most && node >= 0; expansions++)
         {

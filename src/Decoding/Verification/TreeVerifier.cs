@@ -39,6 +39,9 @@ public sealed class TreeVerifier
         _slots = new int[maxDepth + 1];
     }
 
+    /// <summary>The target keeps the states of all rows, to be read behind the pass.</summary>
+    public bool KeepsStates { get; set; }
+
     /// <summary>Accepted nodes of the last walk, from the root's child down.</summary>
     public ReadOnlySpan<int> Accepted => _accepted.AsSpan(0, _acceptedCount);
 
@@ -68,6 +71,7 @@ public sealed class TreeVerifier
         FillRows(tree, nodes, context);
         FillRiders(tree, context, riders);
         EndRows();
+        _batch.FirstStateRow = KeepsStates ? 0 : int.MaxValue;
         Tensor logits = _target.Forward(_batch, cache);
         context.Describe(_decision, 1);
         FillMasks(tree, nodes, context);

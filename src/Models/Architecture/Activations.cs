@@ -18,14 +18,14 @@ internal sealed class Activations : IDisposable
         bool branches = config.PerLayer is not null || config.Layers.Any(layer => layer.NormBehind || layer.Mlp.Experts is not null);
         int branch = branches ? config.HiddenSize : 0;
         int perLayer = config.Layers.Count * (config.PerLayer?.Width ?? 0);
-        int[] floats = [config.HiddenSize, qkv, config.VocabularySize, branch, perLayer, perLayer];
+        int[] floats = [config.HiddenSize, qkv, config.LogitsSize, branch, perLayer, perLayer];
         int[] inputs = [config.HiddenSize, config.HiddenSize, attended, width];
         int rows = maxRows ?? kernels.WidestPass(
             floats.Concat(inputs).Sum(columns => (long)Stride(columns) * sizeof(float)) + ExpertActivations.BytesPerRow(config));
         _block = kernels.Allocate(floats.Sum(columns => (long)Stride(columns) * sizeof(float)) * rows);
         long offset = 0;
         (Residual, Qkv, Logits, Branch) =
-            (View(config.HiddenSize), View(qkv), View(config.VocabularySize), View(branch));
+            (View(config.HiddenSize), View(qkv), View(config.LogitsSize), View(branch));
         (PerLayer, PerLayerProjected) = (View(perLayer), View(perLayer));
         Normed = kernels.CreateInput(rows, config.HiddenSize,
             Formats([.. weights.Layers.SelectMany(layer => layer.ReadNormed), .. weights.PerLayer?.Projection.Parts ?? []]));
@@ -48,7 +48,7 @@ internal sealed class Activations : IDisposable
     /// <summary>F32 <c>[rows, widest ProjectedSize]</c></summary>
     public Tensor Qkv { get; }
 
-    /// <summary>F32 <c>[rows, vocabulary]</c></summary>
+    /// <summary>F32 <c>[rows, LogitsSize]</c></summary>
     public Tensor Logits { get; }
 
     /// <summary>F32 <c>[rows, hidden]</c>: a branch before its norm, or a sum of experts; empty where no layer has such.</summary>

@@ -17,5 +17,12 @@ public sealed record LanguageModel(
     /// <summary>The network whose weights these are, in few bits (<see cref="LoadOptions.CopyOf"/>); null: none's.</summary>
     public Transformer? CopyOf { get; init; }
 
-    public void Dispose() => Transformer.Dispose();
+    /// <summary>A draft head of this model: of its own files, or what was loaded for it; null: none.</summary>
+    public DraftHead? Head { get; init; }
+
+    public void Dispose()
+    {
+        Head?.Dispose();
+        Transformer.Dispose();
+    }
 }

@@ -14,6 +14,18 @@ public sealed record ModelConfig
     /// <summary>Rows of the embedding, and logits per position.</summary>
     public required int VocabularySize { get; init; }
 
+    /// <summary>Logits of a position: of the first tokens of the vocabulary, or as a head's own order has them; 0: of all tokens.</summary>
+    public int Logits { get; init; }
+
+    /// <summary>Columns of a row of logits.</summary>
+    public int LogitsSize => Logits > 0 ? Logits : VocabularySize;
+
+    /// <summary>It is a draft head: its stream begins from another model's states. Null: it is a model.</summary>
+    public HeadPlan? Head { get; init; }
+
+    /// <summary>The draft head that may stand in the model's own files; null: the family has none.</summary>
+    public ModelConfig? DraftHead { get; init; }
+
     /// <summary>Positions that the model was trained for; rows of learned positions.</summary>
     public required int TrainedContext { get; init; }
 
@@ -89,7 +101,7 @@ public sealed record ModelConfig
         get
         {
             KernelFeatures features = EmbeddingScale != 1 ? KernelFeatures.Scaling : 0;
-            features |= EmbeddingNorm ? KernelFeatures.EmbeddingNorm : 0;
+            features |= EmbeddingNorm || Head is not null ? KernelFeatures.EmbeddingNorm : 0;
             features |= PerLayer is not null ? KernelFeatures.Scaling | KernelFeatures.NormBehind | KernelFeatures.Gates : 0;
             features |= LogitScale != 1 || LogitCap != 0 ? KernelFeatures.Capping : 0;
             foreach (LayerPlan layer in Layers)
@@ -128,7 +140,11 @@ public sealed record ModelConfig
     public ModelConfig WithContext(int? tokens) => tokens switch
     {
         null => this,
-        >= 1 when tokens <= MaxContext => this with { ContextLength = tokens.Value },
+        >= 1 when tokens <= MaxContext => this with
+        {
+            ContextLength = tokens.Value,
+            DraftHead = DraftHead is null ? null : DraftHead with { ContextLength = tokens.Value },
+        },
         _ => throw new InvalidDataException($"A context of {tokens:N0} tokens was asked for; this model's is at most {MaxContext:N0}."),
     };
 
@@ -151,6 +167,10 @@ public sealed record ModelConfig
         Require(MaskToken is not { } mask || (uint)mask < VocabularySize, "mask token", MaskToken ?? 0);
         Require(float.IsFinite(EmbeddingScale), "embedding scale", EmbeddingScale);
         Require(float.IsFinite(LogitScale) && float.IsFinite(LogitCap) && LogitCap >= 0, "scale or cap of logits", LogitCap);
+        // Embedding and state stand side by side in whole vectors.
+        Require(Head is null || HiddenSize % 16 == 0, "hidden size of a draft head, which must be a multiple of 16,", HiddenSize);
+        Require(Logits >= 0 && Logits <= VocabularySize, "draft vocabulary size", Logits);
+        _ = DraftHead?.Validated();
         if (PerLayer is { } own)
         {
             Require(own.Width is > 0 and <= 1 << 14 && own.Width * Layers.Count <= 1 << 24, "width of per-layer inputs", own.Width);

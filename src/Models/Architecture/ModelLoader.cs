@@ -18,9 +18,10 @@ namespace Understory.Models.Architecture;
 /// <param name="Memory">
 /// Bytes that weights may take; null: what is free. Where they would take more, experts stay in their file, and are read from there.
 /// </param>
+/// <param name="Head">The draft head that the model's own files may hold is loaded too.</param>
 public sealed record LoadOptions(
     int? Context = null, CacheType? CacheType = null, Action<string, LoadProgress>? Progress = null, WeightFormat? Weights = null,
-    long? Memory = null)
+    long? Memory = null, bool Head = false)
 {
     /// <summary>
     /// The network that was loaded from the same files, of which a copy in four bits is wanted (<see cref="LowBitCopy"/>), of the same
@@ -45,21 +46,34 @@ public static partial class ModelLoader
         }
 
         GenerationDefaults defaults = checkpoint.Defaults;
+        Transformer model = Build(config, checkpoint, kernels, options, path, out DraftHead? head);
         return new LanguageModel(
             Gguf.NameOf(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path))),
             Path.GetFullPath(path),
-            Build(config, checkpoint, kernels, options, path),
+            model,
             tokenizer,
             defaults)
         {
             CopyOf = options.CopyOf,
+            Head = head,
         };
     });
+
+    /// <summary>A published draft head for a loaded model, whose embedding it shares where it has none of its own.</summary>
+    /// <param name="path">A folder of which <see cref="Eagle3.IsAt"/> says so.</param>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported, or it is no head of this model.</exception>
+    public static DraftHead LoadHead(string path, LanguageModel target, IKernels kernels, LoadOptions options) =>
+        Guarded(path, () => Eagle3.Load(path, target, kernels, options));
 
     /// <summary>What a model asks of kernels beyond what every set has: by its config, without a look at its weights.</summary>
     /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
     public static KernelFeatures Needs(string path) => Guarded(path, () =>
     {
+        if (Eagle3.IsAt(path))
+        {
+            return Eagle3.Needs;
+        }
+
         using var checkpoint = Checkpoint.Open(path);
         return checkpoint.Config.Features;
     });
@@ -76,7 +90,14 @@ public static partial class ModelLoader
         names = quantised is null ? names : names.Turned();
         using var loader = new WeightLoader(quantised ?? checkpoint.Tensors, kernels, options.Memory);
         var weights = Weights.Describe(config, names, loader);
-        return ModelSurvey.Of(config, tokenizer, weights, loader, CacheTypeOf(weights, options));
+        long parameters = loader.Parameters;
+        HeadParts? head = HeadParts.Describe(config, names, loader, weights);
+        return ModelSurvey.Of(config, tokenizer, weights, loader, CacheTypeOf(weights, options)) with
+        {
+            Head = head?.Config.Head,
+            HeadParameters = loader.Parameters - parameters,
+            HeadCacheBytesPerToken = head is null ? 0 : KvCache.SlotBytes(head.Config, CacheTypeOf(weights, options)),
+        };
     });
 
     /// <summary>The model's network alone.</summary>
@@ -84,7 +105,7 @@ public static partial class ModelLoader
     public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>
     {
         using var checkpoint = Checkpoint.Open(path);
-        return Build(checkpoint.Config, checkpoint, kernels, options, path);
+        return Build(checkpoint.Config, checkpoint, kernels, options with { Head = false }, path, out _);
     });
 
     /// <summary>
@@ -102,10 +123,12 @@ public static partial class ModelLoader
         return Built(config, source, config.Family.HuggingFaceNames.In(source), kernels, options ?? new LoadOptions(), name).Model;
     }
 
-    private static Transformer Build(ModelConfig config, Checkpoint checkpoint, IKernels kernels, LoadOptions options, string name)
+    private static Transformer Build(
+        ModelConfig config, Checkpoint checkpoint, IKernels kernels, LoadOptions options, string name, out DraftHead? head)
     {
         (Transformer model, Weights weights) = Built(config, checkpoint.Tensors, checkpoint.Names, kernels, options, name);
         weights.Files = weights.MappedBytes > 0 ? checkpoint.HandOver() : null;
+        head = weights.DraftHead is { } parts ? new DraftHead(parts, kernels, model.CacheType) : null;
         return model;
     }
 
@@ -139,7 +162,7 @@ public static partial class ModelLoader
         checkpoint.ReadTokenizer().Within(checkpoint.Config.VocabularySize);
 
     /// <summary>The checkpoint's matrices as <see cref="LoadOptions"/> want them; null where they want nothing.</summary>
-    private static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options)
+    internal static QuantisedTensors? Quantised(ModelConfig config, ITensorSource source, TensorNames names, LoadOptions options)
     {
         WeightFormat? format = options.CopyOf is null ? options.Weights : LowBitCopy.Format;
         if (format is null)
@@ -147,8 +170,7 @@ public static partial class ModelLoader
             return null;
         }
 
-        Func<string, MatrixPlan> plan =
-            names.Quantised(format, config.Layers.Count, config.Layers.Max(layer => layer.Mlp.Experts?.Count ?? 0));
+        Func<string, MatrixPlan> plan = names.Quantised(config, format);
         return new QuantisedTensors(source, options.CopyOf is null ? plan : name => LowBitCopy.Plan(plan(name)));
     }
 
@@ -159,7 +181,8 @@ public static partial class ModelLoader
     /// <summary>The config with the context that is asked for, where these kernels can run it.</summary>
     private static ModelConfig Checked(ModelConfig config, IKernels kernels, LoadOptions options)
     {
-        config = config.WithContext(options.Context).Validated();
+        config = config.WithContext(options.Context);
+        config = (options.Head ? config : config with { DraftHead = null }).Validated();
         config.RequireOf(kernels);
         if (options.CacheType is { } asked && !kernels.CacheTypes.Contains(asked))
         {

@@ -41,8 +41,18 @@ public sealed record ModelSurvey
     /// <summary>Bytes of keys and values of a token.</summary>
     public required long CacheBytesPerToken { get; init; }
 
+    /// <summary>The draft head in the model's own files, whose weights count in <see cref="WeightBytes"/>; null: there is none.</summary>
+    public HeadPlan? Head { get; init; }
+
+    /// <summary>Weights that the draft head has beside the model's.</summary>
+    public long HeadParameters { get; init; }
+
+    /// <summary>Bytes of the draft head's keys and values of a token.</summary>
+    public long HeadCacheBytesPerToken { get; init; }
+
     /// <summary>Bytes of memory that serving takes with a full context.</summary>
-    public long MemoryBytes => WeightBytes + (CacheBytesPerToken * Config.ContextLength) + Config.StateBytes + OtherBytes;
+    public long MemoryBytes =>
+        WeightBytes + ((CacheBytesPerToken + HeadCacheBytesPerToken) * Config.ContextLength) + Config.StateBytes + OtherBytes;
 
     /// <summary>What would be slow, or refused; a sentence each.</summary>
     public required IReadOnlyList<string> Remarks { get; init; }

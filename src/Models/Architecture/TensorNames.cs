@@ -94,6 +94,9 @@ internal sealed record TensorNames
     /// <summary>The ways in which checkpoints keep experts: the first whose tensors are there counts.</summary>
     public ExpertNames[] Experts { get; init; } = [];
 
+    /// <summary>Names of a draft head: of what these are, or of what may stand beside; null: there is none.</summary>
+    public HeadNames? DraftHead { get; init; }
+
     /// <summary>Matrices of the layers are <c>[inputs, outputs]</c> (GPT-2's Conv1D).</summary>
     public bool Transposed { get; init; }
 
@@ -190,19 +193,44 @@ internal sealed record TensorNames
         return name =>
             inLayers.Contains(name) ? new MatrixPlan(format, Transposed)
             : ofExperts.TryGetValue(name, out bool turned) ? new MatrixPlan(format, turned)
-            : name == PerLayerProjection + ".weight" ? new MatrixPlan(format)
+            : name == PerLayerProjection + ".weight" || name == DraftHead?.Projection + ".weight" ? new MatrixPlan(format)
             : new[] { Embedding, Head, PerLayerTable }.Any(table => name == table + ".weight") ? new MatrixPlan(BlockFormat<Q8_0>.Instance)
             : default;
     }
+
+    /// <summary>The names of a draft head whose layer is named as these layers are.</summary>
+    public TensorNames OfHead(HeadNames names) => this with
+    {
+        Embedding = names.Embedding,
+        FinalNorm = names.FinalNorm,
+        Head = names.Head,
+        Layer = names.Layer,
+        DraftHead = names,
+    };
 
     /// <summary>These names for matrices that are shown as <c>[outputs, inputs]</c>, whatever the file has.</summary>
     public TensorNames Turned() =>
         this with { Transposed = false, Experts = Array.ConvertAll(Experts, names => names with { Transposed = false }) };
 
+    /// <summary>As above, for a model and the draft head in its files.</summary>
+    public Func<string, MatrixPlan> Quantised(ModelConfig config, WeightFormat format)
+    {
+        int experts = config.Layers.Max(layer => layer.Mlp.Experts?.Count ?? 0);
+        Func<string, MatrixPlan> own = Quantised(format, config.Layers.Count, experts);
+        if (config.DraftHead is null || DraftHead is null)
+        {
+            return own;
+        }
+
+        Func<string, MatrixPlan> head = OfHead(DraftHead.Of(config.Layers.Count)).Quantised(format, 1, experts);
+        return name => own(name) is var plan && plan != default ? plan : head(name);
+    }
+
     /// <summary>These names, but only such ways to keep experts as a checkpoint has, where it has any.</summary>
     public TensorNames WithExpertsOf(ITensorSource source, int layers)
     {
-        string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix)];
+        string[] ofHead = DraftHead is { } head ? [head.Of(layers).Layer] : [];
+        string[] prefixes = [.. Enumerable.Range(0, layers).Select(Prefix), .. ofHead];
         ExpertNames[] there = Array.FindAll(Experts, names =>
             Array.Exists(prefixes, prefix => Array.TrueForAll(names.Marks, mark => source.Contains(prefix + mark))));
         return there.Length > 0 ? this with { Experts = there } : this;

@@ -17,6 +17,8 @@ public sealed class Transformer : IDisposable
     /// <summary>Layers behind it read what earlier ones keep.</summary>
     private readonly int _lastKeeping;
 
+    private readonly HeadInput? _head;
+    private LayerStates? _states;
     private ForwardBatch? _tail;
     private RecurrentWalk? _walk;
 
@@ -32,6 +34,7 @@ public sealed class Transformer : IDisposable
         CacheType = cacheType;
         _activations = new Activations(config, weights, kernels, maxRows);
         MaxRows = _activations.Logits.Rows;
+        _head = config.Head is null ? null : new HeadInput(config, weights, kernels, MaxRows);
         _rotaries = [.. config.Rotaries.Select(rotary => new RotaryTables(rotary, config.ContextLength, kernels))];
         _attention = [.. config.Layers.Select((layer, number) => Describe(layer.Attention, weights.Layers[number].Sinks))];
         _lastKeeping = config.Layers.Count - 1;
@@ -49,6 +52,8 @@ public sealed class Transformer : IDisposable
 
     /// <summary>Type that keys and values are rounded to.</summary>
     public CacheType CacheType { get; }
+
+    internal Weights Weights => _weights;
 
     /// <summary>How many numbers its weights are.</summary>
     public long Parameters => _weights.Parameters;
@@ -86,11 +91,11 @@ public sealed class Transformer : IDisposable
     /// <summary>
     /// One pass over the rows of <paramref name="batch"/>; their keys and values go to <paramref name="cache"/>.
     /// </summary>
-    /// <returns>Logits F32 <c>[batch.LogitsRows, vocabulary]</c>, valid until the next pass.</returns>
+    /// <returns>Logits F32 <c>[batch.LogitsRows, LogitsSize]</c>, valid until the next pass.</returns>
     /// <exception cref="ArgumentException">A row names a token, position or slot that does not exist.</exception>
     public Tensor Forward(ForwardBatch batch, KvCache cache)
     {
-        (int last, int slots) = Check(batch, cache);
+        (int last, int slots) = BatchCheck.Check(batch, cache, Config, MaxRows);
         foreach (RotaryTables tables in _rotaries)
         {
             tables.Reach(last + 1);
@@ -110,13 +115,49 @@ public sealed class Transformer : IDisposable
     }
 
     /// <summary>
-    /// Copies the final hidden state of row <paramref name="row"/> of the last pass's logits, F32 <c>[hidden]</c>: what stands behind the
-    /// last norm, rounded as the kernels round what they multiply.
+    /// Copies the final hidden state of a row that the last pass kept (<see cref="ForwardBatch.KeptRows"/>), F32 <c>[hidden]</c>: what
+    /// stands behind the last norm, rounded as the kernels round what they multiply.
     /// </summary>
     public void ReadHidden(int row, Span<float> state) => Kernels.Read(_activations.Final.Rows(row, 1), state[..Config.HiddenSize]);
 
+    /// <summary>Has passes keep the states that enter these layers, of rows from <see cref="ForwardBatch.FirstStateRow"/> on.</summary>
+    /// <param name="layers">Ascending; the number of layers is behind the last one. None: the final states alone, which are always
+    /// there.</param>
+    public void KeepStates(IReadOnlyList<int> layers)
+    {
+        if (!layers.SequenceEqual(_states?.Layers ?? []))
+        {
+            _states?.Dispose();
+            _states = layers.Count == 0 ? null : new LayerStates(Kernels, layers, MaxRows, Config.HiddenSize);
+        }
+    }
+
+    /// <summary>Numbers of what <see cref="ReadState"/> reads.</summary>
+    public int StateSize => Config.HiddenSize * Math.Max(1, _states?.Layers.Count ?? 0);
+
+    /// <summary>As <see cref="ReadHidden"/>, but what <see cref="KeepStates"/> asked for, F32 <c>[layers * hidden]</c>.</summary>
+    public void ReadState(int row, Span<float> state)
+    {
+        if (_states is null)
+        {
+            ReadHidden(row, state);
+        }
+        else
+        {
+            _states.Read(row, state);
+        }
+    }
+
+    /// <summary>
+    /// Of a draft head: the state that a row of the next pass begins from. Rows that have one of the model's come before those that have
+    /// one of the head's own.
+    /// </summary>
+    public void WriteState(int row, ReadOnlySpan<float> state, bool own) => _head!.Write(row, state, own, _activations.Residual);
+
     public void Dispose()
     {
+        _head?.Dispose();
+        _states?.Dispose();
         Array.ForEach(_rotaries, tables => tables.Dispose());
         _activations.Dispose();
         _weights.Dispose();
@@ -126,17 +167,16 @@ public sealed class Transformer : IDisposable
     private void RunLayers(ForwardBatch batch, KvCache cache)
     {
         Tensor x = _activations.Residual.RowRange(0, batch.Count);
-        Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x, Config.EmbeddingScale);
-        if (Config.EmbeddingNorm)
-        {
-            Kernels.Normalize(x, _weights.EmbeddingNorm);
-        }
-
+        int kept = batch.KeptRows;
+        int logitsRows = batch.LogitsRows;
+        int states = batch.FirstStateRow < batch.Count ? kept : 0;
+        BeginStream(x, batch);
         Tensor own = MakePerLayer(x, batch);
         for (int layer = 0; layer < Config.Layers.Count && x.Rows > 0; layer++)
         {
-            // Behind the last layer that keeps anything of a token only rows whose logits are wanted go on.
-            int first = layer == _lastKeeping ? batch.FirstLogitsRow : 0;
+            _states?.Take(layer, x, states);
+            // Behind the last layer that keeps anything of a token only rows go on of which something is wanted.
+            int first = layer == _lastKeeping ? batch.Count - kept : 0;
             if (Config.Layers[layer].Recurrent is not null)
             {
                 AddRecurrence(x, layer, first, cache);
@@ -161,12 +201,16 @@ public sealed class Transformer : IDisposable
             }
         }
 
+        _states?.Take(Config.Layers.Count, x, states);
         if (x.Rows > 0)
         {
-            InputRows final = _activations.Final.Rows(0, x.Rows);
-            Kernels.Normalize(x, _weights.FinalNorm, final);
-            Tensor logits = _activations.Logits.RowRange(0, x.Rows);
-            Kernels.Multiply(final, _weights.Head, logits);
+            Kernels.Normalize(x, _weights.FinalNorm, _activations.Final.Rows(0, x.Rows));
+        }
+
+        if (logitsRows > 0)
+        {
+            Tensor logits = _activations.Logits.RowRange(0, logitsRows);
+            Kernels.Multiply(_activations.Final.Rows(x.Rows - logitsRows, logitsRows), _weights.Head, logits);
             if (Config.LogitScale != 1 || Config.LogitCap != 0)
             {
                 Kernels.Cap(logits, Config.LogitScale, Config.LogitCap);
@@ -174,15 +218,31 @@ public sealed class Transformer : IDisposable
         }
     }
 
-    /// <summary>The rows whose logits are wanted, as a batch.</summary>
-    private ForwardBatch Tail(ForwardBatch batch)
+    /// <summary>The residual stream before the first layer.</summary>
+    private void BeginStream(Tensor x, ForwardBatch batch)
     {
-        if (_tail is null || _tail.MaxRows < batch.LogitsRows || _tail.MaxDepth != batch.MaxDepth)
+        if (_head is not null)
         {
-            _tail = new ForwardBatch(batch.LogitsRows, batch.MaxDepth);
+            _head.Begin(_weights.Embedding, batch, x);
+            return;
         }
 
-        _tail.TakeFrom(batch, batch.FirstLogitsRow);
+        Kernels.Embed(_weights.Embedding, _weights.Positions, batch, x, Config.EmbeddingScale);
+        if (Config.EmbeddingNorm)
+        {
+            Kernels.Normalize(x, _weights.EmbeddingNorm);
+        }
+    }
+
+    /// <summary>The rows that are kept, as a batch.</summary>
+    private ForwardBatch Tail(ForwardBatch batch)
+    {
+        if (_tail is null || _tail.MaxRows < batch.KeptRows || _tail.MaxDepth != batch.MaxDepth)
+        {
+            _tail = new ForwardBatch(batch.KeptRows, batch.MaxDepth);
+        }
+
+        _tail.TakeFrom(batch, batch.Count - batch.KeptRows);
         return _tail;
     }
 
@@ -234,7 +294,7 @@ public sealed class Transformer : IDisposable
         AttentionPlan plan = block.Attention;
         Tensor qkv = _activations.Qkv.RowRange(0, x.Rows).ColumnRange(0, plan.QkvSize);
         InputRows attended = _activations.Attended.Rows(0, x.Rows, plan.QuerySize);
-        ProductSource source = Source(x, block, weights.AttentionNorm);
+        ProductSource source = Config.Head is { ReadsLayers: true } ? _head!.Joined(x.Rows) : Source(x, block, weights.AttentionNorm);
         Kernels.MultiplyStore(source, weights.Qkv, qkv, plan.Heads, Rotation(weights, plan), cache.Layers[layer], batch);
         if (first < x.Rows)
         {
@@ -414,33 +474,4 @@ public sealed class Transformer : IDisposable
 
     private static AttentionParams Describe(AttentionPlan plan, Tensor sinks) => new(
         plan.Heads, plan.KvHeads, plan.HeadDim, plan.Scale ?? (float)(1 / Math.Sqrt(plan.HeadDim)), plan.Window, plan.SoftCap, sinks);
-
-    /// <summary>
-    /// Kernels follow these numbers into memory without looking. Returns the last position, -1 where there is no row, and the slots that
-    /// are written or read.
-    /// </summary>
-    private (int Last, int Slots) Check(ForwardBatch batch, KvCache cache)
-    {
-        int last = -1;
-        int slots = 0;
-        ArgumentOutOfRangeException.ThrowIfNotEqual(cache.Layers.Length, Config.Layers.Count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(batch.Count, MaxRows);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.FirstLogitsRow, (uint)batch.Count);
-        for (int row = 0; row < batch.Count; row++)
-        {
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Tokens[row], (uint)Config.VocabularySize);
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Positions[row], (uint)Config.ContextLength);
-            last = Math.Max(last, batch.Positions[row]);
-            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)batch.Slots[row], (uint)cache.Slots);
-            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)batch.Prefix[row], (uint)cache.Slots);
-            slots = Math.Max(slots, Math.Max(batch.Slots[row] + 1, batch.Prefix[row]));
-            foreach (int slot in batch.Ancestors.AsSpan(row * batch.MaxDepth, batch.AncestorCount[row]))
-            {
-                ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)slot, (uint)cache.Slots);
-                slots = Math.Max(slots, slot + 1);
-            }
-        }
-
-        return (last, slots);
-    }
 }

@@ -79,6 +79,9 @@ internal sealed class WeightLoader(ITensorSource source, IKernels kernels, long?
     /// <summary>The matrix that some rows of a tensor are.</summary>
     public WeightMatrix Matrix(TensorPart part, int inputs) => Ask([part], inputs);
 
+    /// <summary>Those that the tensors are brought to.</summary>
+    public IKernels Kernels => kernels;
+
     /// <summary>All matrices that were asked for.</summary>
     public IEnumerable<WeightMatrix> Matrices => _matrices.Select(asked => asked.Matrix);
 

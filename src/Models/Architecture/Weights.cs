@@ -139,6 +139,9 @@ public sealed class Weights : IDisposable
     /// <summary><c>[vocabulary, hidden]</c>; the embedding itself where tied.</summary>
     public required Projection Head { get; init; }
 
+    /// <summary>Null where this is no draft head.</summary>
+    public HeadWeights? HeadWeights { get; init; }
+
     /// <summary>How many numbers they are; a tied head counts once.</summary>
     public required long Parameters { get; init; }
 
@@ -148,6 +151,9 @@ public sealed class Weights : IDisposable
     /// <summary>Bytes of experts that stay in their file, because memory does not suffice for all.</summary>
     public long MappedBytes { get; private set; }
 
+    /// <summary>Of the draft head in the same files, in these weights' memory; null: there is none.</summary>
+    internal HeadParts? DraftHead { get; private set; }
+
     /// <summary>What must stay open as long as these are used; disposed with them.</summary>
     internal IDisposable? Files { get; set; }
 
@@ -156,9 +162,9 @@ public sealed class Weights : IDisposable
 
     /// <inheritdoc cref="Transformer.ExpectedBytes"/>
     internal double ExpectedBytes(int rows) =>
-        Head.Bytes + (PerLayer?.Projection.Bytes ?? 0) + Layers.Sum(layer => layer.Bytes(rows));
+        Head.Bytes + (PerLayer?.Projection.Bytes ?? 0) + (HeadWeights?.Projection.Bytes ?? 0) + Layers.Sum(layer => layer.Bytes(rows));
 
-    /// <summary>Checks every tensor of the model, then packs them all.</summary>
+    /// <summary>Checks every tensor of the model, and of the draft head that its files hold, then packs them all.</summary>
     /// <param name="memory">Bytes that matrices may take; null: what is free.</param>
     /// <param name="check">Sees them described, and may throw, before any is read.</param>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type, or memory does not suffice.</exception>
@@ -168,25 +174,39 @@ public sealed class Weights : IDisposable
         using var loader = new WeightLoader(source, kernels, memory);
         Weights weights = Describe(config, names, loader);
         check?.Invoke(weights);
-        weights._blocks = loader.Run(progress);
-        weights.MappedBytes = loader.MappedBytes;
+        weights.DraftHead = HeadParts.Describe(config, names, loader, weights);
+        weights.Pack(loader, progress);
         return weights;
     }
 
+    /// <summary>Packs what the loader was asked for; its memory is these weights' from here on.</summary>
+    /// <exception cref="InvalidDataException">Memory does not suffice.</exception>
+    internal void Pack(WeightLoader loader, Action<LoadProgress>? progress)
+    {
+        _blocks = loader.Run(progress);
+        MappedBytes = loader.MappedBytes;
+    }
+
     /// <summary>Checks every tensor of the model and asks the loader for it: until that has run, there is nothing in them.</summary>
+    /// <param name="shared">Of a draft head: the weights of its model, whose embedding and head it has where it has none.</param>
     /// <exception cref="InvalidDataException">A tensor is missing or of another shape or type.</exception>
-    internal static Weights Describe(ModelConfig config, TensorNames names, WeightLoader loader)
+    internal static Weights Describe(ModelConfig config, TensorNames names, WeightLoader loader, Weights? shared = null)
     {
         var parts = new Parts(config, names, loader);
-        WeightMatrix embedding = parts.Table(names.Embedding, config.VocabularySize);
+        bool ownEmbedding = shared is null || loader.Contains(names.Embedding + ".weight");
+        bool ownHead = shared is null || config.Head is { ReadsLayers: true } || loader.Contains(names.Head + ".weight");
+        WeightMatrix embedding = ownEmbedding ? parts.Table(names.Embedding, config.VocabularySize) : shared!.Embedding;
         WeightMatrix? positions = config.LearnedPositions ? parts.Table(names.Positions, config.TrainedContext) : null;
         Norm embeddingNorm = config.EmbeddingNorm ? parts.Weightless(config.HiddenSize) : default;
         PerLayerInputs? perLayer = config.PerLayer is { } plan ? parts.Inputs(plan) : null;
         LayerWeights[] layers = [.. config.Layers.Select(parts.Layer)];
         Norm finalNorm = parts.Norm(names.FinalNorm, names.FinalNormOffset);
-        var head = new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.VocabularySize));
+        Projection head = ownHead
+            ? new Projection(config.TiedHead ? embedding : parts.Table(names.Head, config.LogitsSize))
+            : Leading(shared!.Head, config.LogitsSize, loader.Kernels);
         return new Weights
         {
+            HeadWeights = config.Head is { } draft ? parts.Head(draft, names.DraftHead!) : null,
             Embedding = embedding,
             Positions = positions,
             EmbeddingNorm = embeddingNorm,
@@ -208,10 +228,16 @@ public sealed class Weights : IDisposable
         Files?.Dispose();
     }
 
+    /// <summary>A head that ends behind so many outputs.</summary>
+    private static Projection Leading(Projection head, int outputs, IKernels kernels) => head.Outputs == outputs ? head
+        : kernels.Leading(head.Parts[0], outputs) is { } part ? new Projection(part)
+        : throw new InvalidDataException($"The {kernels.Name} kernels cannot take {outputs} of {head.Outputs} outputs of a head.");
+
     /// <summary>What a model is made of, asked for by its names.</summary>
     private sealed class Parts(ModelConfig config, TensorNames names, WeightLoader loader)
     {
         private readonly int _hidden = config.HiddenSize;
+        private readonly int _attentionInputs = config.Head?.AttentionInputs(config.HiddenSize) ?? config.HiddenSize;
 
         /// <summary>A row of the stream's width for each of so many tokens or positions.</summary>
         public WeightMatrix Table(string name, int rows) => loader.Matrix(name + ".weight", rows, _hidden);
@@ -249,6 +275,9 @@ public sealed class Weights : IDisposable
                 OutputScale = plan.OutputScale ? loader.Number(prefix + names.OutputScale) : 1,
             };
         }
+
+        public HeadWeights Head(HeadPlan plan, HeadNames head) => new(
+            Project(head.Projection, _hidden, plan.ProjectionInputs(_hidden), bias: false), Norm(head.EmbeddingNorm), Norm(head.StateNorm));
 
         /// <param name="offset">Added to the weights; null: what is added to those of most norms.</param>
         public Norm Norm(string name, float? offset = null) => new(
@@ -302,7 +331,7 @@ public sealed class Weights : IDisposable
         {
             if (names.Qkv is [string one])
             {
-                return Project(prefix + one, plan.QkvSize, _hidden, plan.QkvBias);
+                return Project(prefix + one, plan.QkvSize, _attentionInputs, plan.QkvBias);
             }
 
             int keyValueSize = plan.KvHeads * plan.HeadDim;
@@ -316,7 +345,7 @@ public sealed class Weights : IDisposable
                 _ => parts,
             };
             return new Projection(
-                loader.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _hidden),
+                loader.Stacked(Array.ConvertAll(parts, part => part with { Name = part.Name + ".weight" }), _attentionInputs),
                 plan.QkvBias ? loader.Vector(Array.ConvertAll(parts, part => part with { Name = part.Name + ".bias" })) : default);
         }
 

@@ -35,6 +35,12 @@ public sealed class ForwardBatch
     /// <summary>Rows whose logits the pass computes.</summary>
     public int LogitsRows => Count - FirstLogitsRow;
 
+    /// <summary>The first row whose state is wanted, whether its logits are or not; <c>Count</c> or more: none beyond those.</summary>
+    public int FirstStateRow { get; set; } = int.MaxValue;
+
+    /// <summary>Rows that go through all layers, the last ones of the pass: their states can be read behind it.</summary>
+    public int KeptRows => Count - Math.Min(FirstLogitsRow, FirstStateRow);
+
     public int[] Tokens { get; }
 
     /// <summary>Logical position of each row.</summary>
@@ -55,6 +61,7 @@ public sealed class ForwardBatch
     {
         Count = 0;
         FirstLogitsRow = 0;
+        FirstStateRow = int.MaxValue;
     }
 
     /// <summary>Adds a row of a plain sequence: its slot is its position and it reads everything before it.</summary>

@@ -61,6 +61,11 @@ public interface IKernelMemory
     /// <param name="scaled">Some of what will be packed into it has a <see cref="StoredTensor.Scale"/>.</param>
     WeightMatrix Describe(WeightFormat format, int outputs, int inputs, bool scaled = false);
 
+    /// <summary>The first outputs of a matrix, in the matrix's own memory: to be read once that has been packed.</summary>
+    /// <param name="outputs">A multiple of 16.</param>
+    /// <returns>Null: these kernels cannot.</returns>
+    WeightMatrix? Leading(WeightMatrix matrix, int outputs) => null;
+
     /// <summary>
     /// Has a matrix that has not been placed stay in its file: <see cref="Pack"/> will only remember where its rows are, and a product
     /// brings them into these kernels' layout as it reads them, to the same bits. What holds the rows must then outlive the matrix.

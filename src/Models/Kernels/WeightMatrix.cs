@@ -9,6 +9,9 @@ namespace Understory.Models.Kernels;
 /// </summary>
 public abstract class WeightMatrix
 {
+    private nint _data;
+    private WeightMatrix? _whole;
+
     private protected WeightMatrix(WeightFormat format, int rows, int columns, long bytes) =>
         (Format, Rows, Columns, Bytes) = (format, rows, columns, bytes);
 
@@ -28,7 +31,10 @@ public abstract class WeightMatrix
     public virtual long HeldBytes => Bytes;
 
     /// <summary>First byte; 0 before <see cref="Place"/>.</summary>
-    public nint Data { get; private set; }
+    public nint Data => _whole?.Data ?? _data;
+
+    /// <summary>Begins where another begins.</summary>
+    internal void Share(WeightMatrix whole) => _whole = whole;
 
     /// <summary>Gives the matrix its memory, <see cref="HeldBytes"/> of <paramref name="block"/> from a multiple of 64 on.</summary>
     /// <exception cref="ArgumentException">The matrix does not fit there.</exception>
@@ -40,7 +46,7 @@ public abstract class WeightMatrix
             throw new ArgumentException($"A packed matrix must begin at a multiple of 64 bytes, not at {offset}.", nameof(offset));
         }
 
-        Data = block.Address + (nint)offset;
+        _data = block.Address + (nint)offset;
     }
 }
 

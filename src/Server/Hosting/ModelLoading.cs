@@ -82,7 +82,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         {
             using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
             ModelSurvey survey = ModelLoader.Survey(
-                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.Weights));
+                path, kernels, new LoadOptions(options.Context, options.Kv, Weights: options.Weights, Head: options.Draft is null));
             return new ModelDescription(path, survey, ReadChat(survey.Tokenizer, path));
         }
         catch (Exception e) when (e is ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
@@ -109,14 +109,29 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
                 + $"({options.SaidBy(OptionCatalog.Weights)})");
         }
 
-        LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage);
+        // Whoever names no draft, and none comes with the program, drafts by what the model's own files hold.
+        bool own = draftPath is null && options.Draft is null;
+        LanguageModel target = ReadModel("the target model", targetPath, kernels, options.Context, stage, own);
         Note($"Target: {Describe(target)} from {targetPath}");
-        LanguageModel? draft = draftPath is null ? null
-            : self ? CopyInFewBits(target, targetPath, kernels, stage)
-            : ReadModel("the draft model", draftPath, kernels, null, stage);
-        if (draft is not null && !self)
+        LanguageModel? draft = null;
+        if (draftPath is not null && !self && Eagle3.IsAt(draftPath))
         {
+            stage("reading the draft head");
+            target = WithHead(target, draftPath, kernels);
+        }
+        else if (self)
+        {
+            draft = CopyInFewBits(target, targetPath, kernels, stage);
+        }
+        else if (draftPath is not null)
+        {
+            draft = ReadModel("the draft model", draftPath, kernels, null, stage);
             Note($"Draft: {Describe(draft)} from {draftPath}");
+        }
+
+        if (target.Head is { } head)
+        {
+            Note($"Draft head: {Describe(head)} from {draftPath ?? "the model's own files (--draft none leaves it out)"}");
         }
 
         NgramModel? ngram = null;
@@ -129,8 +144,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
 
         stage("measuring the cost of passes");
         string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights?.Name);
-        string drafts = costs is null || draft is null
-            ? "" : Fingerprint(draftPath!, kernels, draft.Transformer.CacheType, self ? Itself : options.Weights?.Name);
+        string drafts = costs is null ? ""
+            : self ? Fingerprint(targetPath, kernels, target.Transformer.CacheType, Itself)
+            : draftPath is not null ? Fingerprint(draftPath, kernels, (draft ?? target).Transformer.CacheType, options.Weights?.Name)
+            : target.Head is not null ? "head" : "";
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
         {
@@ -168,9 +185,22 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
     }
 
+    private LanguageModel WithHead(LanguageModel target, string path, IKernels kernels)
+    {
+        try
+        {
+            return target with { Head = ModelLoader.LoadHead(path, target, kernels, new LoadOptions(Weights: options.Weights)) };
+        }
+        catch (ModelLoadException error)
+        {
+            throw new StartupException($"{options.SaidBy(OptionCatalog.Draft)}: {error.Message}", error);
+        }
+    }
+
+    /// <param name="head">The draft head in its files is read too.</param>
     /// <param name="copied">A copy of it is wanted; null: the model itself is.</param>
     private LanguageModel ReadModel(
-        string what, string path, IKernels kernels, int? context, Action<string> stage, Transformer? copied = null)
+        string what, string path, IKernels kernels, int? context, Action<string> stage, bool head = false, Transformer? copied = null)
     {
         stage($"reading {what}");
         var progress = new LoadingProgress(what, TimeProvider.System, line =>
@@ -178,7 +208,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             stage(line);
             Console.Error.WriteLine(line);
         });
-        var load = new LoadOptions(context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.Weights)
+        var load = new LoadOptions(
+            context, options.Kv, Progress: (_, done) => progress.Report(done), Weights: options.Weights, Head: head)
         {
             CopyOf = copied,
         };
@@ -197,7 +228,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     private LanguageModel CopyInFewBits(LanguageModel target, string path, IKernels kernels, Action<string> stage)
     {
         long start = Stopwatch.GetTimestamp();
-        LanguageModel copy = ReadModel("the target's copy in 4 bits", path, kernels, options.Context, stage, target.Transformer);
+        LanguageModel copy = ReadModel("the target's copy in 4 bits", path, kernels, options.Context, stage, copied: target.Transformer);
         Note($"Draft: the target's own weights in 4 bits, embedding and head too, over the target's keys and values; a pass reads "
             + $"{copy.Transformer.WeightBytes / 1e6:F1} MB instead of {target.Transformer.WeightBytes / 1e6:F1}; they take "
             + $"{copy.Transformer.HeldBytes / 1e6:F1} MB of memory, and took {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s to make");
@@ -363,6 +394,11 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         $"{model.Name}, {model.Config.Layers.Count} layers of {model.Config.HiddenSize}, "
         + $"{model.Transformer.WeightBytes / 1e6:F1} MB a pass, context {model.Config.ContextLength}, "
         + $"keys and values in {model.Transformer.CacheType.Name()}, {model.Transformer.CacheBytesPerToken / 1e3:F1} kB a token";
+
+    private static string Describe(DraftHead head) =>
+        $"{head.Plan}, {head.Network.WeightBytes / 1e6:F1} MB a pass, {head.Network.CacheBytesPerToken / 1e3:F1} kB a token"
+        + (head.Network.Config.LogitsSize < head.Network.Config.VocabularySize
+            ? $", proposes {head.Network.Config.LogitsSize} of {head.Network.Config.VocabularySize} tokens" : "");
 
     private void Note(string line) => _report.Add(line);
 

@@ -43,9 +43,9 @@ public static class OptionCatalog
     /// <summary>Null: the bundle's where the bundle's target serves, else none.</summary>
     public static OptionSpec<string?> Draft { get; } = Add(new OptionSpec<string?>("draft", "PATH", OptionKinds.Text(), null)
     {
-        Help = "Draft model, given like the target: best a small one of the same family; one of another shares tokens by their text. "
-            + "'self': the target's own weights in 4 bits; 'none' drops the bundle's.",
-        Silence = "the bundle's, with its target; one trained for the model",
+        Help = "Draft model, given like the target: best a small one of the same family; one of another shares tokens by their text. Or "
+            + "an EAGLE-3 head of the target; 'self': the target's own weights in 4 bits; 'none': none of all these.",
+        Silence = "the bundle's, with its target; one trained for the model; the prediction block (MTP) in its files",
     });
 
     public static OptionSpec<int> DraftWindow { get; } = Add(new OptionSpec<int>("draft-window", "N",

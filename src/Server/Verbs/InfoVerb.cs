@@ -52,6 +52,12 @@ public static class InfoVerb
         Line("memory", $"{Bytes(survey.MemoryBytes)} with all {config.ContextLength} tokens: weights {Bytes(survey.WeightBytes)}, keys and "
             + $"values {Bytes(survey.CacheBytesPerToken * config.ContextLength)} in {survey.CacheType.Name()} "
             + $"({survey.CacheBytesPerToken / 1e3:F1} kB a token); free here: {Bytes(HostMemory.FreeBytes)}");
+        if (survey.Head is { } head)
+        {
+            Line("draft head", $"{head}, {Count(survey.HeadParameters)} parameters and {survey.HeadCacheBytesPerToken / 1e3:F1} kB a token "
+                + "more, counted in memory; on unless --draft says otherwise");
+        }
+
         Line("a pass", $"reads {Bytes(survey.PassBytes)} of weights for one token");
         foreach (string remark in survey.Remarks)
         {

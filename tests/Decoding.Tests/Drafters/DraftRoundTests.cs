@@ -85,6 +85,26 @@ public class DraftRoundTests
     }
 
     [Fact]
+    public void Under_a_draft_whose_rows_wait_for_those_above_guesses_are_nodes_and_go_on_behind_its_leaves()
+    {
+        var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f, takesGuesses: false);
+        var limits = new GrowthLimits(Ngram: true, Draft: true, Auto: false, 0, FixedRounds: 2, Depth, 30);
+        GrowthReport report = Grow(drafter, [new Said(4321, 0.8f), new Copies(0.9f)], limits, perRow: 0);
+        Assert.Equal(2, report.DraftPasses);
+        Assert.Equal(1, drafter.Deepest);
+        int disputed = _tree.FindChild(0, 4321);
+        Assert.Same(Stage.Ngram.Disputed, _tree.Judge(disputed));
+        int node = 0;
+        for (int position = 3; position < 3 + 4; position++)
+        {
+            node = _tree.FindChild(node, Script.Token(position));
+            Assert.True(node > 0);
+        }
+
+        Assert.Same(Stage.Ngram, _tree.Judge(node));
+    }
+
+    [Fact]
     public void What_a_parallel_drafter_says_of_later_tokens_goes_under_its_first_candidate_without_another_pass()
     {
         var drafter = new Script(_clock, seconds: 1e-6, sure: 0.9f, ahead: 2);
@@ -182,8 +202,23 @@ public class DraftRoundTests
         }
     }
 
+    /// <summary>Says the right token of every place but the root.</summary>
+    private sealed class Copies(float raw) : IProposalSource
+    {
+        public Reach Reach => Reach.LookedUp;
+
+        public void Propose(in Place place, Proposals proposals)
+        {
+            if (!place.Path.IsEmpty)
+            {
+                proposals.Add(Script.Token(place.Context.Length + place.Path.Length), Stage.Ngram, 0, raw);
+            }
+        }
+    }
+
     /// <summary>Says <see cref="Token"/> of every position, and one other.</summary>
-    private sealed class Script(ScriptedClock clock, double seconds, float sure, int ahead = 0, int maxPending = 64) : IDraftModel
+    private sealed class Script(
+        ScriptedClock clock, double seconds, float sure, int ahead = 0, int maxPending = 64, bool takesGuesses = true) : IDraftModel
     {
         private readonly List<int> _depths = [];
 
@@ -199,6 +234,8 @@ public class DraftRoundTests
 
         public bool WantsStates => false;
 
+        public bool TakesGuesses => takesGuesses;
+
         public int Rows => _depths.Count;
 
         public double Seconds => seconds;
@@ -210,6 +247,9 @@ public class DraftRoundTests
         /// <summary>Behind the first candidate of the root.</summary>
         public int[] Dragged { get; init; } = [];
 
+        /// <summary>The longest path of a row.</summary>
+        public int Deepest { get; private set; }
+
         public static int Token(int position) => 1000 + position;
 
         public DraftCache CreateCache(KvCache target, int context) => new(null);
@@ -220,7 +260,7 @@ public class DraftRoundTests
 
         public int SlotsLeft(TokenContext context) => 100;
 
-        public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
+        public void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state)
         {
         }
 
@@ -240,6 +280,7 @@ public class DraftRoundTests
             Assert.Equal(tokens.Length - 1, slots.Length);
             Assert.DoesNotContain(-1, slots.ToArray());
             _depths.Add(tokens.Length);
+            Deepest = Math.Max(Deepest, tokens.Length);
             return (10 * Passes) + _depths.Count;
         }
 

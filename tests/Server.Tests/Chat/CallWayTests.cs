@@ -15,7 +15,7 @@ public sealed class CallWayTests
     public void Forced_calls_are_written_in_the_models_own_way(string family)
     {
         ChatTemplate template = ChatTemplate.Parse(Source(family));
-        var format = new ChatFormat(Demo, template);
+        var format = new ChatRenderer(Demo, template);
         PreparedChat forced = format.Prepare(Ask with { ToolChoice = ToolChoice.Named("get_weather") });
         var call = new ToolCall("0", "get_weather", "{\"city\": \"Oslo\", \"days\": 2}");
         Assert.True(forced.Constraint!.Matches(format.Syntax.Write([call])));
@@ -27,7 +27,7 @@ public sealed class CallWayTests
     [MemberData(nameof(Families))]
     public void No_argument_of_a_forced_call_is_named_twice(string family)
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Source(family)));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(Source(family)));
         PreparedChat forced = format.Prepare(Ask with
         {
             Tools = [new("f", null, JsonDocument.Parse("{\"type\": \"object\"}").RootElement)],
@@ -42,7 +42,7 @@ public sealed class CallWayTests
     public void A_template_that_renders_half_a_call_is_known_by_its_marks()
     {
         string source = Source("deepseek").Replace("<｜tool▁calls▁end｜>", "", StringComparison.Ordinal);
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(source));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(source));
         Assert.Equal("deepseek", format.Syntax.Name);
         ChatTurn asked = new("assistant", "") { ToolCalls = [new ToolCall("1", "get_weather", "{\"city\": \"Oslo\"}")] };
         string prompt = Demo.Decode(format.Prepare(Ask with
@@ -55,7 +55,7 @@ public sealed class CallWayTests
     [Fact]
     public void Ids_of_calls_say_function_and_number_where_the_model_reads_the_name_from_them()
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Source("kimi") + "{% for m in messages %}{{ m.tool_call_id }}{% endfor %}"));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(Source("kimi") + "{% for m in messages %}{{ m.tool_call_id }}{% endfor %}"));
         ToolCall[] calls = [new("x", "get_weather", "{}"), new("y", "get_weather", "{}")];
         string prompt = Demo.Decode(format.Prepare(Ask with
         {
@@ -74,5 +74,5 @@ public sealed class CallWayTests
     [InlineData("kimi", "<|tool_calls_section_begin|><|tool_call_begin|>get_weather<|tool_call_argument_begin|> {\"city\": \"Oslo\"} "
         + "<|tool_call_end|><|tool_calls_section_end|>")]
     public void What_models_write_beside_their_template_is_read_as_well(string family, string written) => CheckCuts(
-        new ChatFormat(Demo, ChatTemplate.Parse(Source(family))).Prepare(Ask).Answer, written, "", null, ["{\"city\": \"Oslo\"}"]);
+        new ChatRenderer(Demo, ChatTemplate.Parse(Source(family))).Prepare(Ask).Answer, written, "", null, ["{\"city\": \"Oslo\"}"]);
 }

@@ -19,6 +19,7 @@ internal abstract class QwenHybrid : LlamaLike
         NormOffset = 1,
         QueryGates = true,
         Recurrent = RecurrentNames.HuggingFace,
+        DraftHead = HeadNames.Mtp,
     };
 
     private protected static TensorNames OfGguf { get; } = TensorNames.Gguf with
@@ -26,6 +27,7 @@ internal abstract class QwenHybrid : LlamaLike
         MlpNorm = "post_attention_norm",
         QueryGates = true,
         Recurrent = RecurrentNames.Gguf,
+        DraftHead = HeadNames.NextN,
     };
 
     protected override QkNorm QkNorm => QkNorm.Heads;
@@ -86,6 +88,17 @@ internal abstract class QwenHybrid : LlamaLike
         var shape = new RecurrentShape(heads, 2 * heads, 128, 128, 4, Tiled: false);
         return Hybrid(base.OfShape(hidden, layers, vocabulary, context), shape, layer => IsRecurrent(layer, UsualInterval));
     }
+
+    internal override ModelConfig Read(JsonKeys config) => WithHead(base.Read(config));
+
+    internal override ModelConfig Read(GgufKeys keys) => WithHead(base.Read(keys));
+
+    /// <summary>A prediction block is one layer like those with attention.</summary>
+    private static ModelConfig WithHead(ModelConfig model) => model with
+    {
+        DraftHead = model.Layers.FirstOrDefault(layer => layer.Recurrent is null) is { } layer
+            ? model with { Layers = [layer], TiedHead = false, Head = new HeadPlan([]) } : null,
+    };
 
     private static bool IsRecurrent(int layer, int interval) => interval == 0 || (layer + 1) % interval != 0;
 

@@ -20,6 +20,19 @@ internal abstract class CpuKernels : IKernels
         _ => new DenseMatrix(format, DType.BF16, outputs, inputs, scaled || (format as Float8Format)?.IsOfRows(inputs) == true),
     };
 
+    /// <summary>Blocks of 16 outputs lie one behind the other; factors would lie behind the last one.</summary>
+    public unsafe WeightMatrix? Leading(WeightMatrix matrix, int outputs)
+    {
+        if (outputs % CpuMatrix.BlockRows != 0 || outputs > matrix.Rows || ((CpuMatrix)matrix).Factors != null)
+        {
+            return null;
+        }
+
+        WeightMatrix leading = Describe(matrix.Format, outputs, matrix.Columns);
+        leading.Share(matrix);
+        return leading;
+    }
+
     public virtual bool TryMap(WeightMatrix matrix) => false;
 
     public void Pack(WeightMatrix matrix, params ReadOnlySpan<MatrixPart> parts)

@@ -137,12 +137,13 @@ internal sealed unsafe class CudaKernels : IKernels
     {
         Abandon();
         int first = batch.LogitsRows == 0 ? -1 : batch.FirstLogitsRow;
-        bool recordable = _record && batch.Count > 0 && batch.Count <= Buckets[^1] && first <= MostFirst;
+        int state = batch.FirstStateRow < batch.Count ? batch.FirstStateRow : -1;
+        bool recordable = _record && batch.Count > 0 && batch.Count <= Buckets[^1] && first <= MostFirst && state <= MostFirst;
         int rows = recordable ? Array.Find(Buckets, bucket => bucket >= batch.Count) : batch.Count;
         _products.Reserve(rows);
         _cache = cache[0].Keys;
         _pass.Upload(batch, rows, _cache);
-        _shape = new PassShape(model, rows, first, cache[0].BlockStride, cache[0].Type);
+        _shape = new PassShape(model, rows, first, state, cache[0].BlockStride, cache[0].Type);
         if (recordable && _graphs.TryGet(_shape, out nint graph))
         {
             _driver.LaunchGraph(graph);

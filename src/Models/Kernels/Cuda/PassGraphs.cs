@@ -5,7 +5,7 @@ namespace Understory.Models.Kernels.Cuda;
 /// <summary>What makes two passes the same launches on other data.</summary>
 /// <param name="Rows">Padded.</param>
 /// <param name="First">First row whose logits are wanted; -1: none is.</param>
-internal readonly record struct PassShape(object Model, int Rows, int First, long CacheBlock, CacheType CacheType);
+internal readonly record struct PassShape(object Model, int Rows, int First, int FirstState, long CacheBlock, CacheType CacheType);
 
 /// <summary>
 /// Recorded passes. A shape is recorded when it comes for the second time: by then the driver has loaded all its kernels, which it must

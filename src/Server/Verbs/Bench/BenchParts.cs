@@ -36,8 +36,8 @@ internal sealed class BenchParts : IDisposable
                 Loop = loaded.Loop,
                 Target = loaded.Target.Transformer,
                 TargetName = loaded.Served.Id,
-                Draft = loaded.Draft?.Transformer,
-                DraftName = loaded.Draft?.Name ?? "none",
+                Draft = loaded.Draft?.Transformer ?? loaded.Target.Head?.Network,
+                DraftName = loaded.Draft?.Name ?? loaded.Target.Head?.Plan.ToString() ?? "none",
                 Tokenizer = loaded.Target.Tokenizer,
             };
             parts._owned.Add(loaded);
@@ -73,10 +73,10 @@ internal sealed class BenchParts : IDisposable
             ? null
             : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."),
                 decoding.Branch, decoding.MaxDepth, oracle);
-        ModelDrafter? drafter = knowing
+        IDraftModel? drafter = knowing
             ?? (draft is null ? null
                 : self ? new SelfDrafter(draft, decoding.Branch, decoding.MaxDepth)
-                : Vocabularies.Drafter(loaded.Target, loaded.Draft!, decoding));
+                : Vocabularies.Drafter(loaded.Target, loaded.Draft, decoding));
         var made = new BenchParts
         {
             Loop = new DecodingLoop(target, loaded.Target.Tokenizer, drafter, loaded.Ngram, decoding),

@@ -96,7 +96,7 @@ internal static class SourcesVerb
                     }
                 }
             });
-            return new SourcesReport(BenchVerb.Machine(), loaded.Served.Id, loaded.Draft?.Name ?? "none", settings.MaxTokens, sections);
+            return new SourcesReport(BenchVerb.Machine(), loaded.Served.Id, loaded.Draft?.Name ?? loaded.Target.Head?.Plan.ToString() ?? "none", settings.MaxTokens, sections);
         }
         finally
         {

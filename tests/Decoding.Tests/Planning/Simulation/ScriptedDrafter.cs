@@ -38,7 +38,7 @@ internal sealed class ScriptedDrafter(GuessedText text, ScriptedClock clock, Fun
 
     public int SlotsLeft(TokenContext context) => 512 - _slots;
 
-    public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
+    public void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state)
     {
     }
 
