@@ -27,7 +27,7 @@ public static class Vocabularies
         if (draft.CopyOf is not null)
         {
             return window.Last == 0 ? new SelfDrafter(transformer, options.Branch, options.MaxDepth) : throw new ModelLoadException(
-                "A model that drafts for itself reads its own keys and values, and has no window (--draft-window 0).");
+                "The target's own copy reads the target's keys and values, all of them: it has no window (--draft-window 0).");
         }
 
         if (Map((target.Name, target.Tokenizer, target.Config), (draft.Name, draft.Tokenizer, draft.Config)) is { } map)

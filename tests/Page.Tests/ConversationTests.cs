@@ -11,7 +11,7 @@ public sealed class ConversationTests(PageBrowser browser)
     private const string Template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:";
 
     private static Task<ScriptedServer> ChatModelAsync(int context = 256) => ScriptedServer.StartAsync(
-        model: ScriptedServer.Model() with { Chat = ScriptedServer.Format(Template), Context = context });
+        model: ScriptedServer.Model() with { Chat = ScriptedServer.Renderer(Template), Context = context });
 
     private static async Task<string> AnswerAsync(ScriptedServer server, string text)
     {

@@ -5,13 +5,13 @@ internal sealed class ManualClock : TimeProvider
 {
     private readonly List<Alarm> _alarms = [];
 
-    /// <summary>Rings every timer that waits no longer.</summary>
-    public void Ring(TimeSpan most)
+    /// <summary>Rings every timer that is to ring within so long.</summary>
+    public void Ring(TimeSpan within)
     {
         Alarm[] ringing;
         lock (_alarms)
         {
-            ringing = [.. _alarms.Where(alarm => alarm.Due <= most)];
+            ringing = [.. _alarms.Where(alarm => alarm.Due <= within)];
         }
 
         Array.ForEach(ringing, alarm => alarm.Ring());

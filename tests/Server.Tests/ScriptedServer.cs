@@ -38,11 +38,11 @@ internal sealed class ScriptedServer : IAsyncDisposable
         return new ScriptedServer(app);
     }
 
-    /// <summary><see cref="Model()"/> with another chat format, and room for its prompts.</summary>
-    public static ServedModel Model(ChatFormat chat) => Model() with { Chat = chat, Context = 4096 };
+    /// <summary><see cref="Model()"/> with another way from conversations to prompts, and room for its prompts.</summary>
+    public static ServedModel Model(ChatRenderer chat) => Model() with { Chat = chat, Context = 4096 };
 
-    /// <summary>A format for the demo model's tokenizer.</summary>
-    public static ChatFormat Format(string? template, ToolSyntax? syntax = null) =>
+    /// <summary>A renderer for the demo model's tokenizer.</summary>
+    public static ChatRenderer Renderer(string? template, ToolSyntax? syntax = null) =>
         new(DemoTokenizer.Value, template is null ? null : ChatTemplate.Parse(template), syntax: syntax);
 
     /// <summary>The text of a job's prompt.</summary>
@@ -50,7 +50,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
 
     /// <summary>The demo model's tokenizer with a context of 64, and no drafter but the n-gram.</summary>
     public static ServedModel Model() => new(
-        "scripted", ["alias"], DemoTokenizer.Value, new ChatFormat(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0,
+        "scripted", ["alias"], DemoTokenizer.Value, new ChatRenderer(DemoTokenizer.Value, null), new GenerationDefaults(), 4096, 64, 0,
         "fp_test",
         DateTimeOffset.UnixEpoch, new HashSet<SpeculationMode> { SpeculationMode.Auto, SpeculationMode.Off, SpeculationMode.Ngram });
 
@@ -58,7 +58,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
     public static ServedModel Thinker() => Model() with
     {
         Context = 1024,
-        Chat = new ChatFormat(DemoTokenizer.Value, ChatTemplate.Parse(
+        Chat = new ChatRenderer(DemoTokenizer.Value, ChatTemplate.Parse(
             "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
             + "assistant:{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}")),
     };

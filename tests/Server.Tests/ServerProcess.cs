@@ -110,7 +110,9 @@ internal sealed class ServerProcess : IDisposable
     private void Take(StringBuilder text, string? line)
     {
         const string Ready = "Listening on ";
-        if (line is null)
+        // How far a load is, which only a slow machine tells.
+        const string Progress = "reading the ";
+        if (line is null || line.StartsWith(Progress, StringComparison.Ordinal))
         {
             return;
         }

@@ -46,7 +46,9 @@ public sealed class Constraint
         return place != TextPlaces.Dead && states.Accepts(places.State(place));
     }
 
-    /// <summary>What <see cref="Matches(MatchStates, string)"/> asks, of texts without objects; a grammar without any text is no error here.</summary>
+    /// <summary>
+    /// What <see cref="Matches(MatchStates, string)"/> asks, of texts without objects; a grammar without any text is no error here.
+    /// </summary>
     internal static MatchStates Judge(Grammar grammar, GrammarBudget budget) =>
         new(GrammarAutomaton.Compile(Grammar.Choice(grammar, Grammar.Literal("\0")), budget));
 

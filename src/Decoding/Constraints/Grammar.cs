@@ -68,16 +68,19 @@ public abstract class Grammar
     /// An object, in which no <see cref="Key"/> comes twice. Where a text can be read in several ways, all of them are to agree on which
     /// bytes begin and end objects.
     /// </summary>
-    /// <param name="open">Its first byte begins the object.</param>
-    /// <param name="close">Its first byte ends it.</param>
+    /// <param name="open">Its last byte begins the object.</param>
+    /// <param name="close">Its last byte ends it.</param>
     public static Grammar Object(Grammar open, Grammar members, Grammar close) =>
-        Sequence(First(open, KeyMarks.Opens), members, First(close, KeyMarks.Closes));
+        Sequence(Last(open, KeyMarks.Opens), members, Last(close, KeyMarks.Closes));
 
     /// <summary>A key of the innermost <see cref="Object"/>, which is not to be one that stands there already.</summary>
     /// <param name="text">Not recursive; each key is to have one way of being written, and to begin others, however long it is.</param>
     /// <param name="end">Its first byte, which no key holds in this place, ends the key.</param>
     public static Grammar Key(Grammar text, Grammar end) =>
         Sequence(new GrammarMarked(text, KeyMarks.Key), First(end, KeyMarks.KeyEnds));
+
+    private static Grammar Last(Grammar part, KeyMarks marks) => part is GrammarSequence { Parts: [.. var rest, var last] }
+        ? Sequence([.. rest, Last(last, marks)]) : new GrammarMarked(part, marks);
 
     private static Grammar First(Grammar part, KeyMarks marks) => part is GrammarSequence { Parts: [var first, .. var rest] }
         ? Sequence([First(first, marks), .. rest]) : new GrammarMarked(part, marks);

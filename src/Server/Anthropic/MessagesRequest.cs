@@ -33,8 +33,8 @@ public static class MessagesRequest
         OfferedTools tools = MessageTools.Read(fields);
         (ToolChoice choice, bool parallel) = MessageTools.ReadChoice(fields, tools);
         Fields config = fields.Object("output_config");
-        AnswerFormat? format = ReadFormat(config.Object("format"), "output_config.format")
-            ?? ReadFormat(fields.Object("output_format"), "output_format");
+        AnswerForm? form = ReadForm(config.Object("format"), "output_config.format")
+            ?? ReadForm(fields.Object("output_format"), "output_format");
         Fields thinking = fields.Object("thinking");
         bool showThinking = thinking.Text("display") != "omitted";
         bool edits = fields.Has("context_management");
@@ -46,7 +46,7 @@ public static class MessagesRequest
                 Tools = tools.Tools,
                 ToolChoice = choice,
                 ParallelToolCalls = parallel,
-                Format = format,
+                Form = form,
                 // How long it thinks is its own affair: budget_tokens is left to max_tokens.
                 Thinking = thinking.Text("type") is { } type ? type != "disabled" : null,
                 Effort = config.Text("effort"),
@@ -56,12 +56,12 @@ public static class MessagesRequest
             generation)
         {
             IdPrefix = "msg_",
-            Wire = (head, tokenizer, chat, requestId) =>
-                new MessagesFormat(head, tokenizer, chat, requestId, generation.MaxTokens!.Value, showThinking, tools, edits),
+            Writer = (head, tokenizer, chat, requestId) =>
+                new MessageWriter(head, tokenizer, chat, requestId, generation.MaxTokens!.Value, showThinking, tools, edits),
             Warnings = tools.Warnings,
         };
     }
 
-    private static JsonSchemaFormat? ReadFormat(Fields format, string name) =>
-        format.TryGet("schema", out JsonElement schema) ? new JsonSchemaFormat($"{name}.schema", schema.Clone()) : null;
+    private static JsonSchemaForm? ReadForm(Fields format, string name) =>
+        format.TryGet("schema", out JsonElement schema) ? new JsonSchemaForm($"{name}.schema", schema.Clone()) : null;
 }

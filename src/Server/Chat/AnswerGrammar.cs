@@ -5,29 +5,29 @@ using Understory.Models.Tokenizers;
 
 namespace Understory.Server.Chat;
 
-/// <summary>The grammars that answers are held to: of a format, of calls of tools, or of either.</summary>
+/// <summary>The grammars that answers are held to: of a form, of calls of tools, or of either.</summary>
 internal static class AnswerGrammar
 {
     private static readonly Grammar Blanks = Grammar.Repeat(Grammar.Characters((' ', ' '), ('\n', '\n')), 0, 2);
 
-    /// <summary>The texts that a format allows.</summary>
-    /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public static Grammar Of(AnswerFormat format, Tokenizer tokenizer, GrammarBudget budget) => Named(format.Field, () => format switch
+    /// <summary>The texts that a form allows.</summary>
+    /// <exception cref="ChatException">The form cannot be used; the message says where.</exception>
+    public static Grammar Of(AnswerForm form, Tokenizer tokenizer, GrammarBudget budget) => Named(form.Field, () => form switch
     {
-        JsonObjectFormat => Grammar.JsonObject(),
-        JsonSchemaFormat schema => Grammar.JsonSchema(schema.Schema, budget: budget),
-        RegexFormat regex => Grammar.Regex(regex.Pattern),
-        GbnfFormat gbnf => Grammar.Gbnf(gbnf.Grammar, tokenizer),
-        _ => throw new InvalidOperationException($"A format of the kind {format.GetType().Name}."),
+        JsonObjectForm => Grammar.JsonObject(),
+        JsonSchemaForm schema => Grammar.JsonSchema(schema.Schema, budget: budget),
+        RegexForm regex => Grammar.Regex(regex.Pattern),
+        GbnfForm gbnf => Grammar.Gbnf(gbnf.Grammar, tokenizer),
+        _ => throw new InvalidOperationException($"A form of the kind {form.GetType().Name}."),
     });
 
     /// <summary>What the answer to a conversation may be; null: anything.</summary>
     /// <param name="answer">What its text is read for.</param>
-    /// <exception cref="ChatException">The format or a tool's parameters cannot be used; the message says where.</exception>
+    /// <exception cref="ChatException">The form or a tool's parameters cannot be used; the message says where.</exception>
     public static Grammar? Of(Conversation conversation, AnswerSyntax answer, Tokenizer tokenizer, GrammarBudget budget)
     {
         var forms = new Forms(conversation, answer, tokenizer, budget);
-        Grammar? said = conversation.Format is { } format ? forms.Said(Of(format, tokenizer, budget)) : null;
+        Grammar? said = conversation.Form is { } form ? forms.Said(Of(form, tokenizer, budget)) : null;
         if (answer.Syntax is { } syntax)
         {
             if (conversation.ToolChoice.Mode == ToolChoiceMode.Required)
@@ -142,6 +142,11 @@ internal static class AnswerGrammar
         if (schema.ValueKind != JsonValueKind.Object)
         {
             throw new GrammarException("#", Problem);
+        }
+
+        if (FormTexts.Values(schema)?.All(value => value.ValueKind != JsonValueKind.Object) is true)
+        {
+            throw new GrammarException(schema.TryGetProperty("const", out _) ? "#/const" : "#/enum", Problem);
         }
 
         if (schema.TryGetProperty("type", out JsonElement type))

@@ -45,7 +45,7 @@ internal sealed class ConstraintCache(Tokenizer tokenizer)
     /// <summary>A key for what a conversation asks of its answer.</summary>
     public static string KeyOf(Conversation conversation, AnswerSyntax answer) => JsonSerializer.Serialize(new
     {
-        Format = conversation.Format is { } format ? KeyOf(format) : null,
+        Form = conversation.Form is { } form ? KeyOf(form) : null,
         Tools = answer.Syntax is null
             ? null : conversation.CallableTools.Select(tool =>
                 new { tool.Name, tool.Field, Text = tool.Parameters.GetRawText(), tool.Strict }),
@@ -55,11 +55,11 @@ internal sealed class ConstraintCache(Tokenizer tokenizer)
         answer.Thinking,
     });
 
-    public static string KeyOf(AnswerFormat format) => format switch
+    public static string KeyOf(AnswerForm form) => form switch
     {
-        JsonSchemaFormat schema => "schema " + schema.Schema.GetRawText(),
-        RegexFormat regex => "regex " + regex.Pattern,
-        GbnfFormat gbnf => "gbnf " + gbnf.Grammar,
+        JsonSchemaForm schema => "schema " + schema.Schema.GetRawText(),
+        RegexForm regex => "regex " + regex.Pattern,
+        GbnfForm gbnf => "gbnf " + gbnf.Grammar,
         _ => "object",
     };
 

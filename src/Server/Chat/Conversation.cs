@@ -68,20 +68,20 @@ public sealed record ToolChoice(ToolChoiceMode Mode, IReadOnlyList<string>? Name
 
 /// <summary>What an answer's text must look like.</summary>
 /// <param name="Field">The request's field that asked for it, for errors.</param>
-public abstract record AnswerFormat(string Field);
+public abstract record AnswerForm(string Field);
 
 /// <summary>Any JSON object.</summary>
-public sealed record JsonObjectFormat(string Field) : AnswerFormat(Field);
+public sealed record JsonObjectForm(string Field) : AnswerForm(Field);
 
 /// <summary>A JSON value that the schema allows.</summary>
 /// <param name="Schema">Must outlive the request's document.</param>
-public sealed record JsonSchemaFormat(string Field, JsonElement Schema) : AnswerFormat(Field);
+public sealed record JsonSchemaForm(string Field, JsonElement Schema) : AnswerForm(Field);
 
 /// <summary>A text that the regular expression matches as a whole.</summary>
-public sealed record RegexFormat(string Field, string Pattern) : AnswerFormat(Field);
+public sealed record RegexForm(string Field, string Pattern) : AnswerForm(Field);
 
 /// <summary>A text of the GBNF grammar's <c>root</c>.</summary>
-public sealed record GbnfFormat(string Field, string Grammar) : AnswerFormat(Field);
+public sealed record GbnfForm(string Field, string Grammar) : AnswerForm(Field);
 
 /// <summary>What a model is asked, whatever API asked it.</summary>
 public sealed record Conversation
@@ -99,7 +99,7 @@ public sealed record Conversation
     public bool ParallelToolCalls { get; init; } = true;
 
     /// <summary>Null: any text.</summary>
-    public AnswerFormat? Format { get; init; }
+    public AnswerForm? Form { get; init; }
 
     /// <summary>Whether a model that can think before it answers shall; null: as its template has it.</summary>
     public bool? Thinking { get; init; }

@@ -12,9 +12,9 @@ internal static class PartingPoints
     private const string Another = "#";
 
     /// <summary>Lengths of such prefixes of the conversation's prompt, ascending; none where the template refuses them.</summary>
-    public static int[] Of(ChatFormat chat, Conversation conversation, int[] prompt)
+    public static int[] Of(ChatRenderer chat, Conversation conversation, int[] prompt)
     {
-        Conversation plain = conversation with { Format = null, ToolChoice = conversation.ToolChoice with { Mode = Free(conversation) } };
+        Conversation plain = conversation with { Form = null, ToolChoice = conversation.ToolChoice with { Mode = Free(conversation) } };
         ChatTurn last = plain.Turns[^1];
         string content = last.Content.StartsWith(Other, StringComparison.Ordinal) ? Another : Other;
         ChatTurn[][] later =
@@ -28,7 +28,7 @@ internal static class PartingPoints
     private static ToolChoiceMode Free(Conversation conversation) =>
         conversation.ToolChoice.Mode == ToolChoiceMode.None ? ToolChoiceMode.None : ToolChoiceMode.Auto;
 
-    private static int Shared(ChatFormat chat, Conversation later, int[] prompt)
+    private static int Shared(ChatRenderer chat, Conversation later, int[] prompt)
     {
         try
         {

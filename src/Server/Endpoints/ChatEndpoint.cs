@@ -31,7 +31,7 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
         GenerationFields fields = call.Generation;
         var head = new AnswerHead($"{call.IdPrefix}{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id,
             model.Fingerprint, fields.Seed);
-        IWireFormat wire = call.Wire(head, model.Tokenizer, chat, RequestRecord.Of(http).Id);
+        IAnswerWriter wire = call.Writer(head, model.Tokenizer, chat, RequestRecord.Of(http).Id);
         GenerationJob job = ChatGeneration.Job(model, chat, fields, call.TopLogProbs, call.Prediction);
         await responder.RunAsync(http, job, new int[fields.Choices], wire, fields.Stream);
     }
@@ -82,9 +82,9 @@ public sealed class ChatEndpoint(DecodingService decoding, GenerationResponder r
             throw ApiException.Invalid(call.TurnsField, $"{call.TurnsField} must end with a text of the assistant's to be continued.");
         }
 
-        if (asked.Format is not null || asked.ToolChoice.Mode == ToolChoiceMode.Required)
+        if (asked.Form is not null || asked.ToolChoice.Mode == ToolChoiceMode.Required)
         {
-            throw ApiException.Invalid(asked.Format?.Field ?? "tool_choice", $"{asked.Format?.Field ?? "tool_choice"} holds for an answer "
+            throw ApiException.Invalid(asked.Form?.Field ?? "tool_choice", $"{asked.Form?.Field ?? "tool_choice"} holds for an answer "
                 + "from its beginning, but the assistant's last message is to be continued; leave one of them out.");
         }
     }

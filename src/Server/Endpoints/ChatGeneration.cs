@@ -30,12 +30,12 @@ public static class ChatGeneration
         Named(field, () => model.Chat.Count(conversation));
 
     /// <summary>What a text without a conversation must keep to; null: nothing.</summary>
-    /// <exception cref="ApiException">400: the format cannot be used.</exception>
-    public static Constraint? Constrain(ServedModel model, AnswerFormat? format, CancellationToken cancellation)
+    /// <exception cref="ApiException">400: the form cannot be used.</exception>
+    public static Constraint? Constrain(ServedModel model, AnswerForm? form, CancellationToken cancellation)
     {
         try
         {
-            return format is null ? null : model.Chat.Constrain(format, cancellation);
+            return form is null ? null : model.Chat.Constrain(form, cancellation);
         }
         catch (ChatException e)
         {

@@ -25,7 +25,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
 
         // 2. Tokenize.
         GenerationFields fields = request.Generation;
-        Constraint? constraint = TimeLimit.Within(http, options, stop => ChatGeneration.Constrain(model, request.Format, stop));
+        Constraint? constraint = TimeLimit.Within(http, options, stop => ChatGeneration.Constrain(model, request.Form, stop));
         var choices = new List<GenerationRequest>();
         var echoes = new List<Echo?>();
         var promptOfChoice = new List<int>();
@@ -49,7 +49,7 @@ public sealed class CompletionsEndpoint(DecodingService decoding, GenerationResp
         // 3. Enqueue, stream, finish.
         var head = new AnswerHead($"cmpl-{Guid.NewGuid():N}", DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Id, model.Fingerprint,
             fields.Seed);
-        var wire = new CompletionFormat(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.Choices,
+        var wire = new CompletionWriter(head, new TokenTexts(model.Tokenizer), request.TopLogProbs, echoes, fields.Choices,
             request.Candidates, fields.IncludeUsage);
         await responder.RunAsync(http, new GenerationJob(choices), promptOfChoice, wire, fields.Stream);
     }

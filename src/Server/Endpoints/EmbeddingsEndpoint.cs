@@ -37,7 +37,7 @@ public sealed class EmbeddingsEndpoint(DecodingService decoding, GenerationRespo
         ];
 
         // 3. Enqueue and finish.
-        var wire = new EmbeddingFormat(model.Id, request.Base64, request.Dimensions);
+        var wire = new EmbeddingWriter(model.Id, request.Base64, request.Dimensions);
         await responder.RunAsync(http, new GenerationJob(inputs), [.. Enumerable.Range(0, inputs.Length)], wire, stream: false);
     }
 }

@@ -14,7 +14,7 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
     ILogger<GenerationResponder> log)
 {
     /// <param name="promptOfChoice">Per choice, the index of its prompt.</param>
-    public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IWireFormat wire, bool stream)
+    public async Task RunAsync(HttpContext http, GenerationJob job, IReadOnlyList<int> promptOfChoice, IAnswerWriter wire, bool stream)
     {
         RequestRecord record = RequestRecord.Of(http);
         (job.Id, job.Endpoint) = (record.Id, http.Request.Path.Value ?? "");
@@ -75,7 +75,7 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         record.Generation = progress.Figures;
     }
 
-    private static async Task WholeAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire)
+    private static async Task WholeAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IAnswerWriter wire)
     {
         await foreach (GenerationEvent item in job.Events.ReadAllAsync(http.RequestAborted))
         {
@@ -85,7 +85,7 @@ public sealed class GenerationResponder(DecodingService decoding, RequestQueue q
         await Answer.JsonAsync(http, wire.Whole(progress.Choices, progress.Totals));
     }
 
-    private async Task StreamAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IWireFormat wire)
+    private async Task StreamAsync(HttpContext http, GenerationJob job, GenerationProgress progress, IAnswerWriter wire)
     {
         var stream = new EventStream(http.Response);
         var speculation = new SpeculationEvents(wire, new TokenTexts(decoding.Model.Tokenizer));

@@ -31,6 +31,7 @@ public static class TimeLimit
         }
     }
 
-    public static ApiException Over(ServerOptions options) => new(504,
-        $"The request took longer than the {options.RequestLimit!.Value.TotalSeconds:F0} s that this server allows.", code: "request_timeout");
+    public static ApiException Over(ServerOptions options) => new(
+        504, $"The request took longer than the {options.RequestLimit!.Value.TotalSeconds:F0} s that this server allows.",
+        code: "request_timeout");
 }

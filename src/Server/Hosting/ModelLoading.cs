@@ -35,7 +35,7 @@ public sealed record LoadedModel(
 }
 
 /// <summary>What a model is, found out without loading its weights.</summary>
-public sealed record ModelDescription(string Path, ModelSurvey Survey, ChatFormat Chat);
+public sealed record ModelDescription(string Path, ModelSurvey Survey, ChatRenderer Chat);
 
 /// <summary>From options to a model that decodes. Every failure is a <see cref="StartupException"/> whose message is one line.</summary>
 /// <param name="costs">Where the costs of passes are kept between starts; null: nowhere.</param>
@@ -230,16 +230,16 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
     }
 
     /// <summary>A template beyond our Jinja must not keep the model from completing texts: chats are refused with the reason.</summary>
-    private ChatFormat ReadChat(Tokenizer tokenizer, string path)
+    private ChatRenderer ReadChat(Tokenizer tokenizer, string path)
     {
         try
         {
-            return new ChatFormat(tokenizer, ReadTemplate(path), syntax: options.ToolSyntax);
+            return new ChatRenderer(tokenizer, ReadTemplate(path), syntax: options.ToolSyntax);
         }
         catch (InvalidDataException e)
         {
             Note($"Chat: the model's template cannot be used, so chats are refused: {e.Message}");
-            return new ChatFormat(tokenizer, null, e.Message);
+            return new ChatRenderer(tokenizer, null, e.Message);
         }
     }
 

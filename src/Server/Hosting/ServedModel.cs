@@ -16,7 +16,7 @@ public sealed record ServedModel(
     string Id,
     IReadOnlyList<string> Aliases,
     Tokenizer Tokenizer,
-    ChatFormat Chat,
+    ChatRenderer Chat,
     GenerationDefaults Defaults,
     int Vocabulary,
     int Context,

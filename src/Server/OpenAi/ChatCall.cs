@@ -11,7 +11,7 @@ public sealed record RequestContext(GenerationDefaults Defaults, int Vocabulary,
 
 /// <summary>Makes the answer's form once the prompt is known.</summary>
 /// <param name="requestId">The request's id.</param>
-public delegate IWireFormat WireMaker(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId);
+public delegate IAnswerWriter WriterMaker(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId);
 
 /// <summary>A request of any chat API, checked and read.</summary>
 /// <param name="Model">The name that it asks for; null: none.</param>
@@ -32,7 +32,7 @@ public sealed record ChatCall(string? Model, Conversation Conversation, Generati
     /// <summary>What an answer's id begins with.</summary>
     public required string IdPrefix { get; init; }
 
-    public required WireMaker Wire { get; init; }
+    public required WriterMaker Writer { get; init; }
 
     /// <summary>What was passed over, for the header and the log.</summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];

@@ -102,7 +102,7 @@ internal static class ChatParameters
         words: "an array of at least one message such as {\"role\": \"user\", \"content\": \"Hello\"}");
 
     /// <summary>What the answer must look like: OpenAI's name for it and those of other local servers. At most one of them.</summary>
-    public static IReadOnlyList<Parameter> Format { get; } =
+    public static IReadOnlyList<Parameter> Form { get; } =
     [
         Honoured("response_format", Shape.Tagged("type", "an object whose type is \"text\", \"json_object\" or \"json_schema\"", null,
             (["text"], []),

@@ -30,7 +30,7 @@ public static class ChatRequest
                 Tools = tools.Offered.Tools,
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = tools.Parallel,
-                Format = FormatFields.Read(fields),
+                Form = AnswerFormFields.Read(fields),
                 Thinking = effort is null ? ReadThinking(fields) : effort != "none",
                 Effort = effort is "none" ? null : effort,
                 TemplateVariables = variables,
@@ -42,8 +42,8 @@ public static class ChatRequest
             Prediction = fields.TryGet("prediction", out JsonElement prediction)
                 ? ContentParts.ReadTexts(prediction.GetProperty("content")) : null,
             IdPrefix = "chatcmpl-",
-            Wire = (head, tokenizer, chat, _) => new ChatWireFormat(head, new TokenTexts(tokenizer), topLogProbs, generation.IncludeUsage,
-                chat, generation.Choices, tools.Offered, tools.Older),
+            Writer = (head, tokenizer, chat, _) => new ChatCompletionWriter(head, new TokenTexts(tokenizer), topLogProbs,
+                generation.IncludeUsage, chat, generation.Choices, tools.Offered, tools.Older),
         };
     }
 

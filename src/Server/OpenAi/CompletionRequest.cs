@@ -12,9 +12,9 @@ public readonly record struct Prompt(string? Text, int[]? Tokens);
 /// <param name="Suffix">What follows the gap that the answer fills; null: there is no gap.</param>
 /// <param name="Candidates"><c>best_of</c>, at least <c>n</c>: so many are generated per prompt, of which the best <c>n</c> are
 /// answered.</param>
-/// <param name="Format">What the text must look like; null: anything.</param>
+/// <param name="Form">What the text must look like; null: anything.</param>
 public sealed record CompletionRequest(
-    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, AnswerFormat? Format,
+    string? Model, IReadOnlyList<Prompt> Prompts, bool Echo, int TopLogProbs, int Candidates, string? Suffix, AnswerForm? Form,
     GenerationFields Generation)
 {
     internal const int MostPrompts = 128;
@@ -37,7 +37,7 @@ public sealed record CompletionRequest(
             ReadLogProbs(fields),
             ReadCandidates(fields, generation),
             fields.Text("suffix") is { Length: > 0 } suffix ? suffix : null,
-            FormatFields.Read(fields),
+            AnswerFormFields.Read(fields),
             generation)
         {
             AddSpecialTokens = fields.Flag("add_special_tokens") ?? true,

@@ -81,12 +81,12 @@ public static class RequestParameters
         Refused("tools", Shape.EmptyList),
         Refused("tool_choice", Shape.OneOf("none", "auto")),
         Refused("prompt_embeds", Shape.Null),
-        .. ChatParameters.Format,
+        .. ChatParameters.Form,
     ];
 
     /// <summary><c>POST /v1/chat/completions</c></summary>
     public static IReadOnlyList<Parameter> Chat { get; } =
-        [.. ChatParameters.OfChatAlone, .. Generation, .. ChatParameters.Format, .. OtherServers.Chat];
+        [.. ChatParameters.OfChatAlone, .. Generation, .. ChatParameters.Form, .. OtherServers.Chat];
 
     /// <summary><c>POST /v1/embeddings</c></summary>
     public static IReadOnlyList<Parameter> Embeddings { get; } =

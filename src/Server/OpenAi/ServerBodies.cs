@@ -1,7 +1,8 @@
 namespace Understory.Server.OpenAi;
 
-/// <summary>What a request gets that leaves these open. (<c>repeat_penalty</c> is llama.cpp's name of repetition_penalty.)</summary>
-public sealed record DefaultParameters(float Temperature, int TopK, float TopP, float MinP, float RepeatPenalty);
+/// <summary>What a request gets that leaves these open, by llama.cpp's names.</summary>
+/// <param name="RepeatLastN">-1: the penalty of a model's own configuration looks back over all of the text.</param>
+public sealed record DefaultParameters(float Temperature, int TopK, float TopP, float MinP, float RepeatPenalty, int RepeatLastN = -1);
 
 /// <param name="NCtx">Tokens of prompt and output together.</param>
 public sealed record DefaultSettings(int NCtx, DefaultParameters Params);

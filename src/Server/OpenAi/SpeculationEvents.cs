@@ -40,7 +40,7 @@ public sealed record SpeculationEnd(int Id, string Text);
 public sealed record SpeculationNode(int Id, string Text, int Parent, string Stage, float A, bool Accepted);
 
 /// <summary>Puts what decoding steps did into the chunks of a stream.</summary>
-public sealed class SpeculationEvents(IWireFormat wire, TokenTexts texts)
+public sealed class SpeculationEvents(IAnswerWriter wire, TokenTexts texts)
 {
     /// <summary>A step's events with what it did in the first of them; a step that gave none gets one without text.</summary>
     public IEnumerable<StreamEvent> Join(int choice, IEnumerable<StreamEvent> events, SpeculationBody speculation)

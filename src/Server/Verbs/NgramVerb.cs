@@ -37,7 +37,8 @@ public static class NgramVerb
             if (!Path.Exists(path))
             {
                 throw new StartupException(options.Draft is null
-                    ? $"The draft model that comes with the program is not at {path}; put it back, or name another one by {OptionCatalog.Draft.Flag}."
+                    ? $"The draft model that comes with the program is not at {path}; put it back, or name another one by "
+                        + $"{OptionCatalog.Draft.Flag}."
                     : $"{options.SaidBy(OptionCatalog.Draft)}: there is no '{path}'.");
             }
 

@@ -42,8 +42,10 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         using var samples = new SampleFile(work.File("samples"), plan.Length, plan.Kept);
         using var unseen = new SampleFile(work.File("heldout"), plan.Length, plan.Kept);
         Collect(plan, target, training, heldOut, samples, unseen);
-        string draft = Train(plan, target, samples, unseen);
-        NgramModel ngram = Count(plan, target, kernels, draft, samples);
+        DraftVocabulary? vocabulary = plan.Shape.Vocabulary == target.Config.VocabularySize ? null : new DraftVocabulary(
+            target, plan.Shape.Vocabulary, Enumerable.Range(0, samples.Count).SelectMany(number => samples.Read(number).Tokens));
+        string draft = Train(plan, target, vocabulary, samples, unseen);
+        NgramModel ngram = Count(plan, target, vocabulary?.Map, kernels, draft, samples);
         DraftVerdict verdict = Measure(plan, target, kernels, draft, ngram, unseen);
         Report(verdict);
         return Install(verdict, draft);
@@ -60,17 +62,17 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         }
 
         work.Say("1/6 measuring what this machine does");
-        int vocabulary = target.Config.VocabularySize;
+        int vocabulary = DraftVocabulary.SizeFor(target) ?? target.Config.VocabularySize;
         LlamaShape shape = request.From is { } from
             ? Tuned(from, target)
             : DraftPlan.ShapeFor(target.Transformer.WeightBytes, vocabulary, Math.Min(LongestContext, target.Config.ContextLength),
                 ModelFiles.BytesPerWeight(request.Target));
-        int kept = Math.Min(Kept, vocabulary);
+        int kept = Math.Min(Kept, target.Config.VocabularySize);
         DraftRates rates = RateMeasurement.Run(target, training, shape, length, kept, cancel);
         DraftPlan plan = DraftPlan.Make(request, rates, shape, length, kept, training.Count);
         work.Say(string.Create(Invariant, $"  a second: {rates.Score:N0} tokens read, {rates.Write:N0} written by the target, "
             + $"{rates.Train:N0} trained on ({(plan.Bf16 ? "bf16" : "f32")}; {shape.Parameters / 1e6:F2}M weights, {shape.Layers} "
-            + $"layers of {shape.Hidden})"));
+            + $"layers of {shape.Hidden}, {shape.Vocabulary:N0} tokens)"));
         work.Say(string.Create(Invariant, $"  {request.Minutes:0.##} minutes give {plan.Tokens:N0} tokens: {plan.Given * (long)length:N0} "
             + $"of your texts, {plan.Written * (long)length:N0} of the target's own"));
         if (plan.Tokens < DraftPlan.EnoughFromScratch && request.From is null)
@@ -140,7 +142,7 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         }
     }
 
-    private string Train(DraftPlan plan, LanguageModel target, SampleFile samples, SampleFile unseen)
+    private string Train(DraftPlan plan, LanguageModel target, DraftVocabulary? vocabulary, SampleFile samples, SampleFile unseen)
     {
         string folder = work.File("training");
         var settings = new TrainingSettings
@@ -158,8 +160,8 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         work.Say(string.Create(Invariant, $"3/6 training {plan.Steps:N0} steps of {plan.BatchTokens:N0} tokens"));
         int[] all = [.. Enumerable.Range(0, unseen.Count)];
         int given = Math.Max(0, unseen.Count - TargetReader.SideBySide);
-        TrainingBatch[] Batches(int from, int to) => [.. all[from..to].Chunk(4).Select(
-            numbers => SampleBatches.Batch(unseen, plan.Length, plan.Kept, numbers))];
+        var others = new SampleBatches(unseen, plan.Length, plan.Kept, request.Seed, vocabulary?.Map);
+        TrainingBatch[] Batches(int from, int to) => [.. all[from..to].Chunk(4).Select(others.Batch)];
         var heldOut = new Dictionary<string, IReadOnlyList<TrainingBatch>> { ["the target's own"] = Batches(given, unseen.Count) };
         if (given > 0)
         {
@@ -168,7 +170,7 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
 
         long start = Stopwatch.GetTimestamp();
         long first = -1;
-        var run = new TrainingRun(settings, new SampleBatches(samples, plan.Length, plan.Kept, request.Seed), folder)
+        var run = new TrainingRun(settings, new SampleBatches(samples, plan.Length, plan.Kept, request.Seed, vocabulary?.Map), folder)
         {
             CheckpointEvery = TimeSpan.FromMinutes(Math.Clamp(request.Minutes / 12, 0.1, 5)),
             HeldOut = heldOut,
@@ -187,11 +189,12 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
             string parts = string.Join(", ", state.HeldOut[^1].Parts.Select(part =>
                 string.Create(Invariant, $"{part.Key} {part.Value:F3}")));
             work.Say($"  held out, nats a token: {parts}; the curve is {Path.Combine(folder, "loss.svg")}");
-            return ModelFiles.Write(work.Path, request.Target, $"{target.Name} draft", network);
+            return ModelFiles.Write(work.Path, request.Target, $"{target.Name} draft", network, vocabulary?.Keys);
         }
     }
 
-    private NgramModel Count(DraftPlan plan, LanguageModel target, IKernels kernels, string draftPath, SampleFile samples)
+    private NgramModel Count(
+        DraftPlan plan, LanguageModel target, VocabularyMap? map, IKernels kernels, string draftPath, SampleFile samples)
     {
         string output = work.File("draft.ngram");
         if (File.Exists(output))
@@ -201,14 +204,16 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
 
         using LanguageModel draft = ModelLoader.Load(draftPath, kernels, new LoadOptions());
         int start = TextScript.Documents(target).Openings[0][0];
+        start = map is null ? start : map.DraftOf(start)[0];
         using var sampler = new DraftSampler(draft, start, Math.Min(NgramSampleTokens, plan.Length), temperature: 1);
+        ISampleSource source = map is null ? sampler : new TranslatedSamples(sampler, map);
         string keptCount = "ngram.json";
         NgramCountPlan counting = work.Read<NgramCountPlan>(keptCount) ?? MeasuredCount(plan, sampler);
         work.Keep(keptCount, counting);
         work.Say($"4/6 counting n-grams of {counting.Samples * (long)NgramSampleTokens:N0} tokens that the draft writes, and of those "
             + "collected");
         string unfinished = output + ".counts";
-        var builder = new NgramBuilder(sampler, target.Config.VocabularySize, target.Tokenizer.Fingerprint) { SaveEvery = 512 };
+        var builder = new NgramBuilder(source, target.Config.VocabularySize, target.Tokenizer.Fingerprint) { SaveEvery = 512 };
         NgramCounts counts = builder.Run((ulong)request.Seed, counting.Samples, unfinished, new CountingReport(work), cancel);
         for (int number = 0; number < samples.Count; number++)
         {

@@ -31,7 +31,8 @@ internal static class RateMeasurement
             Phases = [new TrainingPhase(long.MaxValue, length)],
             BatchTokens = 4 * length,
         };
-        var batches = new SameBatch(sample, length, kept);
+        // Of a smaller vocabulary any tokens will do.
+        var batches = new SameBatch(sample, length, kept, shape.Vocabulary);
         torch.Device device = TorchRuntime.Device();
         return new DraftRates(score, write,
             TrainingRun.MeasureRate(settings, batches, device, PerRate),
@@ -53,17 +54,18 @@ internal static class RateMeasurement
     }
 
     /// <summary>One sample over and over.</summary>
-    private sealed class SameBatch(Sample sample, int length, int kept) : IBatchSource
+    private sealed class SameBatch(Sample sample, int length, int kept, int vocabulary) : IBatchSource
     {
         public TrainingBatch Batch(TrainingPhase phase, long step, int batchTokens)
         {
             int rows = batchTokens / length;
+            long Within(int token) => token % vocabulary;
             T[] Repeated<T>(T[] values) => [.. Enumerable.Repeat(values, rows).SelectMany(all => all)];
-            return new TrainingBatch(rows, length, Repeated(Array.ConvertAll(sample.Tokens[..^1], token => (long)token)),
-                Repeated(Array.ConvertAll(sample.Tokens[1..], token => (long)token)))
+            return new TrainingBatch(rows, length, Repeated(Array.ConvertAll(sample.Tokens[..^1], Within)),
+                Repeated(Array.ConvertAll(sample.Tokens[1..], Within)))
             {
                 Kept = kept,
-                TeacherTokens = Repeated(Array.ConvertAll(sample.Kept, token => (long)token)),
+                TeacherTokens = Repeated(Array.ConvertAll(sample.Kept, Within)),
                 TeacherLogProbs = Repeated(Array.ConvertAll(sample.LogProbs, value => (float)value)),
             };
         }

@@ -20,15 +20,17 @@ internal static class ModelFiles
 
     /// <param name="folder">Where <see cref="NameFor"/> goes.</param>
     /// <param name="tokenizerOf">Folder or GGUF file of the model whose tokenizer it takes.</param>
+    /// <param name="keys">The tokenizer's keys of a GGUF file; null: those of the other model.</param>
     /// <returns>Its path.</returns>
-    public static string Write(string folder, string tokenizerOf, string name, LlamaNetwork network)
+    public static string Write(
+        string folder, string tokenizerOf, string name, LlamaNetwork network, IReadOnlyDictionary<string, object>? keys = null)
     {
         string path = Path.Combine(folder, NameFor(tokenizerOf));
         if (File.Exists(tokenizerOf))
         {
             using Gguf file = Gguf.Open(tokenizerOf);
             GgufFile.Write(path, name, network.Shape, network.Export(),
-                file.Metadata.Values.Where(pair => pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
+                keys ?? file.Metadata.Values.Where(pair => pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
             return path;
         }
 

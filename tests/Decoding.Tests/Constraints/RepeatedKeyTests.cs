@@ -17,8 +17,8 @@ public class RepeatedKeyTests(DemoBundle demo)
     private const string Told = """{"anyOf":[{"properties":{"a":{"const":1}},"required":["a"],"additionalProperties":{"type":"integer"}},"""
         + """{"properties":{"b":{"const":1}},"required":["b"],"additionalProperties":{"type":"integer"}}]}""";
 
-    private const string Constant = """{"additionalProperties":{"anyOf":[{"const":{"k":{"a":"x"}}},{"type":"object","additionalProperties":"""
-        + """{"type":"object","additionalProperties":{"type":"integer"}}}]}}""";
+    private const string Constant = """{"additionalProperties":{"anyOf":[{"const":{"k":{"a":"x"}}},"""
+        + """{"type":"object","additionalProperties":{"type":"object","additionalProperties":{"type":"integer"}}}]}}""";
 
     private const string Twice = """{"enum":[{"a":1,"b":{"c":2},"a":3}]}""";
 

@@ -87,7 +87,7 @@ public sealed class ClaudeCodeTests
     }
 
     private static Task<ScriptedServer> StartAsync() => ScriptedServer.StartAsync(
-        model: ScriptedServer.Model(ScriptedServer.Format(null)) with { Aliases = ["*"] });
+        model: ScriptedServer.Model(ScriptedServer.Renderer(null)) with { Aliases = ["*"] });
 
     private static HttpRequestMessage Post(string path, string body) => new(HttpMethod.Post, path)
     {

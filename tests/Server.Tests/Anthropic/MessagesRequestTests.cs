@@ -79,7 +79,7 @@ public sealed class MessagesRequestTests
                 request.Generation.Sampling.Seed));
         Assert.Equal(["a", "b"], request.Generation.Stop);
         Assert.Equal("low", request.Conversation.Effort);
-        Assert.IsType<JsonSchemaFormat>(request.Conversation.Format);
+        Assert.IsType<JsonSchemaForm>(request.Conversation.Form);
         Assert.Equal(5, request.Generation.MaxTokens);
     }
 

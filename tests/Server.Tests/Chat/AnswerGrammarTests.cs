@@ -23,7 +23,7 @@ public sealed class AnswerGrammarTests
     private static readonly Conversation Both = new() { Turns = [new("user", "hi")], Tools = [Weather, Now] };
 
     private static PreparedChat Prepare(Conversation conversation, ToolSyntax? syntax = null, string? template = null) =>
-        new ChatFormat(Demo, template is null ? null : ChatTemplate.Parse(template), syntax: syntax).Prepare(conversation);
+        new ChatRenderer(Demo, template is null ? null : ChatTemplate.Parse(template), syntax: syntax).Prepare(conversation);
 
     private static Constraint Constrained(Conversation conversation, ToolSyntax? syntax = null, string? template = null)
     {
@@ -94,7 +94,7 @@ public sealed class AnswerGrammarTests
     public void A_format_leaves_calls_possible()
     {
         Conversation conversation =
-            Both with { Format = new JsonSchemaFormat("response_format", JsonDocument.Parse("{\"type\": \"integer\"}").RootElement) };
+            Both with { Form = new JsonSchemaForm("response_format", JsonDocument.Parse("{\"type\": \"integer\"}").RootElement) };
         Constraint constraint = Constrained(conversation);
         Assert.True(constraint.Matches("5"));
         Assert.True(constraint.Matches(ToolSyntax.Hermes.Write([Bern])));
@@ -109,7 +109,7 @@ public sealed class AnswerGrammarTests
     {
         const string Thinks = "{% for message in messages %}{{ message.content }}{% endfor %}{% if enable_thinking is defined %}<think>{% "
             + "endif %}{# </think> #}";
-        Conversation conversation = new() { Turns = [new("user", "hi")], Format = new RegexFormat("regex", "yes|no") };
+        Conversation conversation = new() { Turns = [new("user", "hi")], Form = new RegexForm("regex", "yes|no") };
         Constraint constraint = Constrained(conversation, template: Thinks);
         Assert.True(constraint.Matches("yes"));
         Assert.True(constraint.Matches("<think>\nHm <b>, no.\n</think>\n\nyes"));
@@ -130,7 +130,7 @@ public sealed class AnswerGrammarTests
         var refusal = Assert.Throws<ChatException>(() => Prepare(Both with { Tools = [Now, broken], ToolChoice = ToolChoice.Required }));
         Assert.Equal("tools[1].function.parameters", refusal.Field);
         Assert.Contains("#/properties/a", refusal.Message);
-        refusal = Assert.Throws<ChatException>(() => Prepare(Both with { Format = new RegexFormat("guided_regex", "(") }));
+        refusal = Assert.Throws<ChatException>(() => Prepare(Both with { Form = new RegexForm("guided_regex", "(") }));
         Assert.Equal("guided_regex", refusal.Field);
     }
 
@@ -203,7 +203,7 @@ public sealed class AnswerGrammarTests
     [Fact]
     public void The_same_request_gets_the_same_constraint()
     {
-        var format = new ChatFormat(Demo, null);
+        var format = new ChatRenderer(Demo, null);
         Conversation conversation = Both with { ToolChoice = ToolChoice.Required };
         Assert.Same(format.Prepare(conversation).Constraint, format.Prepare(conversation with { Turns = [new("user", "bye")] }).Constraint);
         Assert.NotSame(format.Prepare(conversation).Constraint, format.Prepare(conversation with { Tools = [Now] }).Constraint);

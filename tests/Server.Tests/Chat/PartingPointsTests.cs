@@ -16,7 +16,7 @@ public sealed class PartingPointsTests
     [Fact]
     public void Later_prompts_part_at_what_the_last_turn_says_and_where_the_answer_is_written_anew()
     {
-        var format = new ChatFormat(_demo, ChatTemplate.Parse(Thinking));
+        var format = new ChatRenderer(_demo, ChatTemplate.Parse(Thinking));
         var conversation = new Conversation { Turns = [new("system", "Be brief."), new("user", "What is a tree?")] };
         int[] prompt = format.Prepare(conversation).Prompt;
         int[] points = PartingPoints.Of(format, conversation, prompt);
@@ -36,7 +36,7 @@ public sealed class PartingPointsTests
     public void A_template_that_refuses_such_turns_leaves_none()
     {
         const string Refusing = "{% if messages[-1]['content'] != 'Hi' %}{{ raise_exception('only Hi') }}{% endif %}Hi";
-        var format = new ChatFormat(_demo, ChatTemplate.Parse(Refusing));
+        var format = new ChatRenderer(_demo, ChatTemplate.Parse(Refusing));
         var conversation = new Conversation { Turns = [new("user", "Hi")] };
         Assert.Empty(PartingPoints.Of(format, conversation, format.Prepare(conversation).Prompt));
     }

@@ -2,60 +2,20 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
+using static Understory.Server.Tests.Chat.TalkTemplates;
 
 namespace Understory.Server.Tests.Chat;
 
 /// <summary>How models talk is seen from their templates, and what they write in that way is read back.</summary>
 public sealed class TalkingTests
 {
-    private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
-
-    private static readonly Tool Weather = new("get_weather", "Of a city", JsonDocument.Parse("""
-        {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}
-        """).RootElement);
-
-    private static readonly Conversation Ask = new() { Turns = [new("user", "Weather in Oslo?")], Tools = [Weather] };
-
-    /// <summary>What stands around thoughts (X) in the short templates of <c>chat_templates/talk</c>; empty: they have none.</summary>
-    private static readonly Dictionary<string, string> Thoughts = new()
-    {
-        ["hermes"] = "<think>\nX\n</think>\n\n",
-        ["llama"] = "",
-        ["mistral"] = "",
-        ["mistral-id"] = "",
-        ["mistral-args"] = "[THINK]X[/THINK]",
-        ["phi"] = "",
-        ["granite"] = "<think>X</think><response>",
-        ["cohere"] = "<|START_THINKING|>X<|END_THINKING|>",
-        ["lfm2"] = "<think>X</think>",
-        ["gemma"] = "<|channel>thought\nX\n<channel|>",
-        ["qwen-xml"] = "<think>X</think>",
-        ["glm"] = "<think>X</think>",
-        ["minimax"] = "<think>X</think>",
-        ["deepseek"] = "<think>X</think>",
-        ["deepseek-v3.1"] = "<think>X</think>",
-        ["kimi"] = "",
-    };
-
-    public static TheoryData<string> Families => [.. Thoughts.Keys];
-
-    /// <summary>A whole template: turns with roles, thoughts, text and calls.</summary>
-    private static string Source(string family)
-    {
-        string calls = File.ReadAllText(Path.Combine(Tools.Root, "tests", "Fixtures", "chat_templates", "talk", family + ".jinja"));
-        string around = JsonSerializer.Serialize(Thoughts[family]);
-        string thought = Thoughts[family].Length == 0 ? ""
-            : $"{{% if m.reasoning_content %}}{{{{ {around}.replace('X', m.reasoning_content) }}}}{{% endif %}}";
-        return "{% for t in tools or [] %}{{ t | tojson }}{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}{{ '\n' }}" + thought
-            + "{{ m.content or '' }}" + calls.TrimEnd() + "<|im_end|>{{ '\n' }}{% endfor %}"
-            + "{% if add_generation_prompt %}<|im_start|>assistant{{ '\n' }}{% endif %}";
-    }
+    public static TheoryData<string> Families => TalkTemplates.Families;
 
     [Theory]
     [MemberData(nameof(Families))]
     public void A_templates_own_call_tells_its_way(string family)
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Source(family)));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(Source(family)));
         Assert.Equal(family, format.Syntax.Name);
         Assert.Equal(Thoughts[family].Length > 0, format.Thoughts is not null);
         Assert.StartsWith(format.Thoughts?.Open ?? "", Thoughts[family]);
@@ -66,7 +26,7 @@ public sealed class TalkingTests
     public void What_a_template_renders_is_read_back_however_it_is_cut(string family)
     {
         ChatTemplate template = ChatTemplate.Parse(Source(family));
-        var format = new ChatFormat(Demo, template);
+        var format = new ChatRenderer(Demo, template);
         foreach ((string thought, string text, string[] calls) in ((string, string, string[])[])
         [
             ("", "It is warm.", []), ("", "", ["{\"city\": \"Oslo\", \"days\": 2}"]),
@@ -94,62 +54,10 @@ public sealed class TalkingTests
         }
     }
 
-    [Theory]
-    [MemberData(nameof(Families))]
-    public void Forced_calls_are_written_in_the_models_own_way(string family)
-    {
-        ChatTemplate template = ChatTemplate.Parse(Source(family));
-        var format = new ChatFormat(Demo, template);
-        PreparedChat forced = format.Prepare(Ask with { ToolChoice = ToolChoice.Named("get_weather") });
-        var call = new ToolCall("0", "get_weather", "{\"city\": \"Oslo\", \"days\": 2}");
-        Assert.True(forced.Constraint!.Matches(format.Syntax.Write([call])));
-        Assert.False(forced.Constraint.Matches(format.Syntax.Write([call with { Arguments = "{\"city\": \"Oslo\", \"days\": \"two\"}" }])));
-        Assert.False(forced.Constraint.Matches("It is warm."));
-    }
-
-    /// <summary>Where the template ends the calls only behind a second one, a mark in its text tells, and how calls are given to it.</summary>
-    [Fact]
-    public void A_template_that_renders_half_a_call_is_known_by_its_marks()
-    {
-        string source = Source("deepseek").Replace("<｜tool▁calls▁end｜>", "", StringComparison.Ordinal);
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(source));
-        Assert.Equal("deepseek", format.Syntax.Name);
-        ChatTurn asked = new("assistant", "") { ToolCalls = [new ToolCall("1", "get_weather", "{\"city\": \"Oslo\"}")] };
-        string prompt = Demo.Decode(format.Prepare(Ask with
-        {
-            Turns = [.. Ask.Turns, asked, new("tool", "warm") { ToolCallId = "1" }],
-        }).Prompt);
-        Assert.Contains("<｜tool▁sep｜>get_weather\n```json\n{\"city\": \"Oslo\"}\n```<｜tool▁call▁end｜>", prompt);
-    }
-
-    [Fact]
-    public void Ids_of_calls_say_function_and_number_where_the_model_reads_the_name_from_them()
-    {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Source("kimi") + "{% for m in messages %}{{ m.tool_call_id }}{% endfor %}"));
-        ToolCall[] calls = [new("x", "get_weather", "{}"), new("y", "get_weather", "{}")];
-        string prompt = Demo.Decode(format.Prepare(Ask with
-        {
-            Turns = [.. Ask.Turns, new("assistant", "") { ToolCalls = calls }, new("tool", "warm") { ToolCallId = "y" }],
-        }).Prompt);
-        Assert.Contains("<|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{}<|tool_call_end|>", prompt);
-        Assert.Contains("<|tool_call_begin|>functions.get_weather:1<|tool_call_argument_begin|>{}<|tool_call_end|>", prompt);
-        Assert.EndsWith("functions.get_weather:1", prompt);
-    }
-
-    [Theory]
-    [InlineData("deepseek", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n{\"city\": \"Oslo\"}"
-        + "<｜tool▁call▁end｜><｜tool▁calls▁end｜>")]
-    [InlineData("deepseek-v3.1", "<｜tool▁calls▁begin｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n"
-        + "```json\n{\"city\": \"Oslo\"}\n```\n<｜tool▁call▁end｜>\n<｜tool▁calls▁end｜>")]
-    [InlineData("kimi", "<|tool_calls_section_begin|><|tool_call_begin|>get_weather<|tool_call_argument_begin|> {\"city\": \"Oslo\"} "
-        + "<|tool_call_end|><|tool_calls_section_end|>")]
-    public void What_models_write_beside_their_template_is_read_as_well(string family, string written) => CheckCuts(
-        new ChatFormat(Demo, ChatTemplate.Parse(Source(family))).Prepare(Ask).Answer, written, "", null, ["{\"city\": \"Oslo\"}"]);
-
     [Fact]
     public void Messages_of_harmony_are_thoughts_calls_and_text()
     {
-        ChatFormat format = new(Demo, null, syntax: ToolSyntax.Named("harmony"));
+        ChatRenderer format = new(Demo, null, syntax: ToolSyntax.Named("harmony"));
         AnswerSyntax answer = format.Prepare(Ask).Answer;
         const string Thinks = "<|channel|>analysis<|message|>I should look.<|end|><|start|>assistant";
         const string Arguments = "{\"city\": \"Oslo\"}";
@@ -224,7 +132,7 @@ public sealed class TalkingTests
     public void A_conversation_is_given_the_shape_that_its_template_takes(string check, bool system, bool laterSystem, bool alternates)
     {
         string source = "{% for m in messages %}" + check + "<{{ m.role }}>{{ m.content }}{% endfor %}";
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(source));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(source));
         string prompt = Demo.Decode(format.Prepare(new Conversation
         {
             Turns =
@@ -242,7 +150,7 @@ public sealed class TalkingTests
     [Fact]
     public void Calls_of_one_turn_become_turns_where_a_template_takes_one_alone()
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.tool_calls %}"
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% if m.tool_calls %}"
             + "{% set c = m.tool_calls[0].function %}<tool_call>{{ {'name': c.name, 'arguments': c.arguments} | tojson }}</tool_call>"
             + "{% endif %}{% endfor %}{{ tools | tojson if tools }}"));
         string prompt = Demo.Decode(format.Prepare(new Conversation
@@ -263,7 +171,7 @@ public sealed class TalkingTests
     public void Chats_with_tools_have_a_template_of_their_own()
     {
         const string Plain = "{% for m in messages %}{{ m.content }}{% endfor %}";
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(Plain, forTools: Source("qwen-xml")));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(Plain, forTools: Source("qwen-xml")));
         Assert.Equal("qwen-xml", format.Syntax.Name);
         Assert.Equal("hi", Demo.Decode(format.Prepare(new Conversation { Turns = [new("user", "hi")] }).Prompt));
         Assert.StartsWith("{\"type\": \"function\"", Demo.Decode(format.Prepare(Ask).Prompt));
@@ -273,14 +181,14 @@ public sealed class TalkingTests
     public void What_is_not_given_to_a_template_is_none()
     {
         ChatTemplate template = ChatTemplate.Parse("{{ tools is none }} {{ documents is none }} {{ enable_thinking is defined }}");
-        var format = new ChatFormat(Demo, template);
+        var format = new ChatRenderer(Demo, template);
         Assert.Equal("True True False", Demo.Decode(format.Prepare(new Conversation { Turns = [new("user", "hi")] }).Prompt));
     }
 
     [Fact]
     public void Turns_end_with_what_the_template_writes_behind_them()
     {
-        AnswerSyntax answer = new ChatFormat(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
+        AnswerSyntax answer = new ChatRenderer(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
         Assert.Equal(["<|im_end|>"], answer.Ends);
         var end = new AnswerEnd(answer, []);
         Assert.Equal("Hello<|im_end|>", end.Push("Hello<|im_end|>\nMORE"));
@@ -295,7 +203,7 @@ public sealed class TalkingTests
     [InlineData("No questi", "No questi", null)]
     public void Stop_strings_hold_for_what_is_said(string written, string said, string? found)
     {
-        AnswerSyntax answer = new ChatFormat(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
+        AnswerSyntax answer = new ChatRenderer(Demo, ChatTemplate.Parse(Source("hermes"))).Prepare(Ask).Answer;
         for (int size = 1; size <= written.Length; size++)
         {
             var end = new AnswerEnd(answer, ["Question:", "\n{"]);
@@ -329,7 +237,7 @@ public sealed class TalkingTests
     public void Every_form_of_a_real_template_is_read_back(string name, string syntax)
     {
         string folder = TestData.Shared("chat_templates/recent");
-        var format = new ChatFormat(Demo, TemplateCaseTests.Template(Path.Combine("recent", name),
+        var format = new ChatRenderer(Demo, TemplateCaseTests.Template(Path.Combine("recent", name),
             JsonNode.Parse(File.ReadLines(Path.Combine(folder, name + ".cases.jsonl")).First())!.AsObject()));
         Assert.Equal(syntax, format.Syntax.Name);
         JsonObject facts = File.ReadLines(Path.Combine(folder, "syntax.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())
@@ -374,53 +282,5 @@ public sealed class TalkingTests
     {
         int end = ends.Select(mark => text.IndexOf(mark, StringComparison.Ordinal)).Where(at => at >= 0).DefaultIfEmpty(text.Length).Min();
         return text[..end];
-    }
-
-    /// <summary>How a family's template wants its messages.</summary>
-    private static TemplateValues.Wishes WishesOf(string family) => new(
-        ArgumentsAsText: family.StartsWith("deepseek", StringComparison.Ordinal), NamedIds: family == "kimi",
-        NoContent: family == "deepseek");
-
-    private static string Render(ChatTemplate template, TemplateValues.Wishes wishes, params ChatTurn[] turns) =>
-        template.Render(new Dictionary<string, object?>
-    {
-        ["messages"] = TemplateValues.Messages(turns, wishes),
-        ["tools"] = TemplateValues.Tools([Weather]),
-    });
-
-    /// <summary>Reads a text whole, and cut in two at every place, and by single characters.</summary>
-    private static void CheckCuts(AnswerSyntax syntax, string written, string text, string? reasoning, IReadOnlyList<string> arguments)
-    {
-        Check(written);
-        Check([.. written.Select(c => c.ToString())]);
-        for (int cut = 1; cut < written.Length; cut++)
-        {
-            Check(written[..cut], written[cut..]);
-        }
-
-        void Check(params string[] pieces)
-        {
-            var parser = new AnswerParser(syntax);
-            var parts = new List<AnswerPart>();
-            foreach (string piece in pieces)
-            {
-                parts.AddRange(parser.Push(piece));
-            }
-
-            parts.AddRange(parser.Finish());
-            ParsedAnswer answer = parser.Answer;
-            Assert.Equal(text, answer.Text);
-            Assert.Equal(reasoning, answer.Reasoning);
-            Assert.Equal(arguments.Count, answer.ToolCalls.Count);
-            Assert.All(arguments.Zip(answer.ToolCalls), pair =>
-            {
-                Assert.Equal("get_weather", pair.Second.Name);
-                Assert.True(JsonNode.DeepEquals(JsonNode.Parse(pair.First), JsonNode.Parse(pair.Second.Arguments)), pair.Second.Arguments);
-            });
-            Assert.Equal(text, string.Concat(parts.OfType<TextPart>().Select(part => part.Text)));
-            Assert.Equal(reasoning ?? "", string.Concat(parts.OfType<ReasoningPart>().Select(part => part.Text)));
-            Assert.Equal(string.Concat(answer.ToolCalls.Select(call => call.Arguments)),
-                string.Concat(parts.OfType<ToolCallArguments>().Select(part => part.Text)));
-        }
     }
 }

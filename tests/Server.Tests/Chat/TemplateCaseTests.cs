@@ -36,7 +36,7 @@ public sealed class TemplateCaseTests
                 continue;
             }
 
-            ChatFormat format = new(Demo, Template(name, fields));
+            ChatRenderer format = new(Demo, Template(name, fields));
             Assert.Equal(syntax, format.Syntax.Name);
             ChatCall request = Fields.Read(
                 Encoding.UTF8.GetBytes(fields.ToJsonString()), body =>

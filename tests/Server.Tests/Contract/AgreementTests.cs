@@ -61,7 +61,7 @@ public sealed class AgreementTests(ITestOutputHelper output)
     public async Task Server_and_document_agree_on_every_property_and_on_generated_bodies()
     {
         await using ScriptedServer server = await ScriptedServer.StartAsync(new ServerOptions { MaxQueue = 0 },
-            model: ScriptedServer.Model(ScriptedServer.Format(null)));
+            model: ScriptedServer.Model(ScriptedServer.Renderer(null)));
         Task<HttpResponseMessage> first = server.PostAsync("/v1/completions", "{}");
         GenerationJob job = await server.TakeAsync();
         string text = await server.Client.GetStringAsync("/openapi/v1.json");

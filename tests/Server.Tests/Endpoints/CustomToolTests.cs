@@ -21,7 +21,7 @@ public sealed class CustomToolTests : IAsyncLifetime
     private ScriptedServer _server = null!;
 
     public async Task InitializeAsync() =>
-        _server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(null)));
+        _server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(null)));
 
     public async Task DisposeAsync() => await _server.DisposeAsync();
 

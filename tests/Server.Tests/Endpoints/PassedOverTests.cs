@@ -12,7 +12,7 @@ public sealed class PassedOverTests : IAsyncLifetime
     private ScriptedServer _server = null!;
 
     public async Task InitializeAsync() =>
-        _server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(null)));
+        _server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(null)));
 
     public async Task DisposeAsync() => await _server.DisposeAsync();
 
@@ -241,7 +241,7 @@ public sealed class PassedOverTests : IAsyncLifetime
             + "%}<assistant>"
             + "{% endif %}";
         await using ScriptedServer server =
-            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(Template)));
         Task<HttpResponseMessage> asked = server.PostAsync("/v1/messages", "{\"max_tokens\": 5, \"messages\": [{\"role\": \"user\", "
             + "\"content\": \"I am\"}, {\"role\": \"assistant\", \"content\": \"I am \"}]}");
         GenerationJob job = await server.TakeAsync();
@@ -284,6 +284,17 @@ public sealed class PassedOverTests : IAsyncLifetime
         Assert.StartsWith("tools[0].input_schema: ", (string)(await refused.JsonAsync())["error"]!["message"]!);
         await (await _server.PostAsync(Chat, $"{{{Hi}, \"tools\": [{{\"type\": \"function\", \"function\": {{\"name\": \"f\", "
             + $"\"parameters\": {Schema}}}}}], \"tool_choice\": \"required\"}}")).ErrorAsync(400, "tools[0].function.parameters");
+    }
+
+    [Theory]
+    [InlineData("{\"type\": \"string\"}", "#/type")]
+    [InlineData("{\"enum\": [1, \"a\"]}", "#/enum")]
+    [InlineData("{\"const\": null}", "#/const")]
+    public async Task Parameters_that_allow_no_object_are_named_where_a_call_is_forced(string schema, string path)
+    {
+        HttpResponseMessage refused = await _server.PostAsync(Chat, $"{{{Hi}, \"tools\": [{{\"type\": \"function\", \"function\": {{"
+            + $"\"name\": \"f\", \"parameters\": {schema}}}}}], \"tool_choice\": \"required\"}}");
+        Assert.Contains($"{path}: allows no object", await refused.ErrorAsync(400, "tools[0].function.parameters"));
     }
 
     [Fact]

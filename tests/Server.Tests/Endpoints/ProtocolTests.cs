@@ -44,7 +44,7 @@ public sealed class ProtocolTests : IAsyncLifetime
     public async Task Half_a_pair_in_a_calls_arguments_is_repaired()
     {
         await using ScriptedServer server =
-            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(null)));
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(null)));
         Task<HttpResponseMessage> asked = server.PostAsync("/v1/messages", "{\"max_tokens\": 50, \"messages\": [{\"role\": \"user\", "
             + "\"content\": \"x\"}], \"tools\": [{\"name\": \"f\", \"input_schema\": {\"type\": \"object\"}}]}");
         GenerationJob job = await server.TakeAsync();
@@ -200,7 +200,7 @@ public sealed class ProtocolTests : IAsyncLifetime
     public async Task A_picture_is_a_note_in_the_past_and_refused_in_the_present(string path, string fields, string part, string? refused)
     {
         await using ScriptedServer server =
-            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(null)));
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(null)));
         Task<HttpResponseMessage> asked = server.PostAsync(path, $"{{{fields.Replace("PART", part, StringComparison.Ordinal)}}}");
         if (refused is not null)
         {

@@ -29,10 +29,10 @@ public sealed class ToolCallTests
     private const string Call = "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Zürich\"}}\n</tool_call>";
 
     private static async Task<(string Prompt, JsonNode Answer, GenerationRequest Request)> AnswerAsync(
-        string body, string text, FinishReason reason = FinishReason.Stop, ChatFormat? chat = null)
+        string body, string text, FinishReason reason = FinishReason.Stop, ChatRenderer? chat = null)
     {
         await using ScriptedServer server =
-            await ScriptedServer.StartAsync(model: ScriptedServer.Model(chat ?? ScriptedServer.Format(Template)));
+            await ScriptedServer.StartAsync(model: ScriptedServer.Model(chat ?? ScriptedServer.Renderer(Template)));
         Task<HttpResponseMessage> response = server.PostAsync("/v1/chat/completions", $"{{{body}}}");
         if (await Task.WhenAny(response, Task.Delay(50)) == response && !(await response).IsSuccessStatusCode)
         {
@@ -81,7 +81,7 @@ public sealed class ToolCallTests
     [Fact]
     public async Task A_streamed_call_comes_as_deltas()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
+        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(Template)));
         Task<HttpResponseMessage> streamed =
             server.PostAsync("/v1/chat/completions", $"{{{Ask}, {Tools}, \"stream\": true}}", stream: true);
         GenerationJob job = await server.TakeAsync();
@@ -139,9 +139,9 @@ public sealed class ToolCallTests
                 + "{\"role\": \"assistant\", \"content\": \"I look.\", \"tool_calls\": [{\"id\": \"1\", \"type\": \"function\", "
             + "\"function\": {\"name\": \"now\", \"arguments\": \"{}\"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"1\", \"content\": "
             + "\"12:00\"}, {\"role\": \"tool\", \"tool_call_id\": \"2\", \"content\": \"warm\"}], ";
-        foreach (ChatFormat format in (ChatFormat[])[ScriptedServer.Format(Plain), ScriptedServer.Format(null)])
+        foreach (ChatRenderer renderer in (ChatRenderer[])[ScriptedServer.Renderer(Plain), ScriptedServer.Renderer(null)])
         {
-            (string prompt, JsonNode answer, _) = await AnswerAsync(Body + Tools, Call, chat: format);
+            (string prompt, JsonNode answer, _) = await AnswerAsync(Body + Tools, Call, chat: renderer);
             Assert.Contains("Be brief.\n\n# Tools", prompt);
             Assert.Contains("{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"Of a city\", "
                 + "\"parameters\": {\"type\": \"object\", ", prompt);
@@ -212,7 +212,7 @@ public sealed class ToolCallTests
     [Fact]
     public async Task Streamed_thoughts_are_deltas_of_their_own()
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
+        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(Template)));
         Task<HttpResponseMessage> streamed =
             server.PostAsync("/v1/chat/completions", $"{{{Ask}, \"n\": 2, \"stream\": true}}", stream: true);
         GenerationJob job = await server.TakeAsync();
@@ -267,7 +267,7 @@ public sealed class ToolCallTests
     [InlineData("\"json_schema\": \"{\"", "json_schema", "schema")]
     public async Task What_cannot_be_names_the_field(string fields, string name, string named)
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
+        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(Template)));
         Assert.Contains(named, await (await server.PostAsync("/v1/chat/completions", $"{{{Ask}, {fields}}}")).ErrorAsync(400, name));
     }
 
@@ -289,7 +289,7 @@ public sealed class ToolCallTests
     [InlineData("{\"role\": \"user\", \"content\": [{\"type\": \"poem\", \"poem\": \"no\"}]}", "messages[0].content[0].type", "poem")]
     public async Task A_message_that_cannot_be_names_the_field(string message, string name, string named)
     {
-        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Format(Template)));
+        await using ScriptedServer server = await ScriptedServer.StartAsync(model: ScriptedServer.Model(ScriptedServer.Renderer(Template)));
         Assert.Contains(named, await (await server.PostAsync("/v1/chat/completions", $"{{\"messages\": [{message}]}}"))
             .ErrorAsync(400, name));
     }
@@ -313,11 +313,11 @@ public sealed class ToolCallTests
     {
         const string Strange = "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}{% for message in messages %}{{ "
             + "message.content }}{% endfor %}";
-        (string prompt, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", Call, chat: ScriptedServer.Format(Strange));
+        (string prompt, JsonNode answer, _) = await AnswerAsync($"{Ask}, {Tools}", Call, chat: ScriptedServer.Renderer(Strange));
         Assert.StartsWith("# Tools", prompt);
         Assert.Equal("get_weather", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["name"]!);
         (prompt, answer, _) = await AnswerAsync($"{Ask}, {Tools}", "{\"name\": \"now\", \"parameters\": {}}",
-            chat: ScriptedServer.Format(Strange, ToolSyntax.Named("llama")));
+            chat: ScriptedServer.Renderer(Strange, ToolSyntax.Named("llama")));
         Assert.StartsWith("get_weathernow", prompt);
         Assert.Equal("now", (string)answer["choices"]![0]!["message"]!["tool_calls"]![0]!["function"]!["name"]!);
     }

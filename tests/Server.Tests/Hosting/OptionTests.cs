@@ -97,8 +97,8 @@ public sealed class OptionTests : IDisposable
         static string Plain(string text) => text.Replace("*", "\\*", StringComparison.Ordinal);
         string[] rows =
         [
-            .. OptionCatalog.All.Select(option =>
-                $"| `{option.Flag}{(option.Value is null ? "" : " " + option.Value)}` | {Plain(option.Silence ?? "")} | {Plain(option.Help)} |"),
+            .. OptionCatalog.All.Select(option => $"| `{option.Flag}{(option.Value is null ? "" : " " + option.Value)}` | "
+                + $"{Plain(option.Silence ?? "")} | {Plain(option.Help)} |"),
         ];
         string page = Path.Combine(Tools.Root, "docs", "options.md");
         Assert.Equal(rows, File.ReadLines(page).Where(line => line.StartsWith("| `--", StringComparison.Ordinal)));

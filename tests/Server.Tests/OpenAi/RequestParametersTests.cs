@@ -72,6 +72,13 @@ public sealed class RequestParametersTests
     [InlineData("use_beam_search", "false", "true")]
     [InlineData("length_penalty", "1.0", "1.2")]
     [InlineData("top_n_sigma", "-1", "1")]
+    [InlineData("n_indent", "0", "2")]
+    [InlineData("n_cmpl", "1", "3")]
+    [InlineData("grammar_lazy", "false", "true")]
+    [InlineData("grammar_triggers", "[]", "[{\"type\": 0, \"value\": \"<\"}]")]
+    [InlineData("vllm_xargs", "{}", "{\"a\": 1}")]
+    [InlineData("repetition_penalty_range", "0", "1024")]
+    [InlineData("do_sample", "true", "false")]
     [InlineData("repeat_last_n", "64", "-2")]
     [InlineData("repeat_last_n", "0", "1.5")]
     public void A_parameter_that_is_lacking_is_taken_at_its_neutral_value_alone(string name, string neutral, string asking)

@@ -70,7 +70,15 @@ public sealed class ChatVerbTests
             RedirectStandardError = true,
         };
         using Process chat = Process.Start(start)!;
-        Assert.Contains("/help", await chat.StandardError.ReadLineAsync());
+        // A slow load tells how far it is.
+        string? begun;
+        do
+        {
+            begun = await chat.StandardError.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        }
+        while (begun?.Contains("/help", StringComparison.Ordinal) is false);
+
+        Assert.NotNull(begun);
         bool stopped = false;
         int said = 0;
         _ = Task.Run(async () =>

@@ -235,7 +235,7 @@ public sealed class ProcessTests : IDisposable
     {
         (int code, _, string errors) = await ServerProcess.RunAsync(["serve", "--kv", "q4_0"]);
         Assert.Equal(2, code);
-        IsOneLine(errors, "--kv", "bf16, f16, q8_0", "'q4_0'");
+        IsOneLine(errors, "--kv", "bf16, f16 or q8_0", "'q4_0'");
     }
 
     [ProcessFact]

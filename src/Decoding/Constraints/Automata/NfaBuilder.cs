@@ -83,7 +83,8 @@ internal sealed class NfaBuilder(GrammarBudget budget, Func<GrammarRule, bool> c
         for (int i = bytes.Length - 1; i >= 0; i--)
         {
             // Only keys have marks on all of their bytes.
-            next = AddRange(bytes[i], bytes[i], next, i == 0 ? _marks : _marks & KeyMarks.Key);
+            KeyMarks here = KeyMarks.Key | (i == 0 ? KeyMarks.KeyEnds : 0) | (i == bytes.Length - 1 ? KeyMarks.Opens | KeyMarks.Closes : 0);
+            next = AddRange(bytes[i], bytes[i], next, _marks & here);
         }
 
         return next;

@@ -75,7 +75,7 @@ internal sealed class MatchStates
         return row[c] != NotKnown ? row[c] : row[c] = Advance(state, c);
     }
 
-    /// <summary>What one more byte means for the keys of objects: they are one in all ways through the grammar that it leaves open.</summary>
+    /// <summary>What one more byte means for the keys of objects: the same in all ways through the grammar that it leaves open.</summary>
     public KeyMarks Marks(int state, byte value)
     {
         int c = _automaton.ClassOf[value];

@@ -17,7 +17,7 @@ public static class ResponsesRequest
         IReadOnlyList<ChatTurn> turns = ResponseInput.Read(fields);
         OfferedTools tools = ResponseTools.Read(fields);
         (ToolChoice choice, JsonElement choiceEcho) = ResponseTools.ReadChoice(fields, tools);
-        (AnswerFormat? format, TextOptions text) = ReadFormat(fields.Object("text"));
+        (AnswerForm? form, TextOptions text) = ReadForm(fields.Object("text"));
         Fields thought = fields.Object("reasoning");
         var reasoning = new ReasoningOptions(thought.Text("effort"), thought.Text("summary"));
         bool parallel = fields.Flag("parallel_tool_calls") ?? true;
@@ -44,7 +44,7 @@ public static class ResponsesRequest
                 Tools = tools.Tools,
                 ToolChoice = choice,
                 ParallelToolCalls = parallel,
-                Format = format,
+                Form = form,
                 Thinking = reasoning.Effort is { } effort ? effort != "none" : null,
                 Effort = reasoning.Effort is "none" ? null : reasoning.Effort,
                 TemplateVariables = ChatRequest.ReadTemplateVariables(fields),
@@ -55,7 +55,7 @@ public static class ResponsesRequest
             Truncate = truncate,
             TurnsField = "input",
             IdPrefix = "resp_",
-            Wire = (head, tokenizer, chat, _) => new ResponsesFormat(head, tokenizer, topLogProbs, echo, chat, tools),
+            Writer = (head, tokenizer, chat, _) => new ResponseWriter(head, tokenizer, topLogProbs, echo, chat, tools),
             Warnings = tools.Warnings,
         };
     }
@@ -67,21 +67,21 @@ public static class ResponsesRequest
         return wanted ? top ?? 0 : top is null or 0 ? -1 : top.Value;
     }
 
-    private static (AnswerFormat? Format, TextOptions Echo) ReadFormat(Fields text)
+    private static (AnswerForm? Form, TextOptions Echo) ReadForm(Fields text)
     {
         string? verbosity = text.Text("verbosity");
         Fields format = text.Object("format");
         switch (format.Text("type"))
         {
             case "json_object":
-                return (new JsonObjectFormat("text.format"), new TextOptions(new TextFormatBody("json_object"), verbosity));
+                return (new JsonObjectForm("text.format"), new TextOptions(new TextFormatBody("json_object"), verbosity));
             case "json_schema":
                 const string Field = "text.format.schema";
                 format.TryGet("schema", out JsonElement given);
-                JsonElement schema = FormatFields.ReadSchema(given, Field);
+                JsonElement schema = AnswerFormFields.ReadSchema(given, Field);
                 var echo = new TextFormatBody("json_schema", format.Text("name"), format.Text("description"), schema,
                     format.Flag("strict") ?? false);
-                return (new JsonSchemaFormat(Field, schema), new TextOptions(echo, verbosity));
+                return (new JsonSchemaForm(Field, schema), new TextOptions(echo, verbosity));
             default:
                 return (null, new TextOptions(new TextFormatBody("text"), verbosity));
         }

@@ -74,9 +74,9 @@ internal sealed class BenchParts : IDisposable
             : new OracleDrafter(draft ?? throw new UsageException("--oracle needs a draft model: its passes are the oracle's cost."),
                 decoding.Branch, decoding.MaxDepth, oracle);
         ModelDrafter? drafter = knowing
-            ?? (loaded.Draft is null ? null
-                : random is not null && self ? new SelfDrafter(draft!, decoding.Branch, decoding.MaxDepth)
-                : Vocabularies.Drafter(loaded.Target, loaded.Draft, decoding));
+            ?? (draft is null ? null
+                : self ? new SelfDrafter(draft, decoding.Branch, decoding.MaxDepth)
+                : Vocabularies.Drafter(loaded.Target, loaded.Draft!, decoding));
         var made = new BenchParts
         {
             Loop = new DecodingLoop(target, loaded.Target.Tokenizer, drafter, loaded.Ngram, decoding),

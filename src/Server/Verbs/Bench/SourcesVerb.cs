@@ -129,7 +129,7 @@ internal static class SourcesVerb
         }
 
         yield return new SourceArm("auto", loaded.Loop, Mode("auto"));
-        foreach (int window in loaded.Draft is null ? [] : windows)
+        foreach (int window in loaded.Draft is { CopyOf: null } ? windows : [])
         {
             yield return new SourceArm($"draft, window {window}", Loop(loaded.Draft, null, window), Mode("draft"));
         }

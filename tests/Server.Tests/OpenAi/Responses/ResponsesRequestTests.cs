@@ -70,9 +70,9 @@ public sealed class ResponsesRequestTests
         ChatCall request = Read("\"input\": \"x\", \"reasoning\": {\"effort\": \"none\"}, \"text\": {\"format\": {\"type\": "
             + "\"json_schema\", \"name\": \"n\", \"schema\": {\"type\": \"object\"}}}, \"max_output_tokens\": 7, \"top_logprobs\": 3");
         Assert.False(request.Conversation.Thinking);
-        Assert.Equal("object", Assert.IsType<JsonSchemaFormat>(request.Conversation.Format).Schema.GetProperty("type").GetString());
+        Assert.Equal("object", Assert.IsType<JsonSchemaForm>(request.Conversation.Form).Schema.GetProperty("type").GetString());
         Assert.Equal((7, 3, 1), (request.Generation.MaxTokens, request.TopLogProbs, request.Generation.Choices));
-        Assert.IsType<JsonObjectFormat>(Read("\"input\": \"x\", \"text\": {\"format\": {\"type\": \"json_object\"}}").Conversation.Format);
+        Assert.IsType<JsonObjectForm>(Read("\"input\": \"x\", \"text\": {\"format\": {\"type\": \"json_object\"}}").Conversation.Form);
         Assert.Equal("minimal", Read("\"input\": \"x\", \"reasoning\": {\"effort\": \"minimal\"}").Conversation.Effort);
         Assert.Equal(-1, Read("\"input\": \"x\"").TopLogProbs);
     }

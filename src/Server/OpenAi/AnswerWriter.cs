@@ -33,7 +33,7 @@ public sealed class ChoiceText
 }
 
 /// <summary>The shapes in which the same generation goes over the wire.</summary>
-public interface IWireFormat
+public interface IAnswerWriter
 {
     /// <summary>What begins a choice, before any text.</summary>
     IEnumerable<StreamEvent> Opening(int choice, int cachedTokens);

@@ -11,8 +11,8 @@ namespace Understory.Server.Anthropic;
 /// <summary><c>/v1/messages</c>. A whole message is what its stream adds up to.</summary>
 /// <param name="maxTokens">As the request has it; a message that ends before was stopped by the context's end.</param>
 /// <param name="edits">The request asked for edits of its context, of which none is made.</param>
-public sealed class MessagesFormat(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId, int maxTokens,
-    bool showThinking, OfferedTools tools, bool edits = false) : ChatWire(chat, 1, tools)
+public sealed class MessageWriter(AnswerHead head, Tokenizer tokenizer, PreparedChat chat, string requestId, int maxTokens,
+    bool showThinking, OfferedTools tools, bool edits = false) : ChatAnswerWriter(chat, 1, tools)
 {
     private static readonly JsonElement NoInput = JsonDocument.Parse("{}").RootElement;
 

@@ -10,11 +10,11 @@ namespace Understory.Server.OpenAi;
 public sealed record ChatResult(ParsedAnswer Answer, IReadOnlyList<TokenLogProb> LogProbs, ChoiceEnd End);
 
 /// <summary>
-/// What the wire formats of all chat APIs share: the text of each choice is parted into reasoning, text and calls of tools.
+/// What the writers of all chat APIs share: the text of each choice is parted into reasoning, text and calls of tools.
 /// </summary>
 /// <param name="choices">How many choices there are.</param>
 /// <param name="tools">What the client calls the tools.</param>
-public abstract class ChatWire(PreparedChat chat, int choices, OfferedTools tools) : IWireFormat
+public abstract class ChatAnswerWriter(PreparedChat chat, int choices, OfferedTools tools) : IAnswerWriter
 {
     /// <summary>How a choice ends that called tools.</summary>
     public const string ToolCallsReason = "tool_calls";
@@ -57,7 +57,7 @@ public abstract class ChatWire(PreparedChat chat, int choices, OfferedTools tool
     /// <param name="answer">All that was given before.</param>
     protected abstract IEnumerable<StreamEvent> Closed(ChoiceEnd end, ParsedAnswer answer, AnswerTotals? totals);
 
-    /// <summary>A whole choice, for a format that has no streams' order in it.</summary>
+    /// <summary>A whole choice, for a writer that has no streams' order in it.</summary>
     protected ChatResult Read(int choice, ChoiceText text)
     {
         AnswerParser parser = _parsers[choice];

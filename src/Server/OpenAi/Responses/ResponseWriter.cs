@@ -6,9 +6,9 @@ using Understory.Server.Wire;
 namespace Understory.Server.OpenAi.Responses;
 
 /// <summary><c>/v1/responses</c>. A whole response is what its stream would have ended with.</summary>
-public sealed class ResponsesFormat(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat,
+public sealed class ResponseWriter(AnswerHead head, Tokenizer tokenizer, int topLogProbs, ResponseEcho echo, PreparedChat chat,
     OfferedTools tools)
-    : ChatWire(chat, 1, tools)
+    : ChatAnswerWriter(chat, 1, tools)
 {
     private readonly ResponseOutput _output = new(new TokenTexts(tokenizer), topLogProbs >= 0, tools);
     private ResponseBody? _ended;

@@ -59,7 +59,7 @@ public sealed record PreparedChat(int[] Prompt, IReadOnlyList<string> Stops, IRe
 /// <param name="template">Null: the model has none.</param>
 /// <param name="problem">Why the model's template cannot be used, where it cannot; chats are then refused.</param>
 /// <param name="syntax">How the model writes calls; null: as its template shows.</param>
-public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, string? problem = null, ToolSyntax? syntax = null)
+public sealed class ChatRenderer(Tokenizer tokenizer, ChatTemplate? template, string? problem = null, ToolSyntax? syntax = null)
 {
     private static readonly string[] PlainStops = ["\nuser:"];
 
@@ -153,18 +153,18 @@ public sealed class ChatFormat(Tokenizer tokenizer, ChatTemplate? template, stri
             ? Plain(ToolText.Write(conversation.Turns, tools, Syntax), conversation.ContinueFinal) : Render(template, conversation, tools);
     }
 
-    /// <summary>The constraint of a format alone.</summary>
-    /// <exception cref="ChatException">The format cannot be used; the message says where.</exception>
-    public Constraint Constrain(AnswerFormat format, CancellationToken cancellation = default) => _constraints.Get(
-        ConstraintCache.KeyOf(format), format.Field, budget => AnswerGrammar.Of(format, tokenizer, budget), cancellation);
+    /// <summary>The constraint of a form alone.</summary>
+    /// <exception cref="ChatException">The form cannot be used; the message says where.</exception>
+    public Constraint Constrain(AnswerForm form, CancellationToken cancellation = default) => _constraints.Get(
+        ConstraintCache.KeyOf(form), form.Field, budget => AnswerGrammar.Of(form, tokenizer, budget), cancellation);
 
     private Constraint? Constrain(Conversation conversation, AnswerSyntax answer, CancellationToken cancellation)
     {
-        bool free = conversation.Format is null
+        bool free = conversation.Form is null
             && (answer.Syntax is null
                 || (conversation.ToolChoice.Mode != ToolChoiceMode.Required && !conversation.CallableTools.Any(tool => tool.Strict)));
         return free ? null : _constraints.Get(
-            ConstraintCache.KeyOf(conversation, answer), conversation.Format?.Field ?? "tools", budget =>
+            ConstraintCache.KeyOf(conversation, answer), conversation.Form?.Field ?? "tools", budget =>
                 AnswerGrammar.Of(conversation, answer, tokenizer, budget)!, cancellation);
     }
 

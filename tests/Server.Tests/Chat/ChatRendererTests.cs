@@ -3,7 +3,7 @@ using Understory.Server.Chat;
 
 namespace Understory.Server.Tests.Chat;
 
-public sealed class ChatFormatTests
+public sealed class ChatRendererTests
 {
     private const string ChatMl =
         "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}{% "
@@ -19,7 +19,7 @@ public sealed class ChatFormatTests
     [Fact]
     public void Without_a_template_a_chat_is_a_plain_dialogue()
     {
-        var format = new ChatFormat(Demo, null);
+        var format = new ChatRenderer(Demo, null);
         Assert.Equal("Be brief.\n\nuser: Hi\nassistant: Hello.\nuser: Bye\nassistant:", Demo.Decode(format.Prepare(Brief).Prompt));
         Assert.Equal(["\nuser:"], format.Prepare(Brief).Stops);
     }
@@ -27,7 +27,7 @@ public sealed class ChatFormatTests
     [Fact]
     public void The_models_own_template_is_rendered_and_asks_for_an_answer()
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse(ChatMl));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse(ChatMl));
         const string Expected =
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n"
             + "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n";
@@ -39,7 +39,7 @@ public sealed class ChatFormatTests
     [Fact]
     public void A_conversation_that_the_template_refuses_is_the_clients_fault()
     {
-        var format = new ChatFormat(Demo, ChatTemplate.Parse("{{ raise_exception('Roles must alternate') }}"));
+        var format = new ChatRenderer(Demo, ChatTemplate.Parse("{{ raise_exception('Roles must alternate') }}"));
         var refusal = Assert.Throws<ChatException>(() => format.Prepare(Brief));
         Assert.Equal("messages", refusal.Field);
         Assert.Contains("Roles must alternate", refusal.Message);
@@ -48,7 +48,7 @@ public sealed class ChatFormatTests
     [Fact]
     public void A_template_that_cannot_be_used_refuses_chats_and_says_why()
     {
-        var refusal = Assert.Throws<ChatException>(() => new ChatFormat(Demo, null, "line 3: unknown tag").Prepare(Brief));
+        var refusal = Assert.Throws<ChatException>(() => new ChatRenderer(Demo, null, "line 3: unknown tag").Prepare(Brief));
         Assert.Equal("messages", refusal.Field);
         Assert.Contains("line 3", refusal.Message);
         Assert.Contains("/v1/completions", refusal.Message);

@@ -14,9 +14,9 @@ public sealed record Echo(string Text, int[] Tokens);
 /// log-probability.</param>
 /// <param name="includeUsage">The figures of a stream come in a chunk of their own, without choices:
 /// <c>stream_options.include_usage</c>.</param>
-public sealed class CompletionFormat(
+public sealed class CompletionWriter(
     AnswerHead head, TokenTexts texts, int topLogProbs, IReadOnlyList<Echo?> echoes, int wanted, int candidates, bool includeUsage)
-        : IWireFormat
+        : IAnswerWriter
 {
     /// <summary>The echo; one that is scored comes with its scores.</summary>
     public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) =>

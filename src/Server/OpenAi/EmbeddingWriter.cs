@@ -21,7 +21,7 @@ public sealed record EmbeddingUsage(int PromptTokens, int TotalTokens);
 public sealed record EmbeddingsBody(string Object, IReadOnlyList<EmbeddingBody> Data, string Model, EmbeddingUsage Usage) : OpenAiBody;
 
 /// <summary><c>/v1/embeddings</c>. Nothing of it streams.</summary>
-public sealed class EmbeddingFormat(string model, bool base64, int? dimensions) : IWireFormat
+public sealed class EmbeddingWriter(string model, bool base64, int? dimensions) : IAnswerWriter
 {
     public IEnumerable<StreamEvent> Opening(int choice, int cachedTokens) => [];
 

@@ -8,9 +8,9 @@ namespace Understory.Server.OpenAi;
 /// <param name="includeUsage">As for completions.</param>
 /// <param name="tools">What the client calls the tools.</param>
 /// <param name="older">The one call is written as <c>function_call</c>.</param>
-public sealed class ChatWireFormat(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat, int choices,
-    OfferedTools tools, bool older = false)
-    : ChatWire(chat, choices, tools)
+public sealed class ChatCompletionWriter(AnswerHead head, TokenTexts texts, int topLogProbs, bool includeUsage, PreparedChat chat,
+    int choices, OfferedTools tools, bool older = false)
+    : ChatAnswerWriter(chat, choices, tools)
 {
     private const string Function = "function";
     private const string Custom = "custom";
