@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes gpu-checks.tar.gz: the GPU checks and the product with one runtime for both, the kernels assembled for sm_90, and the stand-in models,
-# for a Linux machine that has only an NVIDIA driver. publish.sh [ARCHIVE]
+# Makes gpu-checks.tar.gz: the GPU checks and the product with one runtime for both, the kernels assembled for sm_90, and the stand-in
+# models, for a Linux machine that has only an NVIDIA driver. publish.sh [ARCHIVE]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -11,7 +11,7 @@ payload=$staging/payload
 outer=$staging/gpu-checks
 mkdir -p "$payload" "$outer"
 
-# Both programs are self-contained with the same runtime: in one folder it is there once. The checks load the stand-in models, nobody the demo.
+# Both programs are self-contained with the same runtime: in one folder it is there once. The checks load the stand-in models.
 for project in "$root/src/Server" "$here/Gpu.csproj"; do
   dotnet publish "$project" -c Release -r linux-x64 --self-contained -p:DebugType=none -o "$payload" -nologo -clp:ErrorsOnly
 done

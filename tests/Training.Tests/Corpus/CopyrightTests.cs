@@ -40,7 +40,8 @@ public class CopyrightTests
     [Fact]
     public void Prompts_and_solutions_of_a_task_file_are_read()
     {
-        using var stream = new MemoryStream(Encoding.UTF8.GetBytes("{\"task_id\": \"a\", \"prompt\": \"p\", \"canonical_solution\": \"s\"}\n{\"prompt\": \"q\"}\n"));
+        using var stream = new MemoryStream(Encoding.UTF8.GetBytes(
+            "{\"task_id\": \"a\", \"prompt\": \"p\", \"canonical_solution\": \"s\"}\n{\"prompt\": \"q\"}\n"));
         Assert.Equal(["p", "s", "q"], Overlap.ReadTasks(stream));
     }
 }

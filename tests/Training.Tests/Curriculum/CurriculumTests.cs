@@ -34,8 +34,10 @@ public partial class CurriculumTests
     public void All_functions_and_all_topics_come_up()
     {
         string all = string.Concat(_source.Texts(8).Take(20_000));
-        Assert.All(FunctionTemplate.All, template => Assert.Contains(template.Names, name => all.Contains($"def {name}(", StringComparison.Ordinal)));
-        Assert.All(Topic.All, topic => Assert.Contains(topic.Answers, answer => all.Contains(answer.Split('{', '`')[0], StringComparison.Ordinal)));
+        Assert.All(FunctionTemplate.All, template =>
+            Assert.Contains(template.Names, name => all.Contains($"def {name}(", StringComparison.Ordinal)));
+        Assert.All(Topic.All, topic =>
+            Assert.Contains(topic.Answers, answer => all.Contains(answer.Split('{', '`')[0], StringComparison.Ordinal)));
     }
 
     [Fact]
@@ -73,7 +75,8 @@ public partial class CurriculumTests
     public void What_held_out_functions_are_made_of_occurs_in_training_texts()
     {
         string all = string.Concat(_source.Texts(11).Take(20_000));
-        Assert.All(CurriculumSource.HeldOutFunctions(), function => Assert.Contains($"def {function.Name}(", all, StringComparison.Ordinal));
+        Assert.All(CurriculumSource.HeldOutFunctions(), function =>
+            Assert.Contains($"def {function.Name}(", all, StringComparison.Ordinal));
     }
 
     [Fact]

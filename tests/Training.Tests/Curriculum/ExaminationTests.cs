@@ -8,7 +8,8 @@ public class ExaminationTests
     [Fact]
     public void Who_knows_the_answers_passes_with_full_marks()
     {
-        Dictionary<string, string> answers = CurriculumSource.HeldOutFunctions().Select(function => (function.Prompt, Answer: function.Body))
+        Dictionary<string, string> answers = CurriculumSource.HeldOutFunctions()
+            .Select(function => (function.Prompt, Answer: function.Body))
             .Concat(CurriculumSource.HeldOutQuestions().Select(question => (question.Prompt, question.Answer)))
             .ToDictionary();
         Marks marks = Examination.Hold(prompt => new Reply(answers[prompt], Ended: true));

@@ -105,7 +105,8 @@ public class FunctionTests
     [Fact]
     public void No_two_things_in_a_function_have_the_same_name()
     {
-        FunctionTemplate template = FunctionTemplate.Parse("f\na:int=x,y b:int=x,y -> int\n- the sum\n~ 1, 2 => 3\n|\n$x = $a\nreturn $x + $b");
+        FunctionTemplate template = FunctionTemplate.Parse(
+            "f\na:int=x,y b:int=x,y -> int\n- the sum\n~ 1, 2 => 3\n|\n$x = $a\nreturn $x + $b");
         var random = new SeededRandom(4);
         for (int i = 0; i < 200; i++)
         {

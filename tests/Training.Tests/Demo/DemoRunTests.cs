@@ -31,7 +31,8 @@ public sealed class DemoRunTests : IDisposable
         using (IKernels kernels = KernelCatalog.Create())
         using (LanguageModel model = ModelLoader.Load(Path.Combine(demo, "target.gguf"), kernels, new LoadOptions()))
         {
-            Assert.Equal(DemoPlan.VocabularySize, model.Tokenizer.VocabularySize);
+            // The curriculum alone has hardly so many different words.
+            Assert.InRange(model.Tokenizer.VocabularySize, 3000, DemoPlan.VocabularySize);
             Assert.Equal([0, 2], model.Tokenizer.Encode("<|user|>"));
             Assert.Equal([0, 4], model.Config.EosTokenIds.Order());
         }
