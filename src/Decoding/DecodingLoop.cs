@@ -230,13 +230,15 @@ public sealed class DecodingLoop : IDisposable
         ? Math.Min(Math.Min(limits.FixedNodes, TreeVerifier.MaxNodes), _tree.OrderedCount)
         : _ledger.Choose(_tree, sequence.Context.Length, limits.Auto ? 0 : 1, TreeVerifier.MaxNodes);
 
-    /// <summary>Rows beside the tree that look ahead, where they are worth it; none under a constraint, of which they know nothing.</summary>
+    /// <summary>Rows beside the tree that look ahead, where they are worth it; none under a constraint: they do not know it.</summary>
     private void LookAhead(Sequence sequence, int nodes, in GrowthLimits limits)
     {
         TokenContext context = sequence.Context;
         bool may = (limits.Auto || _lookaheadRows is not null) && limits.MaxDepth > 0 && context.Matcher is null;
         int room = TreeVerifier.MaxNodes - nodes;
-        int rows = !may ? 0 : _lookaheadRows is { } forced ? Math.Min(forced, room) : _ledger.Riders(nodes, context.Length, room);
+        int rows = !may ? 0
+            : _lookaheadRows is { } forced ? Math.Min(forced, room)
+            : _ledger.Riders(context.Greedy, nodes, context.Length, room);
         _window.Ride(_tree, context, rows, Math.Min(_grower.MaxDepth, ContextLength - context.Length));
     }
 
@@ -268,6 +270,7 @@ public sealed class DecodingLoop : IDisposable
             length, nodes, _ledger.Gain(_tree, nodes, length), _verifier.Decided.Length, watch.TargetSeconds, growth.DraftSeconds, 0,
             Drafted: growth.DraftPasses > 0 && !growth.CaughtUp)
         {
+            Greedy = sequence.Context.Greedy,
             Riders = _window.Riders.Count,
             Found = found,
         };

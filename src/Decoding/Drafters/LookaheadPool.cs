@@ -4,8 +4,8 @@ using Understory.Decoding.Tree;
 namespace Understory.Decoding.Drafters;
 
 /// <summary>
-/// The n-grams that the target itself gave behind rows of guessed text (arXiv 2402.02057): where a text comes to
-/// the beginning of one, the rest is proposed. Of each first token the last few are kept. Empty while nobody looks ahead.
+/// The n-grams that the target itself gave behind rows of guessed text (arXiv 2402.02057): where a text comes to the beginning of one, the
+/// rest is proposed. Of each first token the last few are kept. Empty while nobody looks ahead.
 /// </summary>
 internal sealed class LookaheadPool : IProposalSource
 {

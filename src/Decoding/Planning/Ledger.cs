@@ -23,6 +23,9 @@ public enum Verdict
 public readonly record struct StepEntry(
     int Context, int Nodes, double Gain, int Committed, double TargetSeconds, double DraftSeconds, double Seconds, bool Drafted)
 {
+    /// <summary>The request does not sample.</summary>
+    public bool Greedy { get; init; }
+
     /// <summary>Rows that looked ahead.</summary>
     public int Riders { get; init; }
 
@@ -166,7 +169,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     }
 
     /// <summary>Rows that are to look ahead beside so many verified nodes, <paramref name="most"/> at most.</summary>
-    public int Riders(int nodes, int context, int most) => _riders.Rows(Target, Price(context), nodes, context, most);
+    public int Riders(bool greedy, int nodes, int context, int most) =>
+        _riders.Rows(Target, Price(context), greedy, nodes, context, most);
 
     /// <summary>Tokens that one more verified row costs near <paramref name="nodes"/> nodes.</summary>
     public double RowPrice(int nodes, int context) =>
@@ -312,7 +316,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         int rows = 1 + step.Nodes + step.Riders;
         double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(rows, step.Context)) + step.DraftSeconds);
         Target.Observe(rows, step.Context, step.TargetSeconds);
-        _riders.Book(step.Riders, step.Found);
+        _riders.Book(step.Greedy, step.Riders, step.Found);
         Acceptance.Committed(step.Committed);
         _tokens = (_tokens * Memory) + step.Committed;
         _seconds = (_seconds * Memory) + booked;

@@ -232,7 +232,7 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         Note($"Draft: the target's own weights in 4 bits, embedding and head too, over the target's keys and values; a pass reads "
             + $"{copy.Transformer.WeightBytes / 1e6:F1} MB instead of {target.Transformer.WeightBytes / 1e6:F1}; they take "
             + $"{copy.Transformer.HeldBytes / 1e6:F1} MB of memory, and took {Stopwatch.GetElapsedTime(start).TotalSeconds:F1} s to make");
-        return copy;
+        return copy with { Name = $"{target.Name} in 4 bits" };
     }
 
     private ServedModel Serve(

@@ -23,7 +23,7 @@ public class RiderBudgetTests
             }
 
             int nodes = step % 7;
-            Assert.Equal(0, ledger.Riders(nodes, step, 63 - nodes));
+            Assert.Equal(0, ledger.Riders(step % 2 == 0, nodes, step, 63 - nodes));
             // What text gives anyhow: passes that take what they take, and many tokens.
             ledger.Book(Step(ledger, step, nodes, riders: 0, found: 0));
         }
@@ -36,7 +36,7 @@ public class RiderBudgetTests
         Ledger ledger = Measured(machine);
         foreach (int nodes in (int[])[0, 3, 20, 63])
         {
-            Assert.Equal(63 - nodes, ledger.Riders(nodes, 100, 63 - nodes));
+            Assert.Equal(63 - nodes, ledger.Riders(true, nodes, 100, 63 - nodes));
         }
     }
 
@@ -44,10 +44,10 @@ public class RiderBudgetTests
     public void Up_to_the_step_of_the_curve_rows_are_free_and_behind_it_they_are_not()
     {
         Ledger ledger = Measured(Machine.All.First(machine => machine.Name.StartsWith("flat to 4", StringComparison.Ordinal)).Name);
-        Assert.Equal(3, ledger.Riders(0, 100, 63));
-        Assert.Equal(1, ledger.Riders(2, 100, 61));
-        Assert.Equal(0, ledger.Riders(3, 100, 60));
-        Assert.Equal(0, ledger.Riders(12, 100, 51));
+        Assert.Equal(3, ledger.Riders(false, 0, 100, 63));
+        Assert.Equal(1, ledger.Riders(false, 2, 100, 61));
+        Assert.Equal(0, ledger.Riders(false, 3, 100, 60));
+        Assert.Equal(0, ledger.Riders(false, 12, 100, 51));
     }
 
     [Fact]
@@ -59,16 +59,17 @@ public class RiderBudgetTests
         double price = 1 / 0.010;
         var found = new RiderBudget();
         var vain = new RiderBudget();
-        Assert.Equal(63, found.Rows(cost, price, 0, 0, 63));
+        Assert.Equal(63, found.Rows(cost, price, false, 0, 0, 63));
         for (int step = 0; step < 40; step++)
         {
-            found.Book(rows: 20, found: 1);
-            vain.Book(rows: 20, found: 0);
+            found.Book(greedy: false, rows: 20, found: 1);
+            vain.Book(greedy: false, rows: 20, found: 0);
         }
 
-        Assert.True(found.PerRow > 0.03);
-        Assert.Equal(63, found.Rows(cost, price, 0, 0, 63));
-        Assert.Equal(0, vain.Rows(cost, price, 0, 0, 63));
+        Assert.True(found.PerRow(greedy: false) > 0.03);
+        Assert.Equal(new RiderBudget().PerRow(greedy: true), found.PerRow(greedy: true));
+        Assert.Equal(63, found.Rows(cost, price, false, 0, 0, 63));
+        Assert.Equal(0, vain.Rows(cost, price, false, 0, 0, 63));
 
         // It is not given up for good: what was seen long ago counts less.
         for (int sequence = 0; sequence < 12; sequence++)
@@ -76,7 +77,7 @@ public class RiderBudgetTests
             vain.BeginSequence();
         }
 
-        Assert.Equal(63, vain.Rows(cost, price, 0, 0, 63));
+        Assert.Equal(63, vain.Rows(cost, price, false, 0, 0, 63));
     }
 
     [Fact]
