@@ -6,11 +6,15 @@ using Understory.Benchmarks;
 // The recurrence of gated DeltaNet layers beside their products: ... -- recurrent [set|best] [threads]
 // Attention over long texts by the type of keys and values: ... -- attention [set|best] [threads]
 // Loading a model: ... -- load path/to/model
+// What planning costs beside a pass of 90 us: ... -- planning
 // What constraints cost: ... -- masks path/to/tokenizer.json
 switch (args)
 {
     case ["masks", string tokenizer]:
         MaskBench.Run(tokenizer);
+        return 0;
+    case ["planning"]:
+        PlanningBench.Run();
         return 0;
     case ["load", string model]:
         LoadBench.Run(model);
@@ -36,6 +40,6 @@ switch (args)
     default:
         Console.Error.WriteLine(
             "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], experts, recurrent or "
-            + "attention [set|best] [threads|0], load MODEL, or masks TOKENIZER.json");
+            + "attention [set|best] [threads|0], planning, load MODEL, or masks TOKENIZER.json");
         return 2;
 }
