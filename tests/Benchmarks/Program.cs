@@ -6,6 +6,7 @@ using Understory.Benchmarks;
 // The recurrence of gated DeltaNet layers beside their products: ... -- recurrent [set|best] [threads]
 // Attention over long texts by the type of keys and values: ... -- attention [set|best] [threads]
 // Loading a model: ... -- load path/to/model
+// What planning costs beside a pass of 90 us: ... -- planning
 // What constraints cost: ... -- masks path/to/tokenizer.json
 // What compiling hostile forms costs: ... -- forms path/to/tokenizer.json [part of a name]
 switch (args)
@@ -15,6 +16,9 @@ switch (args)
         return 0;
     case ["forms", string tokenizer, ..]:
         FormBench.Run(tokenizer, args.Length > 2 ? args[2] : null);
+        return 0;
+    case ["planning"]:
+        PlanningBench.Run();
         return 0;
     case ["load", string model]:
         LoadBench.Run(model);
@@ -40,6 +44,6 @@ switch (args)
     default:
         Console.Error.WriteLine(
             "Usage: kernels [set|best] [threads|0] [768x12 192x4 ...], quantised [set|best] [Q4_K ...], experts, recurrent or "
-            + "attention [set|best] [threads|0], load MODEL, masks or forms TOKENIZER.json");
+            + "attention [set|best] [threads|0], planning, load MODEL, masks or forms TOKENIZER.json");
         return 2;
 }

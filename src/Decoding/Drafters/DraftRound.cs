@@ -64,18 +64,17 @@ internal sealed class DraftRound
         }
 
         tree.Sort();
-        _value.Begin(tree, context.Length);
-        double before = _value.Best();
+        double before = Worth(tree, context);
         int most = Math.Min(_draft.MaxRows, _draft.SlotsLeft(context));
         int guessFrom = _frontier.GuessCount;
         _frontier.Begin(tree, limits.MaxDepth);
-        Net = 0;
+        Net = round == 0 ? double.NegativeInfinity : 0;
         int bestRows = 0;
         while (!_frontier.IsEmpty && _frontier.RowCount < most)
         {
             ref Row row = ref _frontier.TakeBest();
             int rows = _frontier.RowCount;
-            AddExpected(row.A, context.Greedy, limits.Branch);
+            AddExpected(row, context.Greedy, limits.Branch);
             double net = _value.Best() - before - _ledger.RoundPrice(rows * _draft.Ahead, context.Length);
             bool forced = (round == 0 && rows == 1) || ((fixedRounds || fixedNodes) && rows <= ForcedRows);
             if (net > Net || forced)
@@ -96,6 +95,13 @@ internal sealed class DraftRound
 
         _frontier.Keep(bestRows, guessFrom);
         return bestRows > 0;
+    }
+
+    /// <summary>What a sorted tree gains over verifying nothing, in tokens.</summary>
+    public double Worth(TokenTree tree, TokenContext context)
+    {
+        _value.Begin(tree, context.Length);
+        return _value.Best();
     }
 
     /// <summary>A trial: the root alone, without guesses.</summary>
@@ -138,18 +144,19 @@ internal sealed class DraftRound
     }
 
     /// <summary>The children that the draft will give a row, as they are on average.</summary>
-    private void AddExpected(float a, bool greedy, int branch)
+    private void AddExpected(in Row row, bool greedy, int branch)
     {
         int most = branch > 0 ? Math.Min(branch, AcceptanceModel.Ranks) : AcceptanceModel.Ranks;
+        float a = row.A;
         for (int ahead = 0; ahead < _draft.Ahead; ahead++)
         {
             for (int rank = 0; rank < most; rank++)
             {
-                _value.Add(a * _ledger.Acceptance.Average(_draft.Stage, greedy, rank));
+                _value.Add(a * _ledger.Acceptance.Average(_draft.Stage, greedy, rank, row.Depth + ahead));
             }
 
             // What a parallel drafter says of later tokens goes under its first candidate.
-            a *= _ledger.Acceptance.Average(_draft.Stage, greedy, 0);
+            a *= _ledger.Acceptance.Average(_draft.Stage, greedy, 0, row.Depth + ahead);
         }
     }
 
@@ -186,7 +193,7 @@ internal sealed class DraftRound
         Stage judge = disputed ?? guess.Stage;
         float conditional = disputed is null
             ? guess.Conditional
-            : _ledger.Acceptance.Calibrate(disputed, context.Greedy, guess.Rank, guess.Raw);
+            : _ledger.Acceptance.Calibrate(disputed, context.Greedy, guess.Rank, guess.Raw, tree.Depth(parent));
         return tree.A(parent) * conditional <= Negligible ? -1 : tree.Add(parent, guess with { Conditional = conditional }, judge);
     }
 
@@ -260,7 +267,7 @@ internal sealed class DraftRound
         float sum = 0;
         for (int rank = 0; rank < count; rank++)
         {
-            sum += _conditional[rank] = _ledger.Acceptance.Calibrate(stage, context.Greedy, rank, _raw[rank]);
+            sum += _conditional[rank] = _ledger.Acceptance.Calibrate(stage, context.Greedy, rank, _raw[rank], tree.Depth(node));
         }
 
         float scale = sum > 1 ? 1 / sum : 1;

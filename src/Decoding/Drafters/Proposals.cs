@@ -18,6 +18,7 @@ public sealed class Proposals(AcceptanceModel acceptance, IReadOnlyList<IProposa
     private readonly Proposal[] _found = new Proposal[Most];
     private TokenContext? _context;
     private int _state;
+    private int _depth;
     private int _count;
     private bool _closed;
 
@@ -40,6 +41,7 @@ public sealed class Proposals(AcceptanceModel acceptance, IReadOnlyList<IProposa
     {
         _context = place.Context;
         _state = place.State;
+        _depth = place.Path.Length;
         _count = 0;
         _closed = false;
         foreach (IProposalSource source in _sources)
@@ -78,7 +80,7 @@ public sealed class Proposals(AcceptanceModel acceptance, IReadOnlyList<IProposa
         }
 
         _closed = only;
-        float conditional = only ? 1 : acceptance.Calibrate(stage, _context.Greedy, rank, raw);
+        float conditional = only ? 1 : acceptance.Calibrate(stage, _context.Greedy, rank, raw, _depth);
         _found[_count++] = new Proposal(token, stage, rank, raw, conditional, after);
     }
 }

@@ -12,6 +12,7 @@ public readonly record struct GrowthReport(int DraftPasses, double DraftSeconds,
 
 /// <summary>
 /// Grows the tree of a step: by rounds of the draft model while the ledger expects them to pay, else by what the text itself suggests.
+/// In <c>auto</c> both are arms of one decision: what the text suggests is grown first, and a draft has to gain more than that.
 /// </summary>
 public sealed class TreeGrower
 {
@@ -25,6 +26,9 @@ public sealed class TreeGrower
     private readonly Frontier _frontier;
     private readonly TimeProvider _clock;
     private readonly int[] _path;
+
+    // The last committed token alone: what a step's first round is picked under.
+    private readonly TokenTree _root = new(1);
 
     /// <param name="sources">First come, first kept.</param>
     /// <param name="draft">Null: there is no draft model.</param>
@@ -53,17 +57,25 @@ public sealed class TreeGrower
         GrowthReport report = default;
         if (limits.MaxDepth > 0)
         {
-            if (limits.Draft && cache is not null && !(limits.Auto && _ledger.DraftRests))
+            bool mayDraft = limits.Draft && cache is not null && !(limits.Auto && _ledger.DraftRests);
+            bool rests = limits.Auto && _ledger.TextRests;
+            if (!mayDraft || limits.Auto)
             {
-                _draft!.BeginStep(cache, context);
-                report = GrowByDraft(tree, context, cache, limits);
+                GrowByText(tree, context, limits, rests);
             }
 
-            if (report.DraftPasses == 0)
+            if (mayDraft)
             {
-                GrowByText(tree, context, limits);
+                _draft!.BeginStep(cache!, context);
+                report = GrowByDraft(tree, context, cache!, limits);
             }
-            else if (!_draft!.TakesGuesses && !report.CaughtUp)
+
+            if (rests && report.DraftPasses == 0)
+            {
+                Score(tree, context, limits);
+            }
+
+            if (report.DraftPasses > 0 && !report.CaughtUp && !_draft!.TakesGuesses)
             {
                 GrowLeaves(tree, context, limits);
             }
@@ -81,7 +93,8 @@ public sealed class TreeGrower
         AcceptanceModel acceptance = _ledger.Acceptance;
         for (int child = tree.FirstChild(node); child >= 0; child = tree.NextSibling(child))
         {
-            acceptance.Observe(tree.Judge(child), context.Greedy, tree.Rank(child), tree.Raw(child), tree.Token(child) == decided);
+            bool hit = tree.Token(child) == decided;
+            acceptance.Observe(tree.Judge(child), context.Greedy, tree.Rank(child), tree.Raw(child), hit, tree.Depth(node));
         }
 
         foreach (ref readonly Guess guess in _frontier.Guesses)
@@ -89,7 +102,8 @@ public sealed class TreeGrower
             if (guess.Node == node)
             {
                 Proposal proposal = guess.Proposal;
-                acceptance.Observe(proposal.Stage, context.Greedy, proposal.Rank, proposal.Raw, proposal.Token == decided);
+                bool hit = proposal.Token == decided;
+                acceptance.Observe(proposal.Stage, context.Greedy, proposal.Rank, proposal.Raw, hit, tree.Depth(node));
             }
         }
     }
@@ -107,7 +121,7 @@ public sealed class TreeGrower
             }
 
             long start = _clock.GetTimestamp();
-            if (!_round!.Select(tree, context, limits, round) || (asked && !Pays(context, pending, limits.TokensLeft, start)))
+            if (!Select(tree, context, limits, round) || (asked && !Pays(tree, context, pending, limits.TokensLeft, start)))
             {
                 return report;
             }
@@ -117,15 +131,33 @@ public sealed class TreeGrower
                 // A long prompt is caught up chunk by chunk, one a step, so that no step is long.
                 _frontier.Clear();
                 _draft.CatchUp(cache, context);
+                _ledger.CaughtUp(_draft.Rows, context.Length, _draft.Seconds);
                 return new GrowthReport(1, _draft.Seconds, CaughtUp: true);
             }
 
+            if (round == 0)
+            {
+                tree.Reset(context.Last, context.State);
+            }
+
             int rows = _frontier.RowCount;
-            _round.Run(tree, context, cache, limits);
+            _round!.Run(tree, context, cache, limits);
             report = new GrowthReport(report.DraftPasses + 1, report.DraftSeconds + _draft.Seconds, CaughtUp: false);
             double beside = _clock.GetElapsedTime(start).TotalSeconds - _draft.Seconds;
             _ledger.Drafted(_draft.Rows, context.Length, _draft.Seconds, beside / rows);
         }
+    }
+
+    /// <summary>Picks the rows of a round; those of the first stand under the root alone, whatever the text suggested.</summary>
+    private bool Select(TokenTree tree, TokenContext context, in GrowthLimits limits, int round)
+    {
+        if (round > 0)
+        {
+            return _round!.Select(tree, context, limits, round);
+        }
+
+        _root.Reset(context.Last, context.State);
+        return _round!.Select(_root, context, limits, round);
     }
 
     /// <summary>Auto only, before the first round of a step.</summary>
@@ -140,12 +172,14 @@ public sealed class TreeGrower
         return _ledger.DraftMayPay(_draft!.Stage, context.Greedy, pending, context.Length);
     }
 
-    /// <summary>As above, when its rows are picked.</summary>
+    /// <summary>As above, when its rows are picked: do they gain more than what the text suggests?</summary>
     /// <param name="start">When picking them began.</param>
-    private bool Pays(TokenContext context, int pending, int tokensLeft, long start)
+    private bool Pays(TokenTree tree, TokenContext context, int pending, int tokensLeft, long start)
     {
-        Verdict verdict = _ledger.DraftPays(_round!.Net, _frontier.RowCount, pending, tokensLeft, context.Length);
-        _ledger.Weighed(_clock.GetElapsedTime(start).TotalSeconds, verdict == Verdict.Pays ? _round.Net : 0, context.Length);
+        tree.Sort();
+        double net = _round!.Net - _round.Worth(tree, context);
+        Verdict verdict = _ledger.DraftPays(_draft!.Stage, context.Greedy, net, _frontier.RowCount, pending, tokensLeft, context.Length);
+        _ledger.Weighed(_clock.GetElapsedTime(start).TotalSeconds, verdict == Verdict.Pays ? net : 0, context.Length);
         switch (verdict)
         {
             case Verdict.Pays:
@@ -161,11 +195,10 @@ public sealed class TreeGrower
         }
     }
 
-    /// <summary>Without a draft model (or while it does not pay) what the text itself suggests is proposed to the target.</summary>
-    private void GrowByText(TokenTree tree, TokenContext context, in GrowthLimits limits)
+    /// <summary>What the text itself suggests, unless that has cost more than it gave.</summary>
+    private void GrowByText(TokenTree tree, TokenContext context, in GrowthLimits limits, bool rests)
     {
         bool lookUp = limits.Ngram && (!limits.Auto || _ledger.LookupDue);
-        bool rests = limits.Auto && _ledger.TextRests;
         if (limits.Ngram && !lookUp)
         {
             _ledger.LookupWaited();
@@ -176,10 +209,10 @@ public sealed class TreeGrower
             // What is known beforehand is proposed whatever look-ups were worth; their cost is not counted then.
             _ = Expand(tree, context, limits, limits.Reach(lookUp && !rests));
         }
-        else if (lookUp)
+        else if (lookUp && !rests)
         {
             long start = _clock.GetTimestamp();
-            int expansions = rests ? Score(tree, context) : Expand(tree, context, limits, Reach.LookedUp);
+            int expansions = Expand(tree, context, limits, Reach.LookedUp);
             _ledger.LookedUp(_clock.GetElapsedTime(start).TotalSeconds, expansions);
         }
     }
@@ -236,16 +269,24 @@ public sealed class TreeGrower
         return node;
     }
 
-    /// <summary>Guesses are scored against what the target decides, so that the estimates stay true; they are not verified.</summary>
-    private int Score(TokenTree tree, TokenContext context)
+    /// <summary>
+    /// While the text rests, guesses are scored against what the target decides, so that the estimates stay true; they are not verified.
+    /// </summary>
+    private void Score(TokenTree tree, TokenContext context, in GrowthLimits limits)
     {
+        if (!limits.Ngram || !_ledger.LookupDue || (limits.Forced && _proposals.Guided(context)))
+        {
+            return;
+        }
+
+        long start = _clock.GetTimestamp();
         tree.MarkExpanded(0);
         foreach (ref readonly Proposal proposal in _proposals.Best(new Place(context, [], context.State), Reach.LookedUp))
         {
             _frontier.AddGuessAt(0, proposal);
         }
 
-        return 1;
+        _ledger.LookedUp(_clock.GetElapsedTime(start).TotalSeconds, 1);
     }
 
     /// <summary>Adds what the text suggests; siblings are normalised to at most 1, and what is certain is above that.</summary>

@@ -4,8 +4,8 @@ namespace Understory.Decoding.Planning;
 
 /// <summary>
 /// Turns a stage's own probability of a candidate into the observed frequency with which the target chose such a candidate: binned by
-/// stage, greedy or sampled, place among the siblings, and predicted probability. It learns from every child drafted
-/// under an accepted node, verified or pruned; learning from verified ones alone would favour what the planner already believed.
+/// stage, greedy or sampled, place among the siblings, and predicted probability, with a factor for its depth. It learns from every
+/// child drafted under an accepted node, verified or pruned; learning from verified ones alone would favour what the planner already believed.
 /// A short-lived factor per sequence follows texts that are easier or harder than the average.
 /// </summary>
 public sealed class AcceptanceModel
@@ -31,6 +31,12 @@ public sealed class AcceptanceModel
     /// <summary>What a token leaves of the memory of a stage that said nothing of it. Chosen.</summary>
     private const float Fading = 0.98f;
 
+    /// <summary>Depths that are told apart; deeper ones are as the deepest of them. Chosen.</summary>
+    private const int Depths = 8;
+
+    /// <summary>Expected hits that "it is as at the depth before" is worth. Chosen by simulating planning.</summary>
+    private const float DepthPrior = 12f;
+
     /// <summary>Nothing is surer than that.</summary>
     private const float Surest = 0.995f;
 
@@ -39,6 +45,10 @@ public sealed class AcceptanceModel
     {
         public readonly (float Seen, float Hits)[] Bins = new (float, float)[2 * AcceptanceModel.Ranks * AcceptanceModel.Bins];
         public readonly (float Seen, float Hits)[] Ranks = new (float, float)[2 * AcceptanceModel.Ranks];
+        public readonly (float Expected, float Hits)[] Depths = new (float, float)[2 * AcceptanceModel.Depths];
+
+        /// <summary>Of <see cref="Depths"/>: what is made of it.</summary>
+        public readonly float[] DepthFactors = [.. Enumerable.Repeat(1f, 2 * AcceptanceModel.Depths)];
         public (float Expected, float Hits) Sequence;
         public bool Observed;
     }
@@ -52,17 +62,19 @@ public sealed class AcceptanceModel
     public void Clear() => _records = [];
 
     /// <summary>Calibrated probability that the target chooses a candidate, given that its path reached the parent.</summary>
-    public float Calibrate(Stage judge, bool greedy, int rank, float raw)
+    /// <param name="depth">Tokens that were guessed before it.</param>
+    public float Calibrate(Stage judge, bool greedy, int rank, float raw, int depth = 0)
     {
         Record record = Of(judge);
-        float frequency = Frequency(record, judge, greedy, rank, raw);
+        float frequency = Math.Min(Frequency(record, judge, greedy, rank, raw) * DepthFactor(record, greedy, rank, depth), Surest);
         float change = SequenceFactor(record) - 1;
         float share = judge.Steady ? 1 : 1 - frequency;
         return Math.Min(frequency * (1 + (change * share)), Surest);
     }
 
     /// <summary>Average probability that the candidate in place <paramref name="rank"/> is right, whatever its prediction.</summary>
-    public float Average(Stage judge, bool greedy, int rank)
+    /// <param name="depth">As in <see cref="Calibrate"/>.</param>
+    public float Average(Stage judge, bool greedy, int rank, int depth = 0)
     {
         IReadOnlyList<float> priors = greedy ? judge.Prior : judge.PriorSampled;
         if (rank >= Math.Min(Ranks, priors.Count))
@@ -72,16 +84,37 @@ public sealed class AcceptanceModel
 
         Record record = Of(judge);
         var (seen, hits) = record.Ranks[RankIndex(greedy, rank)];
-        return Math.Min((hits + (priors[rank] * 2 * PriorWeight)) / (seen + (2 * PriorWeight)) * SequenceFactor(record), Surest);
+        float frequency = (hits + (priors[rank] * 2 * PriorWeight)) / (seen + (2 * PriorWeight));
+        return Math.Min(frequency * DepthFactor(record, greedy, rank, depth) * SequenceFactor(record), Surest);
+    }
+
+    /// <summary>
+    /// Standard deviation of <see cref="Average"/> of the first candidate: of the long run, <c>p (1 - p) / (seen + prior + 1)</c>, and of
+    /// how this sequence goes, <c>(1 - p) (hits + prior) / (expected + prior)^2</c> of its factor.
+    /// </summary>
+    public double Doubt(Stage judge, bool greedy)
+    {
+        Record record = Of(judge);
+        double p = Average(judge, greedy, 0);
+        double seen = record.Ranks[RankIndex(greedy, 0)].Seen + (2 * PriorWeight);
+        double expected = record.Sequence.Expected + SequencePrior;
+        return Math.Sqrt((p * (1 - p) / (seen + 1)) + (p * p * (1 - p) * (record.Sequence.Hits + SequencePrior) / (expected * expected)));
     }
 
     /// <summary>The target decided below a node: was this child its choice?</summary>
-    public void Observe(Stage judge, bool greedy, int rank, float raw, bool hit)
+    /// <param name="depth">As in <see cref="Calibrate"/>.</param>
+    public void Observe(Stage judge, bool greedy, int rank, float raw, bool hit, int depth = 0)
     {
         rank = Math.Min(rank, Ranks - 1);
         Record record = Of(judge);
         record.Observed = true;
-        float expected = Frequency(record, judge, greedy, rank, raw);
+        float frequency = Frequency(record, judge, greedy, rank, raw);
+        float expected = Math.Min(frequency * DepthFactor(record, greedy, rank, depth), Surest);
+        if (rank == 0)
+        {
+            ObserveDepth(record, greedy, depth, frequency, hit);
+        }
+
         Count(ref record.Bins[BinIndex(greedy, rank, raw)], hit);
         Count(ref record.Ranks[RankIndex(greedy, rank)], hit);
         float decay = rank > 0 ? 1 : judge.Decay;
@@ -128,6 +161,33 @@ public sealed class AcceptanceModel
         return (hits + (judge.Trust * raw * PriorWeight)) / (seen + PriorWeight);
     }
 
+    /// <summary>
+    /// How much oftener than on average the first candidate is right so many tokens ahead, shrunk to the depth before by want of
+    /// evidence: <c>f(-1) = 1, f(d) = (hits(d) + DepthPrior * f(d - 1)) / (expected(d) + DepthPrior)</c>. Those behind the first are not
+    /// rarer where it errs more.
+    /// </summary>
+    private static float DepthFactor(Record record, bool greedy, int rank, int depth) =>
+        rank > 0 ? 1 : record.DepthFactors[DepthIndex(greedy, depth)];
+
+    private static void ObserveDepth(Record record, bool greedy, int depth, float frequency, bool hit)
+    {
+        int first = DepthIndex(greedy, 0);
+        int at = DepthIndex(greedy, depth);
+        ref (float Expected, float Hits) cell = ref record.Depths[at];
+        cell = (cell.Expected + frequency, cell.Hits + (hit ? 1 : 0));
+        if (cell.Expected > Window)
+        {
+            cell = (cell.Expected / 2, cell.Hits / 2);
+        }
+
+        float factor = at == first ? 1 : record.DepthFactors[at - 1];
+        for (; at < first + Depths; at++)
+        {
+            (float expected, float hits) = record.Depths[at];
+            record.DepthFactors[at] = factor = (hits + (DepthPrior * factor)) / (expected + DepthPrior);
+        }
+    }
+
     private static float SequenceFactor(Record record) =>
         (record.Sequence.Hits + SequencePrior) / (record.Sequence.Expected + SequencePrior);
 
@@ -139,6 +199,8 @@ public sealed class AcceptanceModel
             cell = (cell.Seen / 2, cell.Hits / 2);
         }
     }
+
+    private static int DepthIndex(bool greedy, int depth) => ((greedy ? 1 : 0) * Depths) + Math.Min(depth, Depths - 1);
 
     private static int RankIndex(bool greedy, int rank) => ((greedy ? 1 : 0) * Ranks) + rank;
 

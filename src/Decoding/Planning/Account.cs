@@ -5,7 +5,10 @@ namespace Understory.Decoding.Planning;
 /// against what plain decoding would have committed in the same time; when the account is overdrawn, the source rests, twice as long each
 /// time. A draft that is thought not to pay is tried again now and then, at intervals that double.
 /// </summary>
-public sealed class Account
+/// <param name="firstCredit">
+/// Tokens that it may lose in the first sequence after a start, beside <see cref="Share"/> of those committed.
+/// </param>
+public sealed class Account(double firstCredit)
 {
     /// <summary>Tokens that a source may lose before it rests. Chosen: of 256 tokens some 3 % over all rests.</summary>
     private const double Overdraft = 2;
@@ -14,6 +17,16 @@ public sealed class Account
     /// Most tokens of earlier gains that may be lost again. Chosen: a run of bad luck is no reason to rest, a change of the text is.
     /// </summary>
     private const double Savings = 8;
+
+    /// <summary>
+    /// Bounds of what it may lose in a later one: what earlier ones gained is believed to some degree, and text of another kind gets its
+    /// chance. Chosen.
+    /// </summary>
+    private const double LeastCredit = 1.5;
+    private const double MostCredit = 16;
+
+    /// <summary>Share of the tokens committed that a source may lose beside its credit. Chosen.</summary>
+    private const double Share = 0.01;
 
     /// <summary>
     /// Tokens of the first rest. Chosen, as is that each one is twice as long as the last, up to <see cref="LongestRest"/>.
@@ -30,17 +43,45 @@ public sealed class Account
     /// <summary>Share of the time since the last use that a trial may take. Chosen: with what rests cost, 2 % are not exceeded.</summary>
     private const double ProbeShare = 0.01;
 
+    // Null: no sequence was decoded yet.
+    private double? _credit;
+
+    // Of the sequence: what the source gained over plain decoding, and tokens committed by whatever means.
+    private double _gained;
+    private int _committed;
     private double _balance;
     private int _rest;
     private int _nextRest = FirstRest;
     private int _sinceUse;
     private int _probeInterval = FirstProbe;
 
+    private double Credit => _credit ?? firstCredit;
+
     /// <summary>The source rests: its account was overdrawn.</summary>
     public bool Resting => _rest > 0;
 
+    /// <summary>
+    /// May a use of the source cost so many tokens, if nothing comes of it? In no sequence can it lose more than
+    /// <c>credit + Share * committed</c>, beside what it gained there; what was lost or gained moves the credit of the next sequence.
+    /// </summary>
+    public bool Affords(double cost) => cost <= Credit + (Share * _committed) + _gained;
+
+    /// <summary>Forgets what was gained and lost so far.</summary>
+    public void Clear()
+    {
+        BeginSequence();
+        _credit = null;
+    }
+
     public void BeginSequence()
     {
+        if (_committed > 0)
+        {
+            _credit = Math.Clamp(Credit + (Share * _committed) + _gained, LeastCredit, MostCredit);
+        }
+
+        _gained = 0;
+        _committed = 0;
         _balance = 0;
         _rest = 0;
         _nextRest = FirstRest;
@@ -58,11 +99,15 @@ public sealed class Account
     /// <summary>The source is used because it is expected to pay.</summary>
     public void Pays() => _probeInterval = FirstProbe;
 
+    /// <summary>Tokens spent on a use to come: they are no bad luck of the source, and it does not rest for them.</summary>
+    public void Invested(double cost) => _gained -= cost;
+
     /// <param name="used">The step used the source.</param>
     /// <param name="committed">Tokens of the step.</param>
     /// <param name="plain">Tokens that plain decoding commits in the same time.</param>
     public void Book(bool used, int committed, double plain)
     {
+        _committed += committed;
         _sinceUse = used ? 0 : _sinceUse + committed;
         _rest = Math.Max(0, _rest - committed);
         if (!used)
@@ -70,6 +115,7 @@ public sealed class Account
             return;
         }
 
+        _gained += committed - plain;
         _balance = Math.Min(_balance + committed - plain, Savings);
         if (_balance > Savings / 2)
         {

@@ -98,11 +98,12 @@ public sealed class CostModel
     }
 
     /// <summary>Takes a measured pass into account.</summary>
-    public void Observe(int rows, int context, double seconds)
+    /// <returns>What the machine as a whole is now taken to be slower by than before it.</returns>
+    public double Observe(int rows, int context, double seconds)
     {
         if (Frozen || rows <= 0 || rows > Knots[^1])
         {
-            return;
+            return 1;
         }
 
         _clock++;
@@ -114,12 +115,13 @@ public sealed class CostModel
             _seen[k] = _clock;
             _seconds[k] = net / _drift;
             Spread();
-            return;
+            return 1;
         }
 
         // A stall of the machine says little of the next pass: one observation counts as at most twice what was expected.
         double ratio = Math.Clamp(net / (_drift * Base(rows)), 0.5, 2);
-        _drift *= Math.Pow(ratio, DriftRate);
+        double drift = Math.Pow(ratio, DriftRate);
+        _drift *= drift;
         int nearest = k >= 0 ? k : ~k;
         double rate = Math.Max(KnotRate, 0.5 / ++_visits[nearest]);
         _seconds[nearest] *= Math.Pow(ratio, rate);
@@ -130,6 +132,20 @@ public sealed class CostModel
             double share = Math.Pow(ratio, rate * (distance == 1 ? NextShare : SecondShare));
             Move(nearest - distance, share);
             Move(nearest + distance, share);
+        }
+
+        return drift;
+    }
+
+    /// <summary>
+    /// Another model's pass found the machine slower by a factor while none of this one was measured: it is taken to have become so for
+    /// this one, too. Else a draft that rested while the machine was slow would look cheap, and one that rested since then dear.
+    /// </summary>
+    public void Follow(double drift)
+    {
+        if (!Frozen)
+        {
+            _drift *= drift;
         }
     }
 

@@ -66,32 +66,45 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// </summary>
     private const double Hope = 0.5;
 
+    /// <summary>
+    /// The draft's first pass must be affordable at so many times what it is expected to cost: a prompt half taken in is worth nothing.
+    /// Chosen.
+    /// </summary>
+    private const double CatchUpMargin = 1.2;
+
+    /// <summary>
+    /// A draft is used while its gain would pay if it were so many standard deviations better than it is taken to be: what that may cost
+    /// is bounded by its account, and only use tells. Chosen by simulating planning.
+    /// </summary>
+    private const double Optimism = 0.5;
+
     /// <summary>Catching up is spread over at most so many tokens to come, of which steps are taken to commit two each. Chosen.</summary>
     private const int Horizon = 64;
 
     /// <summary>
-    /// Tokens that taking the draft up again may lose at worst, over all that drafting gained in the sequence: so many, and so many for
-    /// each token
-    /// committed. Chosen by simulating planning: with 1 a draft that pays was given up for good after a few misses, with 2.5 losses
-    /// reached 2 % of 256 tokens.
+    /// Tokens that drafts, and what the text suggests, may lose in the first sequence after a start. Chosen by simulating planning: where
+    /// nothing at all is accepted the first 256 tokens lose 2.5 % in the mean and 3.5 % at worst; with 2.5 tokens for drafts those that
+    /// pay began later.
     /// </summary>
-    private const double Allowance = 2;
-    private const double AllowanceShare = 0.01;
+    private const double FirstDraftCredit = 4;
+    private const double FirstTextCredit = 2;
 
-    private readonly Account _drafting = new();
-    private readonly Account _text = new();
-    private readonly LookupBudget _lookups = new();
+    /// <summary>
+    /// Shares of the time for look-ups, and for weighing first rounds, that come to nothing. Chosen: planning that ends in <c>off</c> may
+    /// cost a percent, what is not budgeted included.
+    /// </summary>
+    private const double LookupShare = 0.005;
+    private const double WeighingShare = 0.0025;
+
+    private readonly Account _drafting = new(FirstDraftCredit);
+    private readonly Account _text = new(FirstTextCredit);
+    private readonly LookupBudget _lookups = new(LookupShare);
     private readonly RiderBudget _riders = new();
 
     // Weighing a first round takes look-ups too: where it comes to nothing it is not done in every step.
-    private readonly LookupBudget _weighing = new();
+    private readonly LookupBudget _weighing = new(WeighingShare);
     private double _tokens;
     private double _seconds;
-
-    // Of the sequence: tokens committed, and what drafting gained of them over plain decoding.
-    private int _committed;
-    private double _gained;
-    private bool _drafted;
 
     // What a row of a draft round costs beside the pass: look-ups, mostly. It matters where a pass takes microseconds.
     private double _rowSeconds;
@@ -99,6 +112,12 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     // What it costs to look up the children of one node, and what this step's look-ups took; below 0: none were made.
     private double _expansionSeconds;
     private double _lookupSeconds = -1;
+
+    // What this step's draft passes took.
+    private double _draftSeconds;
+
+    // The draft takes in a long prompt, chunk by chunk.
+    private bool _catchingUp;
 
     public CostModel Target { get; } = target;
 
@@ -127,7 +146,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
     /// <summary>
     /// How many nodes of the sorted tree to verify, from <paramref name="least"/> (0: plain decoding) to <paramref name="most"/>.
-    /// Every n is looked at: the cost of a pass has steps where tiles fill up.
+    /// Every n is looked at: the cost of a pass has steps where tiles fill up. Unless something has to be
+    /// verified, nothing is that its source could not afford to lose.
     /// </summary>
     public int Choose(TokenTree tree, int context, int least, int most)
     {
@@ -136,6 +156,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         double sum = 0;
         double best = double.NegativeInfinity;
         int chosen = 0;
+        double one = Target.Seconds(1, context);
+        Account payer = _draftSeconds > 0 ? _drafting : _text;
         for (int n = 0; n <= most; n++)
         {
             if (n > 0)
@@ -143,8 +165,10 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
                 sum += tree.A(tree.Ordered(n - 1));
             }
 
-            double value = sum - (price * Target.Hopeful(1 + n, context));
-            if (n >= Math.Min(least, most) && value > best)
+            double seconds = Target.Hopeful(1 + n, context);
+            double value = sum - (price * seconds);
+            bool affordable = least > 0 || n == 0 || payer.Affords((_draftSeconds + seconds - one) / one);
+            if (n >= Math.Min(least, most) && value > best && affordable)
             {
                 best = value;
                 chosen = n;
@@ -187,12 +211,12 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// Price *
     /// (C_target(1 + n) - C_target(1))</c>.
     /// </summary>
-    public double RootGain(Stage stage, bool greedy, int context)
+    public double RootGain(Stage stage, bool greedy, int context, double hoped = 0)
     {
         double price = Price(context);
         double one = Target.Seconds(1, context);
         double best = 0;
-        double sum = 0;
+        double sum = hoped;
         for (int rank = 0; rank < AcceptanceModel.Ranks; rank++)
         {
             sum += Acceptance.Average(stage, greedy, rank);
@@ -202,41 +226,48 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         return best;
     }
 
-    /// <summary>A cheap look before any row is picked: may a first round pay, or is a trial due?</summary>
+    /// <summary>A cheap look before any row is picked: can a first round be afforded, and may it pay, or is a trial due?</summary>
     /// <param name="pending">Committed tokens that the draft model has not seen.</param>
     public bool DraftMayPay(Stage stage, bool greedy, int pending, int context)
     {
+        double catchUp = Draft!.Seconds(pending, context);
+        if (!_drafting.Affords(catchUp / Target.Seconds(1, context)))
+        {
+            return false;
+        }
+
         double price = Price(context);
-        double rowPrice = RowPrice(0, context);
-        double pass = price * Draft!.Seconds(1, context);
-        return RootGain(stage, greedy, context) > Hope * pass
-            || (PerfectDraftPays(rowPrice, pass) && _drafting.TrialDue(price * Draft.Seconds(pending, context)));
+        double pass = price * Draft.Seconds(1, context);
+        return RootGain(stage, greedy, context, Optimism * Acceptance.Doubt(stage, greedy)) > Hope * pass
+            || (_drafting.TrialDue(price * catchUp) && PerfectDraftPays(RowPrice(0, context), pass));
     }
 
     /// <summary>
-    /// Is a first round worth its passes? Catching up with the committed tokens is an investment: it is spread over the tokens to come.
+    /// Is a first round worth its passes, or would it be if the draft were a little better than it is taken to be, and can it be afforded?
+    /// Catching up with the committed tokens is an investment: it is spread over the tokens to come.
     /// </summary>
     /// <param name="net">Expected gain of its rows, in tokens, net of a pass over them alone.</param>
-    public Verdict DraftPays(double net, int rows, int pending, int tokensLeft, int context)
+    public Verdict DraftPays(Stage stage, bool greedy, double net, int rows, int pending, int tokensLeft, int context)
     {
         double price = Price(context);
         double catchUp = price * (Draft!.Seconds(pending + rows - 1, context) - Draft.Seconds(rows, context));
         double steps = Math.Min(tokensLeft, Horizon) / 2.0;
-        if (net > 0 && net * steps > catchUp && (!_drafted || MayLose(catchUp + (price * Draft.Seconds(rows, context)))))
+        double doubt = Optimism * Acceptance.Doubt(stage, greedy);
+        double hoped = net + RootGain(stage, greedy, context, doubt) - RootGain(stage, greedy, context);
+        double cost = Draft.Seconds(pending + rows - 1, context) / Target.Seconds(1, context);
+        if (hoped > 0 && hoped * steps > catchUp && _drafting.Affords(_catchingUp ? cost : CatchUpMargin * cost))
         {
             return Verdict.Pays;
         }
 
-        return PerfectDraftPays(RowPrice(0, context), price * Draft.Seconds(1, context))
-            && _drafting.TrialDue(price * Draft.Seconds(pending, context)) ? Verdict.Trial : Verdict.No;
+        double trial = price * Draft.Seconds(pending, context);
+        return _drafting.TrialDue(trial) && _drafting.Affords(trial)
+            && PerfectDraftPays(RowPrice(0, context), price * Draft.Seconds(1, context)) ? Verdict.Trial : Verdict.No;
     }
 
     public void BeginSequence()
     {
         _tokens = _seconds = 0;
-        _committed = 0;
-        _gained = 0;
-        _drafted = false;
         Acceptance.BeginSequence();
         _drafting.BeginSequence();
         _text.BeginSequence();
@@ -244,6 +275,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _weighing.BeginSequence();
         _riders.BeginSequence();
         _lookupSeconds = -1;
+        _draftSeconds = 0;
+        _catchingUp = false;
     }
 
     /// <summary>Measurements are not taken into account: while code is being compiled they say nothing of later passes.</summary>
@@ -263,6 +296,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _lookups.Clear();
         _weighing.Clear();
         _riders.Clear();
+        _drafting.Clear();
+        _text.Clear();
         Acceptance.Clear();
     }
 
@@ -291,7 +326,17 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     public void Drafted(int rows, int context, double seconds, double perRow)
     {
         Draft!.Observe(rows, context, seconds);
+        _draftSeconds += seconds;
+        _catchingUp = false;
         _rowSeconds = Average(_rowSeconds, Math.Max(0, perRow));
+    }
+
+    /// <summary>A pass that only took in committed tokens was measured.</summary>
+    public void CaughtUp(int rows, int context, double seconds)
+    {
+        Draft!.Observe(rows, context, seconds);
+        _drafting.Invested(seconds / Target.Seconds(1, context));
+        _catchingUp = true;
     }
 
     /// <summary>Look-ups under so many nodes took so long.</summary>
@@ -309,28 +354,31 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     {
         if (_lookupSeconds >= 0)
         {
-            _lookups.Book(_lookupSeconds, step.Gain, Price(step.Context));
+            _lookups.Book(_lookupSeconds, step.Drafted ? 0 : step.Gain, Price(step.Context));
             _lookupSeconds = -1;
         }
 
         int rows = 1 + step.Nodes + step.Riders;
         double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(rows, step.Context)) + step.DraftSeconds);
-        Target.Observe(rows, step.Context, step.TargetSeconds);
+        double drift = Target.Observe(rows, step.Context, step.TargetSeconds);
+        if (step.DraftSeconds == 0)
+        {
+            Draft?.Follow(drift);
+        }
+
         _riders.Book(step.Greedy, step.Riders, step.Found);
         Acceptance.Committed(step.Committed);
         _tokens = (_tokens * Memory) + step.Committed;
         _seconds = (_seconds * Memory) + booked;
+        double one = Target.Seconds(1, step.Context);
         // Neither the draft nor the text is to blame for rows that looked ahead.
         double looking = Target.Seconds(rows, step.Context) - Target.Seconds(1 + step.Nodes, step.Context);
-        double plain = Math.Max(booked - looking, 0) / Target.Seconds(1, step.Context);
-        _committed += step.Committed;
-        _drafted |= step.Drafted;
-        _gained += step.Drafted ? step.Committed - plain : 0;
-        _drafting.Book(step.Drafted, step.Committed, plain);
-        _text.Book(!step.Drafted && step.Nodes > 0, step.Committed, plain);
+        double drafting = Math.Max(booked - looking, 0);
+        double caughtUp = step.Drafted ? 0 : step.DraftSeconds;
+        _drafting.Book(step.Drafted, step.Committed, drafting / one);
+        _text.Book(!step.Drafted && step.Nodes > 0, step.Committed, Math.Max(drafting - caughtUp, 0) / one);
+        _draftSeconds = 0;
     }
-
-    private bool MayLose(double tokens) => _gained - tokens >= -(Allowance + (AllowanceShare * _committed));
 
     /// <summary>Would one sure token earn its row and its draft pass? If not even that, a trial has nothing to find out.</summary>
     private static bool PerfectDraftPays(double rowPrice, double passPrice) => rowPrice + passPrice < 1;

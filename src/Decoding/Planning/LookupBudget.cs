@@ -2,13 +2,11 @@ namespace Understory.Decoding.Planning;
 
 /// <summary>
 /// Beside a small target even an n-gram look-up costs: microseconds of a step of tens of them. While look-ups gain fewer tokens than their
-/// time is worth they may take half a percent of it; the first one that pays brings them back to every step.
+/// time is worth they may take a small share of it; the first one that pays brings them back to every step.
 /// </summary>
-public sealed class LookupBudget
+/// <param name="share">Share of the time for look-ups that gain nothing.</param>
+public sealed class LookupBudget(double share)
 {
-    /// <summary>Share of the time for look-ups that gain nothing. Chosen: half of what planning that ends in <c>off</c> may cost.</summary>
-    private const double Share = 0.005;
-
     /// <summary>Most steps between two look-ups. Chosen: a repetition longer than that is worth finding at any price.</summary>
     private const int LongestWait = 64;
 
@@ -53,6 +51,6 @@ public sealed class LookupBudget
         _seconds = _seconds == 0 ? seconds : _seconds + (Rate * (Math.Min(seconds, Stall * _seconds) - _seconds));
         _gain += Rate * (gain - _gain);
         bool pays = _gain > Margin * price * _seconds || gain > Found * price * _seconds;
-        _wait = pays ? 0 : (int)Math.Min(price * _seconds / Share, LongestWait);
+        _wait = pays ? 0 : (int)Math.Min(price * _seconds / share, LongestWait);
     }
 }

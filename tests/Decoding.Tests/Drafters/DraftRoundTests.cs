@@ -38,6 +38,20 @@ public class DraftRoundTests
         Assert.Equal(1, _tree.Count);
     }
 
+    [Fact]
+    public void Where_the_text_suggests_as_much_as_a_draft_would_the_draft_is_not_asked()
+    {
+        var drafter = new Script(_clock, seconds: 0.002, sure: 0.9f);
+        var limits = new GrowthLimits(Ngram: true, Draft: true, Auto: true, 0, 0, Depth, 30);
+        Grow(drafter, [new Knowing(0.97f)], limits, perRow: 0, draftSeconds: 0.002);
+        Assert.Equal(0, drafter.Passes);
+        Assert.Equal(Depth, Enumerable.Range(0, _tree.Count).Max(_tree.Depth));
+        Assert.Same(Stage.Ngram, _tree.Stage(1));
+        Grow(drafter, [new Knowing(0.05f)], limits, perRow: 0, draftSeconds: 0.002);
+        Assert.True(drafter.Passes > 0);
+        Assert.Same(Stage.Draft, _tree.Judge(1));
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
@@ -186,6 +200,15 @@ public class DraftRoundTests
         }
 
         return new TreeGrower(ledger, sources, drafter, Depth, 63, _clock).Grow(_tree, _context, new DraftCache(null), limits);
+    }
+
+    /// <summary>Says the right token everywhere, and how sure it is.</summary>
+    private sealed class Knowing(float raw) : IProposalSource
+    {
+        public Reach Reach => Reach.LookedUp;
+
+        public void Propose(in Place place, Proposals proposals) =>
+            proposals.Add(Script.Token(place.Context.Length + place.Path.Length), Stage.Ngram, 0, raw);
     }
 
     /// <summary>Says one token of the root.</summary>

@@ -61,4 +61,50 @@ public class AcceptanceModelTests
         model.BeginSequence();
         Assert.True(model.Calibrate(Stage.Draft, true, 0, 0.7f) > before * 0.9);
     }
+
+    [Fact]
+    public void Where_acceptance_falls_with_depth_deep_candidates_are_believed_less_and_those_never_seen_are_as_the_deepest_seen()
+    {
+        var model = new AcceptanceModel();
+        var random = new Random(2);
+        for (int i = 0; i < 2000; i++)
+        {
+            int depth = i % 3;
+            model.Observe(Stage.Draft, true, 0, 0.7f, random.NextDouble() < 0.85 * Math.Pow(0.75, depth), depth);
+        }
+
+        model.BeginSequence();
+        for (int depth = 0; depth < 3; depth++)
+        {
+            Assert.Equal(0.85 * Math.Pow(0.75, depth), model.Calibrate(Stage.Draft, true, 0, 0.7f, depth), 0.06);
+            Assert.Equal(0.85 * Math.Pow(0.75, depth), model.Average(Stage.Draft, true, 0, depth), 0.06);
+        }
+
+        Assert.Equal(model.Calibrate(Stage.Draft, true, 0, 0.7f, 2), model.Calibrate(Stage.Draft, true, 0, 0.7f, 30), 0.001f);
+    }
+
+    [Fact]
+    public void A_few_misses_at_a_depth_say_little_of_it()
+    {
+        var model = new AcceptanceModel();
+        model.Observe(Stage.Draft, true, 0, 0.7f, false, depth: 3);
+        model.BeginSequence();
+        Assert.InRange(model.Calibrate(Stage.Draft, true, 0, 0.7f, 3) / model.Calibrate(Stage.Draft, true, 0, 0.7f, 0), 0.9, 0.99);
+    }
+
+    [Fact]
+    public void Doubt_falls_with_what_was_observed_and_comes_back_in_part_with_a_new_sequence()
+    {
+        var model = new AcceptanceModel();
+        double before = model.Doubt(Stage.Draft, true);
+        for (int i = 0; i < 500; i++)
+        {
+            model.Observe(Stage.Draft, true, 0, 0.7f, i % 10 < 7);
+        }
+
+        double after = model.Doubt(Stage.Draft, true);
+        model.BeginSequence();
+        Assert.InRange(after, 0.01, before / 1.5);
+        Assert.InRange(model.Doubt(Stage.Draft, true), after + 0.01, before - 0.01);
+    }
 }

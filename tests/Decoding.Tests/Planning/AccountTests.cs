@@ -7,7 +7,7 @@ public class AccountTests
     [Fact]
     public void Speculation_that_never_pays_costs_at_most_three_percent_of_256_tokens()
     {
-        var account = new Account();
+        var account = new Account(4);
         account.BeginSequence();
         double lost = 0;
         for (int tokens = 0; tokens < 256; tokens++)
@@ -25,7 +25,7 @@ public class AccountTests
     [Fact]
     public void Speculation_that_pays_never_rests()
     {
-        var account = new Account();
+        var account = new Account(4);
         account.BeginSequence();
         for (int step = 0; step < 1000; step++)
         {
@@ -37,7 +37,7 @@ public class AccountTests
     [Fact]
     public void Probes_become_rarer_while_they_find_nothing_and_cost_at_most_one_percent()
     {
-        var account = new Account();
+        var account = new Account(4);
         account.BeginSequence();
         int probes = 0;
         for (int tokens = 0; tokens < 4096; tokens++)
@@ -53,6 +53,49 @@ public class AccountTests
         }
 
         Assert.InRange(probes, 2, 10);
-        Assert.False(new Account().TrialDue(1e-9));
+        Assert.False(new Account(4).TrialDue(1e-9));
+    }
+
+    [Theory]
+    [InlineData(0.05)]
+    [InlineData(0.4)]
+    [InlineData(1.5)]
+    public void What_never_pays_costs_at_most_its_first_credit_and_a_percent_of_the_tokens(double cost)
+    {
+        var account = new Account(4);
+        account.BeginSequence();
+        double lost = 0;
+        for (int tokens = 0; tokens < 256; tokens++)
+        {
+            bool use = account.Affords(cost);
+            lost += use ? cost : 0;
+            account.Book(use, 1, use ? 1 + cost : 1);
+            Assert.True(lost <= 4 + (0.01 * (tokens + 1)) + 1e-9, $"lost {lost:F2} of {tokens + 1} tokens");
+        }
+
+        Assert.True(lost > 2);
+    }
+
+    [Fact]
+    public void What_was_gained_may_be_invested_in_the_next_sequence_and_no_more_than_16_tokens()
+    {
+        var account = new Account(4);
+        account.BeginSequence();
+        Assert.False(account.Affords(10));
+        for (int step = 0; step < 100; step++)
+        {
+            account.Book(true, 2, 1.5);
+        }
+
+        Assert.True(account.Affords(50));
+        account.BeginSequence();
+        Assert.True(account.Affords(10));
+        Assert.False(account.Affords(17));
+        account.Invested(15);
+        Assert.False(account.Affords(2));
+        account.Book(false, 1, 1);
+        account.BeginSequence();
+        Assert.True(account.Affords(1.4));
+        Assert.False(account.Affords(4));
     }
 }

@@ -118,4 +118,31 @@ public class CostModelTests
         Assert.Equal(0.010, cost.Seconds(1, 0), 6);
         Assert.Equal(0.011, cost.Seconds(1, 1000), 6);
     }
+
+    [Fact]
+    public void A_model_that_is_not_measured_follows_another_one_on_the_same_machine()
+    {
+        var target = new CostModel();
+        var draft = new CostModel();
+        target.Calibrate(1, 0.010);
+        draft.Calibrate(1, 0.002);
+        for (int i = 0; i < 30; i++)
+        {
+            _ = target.Observe(1, 0, 0.010);
+        }
+
+        for (int i = 0; i < 60; i++)
+        {
+            draft.Follow(target.Observe(1, 0, 0.015));
+        }
+
+        // Most of what one row count shows is taken for the machine, some for the row count.
+        Assert.InRange(draft.Seconds(1, 0), 0.0023, 0.003);
+        for (int i = 0; i < 60; i++)
+        {
+            draft.Follow(target.Observe(1, 0, 0.010));
+        }
+
+        Assert.Equal(0.002, draft.Seconds(1, 0), 0.0001);
+    }
 }

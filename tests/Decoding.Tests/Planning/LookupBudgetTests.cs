@@ -9,7 +9,7 @@ public class LookupBudgetTests
     [Fact]
     public void After_clearing_dear_look_ups_count_no_more()
     {
-        var budget = new LookupBudget();
+        var budget = new LookupBudget(0.005);
         StepsUntilDue(budget, cost: 50, gain: 0);
         budget.Clear();
         Assert.Equal(0, StepsUntilDue(budget, cost: 0.1, gain: 0.5));
@@ -19,7 +19,7 @@ public class LookupBudgetTests
     [Fact]
     public void Look_ups_that_pay_are_made_in_every_step()
     {
-        var budget = new LookupBudget();
+        var budget = new LookupBudget(0.005);
         for (int step = 0; step < 100; step++)
         {
             Assert.Equal(0, StepsUntilDue(budget, cost: 0.1, gain: 0.5));
@@ -32,7 +32,7 @@ public class LookupBudgetTests
     [InlineData(0.3)]
     public void Look_ups_that_gain_nothing_take_about_half_a_percent_of_the_time(double cost)
     {
-        var budget = new LookupBudget();
+        var budget = new LookupBudget(0.005);
         for (int i = 0; i < 30; i++)
         {
             StepsUntilDue(budget, cost, gain: 0);
@@ -50,7 +50,7 @@ public class LookupBudgetTests
     [Fact]
     public void However_dear_they_are_one_is_made_now_and_then()
     {
-        var budget = new LookupBudget();
+        var budget = new LookupBudget(0.005);
         StepsUntilDue(budget, cost: 50, gain: 0);
         Assert.Equal(64, StepsUntilDue(budget, cost: 50, gain: 0));
     }
@@ -58,7 +58,7 @@ public class LookupBudgetTests
     [Fact]
     public void One_that_pays_well_brings_them_back_and_one_that_barely_pays_does_not()
     {
-        var budget = new LookupBudget();
+        var budget = new LookupBudget(0.005);
         for (int i = 0; i < 30; i++)
         {
             StepsUntilDue(budget, cost: 0.1, gain: 0);
@@ -72,7 +72,7 @@ public class LookupBudgetTests
     [Fact]
     public void A_new_sequence_begins_with_a_look_up()
     {
-        var budget = new LookupBudget();
+        var budget = new LookupBudget(0.005);
         for (int i = 0; i < 30; i++)
         {
             StepsUntilDue(budget, cost: 0.1, gain: 0);

@@ -8,6 +8,9 @@ internal enum Guessing
     Copying,
     Random,
     Falling,
+
+    /// <summary>All that is proposed is wrong, and said to be nearly sure.</summary>
+    Nothing,
 }
 
 /// <summary>
@@ -17,8 +20,6 @@ internal enum Guessing
 /// </summary>
 internal sealed class GuessedText
 {
-    public const int Prompt = 16;
-
     /// <summary>Ids of right tokens; wrong ones are above.</summary>
     public const int Vocabulary = 1000;
 
@@ -31,10 +32,13 @@ internal sealed class GuessedText
     private readonly float[] _said;
     private readonly bool[] _copied;
 
-    public GuessedText(Guessing kind, int length, int seed)
+    /// <param name="length">Tokens behind the prompt.</param>
+    /// <param name="prompt">Tokens of it.</param>
+    public GuessedText(Guessing kind, int length, int seed, int prompt = 16)
     {
+        Prompt = prompt;
         var random = new Random((seed * 31) + (int)kind);
-        int room = Prompt + length + 80;
+        int room = prompt + length + 80;
         _kind = kind;
         _coins = new double[room];
         _chance = new double[room];
@@ -56,13 +60,20 @@ internal sealed class GuessedText
                 Guessing.Bursty => good ? 0.9 : 0.1,
                 Guessing.Copying => 0.5,
                 Guessing.Random => 0.02,
+                Guessing.Nothing => 0,
                 _ => 0.85,
             };
             // What a draft says of itself is near the truth, but where nobody can guess it is far too sure.
-            double said = kind == Guessing.Random ? 0.35 : _chance[position];
+            double said = kind switch { Guessing.Random => 0.35, Guessing.Nothing => 0.9, _ => _chance[position] };
             _said[position] = (float)Math.Clamp(said + (0.3 * (random.NextDouble() - 0.5)), 0.03, 0.97);
         }
     }
+
+    /// <summary>Tokens of the prompt.</summary>
+    public int Prompt { get; }
+
+    /// <summary>What stands before in the text is wrong here, and as sure as where it is copied.</summary>
+    public bool Misleads => _kind == Guessing.Nothing;
 
     public static int Token(int position) => position % Vocabulary;
 

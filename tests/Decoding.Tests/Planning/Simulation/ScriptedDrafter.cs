@@ -127,9 +127,9 @@ internal sealed class ScriptedNgram(GuessedText text) : IProposalSource
         {
             proposals.Add(GuessedText.Token(position), Stage.Ngram, 0, 0.85f);
         }
-        else if (position % 5 == 0)
+        else if (position % 5 == 0 || text.Misleads)
         {
-            proposals.Add((2 * GuessedText.Vocabulary) + (position % 100), Stage.Ngram, 0, 0.12f);
+            proposals.Add((2 * GuessedText.Vocabulary) + (position % 100), Stage.Ngram, 0, text.Misleads ? 0.85f : 0.12f);
         }
     }
 }

@@ -69,14 +69,14 @@ internal sealed class SimulatedRun
         double seconds = 0;
         double early = 0;
         int done = 0;
-        int pending = GuessedText.Prompt;
+        int pending = text.Prompt;
         while (done < tokens)
         {
             double memory = Memory(done, tokens);
             double drafting = machine.DraftSeconds(pending) + ((length - 1) * machine.DraftSeconds(1));
             seconds += memory * (drafting + machine.TargetSeconds(1 + length));
             int right = 0;
-            while (right < length && text.Place(GuessedText.Prompt + done + right, right) == 0)
+            while (right < length && text.Place(text.Prompt + done + right, right) == 0)
             {
                 right++;
             }
@@ -92,7 +92,7 @@ internal sealed class SimulatedRun
     /// <summary>Seconds in which the ledger, or a mode that is forced, decodes the text.</summary>
     public Taken Decode(GuessedText text, int tokens, SpeculationMode mode)
     {
-        int[] prompt = [.. Enumerable.Range(0, GuessedText.Prompt).Select(GuessedText.Token)];
+        int[] prompt = [.. Enumerable.Range(0, text.Prompt).Select(GuessedText.Token)];
         var drafter = new ScriptedDrafter(text, _clock, rows => Observed(_machine.DraftSeconds(rows)));
         var cache = new DraftCache(null);
         var grower = new TreeGrower(_ledger, [new ScriptedNgram(text)], drafter, Depth, TreeVerifier.MaxNodes, _clock);
@@ -117,7 +117,7 @@ internal sealed class SimulatedRun
         int length = context.Length;
         bool auto = mode == SpeculationMode.Auto;
         long start = _clock.GetTimestamp();
-        var limits = new GrowthLimits(Ngram: true, Draft: true, auto, 0, 0, Math.Min(Depth, left - 1), left);
+        var limits = new GrowthLimits(Ngram: true, Draft: mode != SpeculationMode.Ngram, auto, 0, 0, Math.Min(Depth, left - 1), left);
         GrowthReport growth = grower.Grow(_tree, context, cache, limits);
         int nodes = _ledger.Choose(_tree, length, auto ? 0 : 1, TreeVerifier.MaxNodes);
         double target = Observed(_machine.TargetSeconds(1 + nodes));
