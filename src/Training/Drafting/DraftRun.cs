@@ -264,7 +264,7 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
                 string.Create(Invariant, $"{mode.Key} {mode.Value.Speedup:F2} ({mode.Value.TokensPerBatch:F2} a batch)")));
             string accepted = double.IsNaN(set.Acceptance)
                 ? "" : string.Create(Invariant, $"; {set.Acceptance:F0} % of the draft's tokens are accepted");
-            work.Say($"  {set.Name}, times off on {set.Prompts} prompts: {modes}{accepted}");
+            work.Say($"  {set.Name}, times off on {set.ByPrompt.Count} prompts: {modes}{accepted}");
         }
 
         if (verdict.All.Any(set => !set.Equal))

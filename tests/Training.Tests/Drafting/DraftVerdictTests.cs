@@ -5,8 +5,12 @@ namespace Understory.Training.Tests.Drafting;
 
 public class DraftVerdictTests
 {
-    private static Measured Set(string name, double auto, bool equal = true) => new(
-        name, 3, new Dictionary<string, ModeResult> { ["auto"] = Mode(auto), ["chain"] = Mode(auto, proposed: 40, accepted: 10) }, equal);
+    private static Measured Set(string name, double auto, bool equal = true, double[]? byPrompt = null) => new(
+        name, byPrompt ?? [auto, auto, auto, auto], new Dictionary<string, ModeResult>
+        {
+            ["auto"] = Mode(auto),
+            ["chain"] = Mode(auto, proposed: 40, accepted: 10),
+        }, equal);
 
     private static ModeResult Mode(double speedup, long proposed = 0, long accepted = 0) => new()
     {
@@ -42,6 +46,20 @@ public class DraftVerdictTests
         DraftMeasurement.Judge([
             Set(DraftMeasurement.Alone, 1), Set(DraftMeasurement.Installed, installed), Set(DraftMeasurement.Ngram, 1),
             Set(DraftMeasurement.Draft, 1.5)]).Install);
+
+    [Theory]
+    [InlineData(1.5, 1.5, 1.5, 0.9, DraftMeasurement.Draft)]
+    [InlineData(2.5, 1.5, 0.9, 0.9, null)]
+    public void It_must_be_faster_on_three_of_four_prompts(double first, double second, double third, double fourth, string? expected) =>
+        Assert.Equal(expected, DraftMeasurement.Judge([
+            Set(DraftMeasurement.Alone, 1), Set(DraftMeasurement.Ngram, 1),
+            Set(DraftMeasurement.Draft, 1.2, byPrompt: [first, second, third, fourth])]).Install);
+
+    [Fact]
+    public void Where_the_draft_adds_nothing_the_n_gram_alone_is_installed() => Assert.Equal(
+        DraftMeasurement.Ngram,
+        DraftMeasurement.Judge([
+            Set(DraftMeasurement.Alone, 1), Set(DraftMeasurement.Ngram, 1.3), Set(DraftMeasurement.Draft, 1.31)]).Install);
 
     [Fact]
     public void What_changes_the_text_is_not_installed() => Assert.Null(DraftMeasurement.Judge(
