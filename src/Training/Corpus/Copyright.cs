@@ -13,8 +13,8 @@ internal sealed record Copyright(IReadOnlyList<string> Licences)
 
     private static readonly string[] _permissive =
     [
-        "mit", "expat", "bsd", "apache", "psf", "python", "isc", "zlib", "0bsd", "unlicense", "public-domain", "publicdomain", "cc0", "mit-0",
-        "x11",
+        "mit", "expat", "bsd", "apache", "psf", "python", "isc", "zlib", "0bsd", "unlicense", "public-domain", "publicdomain", "cc0",
+        "mit-0", "x11",
     ];
 
     /// <summary>The licence that keeps the package out; null if all are permissive, or one may choose one that is.</summary>
