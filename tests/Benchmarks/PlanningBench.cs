@@ -126,11 +126,11 @@ internal static class PlanningBench
 
         public DraftCache CreateCache(KvCache target, int context) => new(null);
 
-        public void BeginStep(TokenContext context) => _slots = 0;
+        public void BeginStep(DraftCache cache, TokenContext context) => _slots = 0;
 
         public int SlotsLeft(TokenContext context) => 512 - _slots;
 
-        public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state)
+        public void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state)
         {
         }
 

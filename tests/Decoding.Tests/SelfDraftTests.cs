@@ -330,7 +330,8 @@ public class SelfDraftTests(DemoBundle demo)
 
         public int SlotsLeft(TokenContext context) => _inner.SlotsLeft(context);
 
-        public void Feed(DraftCache cache, int position, ReadOnlySpan<float> state) => _inner.Feed(cache, position, state);
+        public void Feed(DraftCache cache, TokenContext context, int position, ReadOnlySpan<float> state) =>
+            _inner.Feed(cache, context, position, state);
 
         public void CatchUp(DraftCache cache, TokenContext context) => Assert.Fail("There is nothing to catch up with.");
 

@@ -29,14 +29,14 @@ public sealed class ParallelDrafterTests : IDisposable
     {
         Assert.Equal(Mask, _draft.Config.MaskToken);
         Assert.Equal(ParallelDrafter.Guesses, Drafter().Ahead);
-        Assert.Equal(1, Vocabularies.Drafter(_demo.Target, _demo.Draft, new DecodingOptions()).Ahead);
+        Assert.Equal(1, Vocabularies.Drafter(_demo.Target, _demo.Draft, new DecodingOptions())!.Ahead);
     }
 
     [Fact]
     public void Its_guesses_are_those_of_a_plain_forward_with_masks_behind_the_text()
     {
         int[] prompt = _demo.Prompts().First();
-        ModelDrafter drafter = Drafter();
+        IDraftModel drafter = Drafter();
         using DraftCache cache = drafter.CreateCache(null!, 512);
         var context = new TokenContext(prompt, SamplingParams.Greedy, _demo.Target.Config.VocabularySize, prompt.Length + 40);
         drafter.BeginStep(cache, context);
@@ -116,9 +116,9 @@ public sealed class ParallelDrafterTests : IDisposable
         _files.Dispose();
     }
 
-    private ModelDrafter Drafter() => Vocabularies.Drafter(_demo.Target, _draft, new DecodingOptions { Branch = 3, MaxDepth = 12 });
+    private IDraftModel Drafter() => Vocabularies.Drafter(_demo.Target, _draft, new DecodingOptions { Branch = 3, MaxDepth = 12 })!;
 
-    private static List<int> Guesses(ModelDrafter drafter, TokenContext context, int answer)
+    private static List<int> Guesses(IDraftModel drafter, TokenContext context, int answer)
     {
         int[] tokens = new int[3];
         var best = new List<int>();

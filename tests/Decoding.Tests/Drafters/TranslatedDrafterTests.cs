@@ -261,7 +261,7 @@ public sealed class TranslatedDrafterTests(DemoBundle demo) : IDisposable
     /// <summary>Candidates of the root and of three rows below it, with their probabilities.</summary>
     private List<(int, float)> Candidates(LanguageModel draft, int[] prompt, SamplingParams sampling)
     {
-        ModelDrafter drafter = Vocabularies.Drafter(demo.Target, draft, new DecodingOptions { Branch = 4, MaxDepth = 6 });
+        IDraftModel drafter = Vocabularies.Drafter(demo.Target, draft, new DecodingOptions { Branch = 4, MaxDepth = 6 })!;
         using DraftCache cache = drafter.CreateCache(null!, 512);
         var context = new TokenContext(prompt, sampling, demo.Target.Config.VocabularySize, prompt.Length + 16);
         int[] tokens = new int[4];

@@ -2,7 +2,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Understory.Models.Tokenizers;
 using Understory.Server.Chat;
-using Understory.Server.Hosting;
 
 namespace Understory.Server.Tests.Chat;
 
