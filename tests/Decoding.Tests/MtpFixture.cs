@@ -5,7 +5,7 @@ namespace Understory.Decoding.Tests;
 /// <summary>A tiny trained hybrid with its prediction block, and what a plain forward says of its guesses: see make_mtp.py.</summary>
 internal static class MtpFixture
 {
-    public static string Folder { get; } = Path.Combine(DemoBundle.Folder, "..", "..", "tests", "Fixtures", "mtp");
+    public static string Folder { get; } = Path.Combine(DemoBundle.Folder, "..", "mtp");
 
     /// <summary>Guesses of each chain.</summary>
     public static int Depth => Golden.RootElement.GetProperty("depth").GetInt32();
