@@ -53,7 +53,8 @@ public sealed class BenchSourcesTests : IDisposable
             ["code 0", "chat 0", "prose 0", "copying 0", "code 1", "chat 1", "prose 1", "copying 1"],
             report.Sections.Select(section => $"{section.Kind} {section.Temperature}"));
         Assert.All(report.Sections, section => Assert.Equal(
-            ["off", "text's n-grams", "and Katz model", "draft, chain", "draft, tree", "staged", "auto", "draft, window 16"],
+            ["off", "text's n-grams", "and Katz model", "draft, chain", "draft, tree", "staged", "auto", "chain of 4, last 16",
+                "chain of 4, no window"],
             section.Results.Select(result => result.Name)));
         Assert.All(report.Sections, section => Assert.True(section.Results[0].TokensPerBatch is 1 && section.Noise is not null));
     }

@@ -4,7 +4,8 @@ using Understory.Decoding.Sequences;
 namespace Understory.Server.Verbs.Bench;
 
 /// <summary>A way of proposing: some of the sources that a pair has, each in a loop of its own, so that they learn apart.</summary>
-internal sealed record SourceArm(string Name, DecodingLoop Loop, BenchMode Mode);
+/// <param name="Passes">Above 0: so many draft passes and nodes in every step, so that arms differ in what is accepted alone.</param>
+internal sealed record SourceArm(string Name, DecodingLoop Loop, BenchMode Mode, int Passes = 0);
 
 /// <summary>
 /// Runs every prompt of a kind with every way in turn and back again, <c>off</c> once more among them, and counts who was kept. The
@@ -18,7 +19,8 @@ internal sealed class SourcesRunner(IReadOnlyList<SourceArm> arms, BenchSettings
     {
         BenchSettings own = settings with { Temperature = temperature };
         SourceArm[] turn = [.. arms, arms[0] with { Name = "off again" }];
-        BenchDecoder[] decoders = [.. turn.Select(arm => new BenchDecoder(arm.Loop, own))];
+        BenchDecoder[] decoders = [.. turn.Select(arm =>
+            new BenchDecoder(arm.Loop, own with { DraftPasses = arm.Passes, Nodes = arm.Passes }))];
         var runs = turn.Select(_ => new List<Sequence>()).ToArray();
         bool equal = true;
         foreach (int[] prompt in prompts)

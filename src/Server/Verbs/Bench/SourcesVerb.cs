@@ -13,6 +13,9 @@ internal static class SourcesVerb
 {
     private static readonly float[] Temperatures = [0, 1];
 
+    /// <summary>Draft passes of a step where windows are compared.</summary>
+    private const int Chain = 4;
+
     private static readonly Option<string?> PromptFile = new("--prompts")
     {
         Description = "One JSON object a line with fields kind and prompt; without it six prompts each of code, chat, prose and copying.",
@@ -27,7 +30,7 @@ internal static class SourcesVerb
         new("--repeat") { Description = "Runs per prompt and way; the fastest counts.", DefaultValueFactory = _ => 3, HelpName = "N" };
     private static readonly Option<string?> Windows = new("--windows")
     {
-        Description = "Also the draft with a window of the last N tokens, for each N: 32,128.",
+        Description = "Also chains of four draft passes with a window of the last N tokens, for each N, and with none: 32,128.",
         HelpName = "N,N",
     };
 
@@ -129,9 +132,10 @@ internal static class SourcesVerb
         }
 
         yield return new SourceArm("auto", loaded.Loop, Mode("auto"));
-        foreach (int window in loaded.Draft is { CopyOf: null } ? windows : [])
+        foreach (int window in loaded.Draft is { CopyOf: null } && windows.Length > 0 ? windows.Append(0) : [])
         {
-            yield return new SourceArm($"draft, window {window}", Loop(loaded.Draft, null, window), Mode("draft"));
+            string reach = window == 0 ? "no window" : $"last {window}";
+            yield return new SourceArm($"chain of {Chain}, {reach}", Loop(loaded.Draft, null, window), Mode("chain"), Chain);
         }
     }
 
