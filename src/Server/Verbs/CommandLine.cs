@@ -21,6 +21,7 @@ public sealed class CommandLine
 
     public static async Task<int> RunAsync(string[] arguments)
     {
+        Console.SetError(new LossyWriter(Console.Error));
         if (Console.IsOutputRedirected)
         {
             // A file or a pipe is no terminal: its reader gets text.

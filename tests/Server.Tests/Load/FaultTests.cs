@@ -120,6 +120,20 @@ public sealed class FaultTests : IDisposable
         }
     }
 
+    [ProcessFact]
+    public async Task A_full_disk_under_stderr_leaves_the_exit_code_as_it_is()
+    {
+        if (!File.Exists("/dev/full"))
+        {
+            return;
+        }
+
+        string program = Path.Combine(AppContext.BaseDirectory, "understory");
+        using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"exec '{program}' --port x 2>/dev/full"]))!;
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.Equal(2, process.ExitCode);
+    }
+
     [Fact]
     public async Task Weights_that_are_replaced_or_removed_while_they_serve_change_nothing()
     {
