@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
-using System.Text;
 using Understory.Decoding;
 using Understory.Decoding.Drafters;
 using Understory.Decoding.Planning;
@@ -143,10 +141,10 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         }
 
         stage("measuring the cost of passes");
-        string fingerprint = Fingerprint(targetPath, kernels, target.Transformer.CacheType, options.Weights?.Name);
+        string fingerprint = ModelFingerprint.Of(targetPath, kernels, target.Transformer.CacheType, options.Weights?.Name);
         string drafts = costs is null ? ""
-            : self ? Fingerprint(targetPath, kernels, target.Transformer.CacheType, Itself)
-            : draftPath is not null ? Fingerprint(draftPath, kernels, (draft ?? target).Transformer.CacheType, options.Weights?.Name)
+            : self ? ModelFingerprint.Of(targetPath, kernels, target.Transformer.CacheType, Itself)
+            : draftPath is not null ? ModelFingerprint.Of(draftPath, kernels, (draft ?? target).Transformer.CacheType, options.Weights?.Name)
             : target.Head is not null ? "head" : "";
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions
@@ -401,42 +399,4 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
             ? $", proposes {head.Network.Config.LogitsSize} of {head.Network.Config.VocabularySize} tokens" : "");
 
     private void Note(string line) => _report.Add(line);
-
-    /// <summary>
-    /// A hash of kernel set, version, type of keys and values, what weights are quantised to, and the model's files; of large ones only
-    /// length and evenly spread samples, since reading gigabytes would take longer than the start does.
-    /// </summary>
-    private static string Fingerprint(string path, IKernels kernels, CacheType cacheType, string? weights)
-    {
-        const int WholeBytes = 16 << 20;
-        const int Samples = 256;
-        const int SampleBytes = 4096;
-        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        string made = $"{kernels.Name} {cacheType.Name()} {typeof(ModelLoading).Assembly.GetName().Version} {weights}";
-        hash.AppendData(Encoding.UTF8.GetBytes(made));
-        IEnumerable<string> files = File.Exists(path)
-            ? Gguf.FilesOf(path)
-            : Directory.EnumerateFiles(path).Where(file => Path.GetExtension(file) is ".json" or ".safetensors")
-            .Order(StringComparer.Ordinal);
-        byte[] buffer = new byte[SampleBytes];
-        foreach (string file in files)
-        {
-            using FileStream stream = File.OpenRead(file);
-            hash.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(file)} {stream.Length}"));
-            if (stream.Length <= WholeBytes)
-            {
-                hash.AppendData(SHA256.HashData(stream));
-                continue;
-            }
-
-            for (int i = 0; i < Samples; i++)
-            {
-                stream.Position = (stream.Length - SampleBytes) / (Samples - 1) * i;
-                stream.ReadExactly(buffer);
-                hash.AppendData(buffer);
-            }
-        }
-
-        return "fp_" + Convert.ToHexStringLower(hash.GetHashAndReset().AsSpan(0, 8));
-    }
 }

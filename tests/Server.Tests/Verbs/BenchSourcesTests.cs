@@ -67,6 +67,6 @@ public sealed class BenchSourcesTests : IDisposable
         Assert.Equal("understory: --windows takes numbers from 16 on, as in 32,128, not '8'.", errors.Trim());
         (code, _, errors) = await ServerProcess.RunAsync(["complete", "--draft-window", "7", "x"]);
         Assert.Equal(2, code);
-        Assert.Equal("understory: --draft-window must be 0 (no window) or at least 16, not 7.", errors.Trim());
+        Assert.Equal("understory: --draft-window must be 0 (no window) or a whole number of at least 16, not '7'.", errors.Trim());
     }
 }

@@ -99,7 +99,8 @@ internal static class SourcesVerb
                     }
                 }
             });
-            return new SourcesReport(BenchVerb.Machine(), loaded.Served.Id, loaded.Draft?.Name ?? loaded.Target.Head?.Plan.ToString() ?? "none", settings.MaxTokens, sections);
+            string draft = loaded.Draft?.Name ?? loaded.Target.Head?.Plan.ToString() ?? "none";
+            return new SourcesReport(BenchVerb.Machine(), loaded.Served.Id, draft, settings.MaxTokens, sections);
         }
         finally
         {
