@@ -242,7 +242,7 @@ internal sealed class DraftRound
             }
 
             tree.MarkExpanded(node, slot);
-            float conditional = _ledger.Acceptance.Calibrate(_draft.Stage, context.Greedy, 0, raw);
+            float conditional = _ledger.Acceptance.Calibrate(_draft.Stage, context.Greedy, 0, raw, tree.Depth(node));
             node = tree.Add(node, new Proposal(_tail[i], _draft.Stage, 0, raw, conditional, state), _draft.Stage);
         }
     }
