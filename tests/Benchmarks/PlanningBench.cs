@@ -57,7 +57,8 @@ internal static class PlanningBench
             Console.WriteLine($"{(draft ? "n-grams and a draft" : "n-grams alone"),-20} planning of steps that end in off: "
                 + $"{100 * settled[settled.Length / 2]:F2} % of a {Pass * 1e6:F0} us pass "
                 + $"({settled[settled.Length / 2] * Pass * 1e6:F2} us), median of {settled.Length} texts of {Tokens} tokens "
-                + $"({100 * settled[0]:F2} to {100 * settled[^1]:F2}; the first text {100 * shares[0]:F2}); {drafted} of {steps} steps drafted");
+                + $"({100 * settled[0]:F2} to {100 * settled[^1]:F2}; the first text {100 * shares[0]:F2}); "
+                + $"{drafted} of {steps} steps drafted");
         }
     }
 

@@ -5,7 +5,8 @@ namespace Understory.Decoding.Planning;
 /// <summary>
 /// Turns a stage's own probability of a candidate into the observed frequency with which the target chose such a candidate: binned by
 /// stage, greedy or sampled, place among the siblings, and predicted probability, with a factor for its depth. It learns from every
-/// child drafted under an accepted node, verified or pruned; learning from verified ones alone would favour what the planner already believed.
+/// child drafted under an accepted node, verified or pruned; learning from verified ones alone would favour what the planner already
+/// believed.
 /// A short-lived factor per sequence follows texts that are easier or harder than the average.
 /// </summary>
 public sealed class AcceptanceModel
