@@ -118,7 +118,7 @@ public class RegretTests(ITestOutputHelper output)
             (warm.Sum() / besideWarm) - 1);
     }
 
-    private static string Name(int arm) => 
+    private static string Name(int arm) =>
         arm switch { Off => "off", Tree => "tree", Text => "text", _ => $"chain {Chains[arm - FirstChain]}" };
 
     private static string Line(string name, string best, double off, double off95, double arm, double first, double warm) =>
