@@ -25,7 +25,8 @@ public class LosslessTests(DemoBundle demo)
         ["greedy, penalties"] =
             new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, FrequencyPenalty = 0.3f, PresencePenalty = 0.4f },
         ["greedy, a penalty of the last 3 tokens"] = new SamplingParams { Temperature = 0, RepetitionPenalty = 1.4f, RepetitionWindow = 3 },
-        ["greedy, a penalty of the last 64 tokens"] = new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, RepetitionWindow = 64 },
+        ["greedy, a penalty of the last 64 tokens"] =
+            new SamplingParams { Temperature = 0, RepetitionPenalty = 1.2f, RepetitionWindow = 64 },
         ["T = 1, a penalty of the last 17 tokens"] =
             new SamplingParams { RepetitionPenalty = 1.3f, RepetitionWindow = 17, PresencePenalty = 0.3f, Seed = 8 },
         ["T = 1, penalties and bias"] = new SamplingParams
