@@ -144,7 +144,8 @@ public sealed class ModelLoading(ServerOptions options, CostFile? costs = null)
         string fingerprint = ModelFingerprint.Of(targetPath, kernels, target.Transformer.CacheType, options.Weights?.Name);
         string drafts = costs is null ? ""
             : self ? ModelFingerprint.Of(targetPath, kernels, target.Transformer.CacheType, Itself)
-            : draftPath is not null ? ModelFingerprint.Of(draftPath, kernels, (draft ?? target).Transformer.CacheType, options.Weights?.Name)
+            : draftPath is not null
+                ? ModelFingerprint.Of(draftPath, kernels, (draft ?? target).Transformer.CacheType, options.Weights?.Name)
             : target.Head is not null ? "head" : "";
         string key = $"{fingerprint} {drafts} {options.Threads ?? Environment.ProcessorCount} {options.Device}";
         var loop = new DecodingLoop(target, draft, ngram, new DecodingOptions

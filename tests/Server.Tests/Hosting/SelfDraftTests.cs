@@ -14,7 +14,8 @@ public class SelfDraftTests
         Assert.Same(model.Target.Transformer, model.Draft!.CopyOf);
         Assert.Contains(SpeculationMode.Staged, model.Served.Modes);
         string line = Assert.Single(loading.Report, line => line.StartsWith("Draft:", StringComparison.Ordinal));
-        Assert.Matches("own weights in 4 bits, embedding and head too.* [0-9.]+ MB instead of [0-9.]+; .* MB of memory, .* s to make", line);
+        Assert.Matches(
+            "own weights in 4 bits, embedding and head too.* [0-9.]+ MB instead of [0-9.]+; .* MB of memory, .* s to make", line);
         Assert.True(model.Draft.Transformer.WeightBytes < 0.4 * model.Target.Transformer.WeightBytes);
     }
 
