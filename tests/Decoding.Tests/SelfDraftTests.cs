@@ -179,7 +179,7 @@ public class SelfDraftTests(DemoBundle demo)
     {
         using LanguageModel copy = Copy(demo.Target);
         using var loop = new DecodingLoop(demo.Target, copy, demo.Ngram, Options());
-        Assert.Equal(0, Allocated(loop, Request(demo.Prompts().First(), SamplingParams.Greedy, 600) with { Speculation = mode }));
+        Assert.Equal(0, loop.Allocated(Request(demo.Prompts().First(), SamplingParams.Greedy, 600) with { Speculation = mode }));
     }
 
     [Theory]
@@ -262,27 +262,6 @@ public class SelfDraftTests(DemoBundle demo)
             () => ModelLoader.Random("llama:256x2:512", kernels, 1, new LoadOptions { CopyOf = target }));
         Assert.Contains(refused, error.Message, StringComparison.Ordinal);
         Assert.Contains("another draft than 'self'", error.Message, StringComparison.Ordinal);
-    }
-
-    private static long Allocated(DecodingLoop loop, GenerationRequest request)
-    {
-        _ = loop.Run(request with { MaxTokens = 100 });
-        Sequence sequence = loop.Begin(request);
-        for (int step = 0; step < 20; step++)
-        {
-            loop.Step(sequence);
-        }
-
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int step = 0; step < 40; step++)
-        {
-            loop.Step(sequence);
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.False(sequence.Finished);
-        loop.End(sequence);
-        return allocated;
     }
 
     private static LanguageModel Copy(LanguageModel target) =>

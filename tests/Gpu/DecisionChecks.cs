@@ -85,7 +85,10 @@ internal static class DecisionChecks
                     {
                         Params = rule with
                         {
-                            RepetitionPenalty = 1.3f, RepetitionWindow = window, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f,
+                            RepetitionPenalty = 1.3f,
+                            RepetitionWindow = window,
+                            PresencePenalty = 0.25f,
+                            FrequencyPenalty = 0.5f,
                         },
                         Counts = counts,
                         Rows = Rows,

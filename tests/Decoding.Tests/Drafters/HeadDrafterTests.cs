@@ -137,23 +137,7 @@ public sealed class HeadDrafterTests : IDisposable
     {
         using DecodingLoop loop = Loop();
         GenerationRequest request = Request(MtpFixture.Cases[3].Prompt, new SamplingParams { Seed = 4 }, 400) with { Speculation = mode };
-        loop.Run(request with { MaxTokens = 200 });
-        Sequence sequence = loop.Begin(request);
-        for (int step = 0; step < 30; step++)
-        {
-            loop.Step(sequence);
-        }
-
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int step = 0; step < 40; step++)
-        {
-            loop.Step(sequence);
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.False(sequence.Finished);
-        loop.End(sequence);
-        Assert.Equal(0, allocated);
+        Assert.Equal(0, loop.Allocated(request, before: 200, steps: 30));
     }
 
     public void Dispose()

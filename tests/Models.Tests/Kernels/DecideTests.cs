@@ -169,7 +169,10 @@ public class DecideTests
         {
             Params = DecisionParams.Greedy with
             {
-                RepetitionPenalty = 2, RepetitionWindow = 2, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f,
+                RepetitionPenalty = 2,
+                RepetitionWindow = 2,
+                PresencePenalty = 0.25f,
+                FrequencyPenalty = 0.5f,
             },
             Counts = counts,
             Rows = 4,
@@ -225,7 +228,10 @@ public class DecideTests
                 {
                     Params = DecisionParams.Greedy with
                     {
-                        RepetitionPenalty = 1.3f, RepetitionWindow = window, PresencePenalty = 0.2f, FrequencyPenalty = 0.1f,
+                        RepetitionPenalty = 1.3f,
+                        RepetitionWindow = window,
+                        PresencePenalty = 0.2f,
+                        FrequencyPenalty = 0.1f,
                     },
                     Counts = counts,
                     Rows = 1,

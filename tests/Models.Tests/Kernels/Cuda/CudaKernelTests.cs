@@ -499,7 +499,10 @@ public sealed unsafe class CudaKernelTests : IDisposable
         {
             Params = DecisionParams.Greedy with
             {
-                RepetitionPenalty = 2, RepetitionWindow = 2, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f,
+                RepetitionPenalty = 2,
+                RepetitionWindow = 2,
+                PresencePenalty = 0.25f,
+                FrequencyPenalty = 0.5f,
             },
             Counts = counts,
             Rows = 4,
