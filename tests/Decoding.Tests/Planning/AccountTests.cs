@@ -35,6 +35,29 @@ public class AccountTests
     }
 
     [Fact]
+    public void What_earlier_texts_gained_lets_a_source_miss_more_often_before_it_rests()
+    {
+        static int MissesBeforeRest(Account account)
+        {
+            account.BeginSequence();
+            int misses = 0;
+            for (; !account.Resting; misses++)
+            {
+                account.Book(true, 1, 1.5);
+            }
+
+            return misses;
+        }
+
+        var proven = new Account(2);
+        proven.BeginSequence();
+        proven.Book(true, 40, 20);
+        // More than 2 tokens are lost; then more than half of 16.
+        Assert.Equal(5, MissesBeforeRest(new Account(2)));
+        Assert.Equal(17, MissesBeforeRest(proven));
+    }
+
+    [Fact]
     public void Probes_become_rarer_while_they_find_nothing_and_cost_at_most_one_percent()
     {
         var account = new Account(4);
