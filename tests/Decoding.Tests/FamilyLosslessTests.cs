@@ -54,11 +54,38 @@ public class FamilyLosslessTests
         }
     }
 
+    /// <summary>Windows, experts and recurrent states, beside a tree and without one.</summary>
+    [DataTheory("families/gemma4-e/golden.json")]
+    [MemberData(nameof(Models))]
+    public void Rows_that_look_ahead_change_nothing(string name)
+    {
+        using IKernels kernels = KernelCatalog.Create(threads: 2);
+        string folder = TestData.PathOf(Path.Combine(Folder, name));
+        using LanguageModel model = ModelLoader.Load(folder, kernels, new LoadOptions());
+        int[] prompt = Prompt(folder);
+        foreach (SamplingParams sampling in (SamplingParams[])[SamplingParams.Greedy, new SamplingParams { Seed = 9 }])
+        {
+            foreach (int rows in (int[])[3, 24])
+            {
+                using var loop = Loop(model, out OracleDrafter oracle, rows);
+                int[] plain = loop.Decode(Request(prompt, sampling, 40) with { Speculation = SpeculationMode.Off });
+                oracle.Reveal([.. prompt, .. plain]);
+                foreach (SpeculationMode mode in (SpeculationMode[])[SpeculationMode.Ngram, SpeculationMode.Draft, SpeculationMode.Auto])
+                {
+                    Assert.Equal(plain, loop.Decode(Request(prompt, sampling, 40) with { Speculation = mode }));
+                }
+
+                int[] longer = [.. prompt, .. plain[..21]];
+                Assert.Equal(plain[21..], loop.Decode(Request(longer, sampling, 19) with { Speculation = SpeculationMode.Auto }));
+            }
+        }
+    }
+
     /// <summary>A loop whose drafter is right four times of five, and otherwise guesses as the model does.</summary>
-    private static DecodingLoop Loop(LanguageModel model, out OracleDrafter oracle)
+    private static DecodingLoop Loop(LanguageModel model, out OracleDrafter oracle, int? lookahead = null)
     {
         oracle = new OracleDrafter(model.Transformer, 3, 12, [50, 80]);
-        return new DecodingLoop(model.Transformer, model.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12 });
+        return new DecodingLoop(model.Transformer, model.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12, LookaheadRows = lookahead });
     }
 
     private static int[] Prompt(string folder)
