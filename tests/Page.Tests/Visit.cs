@@ -63,15 +63,30 @@ public sealed class Visit : IAsyncDisposable
     /// <summary>Turns to the conversation.</summary>
     public Task ChatAsync() => Page.Locator("#kind").GetByText("Chat", new() { Exact = true }).ClickAsync();
 
-    /// <summary>Can the first element of this selector be seen whole, or as much of it as the screen holds?</summary>
-    public Task<bool> InSightAsync(string selector) => Page.Locator(selector).First.EvaluateAsync<bool>(
-        """
-        element => {
-            const { top, bottom, height } = element.getBoundingClientRect();
-            const shown = Math.min(bottom, innerHeight) - Math.max(top, 0);
-            return height > 0 && shown >= Math.min(height, innerHeight / 2) - 2;
+    /// <summary>
+    /// Can the first element of this selector be seen whole, or as much of it as the screen holds? It may take some frames to come there.
+    /// </summary>
+    public async Task<bool> InSightAsync(string selector)
+    {
+        for (int i = 0; i < 60; i++)
+        {
+            if (await Page.Locator(selector).First.EvaluateAsync<bool>(
+                """
+                element => {
+                    const { top, bottom, height } = element.getBoundingClientRect();
+                    const shown = Math.min(bottom, innerHeight) - Math.max(top, 0);
+                    return height > 0 && shown >= Math.min(height, innerHeight / 2) - 2;
+                }
+                """))
+            {
+                return true;
+            }
+
+            await Task.Delay(50);
         }
-        """);
+
+        return false;
+    }
 
     /// <summary>Presses Run and waits until nothing runs any more.</summary>
     public async Task RunAsync()

@@ -84,22 +84,30 @@ public sealed class ChatVerbTests
             new ProcessStartInfo("sh", ["-c", "while read -r pid; do kill -INT $pid; done"]) { RedirectStandardInput = true })!;
         shell.StandardInput.AutoFlush = true;
         bool stopped = false;
-        int armed = 0;
+        bool armed = false;
         _ = Task.Run(async () =>
         {
             char[] buffer = new char[256];
             while (await chat.StandardOutput.ReadAsync(buffer) > 0)
             {
-                if (Interlocked.Exchange(ref armed, 0) == 1)
+                // What comes may still be the end of the answer before: a signal between two answers stops none.
+                lock (shell)
                 {
-                    shell.StandardInput.WriteLine(chat.Id);
+                    if (armed)
+                    {
+                        shell.StandardInput.WriteLine(chat.Id);
+                    }
                 }
             }
         });
         // An answer may have come to its end before the signal does.
         for (int i = 0; i < 100 && !stopped; i++)
         {
-            Volatile.Write(ref armed, 1);
+            lock (shell)
+            {
+                armed = true;
+            }
+
             chat.StandardInput.WriteLine($"/reset\nprint({i})");
             string? line;
             do
@@ -110,6 +118,15 @@ public sealed class ChatVerbTests
         }
 
         Assert.True(stopped);
+        // No signal may come when the program is about to leave.
+        lock (shell)
+        {
+            armed = false;
+            shell.StandardInput.Close();
+        }
+
+        await shell.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await Task.Delay(500);
         chat.StandardInput.WriteLine("/exit");
         await chat.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
         Assert.Equal(0, chat.ExitCode);
