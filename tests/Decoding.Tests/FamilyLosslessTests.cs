@@ -85,7 +85,8 @@ public class FamilyLosslessTests
     private static DecodingLoop Loop(LanguageModel model, out OracleDrafter oracle, int? lookahead = null)
     {
         oracle = new OracleDrafter(model.Transformer, 3, 12, [50, 80]);
-        return new DecodingLoop(model.Transformer, model.Tokenizer, oracle, null, new DecodingOptions { MaxDepth = 12, LookaheadRows = lookahead });
+        var options = new DecodingOptions { MaxDepth = 12, LookaheadRows = lookahead };
+        return new DecodingLoop(model.Transformer, model.Tokenizer, oracle, null, options);
     }
 
     private static int[] Prompt(string folder)
