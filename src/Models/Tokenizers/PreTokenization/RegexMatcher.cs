@@ -14,14 +14,30 @@ internal sealed class RegexMatcher : IMatcher
     /// <summary>Honest patterns take microseconds for a match; those that backtrack without end are given up.</summary>
     private static readonly TimeSpan MostPerMatch = TimeSpan.FromSeconds(2);
 
+    /// <summary>Real patterns have some hundred characters, those that list a script's ranges some thousand.</summary>
+    private const int MostCharacters = 1 << 16;
+
+    /// <summary>
+    /// .NET builds an expression by recursion that goes on in another thread wherever the stack ends; nested a hundred thousand times over
+    /// it waits for more threads than the pool gives. Real patterns nest three or four groups.
+    /// </summary>
+    private const int MostNested = 256;
+
     private static readonly char[] s_standIns = BuildStandIns();
 
     private readonly Regex _regex;
     private readonly AstralClasses? _astral;
 
-    /// <exception cref="ArgumentException">The pattern uses something that .NET's engine lacks.</exception>
+    /// <exception cref="ArgumentException">
+    /// The pattern uses something that .NET's engine lacks, or is longer or nested deeper than anything that cuts words.
+    /// </exception>
     public RegexMatcher(string pattern)
     {
+        if (pattern.Length > MostCharacters)
+        {
+            throw new ArgumentException($"it has {pattern.Length:N0} characters, and at most {MostCharacters:N0} are read");
+        }
+
         _astral = AstralClasses.IsIn(pattern) ? new AstralClasses(pattern) : null;
         pattern = WithoutPossessiveQuantifiers(_astral?.Pattern ?? pattern);
         try
@@ -136,6 +152,11 @@ internal sealed class RegexMatcher : IMatcher
             if (c == '(')
             {
                 groups.Push(rewritten.Length);
+                if (groups.Count > MostNested)
+                {
+                    throw new ArgumentException($"more than {MostNested} groups within each other");
+                }
+
                 length = GroupHeadLength(pattern, i);
                 atom = -1;
             }
