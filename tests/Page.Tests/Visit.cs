@@ -41,7 +41,7 @@ public sealed class Visit : IAsyncDisposable
     public static async Task<Visit> OpenAsync(IBrowserContext context, Uri server)
     {
         IPage page = await context.NewPageAsync();
-        page.SetDefaultTimeout(20_000);
+        page.SetDefaultTimeout(60_000);
         var visit = new Visit(context, page, server);
         await page.GotoAsync(server.ToString());
         return visit;
@@ -68,7 +68,7 @@ public sealed class Visit : IAsyncDisposable
     /// </summary>
     public async Task<bool> InSightAsync(string selector)
     {
-        for (int i = 0; i < 60; i++)
+        for (int i = 0; i < 400; i++)
         {
             if (await Page.Locator(selector).First.EvaluateAsync<bool>(
                 """
@@ -109,7 +109,7 @@ public sealed class Visit : IAsyncDisposable
     public async Task UntilAsync(string script)
     {
         // Asked from outside: what waits inside the page evaluates text there, which the page's policy forbids.
-        for (int i = 0; i < 400; i++)
+        for (int i = 0; i < 2400; i++)
         {
             if (await Page.EvaluateAsync<bool>(script))
             {
@@ -119,7 +119,7 @@ public sealed class Visit : IAsyncDisposable
             await Task.Delay(50);
         }
 
-        Assert.Fail($"It did not become true within 20 seconds: {script}");
+        Assert.Fail($"It did not become true within two minutes: {script}");
     }
 
     public async ValueTask DisposeAsync()

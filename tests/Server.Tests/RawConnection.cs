@@ -62,7 +62,7 @@ internal sealed class RawConnection : IDisposable
             while (read.Length < most)
             {
                 int count = await _socket.ReceiveAsync(buffer.AsMemory(0, Math.Min(buffer.Length, most - read.Length))).AsTask()
-                    .WaitAsync(TimeSpan.FromSeconds(60));
+                    .WaitAsync(TimeSpan.FromMinutes(3));
                 if (count == 0)
                 {
                     break;

@@ -17,7 +17,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
     private ScriptedServer(ServerApp app)
     {
         App = app;
-        Client = new HttpClient { BaseAddress = app.Address, Timeout = TimeSpan.FromSeconds(60) };
+        Client = new HttpClient { BaseAddress = app.Address, Timeout = TimeSpan.FromMinutes(3) };
     }
 
     public ServerApp App { get; }
@@ -67,7 +67,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
     public async Task<GenerationJob> TakeAsync()
     {
         GenerationJob? job = null;
-        bool taken = await Task.Run(() => App.Queue.Take(out job)).WaitAsync(TimeSpan.FromSeconds(30));
+        bool taken = await Task.Run(() => App.Queue.Take(out job)).WaitAsync(TimeSpan.FromMinutes(3));
         return taken ? job! : throw new InvalidOperationException("The queue is drained.");
     }
 
@@ -103,7 +103,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
     /// <summary>Waits for something that happens on another thread.</summary>
     public static async Task UntilAsync(Func<bool> happened)
     {
-        for (int i = 0; i < 3000; i++)
+        for (int i = 0; i < 12_000; i++)
         {
             if (happened())
             {
@@ -113,7 +113,7 @@ internal sealed class ScriptedServer : IAsyncDisposable
             await Task.Delay(10);
         }
 
-        Assert.Fail("It did not happen within 30 seconds.");
+        Assert.Fail("It did not happen within two minutes.");
     }
 
     public async ValueTask DisposeAsync()

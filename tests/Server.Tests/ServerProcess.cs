@@ -65,7 +65,7 @@ internal sealed class ServerProcess : IDisposable
     {
         var server = new ServerProcess(["--port", "0", .. arguments], null, null, []);
         Task exit = server._process.WaitForExitAsync();
-        if (await Task.WhenAny(server._ready.Task, exit).WaitAsync(TimeSpan.FromMinutes(1)) == exit)
+        if (await Task.WhenAny(server._ready.Task, exit).WaitAsync(TimeSpan.FromMinutes(3)) == exit)
         {
             string errors = server.Errors;
             server.Dispose();
@@ -84,7 +84,7 @@ internal sealed class ServerProcess : IDisposable
 
     public async Task<int> ExitAsync()
     {
-        await _process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await _process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
         return _process.ExitCode;
     }
 

@@ -16,7 +16,7 @@ internal static class StandinServer
             return loaded with { Served = loaded.Served with { Id = DemoBundle.Name, Demo = true } };
         });
         await app.StartAsync();
-        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(1));
+        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(3));
         return app;
     }
 }

@@ -10,7 +10,7 @@ namespace Understory.Models.Tests.Fuzz;
 internal static class FuzzRun
 {
     /// <summary>Nobody waits that long for a file of some kilobytes.</summary>
-    private static readonly TimeSpan Hanging = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Hanging = TimeSpan.FromMinutes(3);
 
     private static readonly int Times =
         int.TryParse(Environment.GetEnvironmentVariable("UNDERSTORY_FUZZ"), CultureInfo.InvariantCulture, out int times) ? times : 1;

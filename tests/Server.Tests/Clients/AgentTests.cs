@@ -76,7 +76,7 @@ public sealed class AgentTests : IDisposable
         { RedirectStandardError = true };
         using Process process = Process.Start(start)!;
         string errors = await process.StandardError.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(8));
-        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
         string told = errors + string.Join('\n', _folder.EnumerateFiles("*.*").Where(file => file.Extension is ".out" or ".err")
             .Select(file => $"{file.Name}: {File.ReadAllText(file.FullName)}"));
         Assert.True(File.Exists(Path.Combine(_folder.FullName, Ran)), told);

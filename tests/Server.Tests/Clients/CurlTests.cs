@@ -46,7 +46,7 @@ public sealed class CurlTests
         using Process curl =
             Process.Start(new ProcessStartInfo("curl", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         Task<string> errors = curl.StandardError.ReadToEndAsync();
-        string output = await curl.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        string output = await curl.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
         await curl.WaitForExitAsync();
         Assert.True(curl.ExitCode == 0, await errors);
         string[] parts = output.Split("\r\n\r\n", 2);

@@ -161,7 +161,7 @@ public sealed class QueueOverHttpTests
         server.Finish(job);
         List<JsonNode> chunks = await (await running).ChunksAsync();
         Assert.Equal("before after", string.Concat(chunks.Select(chunk => (string?)chunk["choices"]![0]!["text"])));
-        await drained.WaitAsync(TimeSpan.FromSeconds(30));
+        await drained.WaitAsync(TimeSpan.FromMinutes(3));
     }
 
     [Fact]
@@ -173,7 +173,7 @@ public sealed class QueueOverHttpTests
         Task drained = server.App.DrainAsync();
         await (await running).ErrorAsync(503, code: "shutting_down");
         await server.AbandonAsync(job);
-        await drained.WaitAsync(TimeSpan.FromSeconds(30));
+        await drained.WaitAsync(TimeSpan.FromMinutes(3));
     }
 
     [Fact]

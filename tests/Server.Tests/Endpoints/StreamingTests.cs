@@ -90,7 +90,7 @@ public sealed class StreamingTests : IAsyncLifetime
     {
         Task<HttpResponseMessage> streamed = _server.PostAsync("/v1/completions", "{\"prompt\": [1], \"stream\": true}", stream: true);
         // The answer begins although nobody has taken the job.
-        HttpResponseMessage response = await streamed.WaitAsync(TimeSpan.FromSeconds(30));
+        HttpResponseMessage response = await streamed.WaitAsync(TimeSpan.FromMinutes(3));
         await using IAsyncEnumerator<string> events = response.EventsAsync().GetAsyncEnumerator();
         Assert.True(await events.MoveNextAsync());
         Assert.StartsWith(":", events.Current);

@@ -13,10 +13,10 @@ public class DecodingServiceTests
         var queue = new RequestQueue(8);
         var decoding = new DecodingService(queue, new ModelLoading(new ServerOptions()).Load, NullLogger<DecodingService>.Instance);
         decoding.Start();
-        await decoding.Ready.WaitAsync(TimeSpan.FromMinutes(1));
+        await decoding.Ready.WaitAsync(TimeSpan.FromMinutes(3));
         var refused = new GenerationJob([new GenerationRequest { Prompt = [int.MaxValue] }]);
         queue.Enqueue(refused);
-        ApiException refusal = await Assert.ThrowsAsync<ApiException>(() => refused.Events.Completion.WaitAsync(TimeSpan.FromMinutes(1)));
+        ApiException refusal = await Assert.ThrowsAsync<ApiException>(() => refused.Events.Completion.WaitAsync(TimeSpan.FromMinutes(3)));
         Assert.Equal((400, "prompt"), (refusal.Status, refusal.Body.Error.Param));
 
         var good = new GenerationJob([new GenerationRequest { Prompt = [1], MaxTokens = 3, IgnoreEos = true }]);
@@ -29,6 +29,6 @@ public class DecodingServiceTests
 
         Assert.Equal(3, finished?.GeneratedTokens);
         await queue.DrainAsync();
-        Assert.True(decoding.Join(TimeSpan.FromMinutes(1)));
+        Assert.True(decoding.Join(TimeSpan.FromMinutes(3)));
     }
 }

@@ -66,7 +66,7 @@ internal sealed class FakeHub : IAsyncDisposable
         http.Response.ContentLength = content.Length;
         await http.Response.Body.WriteAsync(content.AsMemory(0, after));
         await http.Response.Body.FlushAsync();
-        await (read ?? Task.CompletedTask).WaitAsync(TimeSpan.FromMinutes(1));
+        await (read ?? Task.CompletedTask).WaitAsync(TimeSpan.FromMinutes(3));
         http.Abort();
     });
 

@@ -48,7 +48,7 @@ public sealed class HubClientOfOthersTests : IDisposable
         };
         using Process node = Process.Start(start)!;
         Task<string> errors = node.StandardError.ReadToEndAsync();
-        string output = await node.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        string output = await node.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(3));
         Assert.True(output.Length > 0, await errors);
         return JsonNode.Parse(output)!;
     }

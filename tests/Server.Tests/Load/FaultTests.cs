@@ -108,7 +108,7 @@ public sealed class FaultTests : IDisposable
             }
 
             using Process kill = Process.Start("kill", ["-TERM", process.Id.ToString()]);
-            await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+            await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
             Assert.Equal(0, process.ExitCode);
         }
         finally
@@ -130,7 +130,7 @@ public sealed class FaultTests : IDisposable
 
         string program = Path.Combine(AppContext.BaseDirectory, "understory");
         using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"exec '{program}' --port x 2>/dev/full"]))!;
-        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
         Assert.Equal(2, process.ExitCode);
     }
 
@@ -145,7 +145,7 @@ public sealed class FaultTests : IDisposable
         var options = new ServerOptions { Port = 0, Model = _folder };
         await using var app = new ServerApp(options, new ModelLoading(options).Load);
         await app.StartAsync();
-        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(1));
+        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(3));
         using var client = new HttpClient { BaseAddress = app.Address };
         string text = await TextAsync(client);
 

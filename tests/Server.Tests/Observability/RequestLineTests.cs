@@ -82,7 +82,7 @@ public sealed class RequestLineTests : IDisposable
         var options = new ServerOptions { Port = 0, Draft = "none", Ngram = "none" };
         await using var app = new ServerApp(options, new ModelLoading(options).Load, _log);
         await app.StartAsync();
-        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(1));
+        await app.Decoding.Ready.WaitAsync(TimeSpan.FromMinutes(3));
         using var client = new HttpClient { BaseAddress = app.Address };
         int prompt = app.Decoding.Model.Tokenizer.Encode("def add(a, b):").Length;
         var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")

@@ -74,7 +74,7 @@ public sealed class ChatVerbTests
         string? begun;
         do
         {
-            begun = await chat.StandardError.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(1));
+            begun = await chat.StandardError.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(3));
         }
         while (begun?.Contains("/help", StringComparison.Ordinal) is false);
 
@@ -112,7 +112,7 @@ public sealed class ChatVerbTests
             string? line;
             do
             {
-                line = await chat.StandardError.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(1));
+                line = await chat.StandardError.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(3));
             }
             while (line is not null && !line.Contains("tok/s", StringComparison.Ordinal) && !(stopped = line == "stopped"));
         }
@@ -125,10 +125,10 @@ public sealed class ChatVerbTests
             shell.StandardInput.Close();
         }
 
-        await shell.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await shell.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
         await Task.Delay(500);
         chat.StandardInput.WriteLine("/exit");
-        await chat.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(1));
+        await chat.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));
         Assert.Equal(0, chat.ExitCode);
     }
 

@@ -42,7 +42,7 @@ public sealed class Cluster : IAsyncLifetime
         string[] arguments = ["-p", _folder, "-c", Path.Combine(_folder, "nginx.conf"), "-e", "stderr"];
         await Daemon.DoAsync("nginx", [.. arguments, "-t"]);
         _nginx = Daemon.Start("nginx", [.. arguments, "-g", "daemon off;"]);
-        Client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(1) };
+        Client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(3) };
         await _nginx.UntilAsync(async () =>
         {
             try
