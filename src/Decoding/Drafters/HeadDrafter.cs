@@ -25,8 +25,7 @@ public sealed class HeadDrafter : IDraftModel
     private readonly Transformer _network;
     private readonly int[]? _targetIds;
     private readonly ForwardBatch _batch;
-    private readonly DecisionBatch _decision;
-    private readonly int[] _constraintStates = new int[TreeRows + 1];
+    private readonly DraftAnswers _answers;
     private readonly int[] _ownOfRow = new int[TreeRows + 1];
     private readonly int _stateSize;
     private readonly float[] _nothing;
@@ -53,8 +52,7 @@ public sealed class HeadDrafter : IDraftModel
         _nothing = new float[_stateSize];
         _own = new float[(SpareSlots + 1) * config.HiddenSize];
         _batch = new ForwardBatch(_network.MaxRows, maxDepth + 1);
-        _decision = new DecisionBatch(TreeRows + 1, branch, maxDepth + 1);
-        Branch = branch;
+        _answers = new DraftAnswers(TreeRows + 1, branch, maxDepth + 1);
 
         const int lanes = 16;
         int vocabulary = target.Config.VocabularySize;
@@ -70,7 +68,7 @@ public sealed class HeadDrafter : IDraftModel
 
     public Stage Stage => Stage.Draft;
 
-    public int Branch { get; }
+    public int Branch => _answers.Branch;
 
     public int MaxRows => TreeRows;
 
@@ -115,12 +113,10 @@ public sealed class HeadDrafter : IDraftModel
     {
         AddCommitted(cache, context, context.Length);
         _batch.FirstLogitsRow = Math.Max(0, _batch.Count - 1);
-        _decision.Rows = _batch.Count - _batch.FirstLogitsRow;
-        if (_decision.Rows == 1)
+        _answers.Clear();
+        if (_batch.Count > 0)
         {
-            _decision.PathCount[0] = 0;
-            _constraintStates[0] = context.State;
-            _ownOfRow[0] = 0;
+            _ownOfRow[_answers.Add([], context.State)] = 0;
         }
     }
 
@@ -128,11 +124,7 @@ public sealed class HeadDrafter : IDraftModel
     {
         int batchRow = _batch.Add(tokens[^1], _nextSlot, _firstSlot, slots);
         _network.WriteState(batchRow, Own(slots.Length == 0 ? 0 : OwnOfSlot(slots[^1])), own: true);
-        int row = _decision.Rows++;
-        tokens.CopyTo(_decision.Path.AsSpan(row * _decision.MaxDepth));
-        _decision.PathCount[row] = tokens.Length;
-        _constraintStates[row] = state;
-        _ownOfRow[row] = OwnOfSlot(_nextSlot);
+        _ownOfRow[_answers.Add(tokens, state)] = OwnOfSlot(_nextSlot);
         return _nextSlot++;
     }
 
@@ -142,25 +134,17 @@ public sealed class HeadDrafter : IDraftModel
         _batch.FirstStateRow = _batch.FirstLogitsRow;
         Tensor logits = Spread(_network.Forward(_batch, cache.Own!));
         Took(cache, context.Length);
-        for (int row = 0; row < _decision.Rows; row++)
+        for (int row = 0; row < _answers.Count; row++)
         {
             _network.ReadState(row, Own(_ownOfRow[row]));
         }
 
-        context.Describe(_decision, Branch);
-        for (int row = 0; row < _decision.Rows; row++)
-        {
-            _decision.Positions[row] = context.Length + _decision.PathCount[row];
-            _decision.Given[row] = -1;
-            context.Matcher?.CopyMask(_constraintStates[row], _decision, row);
-        }
-
-        _network.Kernels.Decide(logits, _decision);
+        _answers.Decide(_network.Kernels, logits, context);
         Seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
     public int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities) =>
-        ahead > 0 ? 0 : DraftCandidates.Read(_decision, answer, Branch, context.Greedy, tokens, probabilities);
+        ahead > 0 ? 0 : _answers.Candidates(answer, context.Greedy, tokens, probabilities);
 
     /// <summary>Accepted rows are computed again when the target's states have come.</summary>
     public void Accept(DraftCache cache, ReadOnlySpan<int> slots)

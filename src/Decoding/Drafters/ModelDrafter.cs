@@ -16,16 +16,12 @@ public class ModelDrafter : IDraftModel
     /// <summary>Most tree rows of one round: a wider pass is bound by arithmetic, and its last rows are unlikely ones.</summary>
     private protected const int TreeRows = 32;
 
-    /// <summary>Where a path stands in the constraint is not known: every token may follow.</summary>
-    private protected const int AnyState = -2;
-
     /// <summary>Slots of the cache beyond the context that tree rows of one step may take.</summary>
     public const int SpareSlots = 512;
 
     private readonly Transformer _transformer;
     private readonly DraftWindow _window;
     private readonly int _columns;
-    private readonly int[] _states = new int[TreeRows + 1];
 
     /// <param name="branch">Candidates per row.</param>
     /// <param name="maxDepth">Deepest node of a tree.</param>
@@ -45,9 +41,8 @@ public class ModelDrafter : IDraftModel
         _window = window;
         _columns = vocabulary ?? transformer.Config.VocabularySize;
         Batch = new ForwardBatch(transformer.MaxRows, maxPath);
-        Decision = new DecisionBatch(TreeRows + 1, branch, maxDepth + 1);
+        Answers = new DraftAnswers(TreeRows + 1, branch, maxDepth + 1);
         MaxPending = transformer.MaxRows - reserved;
-        Branch = branch;
         if (window.Last > 0 && transformer.Config.IsHybrid)
         {
             throw new ModelLoadException("A draft whose layers are recurrent remembers what it read as a whole: it has no window "
@@ -59,7 +54,7 @@ public class ModelDrafter : IDraftModel
 
     public Transformer? Model => _transformer;
 
-    public int Branch { get; }
+    public int Branch => Answers.Branch;
 
     public virtual int MaxRows => TreeRows;
 
@@ -79,7 +74,7 @@ public class ModelDrafter : IDraftModel
 
     private protected ForwardBatch Batch { get; }
 
-    private protected DecisionBatch Decision { get; }
+    private protected DraftAnswers Answers { get; }
 
     /// <summary>Spare slots that this step's tree rows have taken.</summary>
     private protected int Used { get; set; }
@@ -122,10 +117,10 @@ public class ModelDrafter : IDraftModel
         TextLength = AddPending(cache, text, Batch.MaxRows);
         FirstSpare = cache.Slot(TextLength);
         Batch.FirstLogitsRow = Math.Max(0, Batch.Count - 1);
-        Decision.Rows = Batch.Count - Batch.FirstLogitsRow;
-        if (Decision.Rows == 1)
+        Answers.Clear();
+        if (Batch.Count > 0)
         {
-            Describe(0, [], context.State);
+            Answers.Add([], context.State);
         }
     }
 
@@ -133,7 +128,7 @@ public class ModelDrafter : IDraftModel
     {
         int slot = FirstSpare + Used++;
         Batch.Add(tokens[^1], TextLength + slots.Length, slot, FirstSpare, slots);
-        Describe(Decision.Rows++, tokens, state);
+        Answers.Add(tokens, state);
         return slot;
     }
 
@@ -143,23 +138,7 @@ public class ModelDrafter : IDraftModel
         // Only now: of a pass that failed the cache holds nothing.
         cache.Hold(context, TextLength);
         long start = Stopwatch.GetTimestamp();
-        context.Describe(Decision, Branch);
-        for (int row = 0; row < Decision.Rows; row++)
-        {
-            Decision.Positions[row] = context.Length + Decision.PathCount[row] + Unknown(row);
-            Decision.Given[row] = -1;
-            if (context.Matcher is not null && _states[row] == AnyState)
-            {
-                Decision.MaskRow(row).Fill(ulong.MaxValue);
-            }
-            else
-            {
-                context.Matcher?.CopyMask(_states[row], Decision, row);
-            }
-        }
-
-        _transformer.Kernels.Decide(Answers(logits), Decision);
-        Rank(context, Decision);
+        Rank(context, Answers.Decide(_transformer.Kernels, ByTargetIds(logits), context));
         Seconds += Stopwatch.GetElapsedTime(start).TotalSeconds;
     }
 
@@ -170,7 +149,7 @@ public class ModelDrafter : IDraftModel
     }
 
     public virtual int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities) =>
-        ahead > 0 ? 0 : DraftCandidates.Read(Decision, answer, Branch, context.Greedy, tokens, probabilities);
+        ahead > 0 ? 0 : Answers.Candidates(answer, context.Greedy, tokens, probabilities);
 
     public virtual void Accept(DraftCache cache, ReadOnlySpan<int> slots)
     {
@@ -186,11 +165,8 @@ public class ModelDrafter : IDraftModel
     /// <summary>What the next pass reads and writes.</summary>
     protected virtual KvCache Keys(DraftCache cache) => cache.Own!;
 
-    /// <summary>Tokens between the path of an answer and the token that it decides.</summary>
-    private protected virtual int Unknown(int answer) => 0;
-
     /// <summary>The logits of the rows that are answered, by the target's ids.</summary>
-    private protected virtual Tensor Answers(Tensor logits) =>
+    private protected virtual Tensor ByTargetIds(Tensor logits) =>
         logits.Columns > _columns ? logits.ColumnRange(0, _columns) : logits;
 
     /// <param name="context">Positions of the drafter's text that it has to hold at most.</param>
@@ -198,14 +174,6 @@ public class ModelDrafter : IDraftModel
     {
         int most = _window.Most(context);
         return _transformer.CreateCache(most < context ? Math.Min(context, most + MaxPending) : context, SpareSlots);
-    }
-
-    /// <summary>What an answer decides: the token behind a path below the root.</summary>
-    private protected void Describe(int answer, ReadOnlySpan<int> path, int state)
-    {
-        path.CopyTo(Decision.Path.AsSpan(answer * Decision.MaxDepth));
-        Decision.PathCount[answer] = path.Length;
-        _states[answer] = state;
     }
 
     /// <summary>Begins a batch with at most so many of the committed tokens that the cache lacks.</summary>

@@ -40,7 +40,7 @@ internal sealed class ParallelDrafter : ModelDrafter
     {
         base.Begin(cache, context);
         _masks = 0;
-        if (Decision.Rows > 0)
+        if (Answers.Count > 0)
         {
             AddMasks([], []);
         }
@@ -58,8 +58,6 @@ internal sealed class ParallelDrafter : ModelDrafter
     public override int Candidates(TokenContext context, int answer, int ahead, Span<int> tokens, Span<float> probabilities) =>
         ahead >= Guesses ? 0 : base.Candidates(context, (answer * Guesses) + ahead, 0, tokens, probabilities);
 
-    private protected override int Unknown(int answer) => answer % Guesses;
-
     /// <param name="slots">Of the row's path, its own last.</param>
     private void AddMasks(ReadOnlySpan<int> slots, ReadOnlySpan<int> tokens)
     {
@@ -69,7 +67,7 @@ internal sealed class ParallelDrafter : ModelDrafter
             int slot = FirstSpare + SpareSlots - 1 - _masks++;
             Batch.Add(_mask, TextLength + depth, slot, FirstSpare, _path.AsSpan(0, depth));
             _path[depth] = slot;
-            Describe(Decision.Rows++, tokens, AnyState);
+            Answers.Add(tokens, DraftAnswers.AnyState, unknown: depth - slots.Length + 1);
         }
     }
 }

@@ -104,9 +104,7 @@ internal sealed class TranslatedDrafter : ModelDrafter, IDisposable
         int parent = slots.IsEmpty ? -1 : slots[^1];
         ReadOnlySpan<int> own = parent >= 0 && _entries[parent].Chain is >= 0 and var whole ? [whole] : _map.DraftOf(tokens[^1]);
         int depth = Path(parent);
-        int answer = Decision.Rows;
-        Describe(answer, tokens, state);
-        Decision.Rows++;
+        int answer = Answers.Add(tokens, state);
         bool fits = depth >= 0 && own.Length > 0 && _extra + own.Length - 1 <= TreeRows
             && depth + own.Length < _path.Length && TextLength + depth + own.Length <= ContextLength;
         _entryOf[answer] = _entryCount;
@@ -130,7 +128,7 @@ internal sealed class TranslatedDrafter : ModelDrafter, IDisposable
     public override int Tail(int answer, int rank, Span<int> tokens, out float probability, out int slot)
     {
         (probability, slot) = (0, -1);
-        int target = Decision.Tokens[(answer * Branch) + rank];
+        int target = Answers.Token(answer, rank);
         ReadOnlySpan<Reason> reasons = _reasons.AsSpan(answer * MostReasons, _reasonCounts[answer]);
         int best = -1;
         float sum = float.NegativeInfinity;
@@ -182,9 +180,9 @@ internal sealed class TranslatedDrafter : ModelDrafter, IDisposable
 
     public void Dispose() => _block.Dispose();
 
-    private protected override Tensor Answers(Tensor logits)
+    private protected override Tensor ByTargetIds(Tensor logits)
     {
-        for (int answer = 0; answer < Decision.Rows; answer++)
+        for (int answer = 0; answer < Answers.Count; answer++)
         {
             _reasonCounts[answer] = 0;
             if (_rows[answer] < 0)
@@ -201,7 +199,7 @@ internal sealed class TranslatedDrafter : ModelDrafter, IDisposable
             Transformer.Kernels.Write(_ours, _logits.RowRange(answer, 1).Data);
         }
 
-        return _logits.RowRange(0, Decision.Rows);
+        return _logits.RowRange(0, Answers.Count);
     }
 
     private static float LogAdd(float a, float b)

@@ -444,92 +444,10 @@ public sealed unsafe class CudaKernelTests : IDisposable
     }
 
     [Fact]
-    public void Penalties_bias_and_mask_come_in_this_order()
-    {
-        using Arena arena = new();
-        Tensor logits = arena.Zeros(2, 100);
-        for (int row = 0; row < 2; row++)
-        {
-            logits.Floats(row)[10] = 4;
-            logits.Floats(row)[11] = 3;
-            logits.Floats(row)[12] = -1;
-            logits.Floats(row)[13] = 9;
-        }
-
-        TokenCounts counts = new(100);
-        counts.Add(10, output: true);
-        counts.Add(12, output: false);
-        DecisionBatch batch = new(2, 5, 4)
-        {
-            Params = DecisionParams.Greedy with { RepetitionPenalty = 2, PresencePenalty = 0.25f, FrequencyPenalty = 0.5f },
-            Counts = counts,
-            Rows = 2,
-            Best = 4,
-            BiasTokens = [12, 50],
-            BiasValues = [10, 0.125f],
-            Mask = [~(1UL << 13), ~0UL, ~(1UL << 13), ~0UL],
-            MaskWords = 2,
-        };
-        batch.PathCount[1] = 3;
-        new[] { 10, 11, 10 }.CopyTo(batch.Path, batch.MaxDepth);
-        _cuda.Decide(Upload(logits), batch);
-        Assert.Equal([12, 11, 10, 50], batch.Tokens[..4]);
-        Assert.Equal([8, 3, 1.25f, 0.125f], batch.Scores[..4]);
-        Assert.Equal([12, 11, 10, 50], batch.Tokens[5..9]);
-        Assert.Equal([8, 0.75f, 0.25f, 0.125f], batch.Scores[5..9]);
-    }
+    public void Penalties_bias_and_mask_come_in_this_order() => PenaltyCases.Order(_cuda, Upload);
 
     [Fact]
-    public void The_window_of_the_repetition_penalty_slides_along_a_row_s_path()
-    {
-        using Arena arena = new();
-        Tensor logits = arena.Zeros(4, 100);
-        for (int row = 0; row < 4; row++)
-        {
-            logits.Floats(row)[10] = 4;
-            logits.Floats(row)[11] = 3;
-            logits.Floats(row)[12] = -1;
-            logits.Floats(row)[13] = 9;
-        }
-
-        TokenCounts counts = new(100);
-        counts.Add(12, output: false);
-        counts.Add(10, output: true);
-        DecisionBatch batch = new(4, 5, 4)
-        {
-            Params = DecisionParams.Greedy with
-            {
-                RepetitionPenalty = 2,
-                RepetitionWindow = 2,
-                PresencePenalty = 0.25f,
-                FrequencyPenalty = 0.5f,
-            },
-            Counts = counts,
-            Rows = 4,
-            Best = 3,
-            BiasTokens = [12],
-            BiasValues = [10],
-        };
-        for (int row = 1; row < 4; row++)
-        {
-            batch.PathCount[row] = row;
-            new[] { 11, 13, 10 }.AsSpan(0, row).CopyTo(batch.Path.AsSpan(row * batch.MaxDepth));
-        }
-
-        _cuda.Decide(Upload(logits), batch);
-
-        // Behind 12, 10: both are repeated.
-        Assert.Equal([(13, 9), (12, 8), (11, 3)], Best(0));
-        // Behind 12, 10, 11: no longer 12.
-        Assert.Equal([(12, 9), (13, 9), (10, 1.25f)], Best(1));
-        // Behind 12, 10, 11, 13: 10 still has what its occurrence costs.
-        Assert.Equal([(12, 9), (13, 3.75f), (10, 3.25f)], Best(2));
-        // Behind 12, 10, 11, 13, 10: 10 is repeated again, 11 no longer.
-        Assert.Equal([(12, 9), (13, 3.75f), (11, 2.25f)], Best(3));
-
-        (int, float)[] Best(int row) =>
-            [.. Enumerable.Range(row * batch.MaxBest, batch.Best).Select(i => (batch.Tokens[i], batch.Scores[i]))];
-    }
+    public void The_window_of_the_repetition_penalty_slides_along_a_row_s_path() => PenaltyCases.Window(_cuda, Upload);
 
     private static void AssertSameRows(Tensor expected, Tensor actual, string what)
     {
