@@ -1,4 +1,3 @@
-using Understory.Training.Curriculum;
 using Understory.Training.Texts;
 
 namespace Understory.Training.Corpus;

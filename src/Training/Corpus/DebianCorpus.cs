@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Understory.Training.Curriculum;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Corpus;
 

@@ -1,3 +1,5 @@
+using Understory.Training.Texts;
+
 namespace Understory.Training.Curriculum;
 
 /// <summary>Writes conversations of two to six messages.</summary>

@@ -1,3 +1,5 @@
+using Understory.Training.Texts;
+
 namespace Understory.Training.Curriculum;
 
 /// <summary>A parameter of a template.</summary>

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Curriculum;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Curriculum;
 

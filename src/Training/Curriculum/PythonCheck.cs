@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
 using System.Text.Json;
-using Understory.Training.Corpus;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Curriculum;
 

@@ -1,3 +1,5 @@
+using Understory.Training.Texts;
+
 namespace Understory.Training.Curriculum;
 
 /// <summary>Requests for functions, and what may be asked about one that was written.</summary>

@@ -1,4 +1,5 @@
 using Understory.Training.Corpus;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Tests.Corpus;
 

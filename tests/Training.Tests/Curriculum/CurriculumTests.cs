@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Understory.Models.Tokenizers;
 using Understory.Training.Curriculum;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Tests.Curriculum;
 

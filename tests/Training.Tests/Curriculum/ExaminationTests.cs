@@ -1,5 +1,5 @@
-using Understory.Training.Corpus;
 using Understory.Training.Curriculum;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Tests.Curriculum;
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Understory.Training.Corpus;
 using Understory.Training.Curriculum;
+using Understory.Training.Texts;
 
 namespace Understory.Training.Tests.Curriculum;
 

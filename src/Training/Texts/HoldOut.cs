@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Understory.Training.Curriculum;
+namespace Understory.Training.Texts;
 
 /// <summary>
 /// Which prompts are kept for the examination. One prompt of sixteen is, by its own text, so that no text to train on can hold it: whoever

@@ -10,7 +10,7 @@ using Understory.Training.Optimisation;
 using Understory.Training.Texts;
 using Understory.Training.Torch;
 
-namespace Understory.Training;
+namespace Understory.Training.Demo;
 
 /// <summary>What a pair of models trained from nothing is to be.</summary>
 /// <param name="Target">Its shape.</param>

@@ -1,13 +1,14 @@
 using Understory.Models.Architecture;
 using Understory.Models.Kernels;
 using Understory.Models.Tokenizers;
+using Understory.Training.Demo;
 using Understory.Training.Drafting;
 using Understory.Training.Files;
 using Understory.Training.Network;
 using Understory.Training.Optimisation;
 using Understory.Training.Texts;
 
-namespace Understory.Training.Tests;
+namespace Understory.Training.Tests.Demo;
 
 public sealed class PretrainingTests : IDisposable
 {

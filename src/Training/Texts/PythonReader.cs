@@ -1,4 +1,4 @@
-namespace Understory.Training.Corpus;
+namespace Understory.Training.Texts;
 
 /// <summary>A logical line: what Python reads as one, over brackets, strings and backslashes.</summary>
 /// <param name="Start">Where it begins in the text, blanks included.</param>

@@ -1,4 +1,4 @@
-namespace Understory.Training.Curriculum;
+namespace Understory.Training.Texts;
 
 /// <summary>The curriculum's own texts, which the program carries with it.</summary>
 internal static class Resources

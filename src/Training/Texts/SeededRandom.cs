@@ -1,4 +1,4 @@
-namespace Understory.Training.Curriculum;
+namespace Understory.Training.Texts;
 
 /// <summary>
 /// Random choices that a seed determines, on every machine and version of .NET: SplitMix64 (Steele, Lea, Flood 2014).
