@@ -17,11 +17,11 @@ public class ExpertLosslessTests
         "gpt-oss/model.gguf", "gpt-oss-mxfp4/model.gguf",
     ];
 
-    [DataTheory("families/qwen3-moe/config.json")]
+    [SharedDataTheory("families/qwen3-moe/config.json")]
     [MemberData(nameof(Models))]
     public void Every_mode_and_tree_size_gives_the_plain_tokens_cached_or_not(string name)
     {
-        string path = TestData.PathOf(Path.Combine("families", name));
+        string path = SharedData.PathOf(Path.Combine("families", name));
         using IKernels kernels = KernelCatalog.Create(threads: 2);
         using LanguageModel target = ModelLoader.Load(path, kernels, new LoadOptions());
         using LanguageModel draft = ModelLoader.Load(path, kernels, new LoadOptions());

@@ -20,12 +20,12 @@ public class FamilyLosslessTests
         "qwen35", "qwen35-published", "qwen35-moe", "qwen3-next",
     ];
 
-    [DataTheory("families/gemma4-e/golden.json")]
+    [SharedDataTheory("families/gemma4-e/golden.json")]
     [MemberData(nameof(Models))]
     public void Text_is_the_same_with_trees_of_any_size_and_behind_any_cached_prefix(string name)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
-        string folder = TestData.PathOf(Path.Combine(Folder, name));
+        string folder = SharedData.PathOf(Path.Combine(Folder, name));
         using LanguageModel model = ModelLoader.Load(folder, kernels, new LoadOptions());
         int[] prompt = Prompt(folder);
         foreach (SamplingParams sampling in (SamplingParams[])[SamplingParams.Greedy, new SamplingParams { Seed = 9 }])
@@ -55,12 +55,12 @@ public class FamilyLosslessTests
     }
 
     /// <summary>Windows, experts and recurrent states, beside a tree and without one.</summary>
-    [DataTheory("families/gemma4-e/golden.json")]
+    [SharedDataTheory("families/gemma4-e/golden.json")]
     [MemberData(nameof(Models))]
     public void Rows_that_look_ahead_change_nothing(string name)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
-        string folder = TestData.PathOf(Path.Combine(Folder, name));
+        string folder = SharedData.PathOf(Path.Combine(Folder, name));
         using LanguageModel model = ModelLoader.Load(folder, kernels, new LoadOptions());
         int[] prompt = Prompt(folder);
         foreach (SamplingParams sampling in (SamplingParams[])[SamplingParams.Greedy, new SamplingParams { Seed = 9 }])

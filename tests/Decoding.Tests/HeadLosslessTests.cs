@@ -24,7 +24,7 @@ public sealed class HeadLosslessTests : IDisposable
     ];
 
     /// <summary>The heads that are at hand; "mtp" is of the fixtures.</summary>
-    public static TheoryData<string> Heads => TestData.Has("families/qwen35/golden.json")
+    public static TheoryData<string> Heads => SharedData.ReasonToSkip("families/qwen35/golden.json") is null
         ? ["mtp", "families/qwen35", "families/qwen35-moe", "families/qwen3-next", Eagle] : ["mtp"];
 
     [Theory]
@@ -147,9 +147,9 @@ public sealed class HeadLosslessTests : IDisposable
     private LanguageModel Load(string name)
     {
         bool eagle = name == Eagle;
-        string folder = name == "mtp" ? MtpFixture.Folder : TestData.PathOf(eagle ? Path.GetDirectoryName(name)! : name);
+        string folder = name == "mtp" ? MtpFixture.Folder : SharedData.PathOf(eagle ? Path.GetDirectoryName(name)! : name);
         LanguageModel model = ModelLoader.Load(folder, _kernels, new LoadOptions(Head: true));
-        model = eagle ? model with { Head = ModelLoader.LoadHead(TestData.PathOf(name), model, _kernels, new LoadOptions()) } : model;
+        model = eagle ? model with { Head = ModelLoader.LoadHead(SharedData.PathOf(name), model, _kernels, new LoadOptions()) } : model;
         Assert.NotNull(model.Head);
         return model;
     }

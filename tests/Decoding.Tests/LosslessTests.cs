@@ -207,13 +207,13 @@ public class LosslessTests(DemoBundle demo)
     }
 
     /// <summary>All prompts of the set, where it is at hand.</summary>
-    [DataTheory("humaneval-even.jsonl")]
+    [SharedDataTheory("humaneval-even.jsonl")]
     [InlineData("greedy")]
     [InlineData("T = 1, top_k 50")]
     public void Every_HumanEval_prompt_gives_the_same_tokens_in_every_mode(string sampling)
     {
         using DecodingLoop loop = demo.CreateLoop();
-        foreach (string line in File.ReadLines(TestData.PathOf("humaneval-even.jsonl")))
+        foreach (string line in File.ReadLines(SharedData.PathOf("humaneval-even.jsonl")))
         {
             int[] prompt = demo.Target.Tokenizer.Encode(JsonDocument.Parse(line).RootElement.GetProperty("prompt").GetString()!);
             int[] plain = loop.Decode(Request(prompt, Cases[sampling]) with { Speculation = SpeculationMode.Off });

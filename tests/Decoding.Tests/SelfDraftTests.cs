@@ -218,12 +218,12 @@ public class SelfDraftTests(DemoBundle demo)
         }
     }
 
-    [DataTheory("families/gemma4-e/golden.json")]
+    [SharedDataTheory("families/gemma4-e/golden.json")]
     [MemberData(nameof(Families))]
     public void Families_of_every_kind_give_the_plain_tokens(string name)
     {
         using IKernels kernels = KernelCatalog.Create(threads: 2);
-        string path = TestData.PathOf(Path.Combine("families", name));
+        string path = SharedData.PathOf(Path.Combine("families", name));
         using LanguageModel target = ModelLoader.Load(path, kernels, new LoadOptions());
         using LanguageModel copy = Copy(target);
         var spoiler = new Spoiler(target.Transformer, copy.Transformer);

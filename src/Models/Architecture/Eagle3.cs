@@ -32,19 +32,33 @@ public static class Eagle3
     internal static KernelFeatures Needs => KernelFeatures.EmbeddingNorm;
 
     /// <exception cref="InvalidDataException">Something is missing, damaged or not supported, or it is no head of this model.</exception>
-    internal static DraftHead Load(string path, LanguageModel target, IKernels kernels, LoadOptions options)
+    internal static DraftHead Load(string path, LanguageModel target, IKernels kernels, LoadOptions options) =>
+        Describe(path, target.Config, target.Transformer.Weights, kernels, options, (parts, loader, targetIds) =>
+        {
+            parts.Weights.Pack(loader, progress: null);
+            return new DraftHead(parts, kernels, target.Transformer.CacheType, targetIds);
+        });
+
+    /// <summary>What a head would take beside its model.</summary>
+    /// <exception cref="InvalidDataException">Something is missing, damaged or not supported, or it is no head of this model.</exception>
+    internal static ModelSurvey Survey(string path, ModelSurvey target, IKernels kernels, LoadOptions options) =>
+        Describe(path, target.Config, target.Weights, kernels, options, (parts, loader, _) =>
+            ModelSurvey.Of(parts.Config, target.Tokenizer, parts.Weights, loader, target.CacheType) with { Head = parts.Config.Head });
+
+    /// <param name="shared">The model's, for what the head has not of its own.</param>
+    /// <param name="use">Takes the head's parts, the loader that was asked for them, and the model's ids of its tokens.</param>
+    private static T Describe<T>(string path, ModelConfig target, Weights shared, IKernels kernels, LoadOptions options,
+        Func<HeadParts, WeightLoader, int[]?, T> use)
     {
-        ModelConfig config = Read(new JsonKeys(FileText.Json(Path.Combine(path, "config.json"))), target.Config).Validated();
+        ModelConfig config = Read(new JsonKeys(FileText.Json(Path.Combine(path, "config.json"))), target).Validated();
         config.RequireOf(kernels);
         using Safetensors tensors = Safetensors.OpenFolder(path);
-        int[]? targetIds = TargetIds(tensors, config.LogitsSize, target.Config.VocabularySize);
+        int[]? targetIds = TargetIds(tensors, config.LogitsSize, target.VocabularySize);
         string layer = tensors.Contains("midlayer.hidden_norm.weight") ? "midlayer" : "layers.0";
-        TensorNames names = new Llama().HuggingFaceNames.OfHead(HeadNames.Eagle3.Of(target.Config.Layers.Count, layer));
+        TensorNames names = new Llama().HuggingFaceNames.OfHead(HeadNames.Eagle3.Of(target.Layers.Count, layer));
         using QuantisedTensors? quantised = ModelLoader.Quantised(config, tensors, names, options);
         using var loader = new WeightLoader(quantised ?? (ITensorSource)tensors, kernels, options.Memory);
-        Weights weights = Weights.Describe(config, names, loader, target.Transformer.Weights);
-        weights.Pack(loader, progress: null);
-        return new DraftHead(new HeadParts(config, weights), kernels, target.Transformer.CacheType, targetIds);
+        return use(new HeadParts(config, Weights.Describe(config, names, loader, shared)), loader, targetIds);
     }
 
     /// <summary>The head's config, held against the model that it is to draft for.</summary>

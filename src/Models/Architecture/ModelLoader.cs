@@ -100,6 +100,12 @@ public static partial class ModelLoader
         };
     });
 
+    /// <summary>What a published draft head would take beside its model.</summary>
+    /// <param name="path">A folder of which <see cref="Eagle3.IsAt"/> says so.</param>
+    /// <exception cref="ModelLoadException">Something is missing, damaged or not supported, or it is no head of this model.</exception>
+    public static ModelSurvey SurveyHead(string path, ModelSurvey target, IKernels kernels, LoadOptions options) =>
+        Guarded(path, () => Eagle3.Survey(path, target, kernels, options));
+
     /// <summary>The model's network alone.</summary>
     /// <exception cref="ModelLoadException">Something is missing, damaged or not supported.</exception>
     public static Transformer LoadTransformer(string path, IKernels kernels, LoadOptions options) => Guarded(path, () =>

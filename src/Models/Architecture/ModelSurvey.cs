@@ -10,13 +10,14 @@ public sealed record ModelSurvey
     /// <summary>Everything beside weights, keys and values: code, activations, tokenizer, tables.</summary>
     private const long OtherBytes = 150_000_000;
 
-    private ModelSurvey()
-    {
-    }
+    private ModelSurvey(Weights weights) => Weights = weights;
 
     public required ModelConfig Config { get; init; }
 
     public required Tokenizer Tokenizer { get; init; }
+
+    /// <summary>Described, and nothing of them read.</summary>
+    internal Weights Weights { get; }
 
     /// <summary>Weights of all tensors.</summary>
     public required long Parameters { get; init; }
@@ -41,7 +42,10 @@ public sealed record ModelSurvey
     /// <summary>Bytes of keys and values of a token.</summary>
     public required long CacheBytesPerToken { get; init; }
 
-    /// <summary>The draft head in the model's own files, whose weights count in <see cref="WeightBytes"/>; null: there is none.</summary>
+    /// <summary>
+    /// The draft head in the model's own files, whose weights count in <see cref="WeightBytes"/>, or that these files are; null: there is
+    /// none.
+    /// </summary>
     public HeadPlan? Head { get; init; }
 
     /// <summary>Weights that the draft head has beside the model's.</summary>
@@ -69,7 +73,7 @@ public sealed record ModelSurvey
         IEnumerable<TypeShare> types = matrices.GroupBy(matrix => matrix.Format.Name)
             .Select(group => new TypeShare(
                 group.Key, group.Sum(matrix => matrix.Rows * matrix.Format.Bytes(matrix.Columns)), Count(group)));
-        return new ModelSurvey
+        return new ModelSurvey(weights)
         {
             Config = config,
             Tokenizer = tokenizer,

@@ -21,11 +21,12 @@ public sealed class HubDownload(HubClient client, HubCache cache)
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(60);
 
     /// <summary>The files that are needed, with what they would take; nothing is fetched yet.</summary>
+    /// <param name="draft">It is to draft for another one, and may be a head without a tokenizer of its own.</param>
     /// <exception cref="HubException">The model does not exist, may not be seen, or cannot be served.</exception>
-    public async Task<HubListing> PlanAsync(HubReference reference, CancellationToken cancellation)
+    public async Task<HubListing> PlanAsync(HubReference reference, bool draft, CancellationToken cancellation)
     {
         HubListing all = await client.ListAsync(reference, cancellation);
-        return all with { Files = ModelFiles.Choose(reference, all.Files) };
+        return all with { Files = ModelFiles.Choose(reference, all.Files, draft) };
     }
 
     /// <returns>The snapshot's folder.</returns>

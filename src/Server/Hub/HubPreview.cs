@@ -20,8 +20,10 @@ public sealed class HubPreview(HubClient client)
     private const long MostBytes = 1 << 27;
 
     /// <param name="plan">What would be fetched.</param>
+    /// <param name="target">What it would draft for, as a model or as a head; null: nothing.</param>
     /// <exception cref="HubException">It cannot be served; the message says why.</exception>
-    public async Task<ModelSurvey> SurveyAsync(HubReference reference, HubListing plan, CancellationToken cancellation)
+    public async Task<ModelSurvey> SurveyAsync(
+        HubReference reference, HubListing plan, ModelSurvey? target, CancellationToken cancellation)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("understory-preview-");
         try
@@ -32,7 +34,9 @@ public sealed class HubPreview(HubClient client)
                 async (file, stop) => await LayOutAsync(reference, plan.Commit, file, Path.Combine(folder.FullName, file.Path), stop));
             string? gguf = plan.Files.Select(file => file.Path).Where(IsGguf).Order(StringComparer.Ordinal).FirstOrDefault();
             using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
-            return ModelLoader.Survey(gguf is null ? folder.FullName : Path.Combine(folder.FullName, gguf), kernels, new LoadOptions());
+            return target is not null && Eagle3.IsAt(folder.FullName)
+                ? ModelLoader.SurveyHead(folder.FullName, target, kernels, new LoadOptions())
+                : ModelLoader.Survey(gguf is null ? folder.FullName : Path.Combine(folder.FullName, gguf), kernels, new LoadOptions());
         }
         catch (ModelLoadException error)
         {

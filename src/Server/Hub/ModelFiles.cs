@@ -13,8 +13,9 @@ public static partial class ModelFiles
         "chat_template.jinja", "chat_template.json",
     ];
 
+    /// <param name="draft">It may be a head, which speaks its model's tokens and has no tokenizer.</param>
     /// <exception cref="HubException">The repository holds nothing that can be served, or several things and none is named.</exception>
-    public static IReadOnlyList<HubFile> Choose(HubReference reference, IReadOnlyList<HubFile> all)
+    public static IReadOnlyList<HubFile> Choose(HubReference reference, IReadOnlyList<HubFile> all, bool draft)
     {
         IReadOnlyList<GgufModel> ggufs = GgufFiles.Models(all.Select(file => (file.Path, file.Size)));
         if (reference.File is { } name)
@@ -30,7 +31,7 @@ public static partial class ModelFiles
         if (weights.Length > 0)
         {
             HubFile[] settings = [.. top.Where(file => Settings.Contains(file.Path) || file.Path == "model.safetensors.index.json")];
-            foreach (string needed in (string[])["config.json", "tokenizer.json"])
+            foreach (string needed in (string[])(draft ? ["config.json"] : ["config.json", "tokenizer.json"]))
             {
                 if (settings.All(file => file.Path != needed))
                 {

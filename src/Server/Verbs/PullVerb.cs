@@ -65,7 +65,7 @@ public static class PullVerb
             var plans = new List<HubListing>();
             foreach (HubReference reference in wanted)
             {
-                plans.Add(await download.PlanAsync(reference, stop.Token));
+                plans.Add(await download.PlanAsync(reference, draft: plans.Count > 0, stop.Token));
             }
 
             await CheckAsync(wanted, plans, new HubPreview(client), stop.Token);
@@ -101,7 +101,7 @@ public static class PullVerb
         {
             string size = Quantity.Bytes(plan.Files.Sum(file => file.Size));
             Console.WriteLine($"{reference} at {plan.Commit[..8]}: {plan.Files.Count} file{(plan.Files.Count == 1 ? "" : "s")}, {size}");
-            ModelSurvey survey = await preview.SurveyAsync(reference, plan, stop);
+            ModelSurvey survey = await preview.SurveyAsync(reference, plan, surveys.FirstOrDefault(), stop);
             Console.WriteLine(Described(survey));
             surveys.Add(survey);
         }
@@ -128,7 +128,8 @@ public static class PullVerb
     {
         string all = Quantity.Bytes(survey.MemoryBytes);
         string each = Quantity.Bytes(survey.CacheBytesPerToken * 1000);
-        return $"{survey.Config.Family.Name}, {Quantity.Count(survey.Parameters)} parameters; serving takes "
+        string kind = survey.Config.Head is null ? survey.Config.Family.Name : "a draft head (EAGLE-3)";
+        return $"{kind}, {Quantity.Count(survey.Parameters)} parameters; serving takes "
             + $"{Quantity.Bytes(survey.WeightBytes)} of memory for weights and {each} for every 1,000 tokens: "
             + FormattableString.Invariant($"{all} with all of its context of {survey.Config.ContextLength:N0}");
     }

@@ -64,7 +64,7 @@ internal static class Grammars
 
     private static Tokenizer Unzip(string name)
     {
-        using var file = new GZipStream(File.OpenRead(TestData.PathOf(name)), CompressionMode.Decompress);
+        using var file = new GZipStream(File.OpenRead(SharedData.PathOf(name)), CompressionMode.Decompress);
         using var json = new MemoryStream();
         file.CopyTo(json);
         return Tokenizer.Parse(json.ToArray(), name);

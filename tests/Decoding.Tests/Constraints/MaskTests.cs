@@ -55,7 +55,7 @@ public class MaskTests
         }).Check(Config.QuickThrowOnFailure.WithMaxTest(25));
     }
 
-    [DataTheory("tokenizers/qwen3.tokenizer.json.gz")]
+    [SharedDataTheory("tokenizers/qwen3.tokenizer.json.gz")]
     [InlineData("object")]
     [InlineData("schema")]
     public void So_it_is_with_a_vocabulary_of_150_000_tokens(string name)

@@ -12,7 +12,7 @@ public class VocabularyMapTests(DemoBundle demo)
 {
     private const string Folder = "tokenizers";
 
-    [DataTheory("tokenizers/qwen3.tokenizer.json.gz")]
+    [SharedDataTheory("tokenizers/qwen3.tokenizer.json.gz")]
     [InlineData("qwen3", "gpt2", 0.8)]
     [InlineData("gpt2", "qwen3", 0.8)]
     [InlineData("qwen3", "phi-3-mini", 0.55)]
@@ -24,7 +24,7 @@ public class VocabularyMapTests(DemoBundle demo)
         Tokenizer own = Load(draft);
         VocabularyMap map = Map(theirs, own);
         Assert.True(map.Share > share, $"{map.Share:P1}");
-        foreach (string line in File.ReadLines(TestData.PathOf($"{Folder}/{target}.vectors.jsonl")))
+        foreach (string line in File.ReadLines(SharedData.PathOf($"{Folder}/{target}.vectors.jsonl")))
         {
             using JsonDocument vector = JsonDocument.Parse(line);
             int[] ids = [.. vector.RootElement.GetProperty("ids_no_special").EnumerateArray().Select(id => id.GetInt32())];
@@ -48,7 +48,7 @@ public class VocabularyMapTests(DemoBundle demo)
         Assert.True(same / all > 0.9, $"{same / all:P1} of {all} tokens");
     }
 
-    [DataFact("tokenizers/qwen3.tokenizer.json.gz")]
+    [SharedDataFact("tokenizers/qwen3.tokenizer.json.gz")]
     public void A_chat_templates_marks_are_text_to_a_draft_that_lacks_them_and_the_end_of_a_text_is_its_own_end()
     {
         Tokenizer qwen = Load("qwen3");
@@ -65,7 +65,7 @@ public class VocabularyMapTests(DemoBundle demo)
         Assert.Equal([textEnd], map.TargetOf(ownEnd).ToArray());
     }
 
-    [DataFact("tokenizers/qwen3.tokenizer.json.gz")]
+    [SharedDataFact("tokenizers/qwen3.tokenizer.json.gz")]
     public void A_vocabulary_is_its_own_twin()
     {
         Tokenizer qwen = Load("qwen3");
@@ -77,7 +77,7 @@ public class VocabularyMapTests(DemoBundle demo)
 
     private static Tokenizer Load(string name)
     {
-        using FileStream file = File.OpenRead(TestData.PathOf($"{Folder}/{name}.tokenizer.json.gz"));
+        using FileStream file = File.OpenRead(SharedData.PathOf($"{Folder}/{name}.tokenizer.json.gz"));
         using var unpacked = new GZipStream(file, CompressionMode.Decompress);
         using var json = new MemoryStream();
         unpacked.CopyTo(json);
@@ -86,7 +86,7 @@ public class VocabularyMapTests(DemoBundle demo)
 
     private static IEnumerable<string> Texts()
     {
-        foreach (string line in File.ReadLines(TestData.PathOf("humaneval-even.jsonl")))
+        foreach (string line in File.ReadLines(SharedData.PathOf("humaneval-even.jsonl")))
         {
             using JsonDocument task = JsonDocument.Parse(line);
             yield return task.RootElement.GetProperty("prompt").GetString()!;

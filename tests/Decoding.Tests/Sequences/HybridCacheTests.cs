@@ -24,17 +24,17 @@ public sealed class HybridCacheTests : IDisposable
 
     public HybridCacheTests()
     {
-        _model = new(() => ModelLoader.Load(TestData.PathOf("families/qwen35"), _kernels, new LoadOptions()));
+        _model = new(() => ModelLoader.Load(SharedData.PathOf("families/qwen35"), _kernels, new LoadOptions()));
         _prompt = new(() =>
         {
-            using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.PathOf(Golden)));
+            using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf(Golden)));
             int[] prompt = [.. golden.RootElement.GetProperty("prompt").EnumerateArray().Select(item => item.GetInt32())];
             // Short ones are not worth a copy.
             return [.. prompt, .. prompt.Reverse(), .. prompt.Order()];
         });
     }
 
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void A_regenerated_answer_begins_where_the_prompt_ended()
     {
         using DecodingLoop loop = Loop(out _);
@@ -48,7 +48,7 @@ public sealed class HybridCacheTests : IDisposable
     }
 
     /// <summary>Wherever the answer ends, accepted rows are left that nobody has applied, and some that are no text any more.</summary>
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void A_turn_continued_behind_an_answer_that_ended_in_mid_path_takes_up_all_of_it()
     {
         int[] answer = Alone(Request(Prompt, SamplingParams.Greedy, 40));
@@ -67,7 +67,7 @@ public sealed class HybridCacheTests : IDisposable
         }
     }
 
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void So_does_one_behind_a_stop_string_in_mid_path()
     {
         int[] answer = Alone(Request(Prompt, SamplingParams.Greedy, 40));
@@ -89,7 +89,7 @@ public sealed class HybridCacheTests : IDisposable
         }
     }
 
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void An_entry_that_goes_on_otherwise_is_taken_up_at_the_last_place_that_was_remembered()
     {
         (int, int, int)[] cases = [(90, 0, 0), (90, 80, 80), (80, 80, 80), (79, 80, 0), (119, 80, 119)];
@@ -103,7 +103,7 @@ public sealed class HybridCacheTests : IDisposable
         }
     }
 
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void A_prompt_that_was_given_up_while_it_was_prefilled_leaves_what_it_had()
     {
         using DecodingLoop loop = Loop(out _);
@@ -116,7 +116,7 @@ public sealed class HybridCacheTests : IDisposable
     }
 
     /// <summary>A chunk's first rows are convolved with the last rows of the one before it.</summary>
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void Chunks_may_end_inside_the_reach_of_the_convolution()
     {
         int[] expected = Alone(Request(Prompt, SamplingParams.Greedy));
@@ -128,7 +128,7 @@ public sealed class HybridCacheTests : IDisposable
         }
     }
 
-    [DataFact(Golden)]
+    [SharedDataFact(Golden)]
     public void Tight_memory_and_many_turns_change_no_text()
     {
         var random = new Random(3);

@@ -25,27 +25,27 @@ public sealed class DraftHeadTests : IDisposable
     [SharedDataTheory(Folder)]
     [MemberData(nameof(Blocks))]
     public void A_prediction_block_of_a_folder_guesses_as_its_formula_does_three_tokens_deep(string name) =>
-        AssertGolden(Load(TestData.Shared(Path.Combine(Folder, name))), name, "mtp-logits.f32");
+        AssertGolden(Load(SharedData.PathOf(Path.Combine(Folder, name))), name, "mtp-logits.f32");
 
     [SharedDataTheory(Folder)]
     [MemberData(nameof(Blocks))]
     public void A_prediction_block_of_a_gguf_file_guesses_as_its_formula_does(string name) =>
-        AssertGolden(Load(TestData.Shared(Path.Combine(Folder, name, "model.gguf"))), name, "mtp-logits.f32");
+        AssertGolden(Load(SharedData.PathOf(Path.Combine(Folder, name, "model.gguf"))), name, "mtp-logits.f32");
 
     [SharedDataFact(Eagle)]
     public void An_eagle3_head_guesses_as_its_formula_does_three_tokens_deep()
     {
-        LanguageModel model = Load(TestData.Shared("families/qwen3"));
+        LanguageModel model = Load(SharedData.PathOf("families/qwen3"));
         Assert.Null(model.Head);
-        AssertGolden(model with { Head = ModelLoader.LoadHead(TestData.Shared(Eagle), model, _kernels, new LoadOptions()) }, "qwen3",
+        AssertGolden(model with { Head = ModelLoader.LoadHead(SharedData.PathOf(Eagle), model, _kernels, new LoadOptions()) }, "qwen3",
             "eagle3/eagle3-logits.f32");
     }
 
     [SharedDataFact(Eagle)]
     public void An_eagle3_head_s_tokens_are_the_model_s_by_its_table()
     {
-        using LanguageModel model = Load(TestData.Shared("families/qwen3"));
-        using DraftHead head = ModelLoader.LoadHead(TestData.Shared(Eagle), model, _kernels, new LoadOptions());
+        using LanguageModel model = Load(SharedData.PathOf("families/qwen3"));
+        using DraftHead head = ModelLoader.LoadHead(SharedData.PathOf(Eagle), model, _kernels, new LoadOptions());
         Assert.Equal([1, 2, 3], head.Plan.Layers);
         Assert.Equal(160, head.TargetIds!.Distinct().Count());
         Assert.All(head.TargetIds!, id => Assert.InRange(id, 0, 319));
@@ -69,7 +69,7 @@ public sealed class DraftHeadTests : IDisposable
              "rope_theta": 10000.0, "max_position_embeddings": 256, "vocab_size": 272, "draft_vocab_size": 272, "hidden_act": "silu",
              "eagle_config": {"eagle_aux_hidden_state_layer_ids": [0, 1, 2]}}
             """)!.AsObject();
-        using LanguageModel model = Load(TestData.Fixture("mtp"));
+        using LanguageModel model = Load(Repository.Fixture("mtp"));
         config[key] = JsonNode.Parse(value);
         File.WriteAllText(Path.Combine(_temp.FullName, "config.json"), config.ToJsonString());
         File.WriteAllBytes(Path.Combine(_temp.FullName, "model.safetensors"), [2, 0, 0, 0, 0, 0, 0, 0, (byte)'{', (byte)'}']);
@@ -83,7 +83,7 @@ public sealed class DraftHeadTests : IDisposable
     [Fact]
     public void A_block_is_loaded_only_where_it_is_asked_for_and_a_model_s_folder_is_no_eagle3_head()
     {
-        string folder = TestData.Fixture("mtp");
+        string folder = Repository.Fixture("mtp");
         using LanguageModel without = ModelLoader.Load(folder, _kernels, new LoadOptions());
         using LanguageModel with = Load(folder);
         Assert.Null(without.Head);
@@ -97,8 +97,8 @@ public sealed class DraftHeadTests : IDisposable
     [Fact]
     public void A_survey_counts_the_block_s_weights_and_its_keys_and_values()
     {
-        ModelSurvey without = ModelLoader.Survey(TestData.Fixture("mtp"), _kernels, new LoadOptions());
-        ModelSurvey with = ModelLoader.Survey(TestData.Fixture("mtp"), _kernels, new LoadOptions(Head: true));
+        ModelSurvey without = ModelLoader.Survey(Repository.Fixture("mtp"), _kernels, new LoadOptions());
+        ModelSurvey with = ModelLoader.Survey(Repository.Fixture("mtp"), _kernels, new LoadOptions(Head: true));
         Assert.Null(without.Head);
         Assert.NotNull(with.Head);
         Assert.Equal(without.Parameters, with.Parameters);
@@ -113,8 +113,8 @@ public sealed class DraftHeadTests : IDisposable
     public void Weights_quantised_while_loading_include_the_block_s()
     {
         var q8 = new LoadOptions(Head: true, Weights: QuantisedTensors.Formats[0]);
-        using LanguageModel plain = Load(TestData.Fixture("mtp"));
-        using LanguageModel quantised = ModelLoader.Load(TestData.Fixture("mtp"), _kernels, q8);
+        using LanguageModel plain = Load(Repository.Fixture("mtp"));
+        using LanguageModel quantised = ModelLoader.Load(Repository.Fixture("mtp"), _kernels, q8);
         double share = (double)quantised.Head!.Network.WeightBytes / plain.Head!.Network.WeightBytes;
         Assert.InRange(share, 0.5, 0.7);
     }
@@ -127,7 +127,7 @@ public sealed class DraftHeadTests : IDisposable
         const int Outputs = 32;
         LoadOptions options = new(CacheType: CacheType.F32,
             Weights: QuantisedTensors.Formats.FirstOrDefault(quantised => quantised.Name == format));
-        using Transformer model = ModelLoader.LoadTransformer(TestData.Fixture("mtp"), _kernels, options);
+        using Transformer model = ModelLoader.LoadTransformer(Repository.Fixture("mtp"), _kernels, options);
         WeightMatrix whole = model.Weights.Head.Parts[0];
         WeightMatrix leading = _kernels.Leading(whole, Outputs)!;
         Assert.Equal((Outputs, whole.Columns, whole.Data), (leading.Rows, leading.Columns, leading.Data));
@@ -177,7 +177,7 @@ public sealed class DraftHeadTests : IDisposable
     [Fact]
     public void States_are_read_of_rows_whose_logits_nobody_wants()
     {
-        using Transformer model = ModelLoader.LoadTransformer(TestData.Fixture("mtp"), _kernels, new LoadOptions());
+        using Transformer model = ModelLoader.LoadTransformer(Repository.Fixture("mtp"), _kernels, new LoadOptions());
         int[] tokens = [.. Enumerable.Range(0, 20).Select(i => 40 + (i * 7 % 60))];
         float[][] expected = States(model, tokens, firstLogits: 0, firstState: int.MaxValue, rows: 20);
         Assert.Equal(expected, States(model, tokens, firstLogits: 20, firstState: 0, rows: 20));
@@ -220,11 +220,11 @@ public sealed class DraftHeadTests : IDisposable
     {
         using (model)
         {
-            using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, "golden.json"))));
+            using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, "golden.json"))));
             int[] prompt = Integers(golden, "prompt");
             int[] tokens = [.. prompt, .. Integers(golden, "greedy")];
             ReadOnlySpan<float> expected =
-                MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, file))));
+                MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, file))));
             int guesses = prompt.Length - 1;
             int columns = model.Head!.Network.Config.LogitsSize;
             Assert.Equal(Depths * guesses * columns, expected.Length);

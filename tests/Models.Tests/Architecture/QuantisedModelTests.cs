@@ -24,7 +24,7 @@ public class QuantisedModelTests(ITestOutputHelper output)
     {
         (int[] prompt, float[][] expected, _) = Golden(mix);
         using IKernels kernels = KernelCatalog.Create();
-        using Transformer model = Fidelity.Widened(TestData.Shared($"{Folder}/{mix}.gguf"), kernels);
+        using Transformer model = Fidelity.Widened(SharedData.PathOf($"{Folder}/{mix}.gguf"), kernels);
         double error = Runs.RelativeError(model.Logits(prompt), expected);
         Assert.True(error < 2e-5, $"max |a - b| / max |b| is {error:E2}");
     }
@@ -35,7 +35,7 @@ public class QuantisedModelTests(ITestOutputHelper output)
     {
         (int[] prompt, float[][] expected, double peer) = Golden(mix);
         using IKernels kernels = KernelCatalog.Create();
-        string path = TestData.Shared($"{Folder}/{mix}.gguf");
+        string path = SharedData.PathOf($"{Folder}/{mix}.gguf");
         using Transformer model = ModelLoader.LoadTransformer(path, kernels, new LoadOptions(CacheType: CacheType.F32));
         double kl = Fidelity.MeanKl(expected, model.Logits(prompt));
         output.WriteLine($"{mix}: KL {kl:F6}, llama.cpp {peer:F6}, ratio {kl / peer:F2}");
@@ -55,7 +55,7 @@ public class QuantisedModelTests(ITestOutputHelper output)
     [InlineData("fp8-block")]
     public void A_packed_folder_stays_near_the_logits_of_its_weights(string name)
     {
-        string folder = TestData.Shared($"quants/safetensors/{name}");
+        string folder = SharedData.PathOf($"quants/safetensors/{name}");
         using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes($"{folder}/golden.json"));
         int[] prompt = [.. golden.RootElement.GetProperty("prompt").EnumerateArray().Select(id => id.GetInt32())];
         float[][] expected = Rows($"{folder}/logits.f32", prompt.Length);
@@ -94,10 +94,10 @@ public class QuantisedModelTests(ITestOutputHelper output)
 
     private static (int[] Prompt, float[][] Logits, double PeerKl) Golden(string mix)
     {
-        using JsonDocument index = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared($"{Folder}/index.json")));
+        using JsonDocument index = JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf($"{Folder}/index.json")));
         int[] prompt = [.. index.RootElement.GetProperty("prompt").EnumerateArray().Select(id => id.GetInt32())];
         double peer = index.RootElement.GetProperty("files").GetProperty(mix).GetProperty("llama_cpp").GetProperty("kl").GetDouble();
-        return (prompt, Rows(TestData.Shared($"{Folder}/{mix}.logits.f32"), prompt.Length), peer);
+        return (prompt, Rows(SharedData.PathOf($"{Folder}/{mix}.logits.f32"), prompt.Length), peer);
     }
 
     private static float[][] Rows(string file, int count)

@@ -12,7 +12,7 @@ public class SmolLmTests(ITestOutputHelper output)
 {
     private const string Golden = "models/golden-smollm2.json";
 
-    private static string Model => TestData.Shared("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    private static string Model => SharedData.PathOf("models/SmolLM2-135M-Instruct.Q4_1.gguf");
 
     [SharedDataTheory(Golden)]
     [InlineData("prose")]
@@ -97,7 +97,7 @@ public class SmolLmTests(ITestOutputHelper output)
         }
     }
 
-    private static JsonDocument Read() => JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Golden)));
+    private static JsonDocument Read() => JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf(Golden)));
 
     private static int[] Integers(JsonElement element, string key) =>
         [.. element.GetProperty(key).EnumerateArray().Select(item => item.GetInt32())];

@@ -8,12 +8,12 @@ public class ChatTemplateTests
     [Fact]
     public void Our_templates_render_as_the_reference_does()
     {
-        string[] cases = File.ReadAllLines(TestData.Fixture("chat_templates/cases.jsonl"));
+        string[] cases = File.ReadAllLines(Repository.Fixture("chat_templates/cases.jsonl"));
         Assert.Equal(16, cases.Length);
         Assert.All(cases, line =>
         {
             JsonElement fields = JsonDocument.Parse(line).RootElement;
-            ChatTemplateCase.Check(File.ReadAllText(TestData.Fixture($"chat_templates/{fields.GetProperty("template").GetString()}.jinja")),
+            ChatTemplateCase.Check(File.ReadAllText(Repository.Fixture($"chat_templates/{fields.GetProperty("template").GetString()}.jinja")),
                 fields);
         });
     }
@@ -21,7 +21,7 @@ public class ChatTemplateTests
     [Fact]
     public void Snippets_give_what_Jinja_gives()
     {
-        JsonElement snippets = JsonDocument.Parse(File.ReadAllBytes(TestData.Fixture("chat_templates/snippets.json"))).RootElement;
+        JsonElement snippets = JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("chat_templates/snippets.json"))).RootElement;
         var variables = (IReadOnlyDictionary<string, object?>)ChatTemplate.FromJson(snippets.GetProperty("variables"))!;
         JsonElement[] cases = [.. snippets.GetProperty("cases").EnumerateArray()];
         Assert.NotEmpty(cases);

@@ -38,8 +38,8 @@ public class ChatTemplateVectorTests
 
     private static void Check(string name, string[] files, int count)
     {
-        string source = File.ReadAllText(TestData.Shared($"chat_templates/{name}.jinja"));
-        string[] cases = [.. files.Select(file => TestData.Shared($"chat_templates/{name}.{file}.jsonl")).Where(File.Exists)
+        string source = File.ReadAllText(SharedData.PathOf($"chat_templates/{name}.jinja"));
+        string[] cases = [.. files.Select(file => SharedData.PathOf($"chat_templates/{name}.{file}.jsonl")).Where(File.Exists)
             .SelectMany(File.ReadAllLines)];
         Assert.Equal(count, cases.Length);
         Assert.All(cases, line => ChatTemplateCase.Check(source, JsonDocument.Parse(line).RootElement));

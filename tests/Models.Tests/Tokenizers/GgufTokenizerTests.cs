@@ -169,7 +169,7 @@ public class GgufTokenizerTests
     public void Scores_give_the_encodings_of_a_real_model()
     {
         using var file =
-            new GZipStream(File.OpenRead(TestData.Shared("tokenizers/phi-3-mini.tokenizer.json.gz")), CompressionMode.Decompress);
+            new GZipStream(File.OpenRead(SharedData.PathOf("tokenizers/phi-3-mini.tokenizer.json.gz")), CompressionMode.Decompress);
         JsonElement json = JsonDocument.Parse(file).RootElement;
         string[] tokens = Tokens(json);
 
@@ -184,7 +184,7 @@ public class GgufTokenizerTests
             "llama", null, tokens, [.. tokens.Select(token => scores.GetValueOrDefault(token, -1e9f))],
             [.. tokens.Select((_, id) => id == 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)],
             null, 1, 2, 0, AddBos: false, AddEos: false, AddSpacePrefix: true));
-        var vectors = File.ReadLines(TestData.Shared("tokenizers/phi-3-mini.vectors.jsonl"))
+        var vectors = File.ReadLines(SharedData.PathOf("tokenizers/phi-3-mini.vectors.jsonl"))
             .Select(line => JsonDocument.Parse(line).RootElement)
             .Where(vector => !vector.GetProperty("text").GetString()!.Contains("<|")
                 && !vector.GetProperty("text").GetString()!.Contains("</s>"))
@@ -198,7 +198,7 @@ public class GgufTokenizerTests
     /// <summary>The metadata that the byte-level fixture would have as GGUF.</summary>
     private static GgufVocabulary ByteLevel(string pre)
     {
-        JsonElement json = JsonDocument.Parse(File.ReadAllBytes(TestData.Fixture("tokenizers/byte-level.tokenizer.json"))).RootElement;
+        JsonElement json = JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("tokenizers/byte-level.tokenizer.json"))).RootElement;
         JsonElement[] added = [.. json.GetProperty("added_tokens").EnumerateArray()];
         string[] tokens = Tokens(json);
         return new GgufVocabulary(

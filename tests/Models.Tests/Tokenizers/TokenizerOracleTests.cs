@@ -24,7 +24,7 @@ public class TokenizerOracleTests
     [InlineData("sentencepiece")]
     public void Random_texts_have_the_ids_of_Hugging_Faces_library(string name)
     {
-        string path = name == "demo" ? s_demo : TestData.Fixture($"tokenizers/{name}.tokenizer.json");
+        string path = name == "demo" ? s_demo : Repository.Fixture($"tokenizers/{name}.tokenizer.json");
         using var theirs = new global::Tokenizers.DotNet.Tokenizer(path);
         Tokenizer ours = Tokenizer.Load(path);
         Prop.ForAll(

@@ -11,7 +11,7 @@ public class TokenizerVectorTests
     [InlineData("sentencepiece")]
     public void Our_small_tokenizers_encode_and_decode_as_the_reference_does(string name)
     {
-        string[] cases = File.ReadAllLines(TestData.Fixture($"tokenizers/{name}.cases.jsonl"));
+        string[] cases = File.ReadAllLines(Repository.Fixture($"tokenizers/{name}.cases.jsonl"));
         Assert.Equal(53, cases.Length);
         TokenizerVectors.Check(TokenizerVectors.Fixture(name), cases);
     }
@@ -22,14 +22,14 @@ public class TokenizerVectorTests
     [InlineData("qwen3", 237)]
     public void Every_line_of_the_reference_vectors_is_exact(string name, int lines)
     {
-        string[] vectors = File.ReadAllLines(TestData.Shared($"tokenizers/{name}.vectors.jsonl"));
+        string[] vectors = File.ReadAllLines(SharedData.PathOf($"tokenizers/{name}.vectors.jsonl"));
         Assert.Equal(lines, vectors.Length);
         TokenizerVectors.Check(Load(name), vectors);
     }
 
     private static Tokenizer Load(string name)
     {
-        using var file = new GZipStream(File.OpenRead(TestData.Shared($"tokenizers/{name}.tokenizer.json.gz")), CompressionMode.Decompress);
+        using var file = new GZipStream(File.OpenRead(SharedData.PathOf($"tokenizers/{name}.tokenizer.json.gz")), CompressionMode.Decompress);
         using var json = new MemoryStream();
         file.CopyTo(json);
         return Tokenizer.Parse(json.ToArray(), name);

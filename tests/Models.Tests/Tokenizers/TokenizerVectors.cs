@@ -18,7 +18,7 @@ internal static class TokenizerVectors
         Assert.Equal(vector.GetProperty("decoded_skip_special").GetString(), tokenizer.Decode(ids, skipSpecial: true));
     });
 
-    public static Tokenizer Fixture(string name) => Tokenizer.Load(TestData.Fixture($"tokenizers/{name}.tokenizer.json"));
+    public static Tokenizer Fixture(string name) => Tokenizer.Load(Repository.Fixture($"tokenizers/{name}.tokenizer.json"));
 
     private static int[] Ids(JsonElement vector, string field) =>
         [.. vector.GetProperty(field).EnumerateArray().Select(id => id.GetInt32())];

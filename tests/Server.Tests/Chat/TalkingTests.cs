@@ -236,7 +236,7 @@ public sealed class TalkingTests
     [InlineData("glm-4.6", "glm")]
     public void Every_form_of_a_real_template_is_read_back(string name, string syntax)
     {
-        string folder = TestData.Shared("chat_templates/recent");
+        string folder = SharedData.PathOf("chat_templates/recent");
         var format = new ChatRenderer(Demo, TemplateCaseTests.Template(Path.Combine("recent", name),
             JsonNode.Parse(File.ReadLines(Path.Combine(folder, name + ".cases.jsonl")).First())!.AsObject()));
         Assert.Equal(syntax, format.Syntax.Name);

@@ -15,11 +15,11 @@ namespace Understory.Server.Tests.Chat;
 /// </summary>
 public sealed class TemplateCaseTests
 {
+    private const string Templates = "chat_templates";
+
     private static readonly Tokenizer Demo = Tokenizer.Load(Standin.TokenizerFile);
 
-    private static string? Folder { get; } = FindFolder();
-
-    [TemplateTheory]
+    [SharedDataTheory(Templates)]
     [InlineData("qwen2.5-instruct", "hermes", 10)]
     [InlineData("qwen3", "hermes", 10)]
     [InlineData("llama-3.1", "llama", 9)]
@@ -27,7 +27,7 @@ public sealed class TemplateCaseTests
     public void A_request_renders_as_the_reference(string name, string syntax, int fewest)
     {
         int tried = 0;
-        foreach (string line in File.ReadLines(Path.Combine(Folder!, name + ".cases.jsonl")))
+        foreach (string line in File.ReadLines(Path.Combine(SharedData.PathOf(Templates), name + ".cases.jsonl")))
         {
             JsonObject fields = JsonNode.Parse(line)!.AsObject();
             if (!(bool)fields["add_generation_prompt"]! || fields["rendered"] is null || fields["now"] is not null
@@ -79,7 +79,7 @@ public sealed class TemplateCaseTests
         string folder = Directory.CreateTempSubdirectory("understory-template-").FullName;
         try
         {
-            File.Copy(Path.Combine(Folder!, name + ".jinja"), Path.Combine(folder, "chat_template.jinja"));
+            File.Copy(Path.Combine(SharedData.PathOf(Templates), name + ".jinja"), Path.Combine(folder, "chat_template.jinja"));
             File.WriteAllText(
                 Path.Combine(folder, "tokenizer_config.json"),
                 new JsonObject
@@ -94,31 +94,5 @@ public sealed class TemplateCaseTests
         {
             Directory.Delete(folder, recursive: true);
         }
-    }
-
-    private static string? FindFolder()
-    {
-        string? named = Environment.GetEnvironmentVariable("UNDERSTORY_TEST_DATA");
-        if (named is { Length: > 0 })
-        {
-            return Path.Combine(named, "chat_templates") is var given && Directory.Exists(given) ? given : null;
-        }
-
-        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-        {
-            if (Path.Combine(folder.FullName, "shared", "data", "chat_templates") is var found && Directory.Exists(found))
-            {
-                return found;
-            }
-        }
-
-        return null;
-    }
-
-    [AttributeUsage(AttributeTargets.Method)]
-    private sealed class TemplateTheoryAttribute : TheoryAttribute
-    {
-        public TemplateTheoryAttribute() =>
-            Skip = Folder is null ? "No chat_templates in UNDERSTORY_TEST_DATA or in a shared/data above the tests." : null;
     }
 }

@@ -7,7 +7,10 @@ namespace Understory.Server.Tests.Hosting;
 /// <summary>Which kernels run a model where nobody says so.</summary>
 public class DeviceChoiceTests
 {
-    [FamilyFact]
+    /// <summary>A tiny Granite, whose multipliers no device knows.</summary>
+    private const string Family = "families/granite";
+
+    [SharedDataFact(Family)]
     public void A_model_that_asks_for_what_the_device_lacks_runs_on_the_processor_and_one_line_says_why()
     {
         (ModelLoading loading, LoadedModel model) = Load("auto");
@@ -19,7 +22,7 @@ public class DeviceChoiceTests
         }
     }
 
-    [FamilyFact]
+    [SharedDataFact(Family)]
     public void Where_the_device_is_asked_for_it_is_refused()
     {
         StartupException error = Assert.Throws<StartupException>(() => Load("cuda"));
@@ -29,7 +32,7 @@ public class DeviceChoiceTests
 
     private static (ModelLoading Loading, LoadedModel Model) Load(string device)
     {
-        var options = new ServerOptions { Model = FamilyFactAttribute.Folder, Device = device };
+        var options = new ServerOptions { Model = SharedData.PathOf(Family), Device = device };
         var loading = new ModelLoading(options) { CreateCuda = Emulated };
         return (loading, loading.Load(_ => { }));
     }
@@ -39,15 +42,4 @@ public class DeviceChoiceTests
         description = $"emulated device {device}";
         return EmulatedCuda.Create();
     }
-}
-
-/// <summary>A test of a tiny Granite, whose multipliers no device knows; skipped where it is not.</summary>
-[AttributeUsage(AttributeTargets.Method)]
-internal sealed class FamilyFactAttribute : FactAttribute
-{
-    public FamilyFactAttribute() => Skip = Folder is null ? "No families/granite in UNDERSTORY_TEST_DATA." : null;
-
-    public static string? Folder { get; } =
-        Environment.GetEnvironmentVariable("UNDERSTORY_TEST_DATA") is { Length: > 0 } data
-        && Path.Combine(data, "families", "granite") is var folder && Directory.Exists(folder) ? folder : null;
 }

@@ -24,7 +24,7 @@ public class SelfDraftTests
     [InlineData("Q4_0")]
     public void A_target_of_four_bits_is_refused_with_the_remedy(string type)
     {
-        var options = new ServerOptions { Model = TestData.Shared($"quants/mixes/{type}.gguf"), Draft = "self" };
+        var options = new ServerOptions { Model = SharedData.PathOf($"quants/mixes/{type}.gguf"), Draft = "self" };
         StartupException error = Assert.Throws<StartupException>(() => new ModelLoading(options).Load(_ => { }));
         Assert.Contains("--draft self: a copy in 4 bits", error.Message, StringComparison.Ordinal);
         Assert.Contains("8 or 16 bits", error.Message, StringComparison.Ordinal);

@@ -20,7 +20,7 @@ internal sealed class FakeHub : IAsyncDisposable
     private readonly WebApplication _hub;
     private readonly WebApplication _store;
     private readonly ConcurrentDictionary<string, ConcurrentQueue<Func<HttpContext, byte[], Task>>> _faults = new();
-    private readonly Dictionary<string, (byte[] Content, bool Large)> _files = [];
+    private readonly Dictionary<string, Dictionary<string, (byte[] Content, bool Large)>> _repositories = [];
 
     private FakeHub()
     {
@@ -55,7 +55,11 @@ internal sealed class FakeHub : IAsyncDisposable
         return hub;
     }
 
-    public void Add(string path, byte[] content, bool large = false) => _files[path] = (content, large);
+    public void Add(string path, byte[] content, bool large = false, string repository = Repository)
+    {
+        _repositories.TryAdd(repository, []);
+        _repositories[repository][path] = (content, large);
+    }
 
     /// <summary>Answers the next request for the file's bytes with so many of them, and then cuts the connection.</summary>
     /// <param name="read">
@@ -119,12 +123,14 @@ internal sealed class FakeHub : IAsyncDisposable
     private static string HashOf((byte[] Content, bool Large) file) =>
         file.Large ? Convert.ToHexStringLower(SHA256.HashData(file.Content)) : GitHash(file.Content);
 
+    private static string Asked(HttpContext http) => $"{http.Request.RouteValues["owner"]}/{http.Request.RouteValues["name"]}";
+
     private bool Refused(HttpContext http)
     {
         string? sent = http.Request.Headers.Authorization;
         string range = http.Request.Headers.Range.ToString() is { Length: > 0 } asked ? " " + asked : "";
         Requests.Enqueue($"{http.Request.Method} {http.Request.Path}{(sent is null ? "" : "+token")}{range}");
-        bool known = $"{http.Request.RouteValues["owner"]}/{http.Request.RouteValues["name"]}" == Repository;
+        bool known = _repositories.ContainsKey(Asked(http));
         if (known && (Token is null || sent == "Bearer " + Token))
         {
             return false;
@@ -149,8 +155,8 @@ internal sealed class FakeHub : IAsyncDisposable
             return Task.CompletedTask;
         }
 
-        var siblings = new JsonArray([.. _files.Keys.Select(path => (JsonNode)new JsonObject { ["rfilename"] = path })]);
-        return http.Response.WriteAsJsonAsync(new JsonObject { ["id"] = Repository, ["sha"] = Commit, ["siblings"] = siblings });
+        var siblings = new JsonArray([.. _repositories[Asked(http)].Keys.Select(path => (JsonNode)new JsonObject { ["rfilename"] = path })]);
+        return http.Response.WriteAsJsonAsync(new JsonObject { ["id"] = Asked(http), ["sha"] = Commit, ["siblings"] = siblings });
     }
 
     private Task Tree(HttpContext http)
@@ -161,12 +167,12 @@ internal sealed class FakeHub : IAsyncDisposable
         }
 
         int from = int.Parse(http.Request.Query["cursor"].FirstOrDefault() ?? "0");
-        var entries = new JsonArray([.. _files.Skip(from).Take(Page).Select(pair => (JsonNode)Entry(pair.Key, pair.Value))]);
+        var entries = new JsonArray([.. _repositories[Asked(http)].Skip(from).Take(Page).Select(pair => (JsonNode)Entry(pair.Key, pair.Value))]);
         entries.Add(new JsonObject { ["type"] = "directory", ["oid"] = new string('d', 40), ["size"] = 0, ["path"] = "folder" });
-        if (from + Page < _files.Count)
+        if (from + Page < _repositories[Asked(http)].Count)
         {
             http.Response.Headers.Link =
-                $"<{Address}api/models/{Repository}/tree/{Commit}?recursive=true&cursor={from + Page}>; rel=\"next\"";
+                $"<{Address}api/models/{Asked(http)}/tree/{Commit}?recursive=true&cursor={from + Page}>; rel=\"next\"";
         }
 
         return http.Response.WriteAsJsonAsync(entries);
@@ -191,7 +197,7 @@ internal sealed class FakeHub : IAsyncDisposable
             return;
         }
 
-        if (!_files.TryGetValue(path, out var file))
+        if (!_repositories[Asked(http)].TryGetValue(path, out var file))
         {
             http.Response.StatusCode = 404;
             return;
@@ -215,7 +221,7 @@ internal sealed class FakeHub : IAsyncDisposable
     {
         string sent = http.Request.Headers.Authorization.Count > 0 ? "+token" : "";
         string range = http.Request.Headers.Range.ToString() is { Length: > 0 } asked ? " " + asked : "";
-        var (path, file) = _files.First(pair => pair.Value.Large && HashOf(pair.Value) == (string)http.Request.RouteValues["hash"]!);
+        var (path, file) = _repositories.Values.SelectMany(files => files).First(pair => pair.Value.Large && HashOf(pair.Value) == (string)http.Request.RouteValues["hash"]!);
         Requests.Enqueue($"GET store/{path}{sent}{range}");
         return SendAsync(http, path, file.Content);
     }

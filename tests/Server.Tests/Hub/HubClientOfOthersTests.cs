@@ -23,7 +23,7 @@ public sealed class HubClientOfOthersTests : IDisposable
         using (var client = new HubClient(new HubSettings(hub.Address, null, _folder, Offline: false), TimeSpan.FromMilliseconds(1)))
         {
             var download = new HubDownload(client, new HubCache(_folder));
-            await download.FetchAsync(reference, await download.PlanAsync(reference, default), _ => { }, default);
+            await download.FetchAsync(reference, await download.PlanAsync(reference, draft: false, default), _ => { }, default);
         }
 
         hub.Requests.Clear();

@@ -42,7 +42,7 @@ public sealed class HubDownloadTests : IAsyncLifetime
         var settings = new HubSettings(_hub.Address, token, _folder, Offline: false);
         using var client = new HubClient(settings, TimeSpan.FromMilliseconds(1));
         var download = new HubDownload(client, new HubCache(_folder));
-        HubListing plan = await download.PlanAsync(reference ?? Tiny, stop);
+        HubListing plan = await download.PlanAsync(reference ?? Tiny, draft: false, stop);
         return await download.FetchAsync(reference ?? Tiny, plan, progress ?? (_ => { }), stop);
     }
 

@@ -26,7 +26,7 @@ public sealed class HubPreviewTests : IAsyncLifetime
         using var client = new HubClient(settings, TimeSpan.FromMilliseconds(1));
         HubListing all = await client.ListAsync(Tiny, default);
         _hub.Requests.Clear();
-        return await new HubPreview(client).SurveyAsync(Tiny, all, default);
+        return await new HubPreview(client).SurveyAsync(Tiny, all, target: null, default);
     }
 
     private string[] Stored => [.. _hub.Requests.Where(request => request.StartsWith("GET store/", StringComparison.Ordinal))];

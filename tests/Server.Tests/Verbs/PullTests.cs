@@ -84,6 +84,42 @@ public sealed class PullTests : IAsyncLifetime
     }
 
     [ProcessFact]
+    public async Task A_draft_head_of_another_model_is_refused_before_anything_is_fetched()
+    {
+        _hub.Add("config.json", """
+            {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "hidden_size": 4096, "vocab_size": 4096}
+            """u8.ToArray(), repository: "someone/head");
+        _hub.Add("model.safetensors", new byte[64], large: true, "someone/head");
+        var (code, _, errors) = await RunAsync("pull", FakeHub.Repository, "--draft", "someone/head");
+        Assert.Equal(1, code);
+        string told = Assert.Single(errors.TrimEnd().Split('\n'));
+        Assert.Contains("someone/head cannot be served, so nothing was fetched: its hidden size is 4096, the model's is ", told);
+        Assert.False(Directory.Exists(Path.Combine(_home, "hub", "models--someone--tiny", "blobs")));
+    }
+
+    [SharedDataFact("families/qwen3/eagle3")]
+    public async Task A_draft_head_is_fetched_without_a_tokenizer_of_its_own_and_drafts()
+    {
+        foreach (string file in Directory.EnumerateFiles(SharedData.PathOf("families/qwen3")).Where(file => !file.EndsWith(".gguf")))
+        {
+            _hub.Add(Path.GetFileName(file), File.ReadAllBytes(file));
+        }
+
+        foreach (string file in Directory.EnumerateFiles(SharedData.PathOf("families/qwen3/eagle3")))
+        {
+            _hub.Add(Path.GetFileName(file), File.ReadAllBytes(file), repository: "someone/head");
+        }
+
+        var (code, output, errors) = await RunAsync("pull", FakeHub.Repository, "--draft", "someone/head");
+        Assert.True(code == 0, errors);
+        Assert.Contains("a draft head (EAGLE-3), ", output);
+        Assert.Contains("--model someone/tiny --draft someone/head", output);
+        (code, output, errors) = await RunAsync("info", "--model", FakeHub.Repository, "--draft", "someone/head");
+        Assert.True(code == 0, errors);
+        Assert.Contains("EAGLE-3", output + errors);
+    }
+
+    [ProcessFact]
     public async Task A_snapshot_without_the_folder_around_it_says_what_to_mount()
     {
         (int code, _, string errors) = await RunAsync("pull", FakeHub.Repository);

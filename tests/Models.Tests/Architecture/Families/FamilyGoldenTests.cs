@@ -37,14 +37,14 @@ public class FamilyGoldenTests
     public void A_folder_gives_the_logits_and_the_text_of_transformers(string name)
     {
         using IKernels kernels = KernelCatalog.Create();
-        AssertGolden(name, TestData.Shared(Path.Combine(Folder, name)), kernels);
+        AssertGolden(name, SharedData.PathOf(Path.Combine(Folder, name)), kernels);
     }
 
     [SharedDataTheory(Folder)]
     [MemberData(nameof(Models))]
     public void A_gguf_file_of_the_same_weights_gives_the_same(string name)
     {
-        string file = TestData.Shared(Path.Combine(Folder, name, "model.gguf"));
+        string file = SharedData.PathOf(Path.Combine(Folder, name, "model.gguf"));
         using IKernels kernels = KernelCatalog.Create();
         Assert.Equal(!WithoutGguf.Contains(name), File.Exists(file));
         if (File.Exists(file))
@@ -58,7 +58,7 @@ public class FamilyGoldenTests
     [MemberData(nameof(Models))]
     public void A_folder_and_a_gguf_file_of_the_same_weights_give_the_same_logits_and_text(string name)
     {
-        string folder = TestData.Shared(Path.Combine(Folder, name));
+        string folder = SharedData.PathOf(Path.Combine(Folder, name));
         string file = Path.Combine(folder, "model.gguf");
         if (!File.Exists(file))
         {
@@ -80,7 +80,7 @@ public class FamilyGoldenTests
     [MemberData(nameof(Models))]
     public void A_config_as_transformers_4_spells_it_means_the_same(string name)
     {
-        string folder = TestData.Shared(Path.Combine(Folder, name));
+        string folder = SharedData.PathOf(Path.Combine(Folder, name));
         string older = Path.Combine(folder, "config-4.json");
         if (!File.Exists(older))
         {
@@ -113,8 +113,8 @@ public class FamilyGoldenTests
     public void Experts_in_MXFP4_are_what_transformers_reads_and_stay_what_they_are_in_the_file(string file)
     {
         const string Name = "gpt-oss-mxfp4";
-        string path = TestData.Shared(Path.Combine(Folder, Name, file));
-        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, Name, "golden.json"))));
+        string path = SharedData.PathOf(Path.Combine(Folder, Name, file));
+        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, Name, "golden.json"))));
         (int[] prompt, int[] greedy) = (Integers(golden, "prompt"), Integers(golden, "greedy"));
         float[][] expected = Logits(Name, "logits.f32", prompt.Length);
         using IKernels kernels = KernelCatalog.Create();
@@ -148,7 +148,7 @@ public class FamilyGoldenTests
         foreach (CacheType type in (CacheType[])[CacheType.BF16, CacheType.Q8])
         {
             using Transformer model =
-                ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, name)), kernels, new LoadOptions(CacheType: type));
+                ModelLoader.LoadTransformer(SharedData.PathOf(Path.Combine(Folder, name)), kernels, new LoadOptions(CacheType: type));
             Invariance.AssertHolds(model);
         }
     }
@@ -158,7 +158,7 @@ public class FamilyGoldenTests
     [InlineData("phi4-mini")]
     public void A_context_no_longer_than_the_original_takes_the_short_factors(string name)
     {
-        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, "golden.json"))));
+        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, "golden.json"))));
         JsonElement part = golden.RootElement.GetProperty("short");
         int[] prompt = Integers(golden, "prompt")[..28];
         using IKernels kernels = KernelCatalog.Create();
@@ -166,7 +166,7 @@ public class FamilyGoldenTests
         {
             int context = part.GetProperty("context").GetInt32();
             using Transformer model =
-                ModelLoader.LoadTransformer(TestData.Shared(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
+                ModelLoader.LoadTransformer(SharedData.PathOf(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
             double error = Runs.RelativeError(model.Logits(prompt), Logits(name, "logits-short.f32", prompt.Length));
             Assert.True(error < Tolerance, $"{path}: max |a - b| / max |b| is {error:E2}");
         }
@@ -174,7 +174,7 @@ public class FamilyGoldenTests
 
     private static void AssertGolden(string name, string path, IKernels kernels)
     {
-        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, "golden.json"))));
+        using JsonDocument golden = JsonDocument.Parse(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, "golden.json"))));
         int[] prompt = Integers(golden, "prompt");
         int[] greedy = Integers(golden, "greedy");
         float[][] expected = Logits(name, "logits.f32", prompt.Length);
@@ -186,7 +186,7 @@ public class FamilyGoldenTests
 
     private static float[][] Logits(string name, string file, int rows)
     {
-        ReadOnlySpan<float> logits = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(TestData.Shared(Path.Combine(Folder, name, file))));
+        ReadOnlySpan<float> logits = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, file))));
         int vocabulary = logits.Length / rows;
         float[][] all = new float[rows][];
         for (int row = 0; row < rows; row++)

@@ -18,7 +18,7 @@ public sealed class PackedTensorsTests
     [InlineData("fp8-block", "F8_E4M3")]
     public void A_checkpoint_s_weights_compute_the_reference_s_logits(string name, string format)
     {
-        string folder = TestData.Shared($"quants/safetensors/{name}");
+        string folder = SharedData.PathOf($"quants/safetensors/{name}");
         JsonElement config = JsonElement.Parse(File.ReadAllBytes(Path.Combine(folder, "config.json")));
         JsonElement golden = JsonElement.Parse(File.ReadAllBytes(Path.Combine(folder, "golden.json")));
         using ITensorSource source = PackedTensors.Over(Safetensors.OpenFolder(folder), config.GetProperty("quantization_config"));

@@ -16,13 +16,13 @@ public sealed unsafe class BlockTests
     public void Every_type_decodes_to_the_bits_of_the_reference_library(string name)
     {
         WeightFormat format = Named(name);
-        JsonElement entry = JsonElement.Parse(File.ReadAllBytes(TestData.Shared("quants/index.json"))).GetProperty(name);
+        JsonElement entry = JsonElement.Parse(File.ReadAllBytes(SharedData.PathOf("quants/index.json"))).GetProperty(name);
         Assert.Same(format, GgufTypes.Find(entry.GetProperty("type").GetUInt32()));
         Assert.Equal(entry.GetProperty("block").GetInt32(), format.BlockElements);
         Assert.Equal(entry.GetProperty("bytes").GetInt32(), format.BlockBytes);
         int columns = entry.GetProperty("columns").GetInt32();
-        byte[] blocks = File.ReadAllBytes(TestData.Shared($"quants/{name}.bin"));
-        byte[] expected = File.ReadAllBytes(TestData.Shared($"quants/{name}.f32"));
+        byte[] blocks = File.ReadAllBytes(SharedData.PathOf($"quants/{name}.bin"));
+        byte[] expected = File.ReadAllBytes(SharedData.PathOf($"quants/{name}.f32"));
         float[] values = new float[expected.Length / 4];
         Assert.Equal(format.Bytes(values.Length), blocks.Length);
         fixed (byte* from = blocks)
@@ -101,7 +101,7 @@ public sealed unsafe class BlockTests
     {
         ulong[][] books = [CodeBooks.Iq1S, CodeBooks.Iq2Xxs, CodeBooks.Iq2Xs, CodeBooks.Iq2S, Wide(CodeBooks.Iq3Xxs), Wide(CodeBooks.Iq3S)];
         ulong[] book = books[index];
-        JsonElement reference = JsonElement.Parse(File.ReadAllBytes(TestData.Shared("quants/books.json")));
+        JsonElement reference = JsonElement.Parse(File.ReadAllBytes(SharedData.PathOf("quants/books.json")));
         double[][] points = reference.GetProperty(name).Deserialize<double[][]>()!;
         double[] levels = [.. points.SelectMany(point => point).Distinct().Order()];
         Assert.Equal(points.Length, book.Length);

@@ -14,9 +14,9 @@ public sealed class MixTests
     [MemberData(nameof(Mixes))]
     public void A_mix_s_weights_compute_the_reference_s_logits(string name)
     {
-        JsonElement config = JsonElement.Parse(File.ReadAllBytes(TestData.Shared("quants/mixes/config.json")));
-        JsonElement index = JsonElement.Parse(File.ReadAllBytes(TestData.Shared("quants/mixes/index.json")));
-        using Gguf file = Gguf.Open(TestData.Shared($"quants/mixes/{name}.gguf"));
+        JsonElement config = JsonElement.Parse(File.ReadAllBytes(SharedData.PathOf("quants/mixes/config.json")));
+        JsonElement index = JsonElement.Parse(File.ReadAllBytes(SharedData.PathOf("quants/mixes/index.json")));
+        using Gguf file = Gguf.Open(SharedData.PathOf($"quants/mixes/{name}.gguf"));
         int heads = config.GetProperty("num_attention_heads").GetInt32();
         int head = config.GetProperty("hidden_size").GetInt32() / heads;
         Func<string, int[], float[][]> read = PlainLlama.From(file);
@@ -27,7 +27,7 @@ public sealed class MixTests
             return turned ? Halves(rows, head) : rows;
         });
         double[][] logits = model.Logits(index.GetProperty("prompt").Deserialize<int[]>()!);
-        float[] expected = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(TestData.Shared($"quants/mixes/{name}.logits.f32"))).ToArray();
+        float[] expected = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(SharedData.PathOf($"quants/mixes/{name}.logits.f32"))).ToArray();
         double error = logits.SelectMany(row => row).Zip(expected, (a, b) => Math.Abs(a - b)).Max() / expected.Max(Math.Abs);
         Assert.True(error < 1e-5, $"max |a - b| / max |b| is {error:E2}");
     }

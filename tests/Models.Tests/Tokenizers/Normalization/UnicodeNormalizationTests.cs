@@ -12,7 +12,7 @@ public class UnicodeNormalizationTests
     [Fact]
     public void All_forms_equal_those_of_an_independent_implementation()
     {
-        string json = File.ReadAllText(TestData.Fixture("tokenizers/normalization.json"));
+        string json = File.ReadAllText(Repository.Fixture("tokenizers/normalization.json"));
         string[][] cases = JsonSerializer.Deserialize<string[][]>(json)!;
         Assert.NotEmpty(cases);
         Assert.All(cases, texts =>

@@ -1,13 +1,14 @@
-namespace Understory.Server.Tests;
+namespace Understory.Tests;
 
-/// <summary>Data that a clone does not have: <c>UNDERSTORY_TEST_DATA</c>, or a <c>shared/data</c> above the tests.</summary>
-internal static class TestData
+/// <summary>Data that a clone does not have: <c>UNDERSTORY_TEST_DATA</c>, or a <c>shared/data</c> beside a folder above the tests.</summary>
+internal static class SharedData
 {
     private static readonly string? Folder = Environment.GetEnvironmentVariable("UNDERSTORY_TEST_DATA") is { Length: > 0 } named
         ? named : FindFolder();
 
-    public static string Shared(string path) => Path.Combine(Folder ?? throw new DirectoryNotFoundException("No test data."), path);
+    public static string PathOf(string path) => Path.Combine(Folder ?? throw new DirectoryNotFoundException("No test data."), path);
 
+    /// <summary>Why tests that need <paramref name="path"/> of it cannot run; null if they can.</summary>
     public static string? ReasonToSkip(string path) =>
         Folder is null ? "UNDERSTORY_TEST_DATA is not set and no shared/data lies above the tests."
         : Path.Exists(Path.Combine(Folder, path)) ? null : $"{path} is not in {Folder}.";
@@ -26,7 +27,14 @@ internal static class TestData
 
 /// <summary>A test of data that a clone does not have; skipped without it.</summary>
 [AttributeUsage(AttributeTargets.Method)]
+internal sealed class SharedDataFactAttribute : FactAttribute
+{
+    public SharedDataFactAttribute(string path) => Skip = SharedData.ReasonToSkip(path);
+}
+
+/// <inheritdoc cref="SharedDataFactAttribute"/>
+[AttributeUsage(AttributeTargets.Method)]
 internal sealed class SharedDataTheoryAttribute : TheoryAttribute
 {
-    public SharedDataTheoryAttribute(string path) => Skip = TestData.ReasonToSkip(path);
+    public SharedDataTheoryAttribute(string path) => Skip = SharedData.ReasonToSkip(path);
 }
