@@ -1,6 +1,8 @@
 namespace Understory.Tests;
 
-/// <summary>Data that a clone does not have: <c>UNDERSTORY_TEST_DATA</c>, or a <c>shared/data</c> beside a folder above the tests.</summary>
+/// <summary>
+/// Data that a clone does not have: <c>UNDERSTORY_TEST_DATA</c>, or a <c>shared/data</c> beside a folder above the tests.
+/// </summary>
 internal static class SharedData
 {
     private static readonly string? Folder = Environment.GetEnvironmentVariable("UNDERSTORY_TEST_DATA") is { Length: > 0 } named

@@ -69,8 +69,8 @@ public sealed record GenerationRequest
 
     /// <summary>
     /// Scores the prompt's own tokens, with as many alternatives as <see cref="TopLogProbs"/> says (<c>Sequence.PromptLogProbs</c>). The
-    /// whole
-    /// prompt is computed then, whatever the prefix cache holds, and the end-of-sequence token gets an entry among the answer's tokens.
+    /// whole prompt is computed then, whatever the prefix cache holds, and the end-of-sequence token gets an entry among the answer's
+    /// tokens.
     /// </summary>
     public bool PromptLogProbs { get; init; }
 

@@ -8,8 +8,8 @@ namespace Understory.Server.Tests;
 
 /// <summary>
 /// A model folder that says given texts whatever it is asked: a GPT-2 of one layer whose weights are zero but for the positions'
-/// embeddings,
-/// the unit matrix, and the head. The text that begins at position p answers every prompt of p + 1 tokens, at any temperature up to 1.
+/// embeddings, the unit matrix, and the head. The text that begins at position p answers every prompt of p + 1 tokens, at any temperature
+/// up to 1.
 /// </summary>
 internal static class ScriptedModel
 {

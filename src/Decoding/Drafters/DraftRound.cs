@@ -7,9 +7,8 @@ namespace Understory.Decoding.Drafters;
 
 /// <summary>
 /// One round of a draft model. Rows are picked best first, by the estimated probability that the target passes through them: nodes whose
-/// children are
-/// not known yet, and guesses of what the draft will say under them. One pass answers all of them. A guess that is among its parent's
-/// children is expanded at once, so one pass may give several levels; one that is not stays if it is likely enough all the same.
+/// children are not known yet, and guesses of what the draft will say under them. One pass answers all of them. A guess that is among its
+/// parent's children is expanded at once, so one pass may give several levels; one that is not stays if it is likely enough all the same.
 /// </summary>
 internal sealed class DraftRound
 {
@@ -171,8 +170,7 @@ internal sealed class DraftRound
 
     /// <summary>
     /// The child that a guess turned out to be. One that the draft does not confirm stays in its own right while it is likely enough: the
-    /// draft has
-    /// seen it already, and where a text repeats itself the n-gram knows better. -1: it is dropped.
+    /// draft has seen it already, and where a text repeats itself the n-gram knows better. -1: it is dropped.
     /// </summary>
     private int NodeOfGuess(TokenTree tree, TokenContext context, in Proposal guess, int parent)
     {

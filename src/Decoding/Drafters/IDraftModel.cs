@@ -7,8 +7,7 @@ namespace Understory.Decoding.Drafters;
 /// <summary>
 /// Drafts by passes of a model. A step begins with <see cref="BeginStep"/>; a round is <see cref="Begin"/>, any number of
 /// <see cref="Add"/>, <see cref="Run"/>, and <see cref="Candidates"/> for every row. What it proposes can change the time that a text
-/// takes, never
-/// the text: the target decides. Nothing is allocated in a round.
+/// takes, never the text: the target decides. Nothing is allocated in a round.
 /// </summary>
 public interface IDraftModel
 {

@@ -22,9 +22,8 @@ public sealed class AcceptanceModel
     private const float Window = 1500;
 
     /// <summary>
-    /// Candidates that "this sequence is like the others" is worth. Chosen by simulating planning: with 2.5 two misses in a row drove out
-    /// a draft that paid; a
-    /// dozen that all fail halve an estimate.
+    /// Candidates that "this sequence is like the others" is worth. Chosen by simulating planning: with 2.5 two misses in a row drove out a
+    /// draft that paid; a dozen that all fail halve an estimate.
     /// </summary>
     private const float SequencePrior = 6f;
 

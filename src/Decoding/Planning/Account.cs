@@ -30,6 +30,12 @@ public sealed class Account(double firstCredit)
     private const double LeastCredit = 1.5;
     private const double MostCredit = 16;
 
+    /// <summary>
+    /// Most tokens beyond its credit that a source keeps of what it gained or did not spend, to invest: a draft that pays may take in a
+    /// prompt of thousands of tokens, and one that was never asked gets its chance at one some day. Chosen.
+    /// </summary>
+    private const double MostReserve = 256;
+
     /// <summary>Share of the tokens committed that a source may lose beside its credit. Chosen.</summary>
     private const double Share = 0.01;
 
@@ -50,6 +56,7 @@ public sealed class Account(double firstCredit)
 
     // Null: no sequence was decoded yet.
     private double? _credit;
+    private double _reserve;
 
     // Of the sequence: what the source gained over plain decoding, and tokens committed by whatever means.
     private double _gained;
@@ -67,22 +74,28 @@ public sealed class Account(double firstCredit)
 
     /// <summary>
     /// May a use of the source cost so many tokens, if nothing comes of it? In no sequence can it lose more than
-    /// <c>credit + Share * committed</c>, beside what it gained there; what was lost or gained moves the credit of the next sequence.
+    /// <c>credit + Share * committed</c>, beside what it gained there and what its reserve holds; what was lost or gained moves the credit
+    /// of the next sequence, and what that cannot hold the reserve.
     /// </summary>
-    public bool Affords(double cost) => cost <= Credit + (Share * _committed) + _gained;
+    /// <param name="investment">Tokens that have to be spent on uses to come: the reserve pays for them first.</param>
+    public bool Affords(double cost, double investment = 0) =>
+        cost + Math.Max(0, investment - _reserve) <= Credit + (Share * _committed) + _gained;
 
     /// <summary>Forgets what was gained and lost so far.</summary>
     public void Clear()
     {
         BeginSequence();
         _credit = null;
+        _reserve = 0;
     }
 
     public void BeginSequence()
     {
         if (_committed > 0)
         {
-            _credit = Math.Clamp(Credit + (Share * _committed) + _gained, LeastCredit, MostCredit);
+            double left = Credit + (Share * _committed) + _gained;
+            _credit = Math.Clamp(left, LeastCredit, MostCredit);
+            _reserve = Math.Min(_reserve + Math.Max(0, left - MostCredit), MostReserve);
         }
 
         _gained = 0;
@@ -105,7 +118,12 @@ public sealed class Account(double firstCredit)
     public void Pays() => _probeInterval = FirstProbe;
 
     /// <summary>Tokens spent on a use to come: they are no bad luck of the source, and it does not rest for them.</summary>
-    public void Invested(double cost) => _gained -= cost;
+    public void Invested(double cost)
+    {
+        double reserved = Math.Min(cost, _reserve);
+        _reserve -= reserved;
+        _gained -= cost - reserved;
+    }
 
     /// <param name="used">The step used the source.</param>
     /// <param name="committed">Tokens of the step.</param>

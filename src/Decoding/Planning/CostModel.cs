@@ -1,10 +1,9 @@
 namespace Understory.Decoding.Planning;
 
 /// <summary>
-/// Measured seconds of one model's pass against its rows and the context they read. Between measured row counts
-/// it interpolates; rows never measured follow a prior that is corrected as soon as they are. Running averages keep it true while the
-/// machine's
-/// speed drifts; a single outlier moves it little.
+/// Measured seconds of one model's pass against its rows and the context they read. Between measured row counts it interpolates; rows never
+/// measured follow a prior that is corrected as soon as they are. Running averages keep it true while the machine's speed drifts; a single
+/// outlier moves it little.
 /// </summary>
 public sealed class CostModel
 {

@@ -35,14 +35,11 @@ public readonly record struct StepEntry(
 
 /// <summary>
 /// Weighs tokens against seconds: whether the draft model runs, which of its rows, whether anything is looked up, how much is verified.
-/// Questions
-/// change nothing; what is learned is told by calls that say so. A second is worth <see cref="Price"/> tokens: what decoding lately
-/// earned in one,
-/// never less than plain decoding would. A tree is worth <c>max over n of (sum of its n largest a) - Price * C_target(1 + n)</c>;
-/// maximising
-/// that at the price that is attained maximises tokens per second (Dinkelbach's argument). The cost curves are those of one target and
-/// one draft, on the
-/// threads and the device that they run on.
+/// Questions change nothing; what is learned is told by calls that say so. A second is worth <see cref="Price"/> tokens: what decoding
+/// lately earned in one, never less than plain decoding would. A tree is worth
+/// <c>max over n of (sum of its n largest a) - Price * C_target(1 + n)</c>; maximising that at the price that is attained maximises tokens
+/// per second (Dinkelbach's argument). The cost curves are those of one target and one draft, on the threads and the device that they run
+/// on.
 /// </summary>
 public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel acceptance)
 {
@@ -78,8 +75,14 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// </summary>
     private const double Optimism = 0.5;
 
-    /// <summary>Catching up is spread over at most so many tokens to come, of which steps are taken to commit two each. Chosen.</summary>
-    private const int Horizon = 64;
+    /// <summary>
+    /// Catching up is spread over so many tokens to come, or as many as earlier answers had, of which steps are taken to commit two each.
+    /// Chosen.
+    /// </summary>
+    private const int LeastHorizon = 64;
+
+    /// <summary>Weight of the latest answer in the average of their lengths. Chosen.</summary>
+    private const double LengthRate = 0.25;
 
     /// <summary>
     /// Tokens that drafts, and what the text suggests, may lose in the first sequence after a start. Chosen by simulating planning: where
@@ -105,6 +108,10 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     private readonly LookupBudget _weighing = new(WeighingShare);
     private double _tokens;
     private double _seconds;
+
+    // Tokens of this answer so far, and of earlier ones.
+    private int _answered;
+    private double _usual = LeastHorizon;
 
     // What a row of a draft round costs beside the pass: look-ups, mostly. It matters where a pass takes microseconds.
     private double _rowSeconds;
@@ -146,8 +153,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
     /// <summary>
     /// How many nodes of the sorted tree to verify, from <paramref name="least"/> (0: plain decoding) to <paramref name="most"/>.
-    /// Every n is looked at: the cost of a pass has steps where tiles fill up. Unless something has to be
-    /// verified, nothing is that its source could not afford to lose.
+    /// Every n is looked at: the cost of a pass has steps where tiles fill up. Unless something has to be verified, nothing is that its
+    /// source could not afford to lose.
     /// </summary>
     public int Choose(TokenTree tree, int context, int least, int most)
     {
@@ -207,9 +214,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     public double RoundPrice(int rows, int context) => Price(context) * (Draft!.Seconds(rows, context) + (rows * _rowSeconds));
 
     /// <summary>
-    /// Tokens that verifying the draft's children of the root gains, net of their rows: <c>max over n of (sum of the n first averages) -
-    /// Price *
-    /// (C_target(1 + n) - C_target(1))</c>.
+    /// Tokens that verifying the draft's children of the root gains, net of their rows:
+    /// <c>max over n of (sum of the n first averages) - Price * (C_target(1 + n) - C_target(1))</c>.
     /// </summary>
     public double RootGain(Stage stage, bool greedy, int context, double hoped = 0)
     {
@@ -230,16 +236,17 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// <param name="pending">Committed tokens that the draft model has not seen.</param>
     public bool DraftMayPay(Stage stage, bool greedy, int pending, int context)
     {
-        double catchUp = Draft!.Seconds(pending, context);
-        if (!_drafting.Affords(catchUp / Target.Seconds(1, context)))
+        double one = Target.Seconds(1, context);
+        double round = Draft!.Seconds(1, context);
+        double caughtUp = Draft.Seconds(pending, context);
+        if (!_drafting.Affords(round / one, (caughtUp - round) / one))
         {
             return false;
         }
 
         double price = Price(context);
-        double pass = price * Draft.Seconds(1, context);
-        return RootGain(stage, greedy, context, Optimism * Acceptance.Doubt(stage, greedy)) > Hope * pass
-            || (_drafting.TrialDue(price * catchUp) && PerfectDraftPays(RowPrice(0, context), pass));
+        return RootGain(stage, greedy, context, Optimism * Acceptance.Doubt(stage, greedy)) > Hope * price * round
+            || (_drafting.TrialDue(price * caughtUp) && PerfectDraftPays(RowPrice(0, context), price * round));
     }
 
     /// <summary>
@@ -250,12 +257,14 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     public Verdict DraftPays(Stage stage, bool greedy, double net, int rows, int pending, int tokensLeft, int context)
     {
         double price = Price(context);
-        double catchUp = price * (Draft!.Seconds(pending + rows - 1, context) - Draft.Seconds(rows, context));
-        double steps = Math.Min(tokensLeft, Horizon) / 2.0;
+        double one = Target.Seconds(1, context);
+        double round = Draft!.Seconds(rows, context);
+        double catchUp = Draft.Seconds(pending + rows - 1, context) - round;
+        double steps = Math.Min(tokensLeft, Math.Max(LeastHorizon, _usual - _answered)) / 2;
         double doubt = Optimism * Acceptance.Doubt(stage, greedy);
         double hoped = net + RootGain(stage, greedy, context, doubt) - RootGain(stage, greedy, context);
-        double cost = Draft.Seconds(pending + rows - 1, context) / Target.Seconds(1, context);
-        if (hoped > 0 && hoped * steps > catchUp && _drafting.Affords(_catchingUp ? cost : CatchUpMargin * cost))
+        double margin = (_catchingUp ? 1 : CatchUpMargin) / one;
+        if (hoped > 0 && hoped * steps > price * catchUp && _drafting.Affords(margin * round, margin * catchUp))
         {
             return Verdict.Pays;
         }
@@ -267,6 +276,8 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
     public void BeginSequence()
     {
+        _usual += _answered > 0 ? LengthRate * (_answered - _usual) : 0;
+        _answered = 0;
         _tokens = _seconds = 0;
         Acceptance.BeginSequence();
         _drafting.BeginSequence();
@@ -293,6 +304,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     public void Forget()
     {
         _rowSeconds = _expansionSeconds = 0;
+        (_answered, _usual) = (0, LeastHorizon);
         _lookups.Clear();
         _weighing.Clear();
         _riders.Clear();
@@ -368,6 +380,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
         _riders.Book(step.Greedy, step.Riders, step.Found);
         Acceptance.Committed(step.Committed);
+        _answered += step.Committed;
         _tokens = (_tokens * Memory) + step.Committed;
         _seconds = (_seconds * Memory) + booked;
         double one = Target.Seconds(1, step.Context);

@@ -4,8 +4,7 @@ namespace Understory.Decoding.Planning;
 
 /// <summary>
 /// What a tree is worth, <c>max over n of (sum of its n largest a) - Price * (C_target(1 + n) - C_target(1))</c> in tokens over plain
-/// decoding, while
-/// nodes are added that it may come to have.
+/// decoding, while nodes are added that it may come to have.
 /// </summary>
 /// <param name="maxNodes">Most nodes of a pass.</param>
 public sealed class TreeValue(Ledger ledger, int maxNodes)

@@ -2,8 +2,7 @@ namespace Understory.Decoding.Tree;
 
 /// <summary>
 /// Who proposes: what an answer and the metrics call it, and what is believed of it before anything was observed. A drafter makes one of
-/// its own;
-/// those of the house stand here. Compared by reference.
+/// its own; those of the house stand here. Compared by reference.
 /// </summary>
 public sealed class Stage
 {
@@ -73,8 +72,7 @@ public sealed class Stage
 
     /// <summary>
     /// How a sequence goes moves all of its estimates alike. Else those that are nearly sure are moved little: an n-gram that is sure has
-    /// found a long
-    /// repetition, and that it knew little before says nothing of it.
+    /// found a long repetition, and that it knew little before says nothing of it.
     /// </summary>
     public bool Steady { get; init; }
 

@@ -1,11 +1,10 @@
 namespace Understory.Decoding.Tree;
 
 /// <summary>
-/// Candidate tokens below the last committed token (the root, node 0). A node knows its parent, the stage that
-/// proposed it and <c>a</c>, the estimated probability that the target's own path passes through it: the parent's <c>a</c> times a
-/// conditional.
-/// So the expected number of tokens that a target pass over a connected set of nodes commits is <c>1 + sum of a</c>.
-/// Reused between steps; nothing is allocated by growing it.
+/// Candidate tokens below the last committed token (the root, node 0). A node knows its parent, the stage that proposed it and <c>a</c>,
+/// the estimated probability that the target's own path passes through it: the parent's <c>a</c> times a conditional. So the expected
+/// number of tokens that a target pass over a connected set of nodes commits is <c>1 + sum of a</c>. Reused between steps; nothing is
+/// allocated by growing it.
 /// </summary>
 public sealed class TokenTree
 {
@@ -179,8 +178,7 @@ public sealed class TokenTree
 
     /// <summary>
     /// Orders the nodes below the root by <c>a</c>, the highest first. A child never comes before its parent (its <c>a</c> is no higher,
-    /// and
-    /// ties go to the older node), so every leading part is connected to the root.
+    /// and ties go to the older node), so every leading part is connected to the root.
     /// </summary>
     public void Sort()
     {

@@ -4,8 +4,7 @@ namespace Understory.Decoding.Verification;
 
 /// <summary>
 /// Rows of a target pass that are no nodes: tokens that stand behind a node, or behind another rider, only to be answered. They are never
-/// accepted, and
-/// what they answer is a drafter's to read after the pass; no other row's numbers depend on them. They take places of nodes.
+/// accepted, and what they answer is a drafter's to read after the pass; no other row's numbers depend on them. They take places of nodes.
 /// </summary>
 public sealed class Riders
 {

@@ -8,8 +8,7 @@ namespace Understory.Decoding.Verification;
 
 /// <summary>
 /// One target pass over the root and the chosen nodes of a tree, and the walk down it by the decision rule: from the root, the token that
-/// the
-/// target decides is looked up among the children; where it is one of them the walk goes on there, else the token is the bonus.
+/// the target decides is looked up among the children; where it is one of them the walk goes on there, else the token is the bonus.
 /// </summary>
 public sealed class TreeVerifier
 {

@@ -20,9 +20,8 @@ public enum Activation
 /// <param name="Cosine">F32 [context, RotaryDim / 2]; <c>Data</c> 0: no rotation (learned positions).</param>
 /// <param name="RotaryDim">Leading dimensions of a head that are rotated; dimension i pairs with i + RotaryDim / 2.</param>
 /// <param name="QueryNorm">
-/// Weight of an RMSNorm before the rotation: F32 [1, HeadDim], of each head by itself (Qwen3), or F32 [1, all heads' columns], of all
-/// heads together (OLMo 2);
-/// <c>Data</c> 0 for none. So has <paramref name="KeyNorm"/>.
+/// Weight of an RMSNorm before the rotation: F32 [1, HeadDim], of each head by itself (Qwen3), or F32 [1, all heads' columns], of all heads
+/// together (OLMo 2); <c>Data</c> 0 for none. So has <paramref name="KeyNorm"/>.
 /// </param>
 /// <param name="Scale">Queries are scaled by their position behind the rotation.</param>
 /// <param name="ValueNorm">Weight of an RMSNorm of each value head by itself: F32 [1, HeadDim]; <c>Data</c> 0 for none (Gemma 4).</param>
@@ -101,8 +100,7 @@ public enum KernelFeatures
 /// <summary>
 /// The operations of a forward pass over F32 activations, and the decision rule. What a device does in one kernel is one operation here;
 /// sets that gain nothing by that do one thing after the other. Activations have strides that are multiples of 16 elements, and the
-/// elements between
-/// <c>Columns</c> and <c>Stride</c> may be overwritten.
+/// elements between <c>Columns</c> and <c>Stride</c> may be overwritten.
 /// </summary>
 public interface IKernelOperations
 {

@@ -4,9 +4,8 @@ using System.Net;
 namespace Understory.Server.Hosting;
 
 /// <summary>
-/// Names of <c>--allowed-hosts</c>: <c>box.example</c> on any port, <c>server:8080</c> on that one, <c>*.example</c> for all names that
-/// end so,
-/// <c>*</c> for every name.
+/// Names of <c>--allowed-hosts</c>: <c>box.example</c> on any port, <c>server:8080</c> on that one, <c>*.example</c> for all names that end
+/// so, <c>*</c> for every name.
 /// </summary>
 public sealed class HostNames
 {

@@ -5,8 +5,7 @@ namespace Understory.Server.OpenAi;
 
 /// <summary>
 /// Every field of OpenAI's requests (its documentation of 2026), those of other servers, and what becomes of each here. Requests are held
-/// to
-/// these tables before they are read, and the OpenAPI document is written from them.
+/// to these tables before they are read, and the OpenAPI document is written from them.
 /// </summary>
 public static class RequestParameters
 {

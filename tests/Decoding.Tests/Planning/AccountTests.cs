@@ -100,7 +100,7 @@ public class AccountTests
     }
 
     [Fact]
-    public void What_was_gained_may_be_invested_in_the_next_sequence_and_no_more_than_16_tokens()
+    public void What_was_gained_may_be_lost_in_the_next_sequence_up_to_16_tokens_and_the_rest_invested()
     {
         var account = new Account(4);
         account.BeginSequence();
@@ -112,13 +112,34 @@ public class AccountTests
 
         Assert.True(account.Affords(50));
         account.BeginSequence();
-        Assert.True(account.Affords(10));
+        // 4 and 50 and a percent of 200, of which the credit holds 16.
+        Assert.True(account.Affords(16));
         Assert.False(account.Affords(17));
+        Assert.True(account.Affords(1, investment: 54));
+        Assert.False(account.Affords(1, investment: 56));
+        account.Invested(40);
+        Assert.True(account.Affords(16));
         account.Invested(15);
         Assert.False(account.Affords(2));
+        Assert.False(account.Affords(0, investment: 2));
         account.Book(false, 1, 1);
         account.BeginSequence();
         Assert.True(account.Affords(1.4));
         Assert.False(account.Affords(4));
+    }
+
+    [Fact]
+    public void Who_never_spends_anything_may_invest_a_percent_of_all_tokens_in_the_end()
+    {
+        var account = new Account(4);
+        for (int sequence = 0; sequence < 20; sequence++)
+        {
+            account.BeginSequence();
+            Assert.Equal(sequence >= 10, account.Affords(0, investment: 28.9));
+            account.Book(false, 250, 250);
+        }
+
+        account.Clear();
+        Assert.False(account.Affords(0, investment: 5));
     }
 }

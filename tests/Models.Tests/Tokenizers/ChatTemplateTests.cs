@@ -13,8 +13,8 @@ public class ChatTemplateTests
         Assert.All(cases, line =>
         {
             JsonElement fields = JsonDocument.Parse(line).RootElement;
-            ChatTemplateCase.Check(File.ReadAllText(Repository.Fixture($"chat_templates/{fields.GetProperty("template").GetString()}.jinja")),
-                fields);
+            string template = fields.GetProperty("template").GetString()!;
+            ChatTemplateCase.Check(File.ReadAllText(Repository.Fixture($"chat_templates/{template}.jinja")), fields);
         });
     }
 

@@ -29,7 +29,8 @@ public class TokenizerVectorTests
 
     private static Tokenizer Load(string name)
     {
-        using var file = new GZipStream(File.OpenRead(SharedData.PathOf($"tokenizers/{name}.tokenizer.json.gz")), CompressionMode.Decompress);
+        using var file = new GZipStream(
+            File.OpenRead(SharedData.PathOf($"tokenizers/{name}.tokenizer.json.gz")), CompressionMode.Decompress);
         using var json = new MemoryStream();
         file.CopyTo(json);
         return Tokenizer.Parse(json.ToArray(), name);

@@ -155,8 +155,10 @@ internal sealed class FakeHub : IAsyncDisposable
             return Task.CompletedTask;
         }
 
-        var siblings = new JsonArray([.. _repositories[Asked(http)].Keys.Select(path => (JsonNode)new JsonObject { ["rfilename"] = path })]);
-        return http.Response.WriteAsJsonAsync(new JsonObject { ["id"] = Asked(http), ["sha"] = Commit, ["siblings"] = siblings });
+        IEnumerable<JsonNode> siblings =
+            _repositories[Asked(http)].Keys.Select(path => (JsonNode)new JsonObject { ["rfilename"] = path });
+        return http.Response.WriteAsJsonAsync(
+            new JsonObject { ["id"] = Asked(http), ["sha"] = Commit, ["siblings"] = new JsonArray([.. siblings]) });
     }
 
     private Task Tree(HttpContext http)
@@ -167,9 +169,10 @@ internal sealed class FakeHub : IAsyncDisposable
         }
 
         int from = int.Parse(http.Request.Query["cursor"].FirstOrDefault() ?? "0");
-        var entries = new JsonArray([.. _repositories[Asked(http)].Skip(from).Take(Page).Select(pair => (JsonNode)Entry(pair.Key, pair.Value))]);
+        var files = _repositories[Asked(http)];
+        var entries = new JsonArray([.. files.Skip(from).Take(Page).Select(pair => (JsonNode)Entry(pair.Key, pair.Value))]);
         entries.Add(new JsonObject { ["type"] = "directory", ["oid"] = new string('d', 40), ["size"] = 0, ["path"] = "folder" });
-        if (from + Page < _repositories[Asked(http)].Count)
+        if (from + Page < files.Count)
         {
             http.Response.Headers.Link =
                 $"<{Address}api/models/{Asked(http)}/tree/{Commit}?recursive=true&cursor={from + Page}>; rel=\"next\"";
@@ -221,7 +224,8 @@ internal sealed class FakeHub : IAsyncDisposable
     {
         string sent = http.Request.Headers.Authorization.Count > 0 ? "+token" : "";
         string range = http.Request.Headers.Range.ToString() is { Length: > 0 } asked ? " " + asked : "";
-        var (path, file) = _repositories.Values.SelectMany(files => files).First(pair => pair.Value.Large && HashOf(pair.Value) == (string)http.Request.RouteValues["hash"]!);
+        string hash = (string)http.Request.RouteValues["hash"]!;
+        var (path, file) = _repositories.Values.SelectMany(files => files).First(pair => pair.Value.Large && HashOf(pair.Value) == hash);
         Requests.Enqueue($"GET store/{path}{sent}{range}");
         return SendAsync(http, path, file.Content);
     }

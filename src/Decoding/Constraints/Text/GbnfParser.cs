@@ -8,10 +8,9 @@ namespace Understory.Decoding.Constraints.Text;
 
 /// <summary>
 /// Reads GBNF, the notation of llama.cpp's grammars: <c>name ::= alternatives</c> of literals, <c>[classes]</c>, <c>.</c>, rule names and
-/// groups, each with
-/// <c>* + ? {m} {m,} {m,n}</c>, tokens by their id, <c>&lt;[5]&gt;</c>, or as the vocabulary writes them, <c>&lt;think&gt;</c>; comments
-/// from <c>#</c> to the end of the line. Within a rule's parentheses line ends do not count; outside
-/// a rule ends with its line, unless the line ends with <c>|</c> or the next one begins with it.
+/// groups, each with <c>* + ? {m} {m,} {m,n}</c>, tokens by their id, <c>&lt;[5]&gt;</c>, or as the vocabulary writes them,
+/// <c>&lt;think&gt;</c>; comments from <c>#</c> to the end of the line. Within a rule's parentheses line ends do not count; outside a rule
+/// ends with its line, unless the line ends with <c>|</c> or the next one begins with it.
 /// </summary>
 internal sealed class GbnfParser
 {

@@ -5,9 +5,8 @@ using Understory.Models.Tensors;
 namespace Understory.Models.Formats.Quantised;
 
 // Blocks of 256 under one F16 scale d, whose weights are points of a code book (CodeBooks), eight or four at a time. Layouts: ggml,
-// src/ggml-common.h.
-// A weight's code is its digit in the book, plus 8 where its sign (IQ1: the sign of its group's shift) is negative. Sub-scales are odd: 2 s
-// + 1.
+// src/ggml-common.h. A weight's code is its digit in the book, plus 8 where its sign (IQ1: the sign of its group's shift) is negative.
+// Sub-scales are odd: 2 s + 1.
 
 /// <summary>Points become codes.</summary>
 internal static unsafe class Grid

@@ -6,8 +6,7 @@ namespace Understory.Server.OpenAi.Responses;
 
 /// <summary>
 /// Items of tools that other servers run: none is run here, but a history that holds them is told to the model in full, as calls of
-/// functions
-/// and their results.
+/// functions and their results.
 /// </summary>
 internal static class BuiltInTools
 {

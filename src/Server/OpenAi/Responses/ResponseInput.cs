@@ -6,8 +6,7 @@ namespace Understory.Server.OpenAi.Responses;
 
 /// <summary>
 /// Reads <c>input</c>, which the table has checked: a text, or a list of items. What an assistant thought, said and called stands in
-/// several
-/// items; here it becomes one turn.
+/// several items; here it becomes one turn.
 /// </summary>
 internal sealed class ResponseInput
 {

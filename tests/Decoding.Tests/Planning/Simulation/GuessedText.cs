@@ -15,8 +15,7 @@ internal enum Guessing
 
 /// <summary>
 /// A text whose right token at a position is <see cref="Token"/>, and what drafters guess of it. Whether the draft's guess is right is a
-/// coin of the
-/// position, the same for whoever asks, at whatever depth and in whatever step.
+/// coin of the position, the same for whoever asks, at whatever depth and in whatever step.
 /// </summary>
 internal sealed class GuessedText
 {

@@ -73,6 +73,24 @@ public class RegretTests(ITestOutputHelper output)
         });
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_long_prompt_is_taken_in_once_what_it_takes_can_be_afforded(bool pays)
+    {
+        const int Texts = 30;
+        const int Prompt = 1000;
+        Machine machine = Machine.All.Single(machine => machine.Name == "flat to 4, draft 20 %");
+        double off = SimulatedRun.Off(machine, Tokens).Seconds;
+        var run = new SimulatedRun(machine, seed: 1);
+        Guessing kind = pays ? Guessing.Constant : Guessing.Random;
+        double[] ratios = [.. Enumerable.Range(0, Texts).Select(seed =>
+            run.Decode(new GuessedText(kind, Tokens, seed, Prompt), Tokens, SpeculationMode.Auto).Seconds / off)];
+        output.WriteLine(string.Join(' ', ratios.Select(ratio => $"{ratio:F2}")));
+        Assert.InRange(ratios.Average(), 0, 1.02);
+        Assert.Equal(pays, ratios[(Texts / 2)..].Average() < 0.9);
+    }
+
     private static Regret Measure(Machine machine, Guessing kind)
     {
         Taken off = SimulatedRun.Off(machine, Tokens);

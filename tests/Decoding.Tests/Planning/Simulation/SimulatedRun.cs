@@ -22,10 +22,8 @@ internal readonly record struct Taken(double Seconds, double First)
 
 /// <summary>
 /// Decodes guessed texts on a made-up machine with the real ledger and the real growing of trees. What the ledger sees of time has 5 % of
-/// noise, a
-/// stall of three times in a pass of a hundred, and a memory that is 1.5 times as slow from the middle of every text on; what is counted
-/// is the time without
-/// noise and stalls, which fall on all arms alike.
+/// noise, a stall of three times in a pass of a hundred, and a memory that is 1.5 times as slow from the middle of every text on; what is
+/// counted is the time without noise and stalls, which fall on all arms alike.
 /// </summary>
 internal sealed class SimulatedRun
 {

@@ -166,7 +166,8 @@ public class FamilyGoldenTests
         {
             int context = part.GetProperty("context").GetInt32();
             using Transformer model =
-                ModelLoader.LoadTransformer(SharedData.PathOf(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
+                ModelLoader.LoadTransformer(
+                    SharedData.PathOf(Path.Combine(Folder, path)), kernels, new LoadOptions(context, CacheType.F32));
             double error = Runs.RelativeError(model.Logits(prompt), Logits(name, "logits-short.f32", prompt.Length));
             Assert.True(error < Tolerance, $"{path}: max |a - b| / max |b| is {error:E2}");
         }
@@ -186,7 +187,8 @@ public class FamilyGoldenTests
 
     private static float[][] Logits(string name, string file, int rows)
     {
-        ReadOnlySpan<float> logits = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, file))));
+        ReadOnlySpan<float> logits =
+            MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(SharedData.PathOf(Path.Combine(Folder, name, file))));
         int vocabulary = logits.Length / rows;
         float[][] all = new float[rows][];
         for (int row = 0; row < rows; row++)

@@ -27,7 +27,8 @@ public sealed class MixTests
             return turned ? Halves(rows, head) : rows;
         });
         double[][] logits = model.Logits(index.GetProperty("prompt").Deserialize<int[]>()!);
-        float[] expected = MemoryMarshal.Cast<byte, float>(File.ReadAllBytes(SharedData.PathOf($"quants/mixes/{name}.logits.f32"))).ToArray();
+        byte[] numbers = File.ReadAllBytes(SharedData.PathOf($"quants/mixes/{name}.logits.f32"));
+        float[] expected = MemoryMarshal.Cast<byte, float>(numbers).ToArray();
         double error = logits.SelectMany(row => row).Zip(expected, (a, b) => Math.Abs(a - b)).Max() / expected.Max(Math.Abs);
         Assert.True(error < 1e-5, $"max |a - b| / max |b| is {error:E2}");
     }

@@ -53,9 +53,8 @@ internal static unsafe class Noise<T>
     }
 
     /// <summary>
-    /// Which of 64 tokens, from <paramref name="first"/> (a multiple of 64) on, have random bits of at most <paramref name="largest"/>:
-    /// bit i of
-    /// <c>hits[j]</c> is token <c>first + 4 i + j</c>.
+    /// Which of 64 tokens, from <paramref name="first"/> (a multiple of 64) on, have random bits of at most <paramref name="largest"/>: bit
+    /// i of <c>hits[j]</c> is token <c>first + 4 i + j</c>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Scan(in DecisionParams rule, int position, int first, float largest, uint* hits)

@@ -8,9 +8,8 @@ internal sealed record CudaDeviceInfo(string Name, int Major, int Minor, int Mul
 
 /// <summary>
 /// The calls of the CUDA driver that the kernels need, on one device, one stream, one thread at a time. The real one talks to
-/// <c>libcuda.so.1</c>; tests put an emulated device in its place. Addresses are the device's. Every failure is a <see
-/// cref="CudaException"/>
-/// with the call and the driver's words.
+/// <c>libcuda.so.1</c>; tests put an emulated device in its place. Addresses are the device's. Every failure is a
+/// <see cref="CudaException"/> with the call and the driver's words.
 /// </summary>
 internal abstract class CudaDriver : IDisposable
 {
