@@ -30,7 +30,7 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
     /// <summary>What overlaps with HumanEval's functions, by their names; and with the texts of files of its form.</summary>
     public static Overlap HumanEval(IEnumerable<string> taskFiles) => new(
         Resources.Text("humaneval.txt").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(name => $"def {name}(")
-            .Concat(taskFiles.SelectMany(ReadTaskFile)));
+            .Concat(taskFiles.SelectMany(ReadTaskFile).SelectMany(task => (string?[])[task.Prompt, task.Solution]).OfType<string>()));
 
     /// <summary>Reads the packages that were not read yet.</summary>
     /// <param name="tell">Told of each package.</param>
@@ -143,7 +143,8 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
         return File.Exists(path) ? Copyright.Parse(File.ReadAllText(path)) : null;
     }
 
-    private static IEnumerable<string> ReadTaskFile(string path)
+    /// <summary>Prompts and solutions in a file of HumanEval's form.</summary>
+    public static IReadOnlyList<(string? Prompt, string? Solution)> ReadTaskFile(string path)
     {
         using FileStream stream = File.OpenRead(path);
         return [.. Overlap.ReadTasks(stream)];

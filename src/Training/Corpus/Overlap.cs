@@ -24,20 +24,17 @@ internal sealed partial class Overlap
     }
 
     /// <summary>Prompts and solutions in a file of HumanEval's form: a line each, with <c>prompt</c>, <c>canonical_solution</c>.</summary>
-    public static IEnumerable<string> ReadTasks(Stream lines)
+    public static IEnumerable<(string? Prompt, string? Solution)> ReadTasks(Stream lines)
     {
         using var reader = new StreamReader(lines);
         while (reader.ReadLine() is string line)
         {
             using var task = JsonDocument.Parse(line);
-            foreach (string key in (string[])["prompt", "canonical_solution"])
-            {
-                if (task.RootElement.TryGetProperty(key, out JsonElement text) && text.GetString() is string found)
-                {
-                    yield return found;
-                }
-            }
+            yield return (Text(task, "prompt"), Text(task, "canonical_solution"));
         }
+
+        static string? Text(JsonDocument task, string key) =>
+            task.RootElement.TryGetProperty(key, out JsonElement text) ? text.GetString() : null;
     }
 
     /// <summary>Whether <paramref name="text"/> shares a function's name or a run of words; names of one word are everybody's.</summary>

@@ -73,6 +73,8 @@ internal sealed class DemoCard
             ["tokens of the draft that the target takes", $"{100 * result.Acceptance:F0} %", $"{100 * DemoResult.WantedAcceptance:F0} %"],
             ["`auto`, in times the speed of `off`, median", $"{result.Auto:F2}", "1.00"],
             ["the same text with and without speculation", result.Equal ? "yes" : "no", "yes"],
+            .. result.Tasks == 0 ? [] : (string[][])
+                [[$"HumanEval: of {result.Tasks} prompts, those that parse with the answer", $"{result.TasksParsed}", "(not aimed at)"]],
         ]);
     }
 

@@ -1,3 +1,4 @@
+using Understory.Training.Corpus;
 using Understory.Training.Curriculum;
 using Understory.Training.Drafting;
 using Understory.Training.Files;
@@ -52,7 +53,8 @@ internal sealed class DemoRun(DemoRequest request, IReadOnlyList<string> taskFil
         string targetPath = Path.Combine(work.File("target"), "model.gguf");
         work.Say("examining");
         using var answers = new StreamWriter(work.File("answers.txt"));
-        DemoResult result = Interview.Hold(targetPath, draftPath, ngram,
+        string[] tasks = [.. taskFiles.SelectMany(DebianCorpus.ReadTaskFile).Select(task => task.Prompt).OfType<string>()];
+        DemoResult result = Interview.Hold(targetPath, draftPath, ngram, tasks,
             (prompt, reply) => answers.Write($"{prompt}[{(reply.Ended ? "ended" : "cut")}]{reply.Text}\n----\n"), cancel);
         Finish(plan, texts, target, draft, result, targetPath, draftPath, ngram);
         return result;

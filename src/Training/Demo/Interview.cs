@@ -11,7 +11,9 @@ namespace Understory.Training.Demo;
 /// <param name="Acceptance">Share of the draft's tokens that the target takes, one path at a time, greedy.</param>
 /// <param name="Auto">Speed of <c>auto</c>, in times that of <c>off</c>: the median of all prompts.</param>
 /// <param name="Equal">Every prompt has the same text in both.</param>
-internal sealed record DemoResult(Marks Marks, double Acceptance, double Auto, bool Equal)
+/// <param name="Tasks">Of HumanEval's form, asked too: functions that nothing in its texts resembles.</param>
+/// <param name="TasksParsed">Of them those that parse with what the target made of them.</param>
+internal sealed record DemoResult(Marks Marks, double Acceptance, double Auto, bool Equal, int Tasks = 0, int TasksParsed = 0)
 {
     public const double WantedAcceptance = 0.65;
 
@@ -24,8 +26,10 @@ internal static class Interview
     /// <summary>Runs of a prompt by which a speed is measured, the fastest counts.</summary>
     private const int Repeats = 3;
 
+    /// <param name="tasks">Prompts of HumanEval's form.</param>
     /// <param name="told">Told of every prompt with its answer.</param>
-    public static DemoResult Hold(string target, string draft, string ngram, Action<string, Reply> told, CancellationToken cancel)
+    public static DemoResult Hold(
+        string target, string draft, string ngram, IReadOnlyList<string> tasks, Action<string, Reply> told, CancellationToken cancel)
     {
         using IKernels kernels = KernelCatalog.Create();
         using LanguageModel targetModel = ModelLoader.Load(target, kernels, new LoadOptions());
@@ -39,7 +43,6 @@ internal static class Interview
         bool equal = true;
         Marks marks = Examination.Hold(prompt =>
         {
-            cancel.ThrowIfCancellationRequested();
             int[] ids = targetModel.Tokenizer.Encode(prompt);
             Sequence[] off = new Sequence[Repeats];
             Sequence[] auto = new Sequence[Repeats];
@@ -54,13 +57,22 @@ internal static class Interview
             accepted += chain.Statistics.Draft.Accepted;
             ratios.Add(off.Min(Milliseconds) / auto.Min(Milliseconds));
             equal &= auto.All(sequence => sequence.GeneratedIds.SequenceEqual(off[0].GeneratedIds));
-            string text = targetModel.Tokenizer.Decode(off[0].GeneratedIds, skipSpecial: true);
-            var reply = new Reply(text, off[0].FinishReason == FinishReason.Stop);
+            return Told(prompt, off[0]);
+        });
+        string?[] faults = PythonCheck.Faults([.. tasks.Select(task =>
+            task + Told(task, Decode(loop, targetModel.Tokenizer.Encode(task), SpeculationMode.Off)).Text)]);
+        ratios.Sort();
+        return new DemoResult(marks, (double)accepted / Math.Max(1, proposed), ratios[ratios.Count / 2], equal, tasks.Count,
+            faults.Count(fault => fault is null));
+
+        Reply Told(string prompt, Sequence sequence)
+        {
+            cancel.ThrowIfCancellationRequested();
+            string text = targetModel.Tokenizer.Decode(sequence.GeneratedIds, skipSpecial: true);
+            var reply = new Reply(text, sequence.FinishReason == FinishReason.Stop);
             told(prompt, reply);
             return reply;
-        });
-        ratios.Sort();
-        return new DemoResult(marks, (double)accepted / Math.Max(1, proposed), ratios[ratios.Count / 2], equal);
+        }
     }
 
     private static double Milliseconds(Sequence sequence) => Math.Max(1e-3, sequence.Statistics.PredictedMilliseconds);

@@ -91,11 +91,12 @@ public sealed class DemoRunTests : IDisposable
             HeldOut = [new HeldOutPoint(10, new Dictionary<string, double> { ["curriculum"] = 1.25, ["packages"] = 2.5 })],
         };
         var parts = new Dictionary<string, long> { ["target.gguf"] = 5_000_000, ["draft.gguf"] = 600_000, ["draft.ngram"] = 1_000_000 };
-        string card = DemoCard.Write(plan, texts, state, state, new DemoResult(new Marks(37, 35, 1), 0.7, 1.2, true), parts);
+        string card = DemoCard.Write(plan, texts, state, state, new DemoResult(new Marks(37, 35, 1), 0.7, 1.2, true, 82, 41), parts);
         Assert.Contains("demo --tokens 20000 --ngram-tokens 2000 --packages 2 --seed 1", card);
         Assert.Contains("**Not for**", card);
         Assert.Contains("curriculum 1.250, packages 2.500", card);
         Assert.Contains("| 37 | 36 |", card);
+        Assert.Contains("of 82 prompts, those that parse with the answer | 41 |", card);
         Assert.Contains("| python3-a | 1.0 | 7 | MIT, PSF-2 | abc123 |", card);
         Assert.DoesNotContain("python3-b", card);
         Assert.DoesNotContain("\n\n\n", card);
