@@ -189,7 +189,7 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
             string parts = string.Join(", ", state.HeldOut[^1].Parts.Select(part =>
                 string.Create(Invariant, $"{part.Key} {part.Value:F3}")));
             work.Say($"  held out, nats a token: {parts}; the curve is {Path.Combine(folder, "loss.svg")}");
-            return ModelFiles.Write(work.Path, request.Target, $"{target.Name} draft", network, vocabulary?.Keys);
+            return ModelFiles.Write(work.Path, request.Target, $"{target.Name} draft", network, vocabulary?.Tokenizer);
         }
     }
 

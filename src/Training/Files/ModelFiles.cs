@@ -20,33 +20,48 @@ internal static class ModelFiles
 
     /// <param name="folder">Where <see cref="NameFor"/> goes.</param>
     /// <param name="tokenizerOf">Folder or GGUF file of the model whose tokenizer it takes.</param>
-    /// <param name="keys">The tokenizer's keys of a GGUF file; null: those of the other model.</param>
+    /// <param name="tokenizer">What is left of the other model's; null: all.</param>
     /// <returns>Its path.</returns>
     public static string Write(
-        string folder, string tokenizerOf, string name, LlamaNetwork network, IReadOnlyDictionary<string, object>? keys = null)
+        string folder, string tokenizerOf, string name, LlamaNetwork network, CutTokenizer? tokenizer = null)
     {
         string path = Path.Combine(folder, NameFor(tokenizerOf));
         if (File.Exists(tokenizerOf))
         {
             using Gguf file = Gguf.Open(tokenizerOf);
             GgufFile.Write(path, name, network.Shape, network.Export(),
-                keys ?? file.Metadata.Values.Where(pair => pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
+                tokenizer?.Keys ?? file.Metadata.Values.Where(pair => pair.Key.StartsWith("tokenizer.", StringComparison.Ordinal)));
             return path;
         }
 
         Directory.CreateDirectory(path);
-        foreach (string file in _tokenizerFiles.Where(file => File.Exists(Path.Combine(tokenizerOf, file))))
-        {
-            File.Copy(Path.Combine(tokenizerOf, file), Path.Combine(path, file), overwrite: true);
-        }
-
-        AtomicFile.WriteText(Path.Combine(path, "config.json"), Config(network.Shape, Path.Combine(tokenizerOf, "config.json")));
+        WriteTokenizer(path, tokenizerOf, tokenizer);
+        AtomicFile.WriteText(Path.Combine(path, "config.json"), tokenizer is null
+            ? ConfigLike(network.Shape, Path.Combine(tokenizerOf, "config.json"))
+            : Config(network.Shape, tokenizer.EndIds, tokenizer.BosId));
         SafetensorsFile.Write(Path.Combine(path, "model.safetensors"), network.Export());
         return path;
     }
 
-    /// <param name="other">The config whose beginning and ending tokens it takes.</param>
-    private static string Config(LlamaShape shape, string other)
+    private static void WriteTokenizer(string folder, string tokenizerOf, CutTokenizer? tokenizer)
+    {
+        if (tokenizer?.Json is { } json)
+        {
+            // Its other files name tokens by ids that are others now, and say what a draft has no use for.
+            File.WriteAllBytes(Path.Combine(folder, "tokenizer.json"), json);
+            return;
+        }
+
+        foreach (string file in _tokenizerFiles.Where(file => File.Exists(Path.Combine(tokenizerOf, file))))
+        {
+            File.Copy(Path.Combine(tokenizerOf, file), Path.Combine(folder, file), overwrite: true);
+        }
+    }
+
+    /// <summary>The config.json of a network.</summary>
+    /// <param name="end">Tokens that end a text: an id or several, as JSON.</param>
+    /// <param name="begin">The token that begins one.</param>
+    public static string Config(LlamaShape shape, object? end, object? begin)
     {
         var config = new Dictionary<string, object>
         {
@@ -66,15 +81,22 @@ internal static class ModelFiles
             ["tie_word_embeddings"] = true,
             ["torch_dtype"] = "bfloat16",
         };
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(other));
-        foreach (string key in (string[])["bos_token_id", "eos_token_id"])
+        foreach ((string key, object? value) in new[] { ("bos_token_id", begin), ("eos_token_id", end) })
         {
-            if (document.RootElement.TryGetProperty(key, out JsonElement value))
+            if (value is not null)
             {
-                config[key] = value.Clone();
+                config[key] = value;
             }
         }
 
         return JsonSerializer.Serialize(config, Pretty) + "\n";
+    }
+
+    /// <summary>The config with another one's beginning and ending tokens.</summary>
+    private static string ConfigLike(LlamaShape shape, string other)
+    {
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(other));
+        object? Of(string key) => document.RootElement.TryGetProperty(key, out JsonElement value) ? value.Clone() : null;
+        return Config(shape, Of("eos_token_id"), Of("bos_token_id"));
     }
 }
