@@ -77,6 +77,16 @@ public sealed class DraftVerbTests : IDisposable
         Assert.Equal(1, exit);
         Assert.Single(errors.TrimEnd().Split('\n'));
         Assert.Contains("another request", errors);
+
+        // What was trained can be tuned on.
+        string from = _folder["work/" + TrainedName(target)];
+        (exit, output, errors) = await Checkout.RunAsync(
+            ["draft", "--target", target, "--minutes", "0.2", "--work", _folder["tuned"], "--texts", _folder["mine.txt"], "--from", from]);
+        Assert.True(exit == 0, output + errors);
+        Assert.DoesNotContain("a draft from scratch", output);
+        using LanguageModel tuned = ModelLoader.Load(_folder["tuned/" + TrainedName(target)], kernels, new LoadOptions());
+        Assert.Equal(draft.Config.Layers.Count, tuned.Config.Layers.Count);
+        Assert.Equal(draft.Transformer.WeightBytes, tuned.Transformer.WeightBytes);
     }
 
     private static string TrainedName(string target) => File.Exists(target) ? "model.gguf" : "model";
