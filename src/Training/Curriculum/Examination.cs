@@ -7,7 +7,7 @@ namespace Understory.Training.Curriculum;
 internal sealed record Reply(string Text, bool Ended);
 
 /// <summary>How the examination went, of <see cref="CurriculumSource.HeldOutPrompts"/> each.</summary>
-/// <param name="Functions">Whole functions that parse and ended by themselves.</param>
+/// <param name="Functions">Whole functions that parse and ended by themselves, and not before they began.</param>
 /// <param name="Questions">Answers that have the words they must.</param>
 /// <param name="Repeating">Of all, those that say a line three times running.</param>
 internal sealed record Marks(int Functions, int Questions, int Repeating)
@@ -36,7 +36,7 @@ internal static class Examination
         Reply[] answers = [.. questions.Select(question => write(question.Prompt))];
         string?[] faults = PythonCheck.Faults([.. functions.Zip(bodies, (function, body) => function.Prompt + body.Text)]);
         return new Marks(
-            bodies.Zip(faults).Count(pair => pair.First.Ended && pair.Second is null),
+            bodies.Zip(faults).Count(pair => pair.First.Ended && !string.IsNullOrWhiteSpace(pair.First.Text) && pair.Second is null),
             questions.Zip(answers).Count(pair => HasWords(pair.Second.Text, pair.First.Musts)),
             bodies.Concat(answers).Count(reply => Repeats(reply.Text)));
     }

@@ -93,10 +93,18 @@ internal static class TokenizerFiles
             ["pre_tokenizer"] = new JsonObject
             {
                 ["type"] = "Sequence",
-                ["pretokenizers"] = new JsonArray(new JsonObject { ["type"] = "Digits", ["individual_digits"] = true }, ByteLevel()),
+                ["pretokenizers"] = new JsonArray(
+                    new JsonObject
+                    {
+                        ["type"] = "Split",
+                        ["pattern"] = new JsonObject { ["Regex"] = WordCounter.Pattern },
+                        ["behavior"] = "Isolated",
+                        ["invert"] = false,
+                    },
+                    ByteLevel(cuts: false)),
             },
             ["post_processor"] = null,
-            ["decoder"] = ByteLevel(),
+            ["decoder"] = ByteLevel(cuts: true),
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",
@@ -116,12 +124,12 @@ internal static class TokenizerFiles
     private static string Spelled(ByteLevelBpe tokens, (int Left, int Right) merge) =>
         $"{tokens.Tokens[merge.Left]} {tokens.Tokens[merge.Right]}";
 
-    private static JsonObject ByteLevel() => new()
+    private static JsonObject ByteLevel(bool cuts) => new()
     {
         ["type"] = "ByteLevel",
         ["add_prefix_space"] = false,
         ["trim_offsets"] = true,
-        ["use_regex"] = true,
+        ["use_regex"] = cuts,
     };
 
     private static void Save(string folder, string name, JsonObject json) =>

@@ -8,9 +8,15 @@ namespace Understory.Training.Tokens;
 internal sealed class WordCounter(IReadOnlyList<string> specials)
 {
     /// <summary>
-    /// Digits stand alone, so that sums can be learned; all else as GPT-2 cuts it. GGUF files call it so.
+    /// Digits stand alone, so that sums can be learned. So do line breaks: a prompt often ends in one, and must be cut as the beginning of
+    /// a text that goes on. (GPT-2 puts a line break and the next line's blanks together: behind a lone one only ends of texts were ever
+    /// seen.) GGUF files call it so.
     /// </summary>
-    public const string PreTokenizer = "smollm";
+    public const string PreTokenizer = "seed-coder";
+
+    /// <summary>The same as a tokenizer.json has it.</summary>
+    public const string Pattern = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|"
+        + @"\s+(?!\S)|\s+";
 
     private readonly IPreTokenizer _words = GgufPreTokenizers.Find(PreTokenizer).Words;
     private readonly Dictionary<string, long> _counts = [];

@@ -25,6 +25,10 @@ public class ExaminationTests
         Assert.False(marks.Passed);
     }
 
+    [Fact]
+    public void Who_says_nothing_fails_though_a_docstring_alone_is_a_function() =>
+        Assert.Equal(new Marks(0, 0, 0), Examination.Hold(_ => new Reply("\n", Ended: true)));
+
     [Theory]
     [InlineData("5 + 3 = 8.", "= 8", true)]
     [InlineData("5 + 3 = 80", "= 8", false)]

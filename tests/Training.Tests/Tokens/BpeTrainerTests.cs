@@ -53,6 +53,15 @@ public class BpeTrainerTests
     }
 
     [Fact]
+    public void A_text_cut_behind_any_line_break_has_the_same_tokens_as_the_whole()
+    {
+        Tokenizer tokenizer = Load(_trained.Value);
+        Assert.All(CurriculumSource.HeldOutFunctions(), function => Assert.Equal(
+            tokenizer.Bare.Encode(function.Text),
+            (int[])[.. tokenizer.Bare.Encode(function.Prompt), .. tokenizer.Bare.Encode(function.Text[function.Prompt.Length..])]));
+    }
+
+    [Fact]
     public void Where_no_pair_occurs_twice_the_vocabulary_stays_smaller() =>
         Assert.Equal(256 + 1, BpeTrainer.Train(new Dictionary<string, long> { ["abab"] = 1, ["cd"] = 1 }, 300, []).Size);
 
