@@ -15,7 +15,7 @@ namespace Understory.Training.Files;
 internal sealed record CutTokenizer(
     Tokenizer Tokenizer, IReadOnlyList<int> EndIds, int? BosId, IReadOnlyDictionary<string, object>? Keys, byte[]? Json);
 
-/// <summary>Leaves tokens out of a model's tokenizer: what they were written with stays, and merges that make nothing any more go.</summary>
+/// <summary>Leaves tokens out of a tokenizer: what they were written with stays, and merges that make nothing any more go.</summary>
 internal abstract class TokenizerCutter
 {
     /// <summary>The tokens that there are.</summary>
