@@ -57,8 +57,12 @@ public sealed class Visit : IAsyncDisposable
         }
     }
 
-    public Task ModeAsync(string mode) => Page.GetByRole(AriaRole.Radio, new() { Name = mode, Exact = true })
-        .CheckAsync(new() { Force = true });
+    public async Task ModeAsync(string mode)
+    {
+        // Until the page knows what runs, everything below its head moves once more, and a click may fall beside.
+        await UntilAsync("document.getElementById('model-size').textContent !== ''");
+        await Page.GetByRole(AriaRole.Radio, new() { Name = mode, Exact = true }).CheckAsync(new() { Force = true });
+    }
 
     /// <summary>Turns to the conversation.</summary>
     public Task ChatAsync() => Page.Locator("#kind").GetByText("Chat", new() { Exact = true }).ClickAsync();

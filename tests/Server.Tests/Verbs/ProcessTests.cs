@@ -94,21 +94,29 @@ public sealed class ProcessTests : IDisposable
     [ProcessFact]
     public async Task On_SIGTERM_the_running_request_finishes_and_the_waiting_one_is_refused()
     {
-        using ServerProcess server = await ServerProcess.StartAsync("--drain-seconds", "300");
+        using ServerProcess server =
+            await ServerProcess.StartAsync("--drain-seconds", "300", "--threads", "1", "--speculation", "off");
+        const string Long = "\"prompt\": \"x\", \"max_tokens\": 1000, \"n\": 16, \"ignore_eos\": true";
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions")
         {
-            Content = Json("{\"prompt\": \"x\", \"max_tokens\": 600, \"n\": 16, \"ignore_eos\": true, \"stream\": true}"),
+            Content = Json($"{{{Long}, \"stream\": true}}"),
         };
         using HttpResponseMessage running = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        // The signal may take so long to come that the first one is through by then: the last one waits all the same.
+        Task<HttpResponseMessage> next = server.Client.PostAsync("/v1/completions", Json($"{{{Long}}}"));
+        await WaitingAsync(1);
         Task<HttpResponseMessage> waiting = server.Client.PostAsync("/v1/completions", Json("{\"prompt\": \"y\"}"));
-        await ScriptedServer.UntilAsync(() =>
-            server.Client.GetStringAsync("/metrics").Result.Contains("understory_queue_depth 1\n", StringComparison.Ordinal));
+        await WaitingAsync(2);
 
         server.Signal("TERM");
         await (await waiting).ErrorAsync(503, code: "shutting_down");
+        Assert.True((await next).StatusCode is HttpStatusCode.OK or HttpStatusCode.ServiceUnavailable);
         List<JsonNode> chunks = await running.ChunksAsync();
         Assert.Equal(16, chunks.Count(chunk => (string?)chunk["choices"]![0]!["finish_reason"] == "length"));
         Assert.Equal(0, await server.ExitAsync());
+
+        Task WaitingAsync(int requests) => ScriptedServer.UntilAsync(() => server.Client.GetStringAsync("/metrics").Result
+            .Contains($"understory_queue_depth {requests}\n", StringComparison.Ordinal));
     }
 
     [ProcessFact]
