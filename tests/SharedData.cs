@@ -1,3 +1,5 @@
+using System.IO.Compression;
+
 namespace Understory.Tests;
 
 /// <summary>
@@ -9,6 +11,15 @@ internal static class SharedData
         ? named : FindFolder();
 
     public static string PathOf(string path) => Path.Combine(Folder ?? throw new DirectoryNotFoundException("No test data."), path);
+
+    /// <summary>What a file that was packed with gzip holds.</summary>
+    public static byte[] Unpacked(string path)
+    {
+        using var file = new GZipStream(File.OpenRead(PathOf(path)), CompressionMode.Decompress);
+        using var content = new MemoryStream();
+        file.CopyTo(content);
+        return content.ToArray();
+    }
 
     /// <summary>Why tests that need <paramref name="path"/> of it cannot run; null if they can.</summary>
     public static string? ReasonToSkip(string path) =>

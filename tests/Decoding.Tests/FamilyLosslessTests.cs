@@ -22,13 +22,8 @@ public class FamilyLosslessTests
 
     [SharedDataTheory("families/gemma4-e/golden.json")]
     [MemberData(nameof(Models))]
-    public void Text_is_the_same_with_trees_of_any_size_and_behind_any_cached_prefix(string name)
-    {
-        using IKernels kernels = KernelCatalog.Create(threads: 2);
-        string folder = SharedData.PathOf(Path.Combine(Folder, name));
-        using LanguageModel model = ModelLoader.Load(folder, kernels, new LoadOptions());
-        int[] prompt = Prompt(folder);
-        foreach (SamplingParams sampling in (SamplingParams[])[SamplingParams.Greedy, new SamplingParams { Seed = 9 }])
+    public void Text_is_the_same_with_trees_of_any_size_and_behind_any_cached_prefix(string name) => Check(
+        name, (model, prompt, sampling) =>
         {
             using var loop = Loop(model, out OracleDrafter oracle);
             int[] plain = loop.Decode(Request(prompt, sampling, 40) with { Speculation = SpeculationMode.Off });
@@ -51,19 +46,13 @@ public class FamilyLosslessTests
                 int[] expected = cold.Decode(request with { Speculation = SpeculationMode.Off });
                 Assert.Equal(expected, loop.Decode(request with { Speculation = SpeculationMode.Auto }));
             }
-        }
-    }
+        });
 
     /// <summary>Windows, experts and recurrent states, beside a tree and without one.</summary>
     [SharedDataTheory("families/gemma4-e/golden.json")]
     [MemberData(nameof(Models))]
-    public void Rows_that_look_ahead_change_nothing(string name)
-    {
-        using IKernels kernels = KernelCatalog.Create(threads: 2);
-        string folder = SharedData.PathOf(Path.Combine(Folder, name));
-        using LanguageModel model = ModelLoader.Load(folder, kernels, new LoadOptions());
-        int[] prompt = Prompt(folder);
-        foreach (SamplingParams sampling in (SamplingParams[])[SamplingParams.Greedy, new SamplingParams { Seed = 9 }])
+    public void Rows_that_look_ahead_change_nothing(string name) => Check(
+        name, (model, prompt, sampling) =>
         {
             foreach (int rows in (int[])[3, 24])
             {
@@ -78,7 +67,17 @@ public class FamilyLosslessTests
                 int[] longer = [.. prompt, .. plain[..21]];
                 Assert.Equal(plain[21..], loop.Decode(Request(longer, sampling, 19) with { Speculation = SpeculationMode.Auto }));
             }
-        }
+        });
+
+    /// <summary>Loads a family's model and checks it greedy and sampled.</summary>
+    private static void Check(string name, Action<LanguageModel, int[], SamplingParams> check)
+    {
+        using IKernels kernels = KernelCatalog.Create(threads: 2);
+        string folder = SharedData.PathOf(Path.Combine(Folder, name));
+        using LanguageModel model = ModelLoader.Load(folder, kernels, new LoadOptions());
+        int[] prompt = Prompt(folder);
+        check(model, prompt, SamplingParams.Greedy);
+        check(model, prompt, new SamplingParams { Seed = 9 });
     }
 
     /// <summary>A loop whose drafter is right four times of five, and otherwise guesses as the model does.</summary>

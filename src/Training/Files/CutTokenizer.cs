@@ -44,6 +44,13 @@ internal abstract class TokenizerCutter
     private static bool Possible(string first, string second, HashSet<string> left) =>
         left.Contains(first) && left.Contains(second) && left.Contains(first + second);
 
+    /// <param name="merge">Both halves with a blank between; the first may begin with one.</param>
+    private static bool Possible(string merge, HashSet<string> left)
+    {
+        int blank = merge.IndexOf(' ', 1);
+        return blank > 0 && Possible(merge[..blank], merge[(blank + 1)..], left);
+    }
+
     private sealed class GgufCutter : TokenizerCutter
     {
         private const string Prefix = "tokenizer.ggml.";
@@ -104,12 +111,6 @@ internal abstract class TokenizerCutter
             var vocabulary = GgufVocabulary.Read(new GgufMetadata(_path, keys));
             return new CutTokenizer(Tokenizer.FromGguf(vocabulary), vocabulary.EndIds, vocabulary.BosId, keys, null);
         }
-
-        private static bool Possible(string merge, HashSet<string> left)
-        {
-            int blank = merge.IndexOf(' ', 1);
-            return blank > 0 && Possible(merge[..blank], merge[(blank + 1)..], left);
-        }
     }
 
     private sealed class JsonCutter(JsonNode json, ModelConfig config) : TokenizerCutter
@@ -134,7 +135,7 @@ internal abstract class TokenizerCutter
             JsonObject cut = json.DeepClone().AsObject();
             cut["model"]!["vocab"] = new JsonObject(kept.Where(_texts.ContainsKey)
                 .Select(id => KeyValuePair.Create(_texts[id], (JsonNode?)Place(id))));
-            cut["model"]!["merges"] = new JsonArray([.. json["model"]!["merges"]!.AsArray().Where(merge => Possible(merge!, left))
+            cut["model"]!["merges"] = new JsonArray([.. json["model"]!["merges"]!.AsArray().Where(merge => IsPossible(merge!, left))
                 .Select(merge => merge!.DeepClone())]);
             cut["added_tokens"] = new JsonArray([.. (json["added_tokens"] as JsonArray ?? []).Where(token => Place(IdOf(token)) >= 0)
                 .Select(token => Moved(token!, Place(IdOf(token))))]);
@@ -159,11 +160,8 @@ internal abstract class TokenizerCutter
         }
 
         /// <summary>Merges are written as <c>"a b"</c> or <c>["a", "b"]</c>.</summary>
-        private static bool Possible(JsonNode merge, HashSet<string> left)
-        {
-            string[] halves = merge is JsonArray pair ? [.. pair.Select(half => half!.GetValue<string>())]
-                : merge.GetValue<string>().Split(' ', 2);
-            return halves.Length == 2 && Possible(halves[0], halves[1], left);
-        }
+        private static bool IsPossible(JsonNode merge, HashSet<string> left) => merge is JsonArray pair
+            ? Possible(pair[0]!.GetValue<string>(), pair[1]!.GetValue<string>(), left)
+            : Possible(merge.GetValue<string>(), left);
     }
 }

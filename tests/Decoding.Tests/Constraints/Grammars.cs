@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using Understory.Decoding.Constraints;
@@ -62,11 +61,5 @@ internal static class Grammars
         return Tokenizer.Parse(Encoding.UTF8.GetBytes(json), "test");
     }
 
-    private static Tokenizer Unzip(string name)
-    {
-        using var file = new GZipStream(File.OpenRead(SharedData.PathOf(name)), CompressionMode.Decompress);
-        using var json = new MemoryStream();
-        file.CopyTo(json);
-        return Tokenizer.Parse(json.ToArray(), name);
-    }
+    private static Tokenizer Unzip(string name) => Tokenizer.Parse(SharedData.Unpacked(name), name);
 }

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using Understory.Decoding.Drafters;
@@ -75,14 +74,8 @@ public class VocabularyMapTests(DemoBundle demo)
         Assert.False(Map(qwen, Load("gpt2")).IsIdentity);
     }
 
-    private static Tokenizer Load(string name)
-    {
-        using FileStream file = File.OpenRead(SharedData.PathOf($"{Folder}/{name}.tokenizer.json.gz"));
-        using var unpacked = new GZipStream(file, CompressionMode.Decompress);
-        using var json = new MemoryStream();
-        unpacked.CopyTo(json);
-        return Tokenizer.Parse(json.ToArray(), name);
-    }
+    private static Tokenizer Load(string name) =>
+        Tokenizer.Parse(SharedData.Unpacked($"{Folder}/{name}.tokenizer.json.gz"), name);
 
     private static IEnumerable<string> Texts()
     {

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
 using FsCheck;
@@ -168,9 +167,7 @@ public class GgufTokenizerTests
     [SharedDataFact("tokenizers")]
     public void Scores_give_the_encodings_of_a_real_model()
     {
-        using var file =
-            new GZipStream(File.OpenRead(SharedData.PathOf("tokenizers/phi-3-mini.tokenizer.json.gz")), CompressionMode.Decompress);
-        JsonElement json = JsonDocument.Parse(file).RootElement;
+        JsonElement json = JsonDocument.Parse(SharedData.Unpacked("tokenizers/phi-3-mini.tokenizer.json.gz")).RootElement;
         string[] tokens = Tokens(json);
 
         // tokenizer.json has no scores, but its merges are sorted by the score of the token that they make.

@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using Understory.Models.Tokenizers;
 
 namespace Understory.Models.Tests.Tokenizers;
@@ -27,12 +26,6 @@ public class TokenizerVectorTests
         TokenizerVectors.Check(Load(name), vectors);
     }
 
-    private static Tokenizer Load(string name)
-    {
-        using var file = new GZipStream(
-            File.OpenRead(SharedData.PathOf($"tokenizers/{name}.tokenizer.json.gz")), CompressionMode.Decompress);
-        using var json = new MemoryStream();
-        file.CopyTo(json);
-        return Tokenizer.Parse(json.ToArray(), name);
-    }
+    private static Tokenizer Load(string name) =>
+        Tokenizer.Parse(SharedData.Unpacked($"tokenizers/{name}.tokenizer.json.gz"), name);
 }

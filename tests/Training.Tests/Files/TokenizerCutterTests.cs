@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using Understory.Models.Architecture;
 using Understory.Models.Tokenizers;
 using Understory.Training.Files;
@@ -21,13 +20,7 @@ public sealed class TokenizerCutterTests : IDisposable
     public void Any_text_can_be_written_with_what_is_left_of_a_tokenizer_that_people_have(string name, int size, int end)
     {
         string path = _folder["tokenizer.json"];
-        using (var packed = new GZipStream(
-            File.OpenRead(SharedData.PathOf($"tokenizers/{name}.tokenizer.json.gz")), CompressionMode.Decompress))
-        using (FileStream file = File.Create(path))
-        {
-            packed.CopyTo(file);
-        }
-
+        File.WriteAllBytes(path, SharedData.Unpacked($"tokenizers/{name}.tokenizer.json.gz"));
         var whole = Tokenizer.Load(path);
         using var target = new TinyTarget(folder: true);
         ModelConfig config = target.Model.Config with { VocabularySize = size, EosTokenIds = [end] };
