@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 
@@ -70,14 +68,6 @@ internal sealed class Daemon : IDisposable
         (int code, string output) = await RunAsync(program, arguments, folder, variables);
         Assert.True(code == 0, $"{program} {string.Join(' ', arguments)} ended with {code}:\n{output}");
         return output;
-    }
-
-    /// <summary>A port that nobody listens on at the moment.</summary>
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     /// <summary>Waits until a condition holds; a program that ends before, or three minutes gone, is a failure.</summary>

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
 using Understory.Server.Endpoints;
@@ -30,13 +29,6 @@ public sealed class FaultTests : IDisposable
         var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
         Assert.StartsWith("data: ", await reader.ReadLineAsync());
         return reader;
-    }
-
-    private static int FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 
     [ProcessFact]
@@ -91,7 +83,7 @@ public sealed class FaultTests : IDisposable
             return;
         }
 
-        int port = FreePort();
+        int port = Tools.FreePort();
         string program = Path.Combine(AppContext.BaseDirectory, "understory");
         using var process =
             Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"exec '{program}' --port {port} >/dev/full 2>/dev/full"]))!;

@@ -20,7 +20,7 @@ public sealed class MonitoringTests : IDisposable
         File.WriteAllText(keyFile, Key);
         using RunningServer server =
             await RunningServer.StartAsync(RunningServer.Built, ["--port", "0", "--api-key-file", keyFile], key: Key);
-        int port = Daemon.FreePort();
+        int port = Tools.FreePort();
         string config = Configure(keyFile, server.Address.Authority);
         await Daemon.DoAsync("promtool", ["check", "config", config]);
         using Daemon prometheus = Daemon.Start(

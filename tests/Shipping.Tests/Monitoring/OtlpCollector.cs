@@ -11,7 +11,7 @@ internal sealed class OtlpCollector : IDisposable
 
     public OtlpCollector()
     {
-        Address = new Uri($"http://127.0.0.1:{Daemon.FreePort()}");
+        Address = new Uri($"http://127.0.0.1:{Tools.FreePort()}");
         _listener.Prefixes.Add(Address.AbsoluteUri);
         _listener.Start();
         _ = Task.Run(ReceiveAsync);

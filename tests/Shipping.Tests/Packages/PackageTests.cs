@@ -26,7 +26,7 @@ public sealed class PackageTests : IDisposable
 
         // As the Dockerfile says: its variables, its user, its check.
         string dockerfile = File.ReadAllText(Path.Combine(Tools.Root, "Dockerfile"));
-        (string Name, string? Value)[] variables = [.. Dockerfile.Variables(dockerfile), ("UNDERSTORY_PORT", Daemon.FreePort().ToString())];
+        (string Name, string? Value)[] variables = [.. Dockerfile.Variables(dockerfile), ("UNDERSTORY_PORT", Tools.FreePort().ToString())];
         string[] serve = [.. Dockerfile.List(dockerfile, "ENTRYPOINT"), .. Dockerfile.List(dockerfile, "CMD")];
         string[] check = Dockerfile.List(dockerfile, "HEALTHCHECK");
         Assert.Equal(["/app/understory", "/app/understory"], [serve[0], check[0]]);

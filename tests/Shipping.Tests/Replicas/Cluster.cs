@@ -6,7 +6,7 @@ public sealed class Cluster : IAsyncLifetime
     private static readonly string _shipped = Path.Combine(Tools.Root, "docker", "nginx");
     private readonly string _folder = Directory.CreateTempSubdirectory("understory").FullName;
     private readonly RunningServer[] _replicas = new RunningServer[3];
-    private readonly int[] _ports = [.. Enumerable.Range(0, 3).Select(_ => Daemon.FreePort())];
+    private readonly int[] _ports = [.. Enumerable.Range(0, 3).Select(_ => Tools.FreePort())];
     private Daemon? _nginx;
 
     /// <summary>Talks to nginx.</summary>
@@ -24,7 +24,7 @@ public sealed class Cluster : IAsyncLifetime
         }
 
         await Task.WhenAll(Enumerable.Range(0, _replicas.Length).Select(StartAsync));
-        int port = Daemon.FreePort();
+        int port = Tools.FreePort();
         // The workers of a root's nginx are nobody.
         File.SetUnixFileMode(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.OtherRead
             | UnixFileMode.OtherExecute);
