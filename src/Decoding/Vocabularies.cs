@@ -22,12 +22,14 @@ public static class Vocabularies
     /// <exception cref="ModelLoadException">It shares too little with the target's, or cannot have the window.</exception>
     public static IDraftModel? Drafter(LanguageModel target, LanguageModel? draft, DecodingOptions options)
     {
+        if (options.DraftWindow > 0 && Whole(target, draft) is { } why)
+        {
+            throw new ModelLoadException($"{why}: it has no window (--draft-window 0).");
+        }
+
         if (draft is null)
         {
-            return target.Head is not { } head ? null
-                : options.DraftWindow == 0 ? new HeadDrafter(head, target.Transformer, options.Branch, options.MaxDepth)
-                : throw new ModelLoadException("A draft head reads the model's states one after the other: it has no window "
-                    + "(--draft-window 0).");
+            return target.Head is { } head ? new HeadDrafter(head, target.Transformer, options.Branch, options.MaxDepth) : null;
         }
 
         int vocabulary = target.Config.VocabularySize;
@@ -35,8 +37,7 @@ public static class Vocabularies
         Transformer transformer = draft.Transformer;
         if (draft.CopyOf is not null)
         {
-            return window.Last == 0 ? new SelfDrafter(transformer, options.Branch, options.MaxDepth) : throw new ModelLoadException(
-                "The target's own copy reads the target's keys and values, all of them: it has no window (--draft-window 0).");
+            return new SelfDrafter(transformer, options.Branch, options.MaxDepth);
         }
 
         if (Map((target.Name, target.Tokenizer, target.Config), (draft.Name, draft.Tokenizer, draft.Config)) is { } map)
@@ -48,6 +49,15 @@ public static class Vocabularies
             ? new ParallelDrafter(transformer, mask, options.Branch, options.MaxDepth, window, vocabulary)
             : new ModelDrafter(transformer, options.Branch, options.MaxDepth, window, vocabulary);
     }
+
+    /// <summary>Why a drafter cannot leave out what lies far behind; null: it can.</summary>
+    private static string? Whole(LanguageModel target, LanguageModel? draft) => draft switch
+    {
+        null => target.Head is null ? null : "A draft head reads the model's states one after the other",
+        { CopyOf: not null } => "The target's own copy reads the target's keys and values, all of them",
+        { Config.IsHybrid: true } => "A draft whose layers are recurrent remembers what it read as a whole",
+        _ => null,
+    };
 
     /// <summary>Null: the draft has the target's ids, and at least as many logits (models of a family are padded differently).</summary>
     private static VocabularyMap? Map(

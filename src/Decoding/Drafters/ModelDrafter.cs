@@ -43,11 +43,6 @@ public class ModelDrafter : IDraftModel
         Batch = new ForwardBatch(transformer.MaxRows, maxPath);
         Answers = new DraftAnswers(TreeRows + 1, branch, maxDepth + 1);
         MaxPending = transformer.MaxRows - reserved;
-        if (window.Last > 0 && transformer.Config.IsHybrid)
-        {
-            throw new ModelLoadException("A draft whose layers are recurrent remembers what it read as a whole: it has no window "
-                + "(--draft-window 0).");
-        }
     }
 
     public Transformer Transformer => _transformer;

@@ -146,6 +146,27 @@ public class DraftWindowTests(DemoBundle demo)
     }
 
     [Fact]
+    public void Drafters_that_need_the_whole_text_refuse_a_window()
+    {
+        using IKernels kernels = KernelCatalog.Create(threads: 2);
+        using LanguageModel hybrid = ModelLoader.Load(MtpFixture.Folder, kernels, new LoadOptions(Head: true));
+        using LanguageModel copy =
+            ModelLoader.Load(demo.Target.Path, demo.Target.Transformer.Kernels, new LoadOptions { CopyOf = demo.Target.Transformer });
+        foreach ((LanguageModel target, LanguageModel? draft, string why) in new[]
+        {
+            (hybrid, null, "A draft head reads the model's states one after the other"),
+            (hybrid, hybrid, "A draft whose layers are recurrent remembers what it read as a whole"),
+            (demo.Target, copy, "The target's own copy reads the target's keys and values, all of them"),
+        })
+        {
+            var refusal = Assert.Throws<ModelLoadException>(
+                () => Vocabularies.Drafter(target, draft, new DecodingOptions { DraftWindow = 32 }));
+            Assert.Equal($"{why}: it has no window (--draft-window 0).", refusal.Message);
+            Assert.NotNull(Vocabularies.Drafter(target, draft, new DecodingOptions()));
+        }
+    }
+
+    [Fact]
     public void A_step_in_steady_state_allocates_nothing()
     {
         using DecodingLoop loop = Loop(32);
