@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws the key that compose.yaml gives to servers and Prometheus, unless there is one. Containers read the file as users of their own, so the
-# file is readable and its folder is not.
+# Draws the key that compose.yaml gives to servers and Prometheus, unless there is one. Containers read the file as users of their own, so
+# the file is readable and its folder is not.
 set -euo pipefail
 cd "$(dirname "$0")"
 mkdir -p secrets
