@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Understory.Training.Texts;
 
 namespace Understory.Training.Corpus;
@@ -11,7 +12,12 @@ namespace Understory.Training.Corpus;
 /// <param name="Functions">Taken.</param>
 /// <param name="Characters">Of them.</param>
 internal sealed record PackageRecord(
-    string Package, string Version, string Sha256, IReadOnlyList<string> Licences, string? Objection, int Functions, long Characters);
+    string Package, string Version, string Sha256, IReadOnlyList<string> Licences, string? Objection, int Functions, long Characters)
+{
+    /// <summary>It did not come: another time it may.</summary>
+    [JsonIgnore]
+    public bool Missing => Sha256.Length == 0;
+}
 
 /// <summary>
 /// Functions from Debian's Python packages. Each package is downloaded with apt, unpacked, read and deleted again; what was taken from it
@@ -33,9 +39,11 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
             .Concat(taskFiles.SelectMany(ReadTaskFile).SelectMany(task => (string?[])[task.Prompt, task.Solution]).OfType<string>()));
 
     /// <summary>Reads the packages that were not read yet.</summary>
+    /// <param name="retry">Those that did not come another time are asked for again.</param>
     /// <param name="tell">Told of each package.</param>
-    /// <exception cref="TrainingException">apt or dpkg is missing.</exception>
-    public IReadOnlyList<PackageRecord> Collect(IEnumerable<string> packages, Action<PackageRecord> tell, CancellationToken cancel)
+    /// <exception cref="TrainingException">apt or dpkg is missing, or half of the packages do not come.</exception>
+    public IReadOnlyList<PackageRecord> Collect(
+        IEnumerable<string> packages, bool retry, Action<PackageRecord> tell, CancellationToken cancel)
     {
         Directory.CreateDirectory(folder);
         var records = new List<PackageRecord>();
@@ -43,23 +51,30 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
         {
             cancel.ThrowIfCancellationRequested();
             string path = RecordPath(package);
-            PackageRecord record = File.Exists(path)
-                ? JsonSerializer.Deserialize<PackageRecord>(File.ReadAllBytes(path))!
-                : Read(package);
+            PackageRecord? kept = File.Exists(path) ? JsonSerializer.Deserialize<PackageRecord>(File.ReadAllBytes(path)) : null;
+            PackageRecord record = kept is null || (kept.Missing && retry) ? Read(package) : kept;
             records.Add(record);
             tell(record);
+        }
+
+        if (retry && 2 * records.Count(record => record.Missing) > records.Count)
+        {
+            throw new TrainingException($"{records.Count(record => record.Missing)} of {records.Count} packages did not come; of the last "
+                + $"one: {records.Last(record => record.Missing).Objection}. See to apt's lists and the network (apt-get update) and go on "
+                + "with the same command, or leave them all out by --packages 0.");
         }
 
         return records;
     }
 
-    /// <summary>The functions that were taken, none twice, in the order of their packages.</summary>
+    /// <summary>The functions that may be trained on, none twice, in the order of their packages.</summary>
     public IReadOnlyList<string> Functions(IEnumerable<PackageRecord> records)
     {
         var seen = new HashSet<string>();
         return [.. records.Where(record => record.Functions > 0)
             .SelectMany(record => File.ReadAllText(TextPath(record.Package)).Split(Separator, StringSplitOptions.RemoveEmptyEntries))
-            .Where(function => seen.Add(Normal(function)))];
+            .Where(function => seen.Add(Normal(function)))
+            .AsParallel().AsOrdered().Where(function => !overlap.With(function))];
     }
 
     /// <summary>Copies of a function in other packages differ in blanks at most.</summary>
@@ -111,7 +126,7 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
         return record;
     }
 
-    private IEnumerable<string> FunctionsUnder(string unpacked)
+    private static IEnumerable<string> FunctionsUnder(string unpacked)
     {
         string library = Path.Combine(unpacked, "usr", "lib", "python3", "dist-packages");
         if (!Directory.Exists(library))
@@ -129,7 +144,7 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
 
             foreach (string function in FunctionExtractor.Functions(File.ReadAllText(file)))
             {
-                if (!function.Contains('\0') && !function.Contains('\uFFFD') && !overlap.With(function))
+                if (!function.Contains('\0') && !function.Contains('\uFFFD'))
                 {
                     yield return function;
                 }
@@ -144,10 +159,11 @@ internal sealed class DebianCorpus(string folder, Overlap overlap)
     }
 
     /// <summary>Prompts and solutions in a file of HumanEval's form.</summary>
+    /// <exception cref="TrainingException">A line is no JSON.</exception>
     public static IReadOnlyList<(string? Prompt, string? Solution)> ReadTaskFile(string path)
     {
         using FileStream stream = File.OpenRead(path);
-        return [.. Overlap.ReadTasks(stream)];
+        return [.. Overlap.ReadTasks(stream, path)];
     }
 
     private string RecordPath(string package) => Path.Combine(folder, package + ".json");

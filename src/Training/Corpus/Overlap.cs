@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
 namespace Understory.Training.Corpus;
@@ -24,17 +25,31 @@ internal sealed partial class Overlap
     }
 
     /// <summary>Prompts and solutions in a file of HumanEval's form: a line each, with <c>prompt</c>, <c>canonical_solution</c>.</summary>
-    public static IEnumerable<(string? Prompt, string? Solution)> ReadTasks(Stream lines)
+    /// <param name="path">Whose lines they are.</param>
+    public static IEnumerable<(string? Prompt, string? Solution)> ReadTasks(Stream lines, string path)
     {
         using var reader = new StreamReader(lines);
-        while (reader.ReadLine() is string line)
+        for (int number = 1; reader.ReadLine() is string line; number++)
         {
-            using var task = JsonDocument.Parse(line);
-            yield return (Text(task, "prompt"), Text(task, "canonical_solution"));
+            if (!string.IsNullOrWhiteSpace(line))
+            {
+                JsonNode? task = Parsed(line, $"{path}, line {number}");
+                yield return ((string?)task?["prompt"], (string?)task?["canonical_solution"]);
+            }
         }
+    }
 
-        static string? Text(JsonDocument task, string key) =>
-            task.RootElement.TryGetProperty(key, out JsonElement text) ? text.GetString() : null;
+    private static JsonObject? Parsed(string line, string place)
+    {
+        try
+        {
+            return JsonNode.Parse(line)?.AsObject();
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw new TrainingException($"{place} is no JSON object: a file of HumanEval's form has one in each line, with \"prompt\" and "
+                + "\"canonical_solution\".", e);
+        }
     }
 
     /// <summary>Whether <paramref name="text"/> shares a function's name or a run of words; names of one word are everybody's.</summary>

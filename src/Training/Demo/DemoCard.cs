@@ -90,8 +90,9 @@ internal sealed class DemoCard
         }
 
         Say($"As many tokens again of {texts.Functions.Count:N0} single functions with docstrings ({texts.FunctionTokens / 1e6:F2}M "
-            + "tokens) from the Debian packages below, whose copyright files name permissive licences only. Functions that share a name, "
-            + "or eight words running, with HumanEval's were left out.");
+            + "tokens) from the Debian packages below, whose copyright files name permissive licences only. Functions that share a name "
+            + "of several words, or eight words running, with HumanEval's were left out; some of the curriculum's own have such a name "
+            + "(is_prime, find_max), none its text.");
         Table(["package", "version", "functions", "licences", "SHA-256 of the .deb"],
         [
             .. texts.Packages.Where(package => package.Functions > 0).Select(package => (string[])

@@ -8,15 +8,18 @@ namespace Understory.Training.Demo;
 /// <param name="Tokens">To train the target on, in place of what the hours allow; null: as many as they do.</param>
 /// <param name="NgramTokens">That the draft writes for the n-gram.</param>
 /// <param name="Packages">So many of Debian's packages are read, the first ones of the list.</param>
-internal sealed record DemoRequest(double Hours, long? Tokens, long NgramTokens, int Packages, int Seed)
+/// <param name="Excluded">The files whose text must not be trained on, by name and hash; empty: none.</param>
+internal sealed record DemoRequest(double Hours, long? Tokens, long NgramTokens, int Packages, int Seed, string Excluded = "")
 {
     public string Describe() => string.Create(CultureInfo.InvariantCulture,
         $"{(Tokens is { } tokens ? $"--tokens {tokens}" : $"--hours {Hours}")} --ngram-tokens {NgramTokens} --packages {Packages} "
-        + $"--seed {Seed}");
+        + $"--seed {Seed}{(Excluded.Length == 0 ? "" : $" --exclude FILES ({Excluded})")}");
 }
 
 /// <summary>How much is trained on, once the machine's speed is known.</summary>
-internal sealed record DemoPlan(DemoRequest Request, int Vocabulary, double TokensPerSecond, long TargetTokens, long DraftTokens)
+/// <param name="Threads">That it is trained with: a run that goes on elsewhere takes as many.</param>
+internal sealed record DemoPlan(
+    DemoRequest Request, int Vocabulary, double TokensPerSecond, long TargetTokens, long DraftTokens, int Threads)
 {
     /// <summary>Of the vocabulary, special tokens included.</summary>
     public const int VocabularySize = 4096;
@@ -45,7 +48,7 @@ internal sealed record DemoPlan(DemoRequest Request, int Vocabulary, double Toke
     public static DemoPlan Make(DemoRequest request, int vocabulary, double tokensPerSecond)
     {
         long target = request.Tokens ?? Math.Max(FewestTokens, (long)(request.Hours * 3600 * TargetShare * tokensPerSecond));
-        return new DemoPlan(request, vocabulary, tokensPerSecond, target, Math.Max(1, target / 2));
+        return new DemoPlan(request, vocabulary, tokensPerSecond, target, Math.Max(1, target / 2), Environment.ProcessorCount);
     }
 
     public PairSettings Settings => new(Target(Vocabulary), Draft(Vocabulary), TargetTokens, DraftTokens, Request.NgramTokens)
@@ -53,5 +56,6 @@ internal sealed record DemoPlan(DemoRequest Request, int Vocabulary, double Toke
         ShortTexts = TextTokens,
         LongTexts = Context,
         Seed = Request.Seed,
+        Threads = Threads,
     };
 }

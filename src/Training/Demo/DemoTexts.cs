@@ -28,7 +28,9 @@ internal sealed record DemoTexts(
     public static DemoTexts Make(DemoRequest request, IEnumerable<string> taskFiles, WorkFolder work, CancellationToken cancel)
     {
         var corpus = new DebianCorpus(work.File("packages"), DebianCorpus.HumanEval(taskFiles));
-        IReadOnlyList<PackageRecord> packages = corpus.Collect(DebianCorpus.Packages.Take(request.Packages), record => work.Say(
+        // Once the texts are written, what did not come stays away.
+        bool retry = !File.Exists(work.File(Pretraining.TokensFile));
+        IReadOnlyList<PackageRecord> packages = corpus.Collect(DebianCorpus.Packages.Take(request.Packages), retry, record => work.Say(
             $"{record.Package} {record.Version}: "
             + (record.Objection ?? $"{record.Functions} functions, {string.Join(", ", record.Licences)}")), cancel);
         IReadOnlyList<string> all = corpus.Functions(packages);

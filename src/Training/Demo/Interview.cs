@@ -11,7 +11,7 @@ namespace Understory.Training.Demo;
 /// <param name="Acceptance">Share of the draft's tokens that the target takes, one path at a time, greedy.</param>
 /// <param name="Auto">Speed of <c>auto</c>, in times that of <c>off</c>: the median of all prompts.</param>
 /// <param name="Equal">Every prompt has the same text in both.</param>
-/// <param name="Tasks">Of HumanEval's form, asked too: functions that nothing in its texts resembles.</param>
+/// <param name="Tasks">Of HumanEval's form, asked too: none of whose texts it was trained on.</param>
 /// <param name="TasksParsed">Of them those that parse with what the target made of them.</param>
 internal sealed record DemoResult(Marks Marks, double Acceptance, double Auto, bool Equal, int Tasks = 0, int TasksParsed = 0)
 {

@@ -36,6 +36,8 @@ public sealed record PairSettings(LlamaShape Target, LlamaShape Draft, long Targ
 
     public double LearningRate { get; init; } = 2e-3;
 
+    public int Threads { get; init; } = Environment.ProcessorCount;
+
     /// <summary>A run's steps: nine tenths with short texts, one with long ones.</summary>
     internal TrainingSettings Training(LlamaShape shape, long tokens)
     {
@@ -49,6 +51,7 @@ public sealed record PairSettings(LlamaShape Target, LlamaShape Draft, long Targ
             WarmUp = Math.Clamp(steps / 50, 5, 200),
             Seed = Seed,
             Bf16 = Bf16,
+            Threads = Threads,
         };
     }
 }
@@ -61,8 +64,14 @@ public sealed record PairSettings(LlamaShape Target, LlamaShape Draft, long Targ
 internal sealed class Pretraining(PairSettings settings, Tokenizer tokenizer, WorkFolder work,
     Func<string, LlamaNetwork, string> write, CancellationToken cancel)
 {
+    /// <summary>The texts in tokens, in the work folder.</summary>
+    public const string TokensFile = "tokens";
+
     private const int Kept = 64;
     private const int HeldOutWindows = 32;
+
+    /// <summary>Tokens of different texts at most; runs over more go through them again, in another order. Chosen: two gigabytes.</summary>
+    private const long MostTextTokens = 500_000_000;
 
     public TimeSpan CheckpointEvery { get; init; } = TimeSpan.FromMinutes(5);
 
@@ -73,9 +82,13 @@ internal sealed class Pretraining(PairSettings settings, Tokenizer tokenizer, Wo
     {
         TorchRuntime.Require();
         TokenFile tokens = Tokens(sources);
-        var heldOut = sources.ToDictionary(source => source.Name, source => (IReadOnlyList<TrainingBatch>)TokenBatches.All(
-            new TokenFile([.. source.HeldOut().SelectMany(text => (int[])[.. tokenizer.Bare.Encode(text), End])]), settings.ShortTexts,
-            HeldOutWindows));
+        // A part of a few texts may not fill a single window.
+        Dictionary<string, IReadOnlyList<TrainingBatch>> heldOut = sources
+            .Select(source => (source.Name, Batches: (IReadOnlyList<TrainingBatch>)TokenBatches.All(
+                new TokenFile([.. source.HeldOut().SelectMany(text => (int[])[.. tokenizer.Bare.Encode(text), End])]),
+                settings.ShortTexts, HeldOutWindows)))
+            .Where(part => part.Batches.Count > 0)
+            .ToDictionary(part => part.Name, part => part.Batches);
         var batches = new TokenBatches(tokens, settings.Seed);
         torch.Device device = TorchRuntime.Device();
 
@@ -128,14 +141,14 @@ internal sealed class Pretraining(PairSettings settings, Tokenizer tokenizer, Wo
 
     private TokenFile Tokens(IReadOnlyList<ITextSource> sources)
     {
-        string path = work.File("tokens");
+        string path = work.File(TokensFile);
         if (File.Exists(path))
         {
             return TokenFile.Load(path);
         }
 
         work.Say("writing the texts");
-        TokenFile tokens = TokenFile.Collect(sources, tokenizer, End, settings.TargetTokens, settings.Seed);
+        TokenFile tokens = TokenFile.Collect(sources, tokenizer, End, Math.Min(settings.TargetTokens, MostTextTokens), settings.Seed);
         tokens.Save(path);
         return tokens;
     }

@@ -25,7 +25,11 @@ internal sealed record Measured(string Name, IReadOnlyList<double> ByPrompt, IRe
 
 /// <summary>The measurements and what follows from them.</summary>
 /// <param name="Install">Which of <paramref name="All"/> to install; null: none is faster than what there is.</param>
-internal sealed record DraftVerdict(IReadOnlyList<Measured> All, string? Install);
+internal sealed record DraftVerdict(IReadOnlyList<Measured> All, string? Install)
+{
+    /// <summary>What lay beside the target then (<see cref="Files.FileState"/>); beside anything else it says nothing.</summary>
+    public string Beside { get; init; } = "";
+}
 
 /// <summary>Runs the same prompts with the target alone, with the n-gram, and with draft and n-gram.</summary>
 internal static class DraftMeasurement

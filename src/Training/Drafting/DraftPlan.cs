@@ -1,3 +1,4 @@
+using System.Globalization;
 using Understory.Training.Network;
 
 namespace Understory.Training.Drafting;
@@ -6,7 +7,27 @@ namespace Understory.Training.Drafting;
 /// <param name="Target">Path of the target, absolute.</param>
 /// <param name="Texts">Names and lengths of the user's files.</param>
 /// <param name="From">The draft to tune; null: one from scratch.</param>
-internal sealed record DraftRequest(string Target, IReadOnlyList<string> Texts, double Minutes, string? From, int Seed);
+/// <param name="TargetState">Which target lies there (<see cref="Files.FileState"/>).</param>
+/// <param name="FromState">The same of the draft to tune.</param>
+internal sealed record DraftRequest(
+    string Target, IReadOnlyList<string> Texts, double Minutes, string? From, int Seed, string TargetState = "", string FromState = "")
+{
+    /// <summary>What is asked for otherwise than in a kept request, for its user to read; empty: nothing.</summary>
+    public string Differences(DraftRequest kept)
+    {
+        (string Name, object? Asked, object? Kept)[] parts =
+        [
+            ("--target", Target, kept.Target), ("the target's files", TargetState, kept.TargetState),
+            ("--texts", string.Join(", ", Texts), string.Join(", ", kept.Texts)),
+            ("--minutes", Minutes, kept.Minutes), ("--from", From, kept.From), ("the files of --from", FromState, kept.FromState),
+            ("--seed", Seed, kept.Seed),
+        ];
+        return string.Join("; ", parts.Where(part => !Equals(part.Asked, part.Kept)).Select(part => string.Create(
+            CultureInfo.InvariantCulture, $"{part.Name} was {Shown(part.Kept)}, now {Shown(part.Asked)}")));
+
+        static object Shown(object? value) => value is null or "" ? "not given" : value;
+    }
+}
 
 /// <summary>Tokens a second.</summary>
 /// <param name="Score">Reading given texts.</param>
@@ -73,9 +94,12 @@ internal sealed record DraftPlan
     /// <param name="givenSamples">Samples that the user's texts are, held-out ones left out.</param>
     public static DraftPlan Make(DraftRequest request, DraftRates rates, LlamaShape shape, int length, int kept, int givenSamples)
     {
-        double seconds = LearningShare * 60 * request.Minutes;
+        // What is held out is written first, and read.
+        double heldOut = TargetReader.SideBySide * length
+            * ((1 / rates.Write) + (givenSamples > 0 ? 1 / rates.Score : 0));
+        double seconds = (LearningShare * 60 * request.Minutes) - heldOut;
         double givenSeconds = length * ((1 / rates.Score) + (Epochs / rates.Train));
-        int given = (int)Math.Min(givenSamples, seconds / givenSeconds);
+        int given = (int)Math.Clamp(seconds / givenSeconds, 0, givenSamples);
         double writtenSeconds = length * ((1 / rates.Write) + (Epochs / rates.Train));
         int groups = (int)((seconds - (given * givenSeconds)) / (writtenSeconds * TargetReader.SideBySide));
         int written = Math.Max(given == 0 ? 1 : 0, groups) * TargetReader.SideBySide;

@@ -31,10 +31,11 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
     public bool Run()
     {
         TorchRuntime.Require();
+        DraftInstaller.Require(request.Target);
         using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name);
         using LanguageModel target = ModelLoader.Load(request.Target, kernels, new LoadOptions());
         int length = Math.Min(LongestSample, target.Config.ContextLength / 2);
-        List<int[]> pieces = UserTexts.Pieces(texts, target, length);
+        List<int[]> pieces = UserTexts.Pieces(texts, target, length, work.Say);
         (List<int[]> training, List<int[]> heldOut) = UserTexts.Parted(pieces);
         work.Say($"Target: {target.Name}; work folder: {work.Path}");
 
@@ -55,16 +56,16 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
     {
         if (work.Read<DraftPlan>("plan.json") is { } known)
         {
-            string asked = System.Text.Json.JsonSerializer.Serialize(request);
-            return System.Text.Json.JsonSerializer.Serialize(known.Request) == asked ? known : throw new TrainingException(
-                $"{work.Path} holds a run for another request ({known.Request}): give the same options, another --work folder, or delete "
+            string differences = request.Differences(known.Request);
+            return differences.Length == 0 ? known : throw new TrainingException(
+                $"{work.Path} holds a run for another request ({differences}): give the same options, another --work folder, or delete "
                 + "it.");
         }
 
         work.Say("1/6 measuring what this machine does");
         int vocabulary = DraftVocabulary.SizeFor(target) ?? target.Config.VocabularySize;
         LlamaShape shape = request.From is { } from
-            ? Tuned(from, target)
+            ? Tuned(from, target, length)
             : DraftPlan.ShapeFor(target.Transformer.WeightBytes, vocabulary, Math.Min(LongestContext, target.Config.ContextLength),
                 ModelFiles.BytesPerWeight(request.Target));
         int kept = Math.Min(Kept, target.Config.VocabularySize);
@@ -79,17 +80,23 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         {
             double minutes = DraftPlan.EnoughFromScratch / DraftPlan.TokensIn(1, rates);
             work.Say(string.Create(Invariant, $"  That is less than the {DraftPlan.EnoughFromScratch / 1e6:F0}M which a draft from scratch "
-                + $"wants: --minutes {minutes:F0} would give them. --from DRAFT tunes a small model of this vocabulary, for which half a "
-                + $"million suffice; else expect the n-gram alone to be of use."));
+                + $"wants: --minutes {minutes:F0} would give them (in another --work folder). --from DRAFT tunes a small model of this "
+                + $"vocabulary, for which half a million suffice; else expect the n-gram alone to be of use."));
         }
 
         work.Keep("plan.json", plan);
         return plan;
     }
 
-    private static LlamaShape Tuned(string from, LanguageModel target)
+    private static LlamaShape Tuned(string from, LanguageModel target, int length)
     {
         LlamaShape shape = LlamaImport.ShapeOf(from);
+        if (shape.Context < length)
+        {
+            throw new TrainingException($"--from {from}: its context of {shape.Context} tokens is shorter than the samples that it would "
+                + $"learn from ({length}); give another, or leave --from out.");
+        }
+
         using IKernels kernels = KernelCatalog.Create(KernelCatalog.Available[0].Name, 1);
         ModelSurvey draft = ModelLoader.Survey(from, kernels, new LoadOptions());
         return draft.Tokenizer.Fingerprint == target.Tokenizer.Fingerprint && shape.Vocabulary == target.Config.VocabularySize
@@ -103,7 +110,10 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
     {
         int total = plan.Given + plan.Written;
         work.Say($"2/6 collecting {total:N0} samples of {plan.Length} tokens ({samples.Count:N0} are there)");
-        var reader = new TargetReader(target, plan.Length, plan.Kept);
+        var reader = new TargetReader(target, plan.Length, plan.Kept)
+        {
+            Progress = share => work.Progress("writing a group of samples", share, 1),
+        };
         TextScript documents = TextScript.Documents(target);
         TextScript conversations = TextScript.Conversations(target) ?? documents;
         TextScript Script(int number) => number % 2 == 0 ? conversations : documents;
@@ -236,7 +246,8 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
     private DraftVerdict Measure(DraftPlan plan, LanguageModel target, IKernels kernels, string draftPath, NgramModel ngram,
         SampleFile unseen)
     {
-        if (work.Read<DraftVerdict>("verdict.json") is { } known)
+        string beside = FileState.Of(TrainedDraft.FolderOf(request.Target));
+        if (work.Read<DraftVerdict>("verdict.json") is { } known && known.Beside == beside)
         {
             return known;
         }
@@ -251,7 +262,10 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
         using LanguageModel? old = oldDraft is null ? null : ModelLoader.Load(oldDraft, kernels, new LoadOptions());
         DraftVerdict verdict = DraftMeasurement.Run(target, draft, ngram,
             (oldDraft ?? oldNgram) is not null ? (old, oldNgram is null ? null : NgramModel.Load(oldNgram)) : null, prompts,
-            plan.MeasuringSeconds, share => work.Progress("measuring", share, 1));
+            plan.MeasuringSeconds, share => work.Progress("measuring", share, 1)) with
+        {
+            Beside = beside,
+        };
         work.Keep("verdict.json", verdict);
         return verdict;
     }
@@ -269,7 +283,8 @@ internal sealed class DraftRun(DraftRequest request, IReadOnlyList<string> texts
 
         if (verdict.All.Any(set => !set.Equal))
         {
-            throw new InvalidOperationException("Modes gave different texts: that is a fault of the program, and nothing is installed.");
+            throw new TrainingException("Modes gave different texts: that is a fault of the program, worth a report with the folder "
+                + $"{work.Path}. Nothing is installed.");
         }
     }
 

@@ -15,6 +15,9 @@ internal sealed class TargetReader(LanguageModel target, int length, int kept)
 
     private static readonly float[] _temperatures = [0.7f, 0.85f, 1f];
 
+    /// <summary>Told how much of a group is written.</summary>
+    public Action<double>? Progress { get; init; }
+
     private readonly Transformer _model = target.Transformer;
     private readonly DecisionBatch _opinion = new(Math.Max(SideBySide, target.Transformer.MaxRows), kept, 1) { Best = kept };
     private readonly DecisionBatch _choice = new(SideBySide, 1, 1);
@@ -71,6 +74,7 @@ internal sealed class TargetReader(LanguageModel target, int length, int kept)
         for (int at = 0; at < length; at++)
         {
             cancel.ThrowIfCancellationRequested();
+            Progress?.Invoke(((first % SideBySide) + ((double)count * at / length)) / SideBySide);
             batch.Clear();
             for (int side = 0; side < count; side++)
             {

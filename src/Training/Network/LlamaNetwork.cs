@@ -180,7 +180,8 @@ public sealed class LlamaNetwork : IDisposable
     /// <summary>A vector's numbers, wherever it lies.</summary>
     internal static float[] Values(Tensor vector)
     {
-        using Tensor near = vector.detach().cpu();
+        using Tensor untracked = vector.detach();
+        using Tensor near = untracked.cpu();
         return near.data<float>().ToArray();
     }
 

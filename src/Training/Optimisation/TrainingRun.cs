@@ -32,6 +32,7 @@ public sealed class TrainingRun(TrainingSettings settings, IBatchSource batches,
     /// <returns>Tokens a second.</returns>
     public static double MeasureRate(TrainingSettings settings, IBatchSource batches, Device device, TimeSpan time)
     {
+        set_num_threads(settings.Threads);
         using var network = new LlamaNetwork(settings.Shape, device, settings.Bf16);
         network.Randomise(settings.Seed);
         network.Master.requires_grad_(true);
@@ -51,9 +52,18 @@ public sealed class TrainingRun(TrainingSettings settings, IBatchSource batches,
         void Step(long step)
         {
             loss.Backward(batches.Batch(settings.Phases[0], step, settings.BatchTokens));
-            optimiser.Step(network.Master.grad!, step);
-            network.Master.grad = null;
+            Learn(network, optimiser, step);
         }
+    }
+
+    /// <summary>Goes a step along the gradient, and frees it.</summary>
+    /// <returns>Its norm before clipping.</returns>
+    private static double Learn(LlamaNetwork network, AdamW optimiser, long step)
+    {
+        using Tensor gradient = network.Master.grad!;
+        double norm = optimiser.Step(gradient, step);
+        network.Master.grad = null;
+        return norm;
     }
 
     /// <summary>A checkpoint's file.</summary>
@@ -99,17 +109,22 @@ public sealed class TrainingRun(TrainingSettings settings, IBatchSource batches,
         long saved = start;
         long unmeasured = Math.Max(1, settings.Steps / 10);
         var sums = new Sums();
+        if (state.Step == settings.Steps)
+        {
+            // Whoever ended it may not have come to what is made of the last checkpoint.
+            Publish(state, network);
+        }
+
         while (state.Step < settings.Steps)
         {
             (TrainingPhase phase, long within) = settings.PhaseOf(state.Step);
             StepLoss step = loss.Backward(batches.Batch(phase, within, settings.BatchTokens));
             if (!double.IsFinite(step.Text))
             {
-                throw new TrainingException($"The loss of step {state.Step} is {step.Text}: the learning rate is too high for this model.");
+                throw new TrainingException($"The loss of step {state.Step} is {step.Text}: try another --seed, or leave --from out.");
             }
 
-            sums.Add(step, optimiser.Step(network.Master.grad!, state.Step));
-            network.Master.grad = null;
+            sums.Add(step, Learn(network, optimiser, state.Step));
             long done = state.Step + 1;
             state = state with { Step = done, Seconds = before + Stopwatch.GetElapsedTime(start).TotalSeconds };
             if (sums.Steps == StepsPerPoint || done == settings.Steps)
@@ -145,6 +160,11 @@ public sealed class TrainingRun(TrainingSettings settings, IBatchSource batches,
     private void Save(string path, TrainingState state, LlamaNetwork network, AdamW optimiser)
     {
         Checkpoint.Save(path, state, network, optimiser);
+        Publish(state, network);
+    }
+
+    private void Publish(TrainingState state, LlamaNetwork network)
+    {
         AtomicFile.WriteText(Path.Combine(folder, "loss.svg"), LossPlot.Draw(Path.GetFileName(folder), state));
         Saved?.Invoke(network, state);
     }

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Understory.Training.Files;
 
 namespace Understory.Training.Tokens;
 
@@ -133,5 +134,5 @@ internal static class TokenizerFiles
     };
 
     private static void Save(string folder, string name, JsonObject json) =>
-        File.WriteAllText(Path.Combine(folder, name), json.ToJsonString(_written));
+        AtomicFile.WriteText(Path.Combine(folder, name), json.ToJsonString(_written));
 }

@@ -3,6 +3,7 @@ using Understory.Training.Corpus;
 using Understory.Training.Curriculum;
 using Understory.Training.Demo;
 using Understory.Training.Drafting;
+using Understory.Training.Files;
 
 namespace Understory.Training.Verbs;
 
@@ -73,22 +74,15 @@ internal static class DemoVerb
         }
 
         var request = new DemoRequest(hours, parsed.GetValue(Tokens), parsed.GetValue(NgramTokens),
-            Math.Min(parsed.GetValue(Packages), DebianCorpus.Packages.Count), parsed.GetValue(Seed));
+            Math.Min(parsed.GetValue(Packages), DebianCorpus.Packages.Count), parsed.GetValue(Seed),
+            string.Join(", ", files.Select(file => $"{Path.GetFileName(file)} {FileState.Of(file)}")));
         var work = new WorkFolder(parsed.GetValue(Work) ?? WorkFolder.Default("demo"), Console.Out);
-        try
-        {
-            DemoResult result = new DemoRun(request, files, work, cancellation).Run();
-            work.Say($"{result.Marks.Functions} of {CurriculumSource.HeldOutPrompts} functions, {result.Marks.Questions} of "
-                + $"{CurriculumSource.HeldOutPrompts} questions, {result.Marks.Repeating} that repeat; {100 * result.Acceptance:F0} % of "
-                + $"the draft's tokens taken, auto {result.Auto:F2} times off: "
-                + (result.Holds ? "all that is wanted" : "less than is wanted"));
-            work.Say($"The demo is in {work.File(DemoRun.OutputFolder)}; copied to models/demo, it is what the server comes with.");
-            return 0;
-        }
-        catch (OperationCanceledException)
-        {
-            Console.Error.WriteLine("Stopped; what was done is kept. The same command goes on from there.");
-            return 1;
-        }
+        DemoResult result = new DemoRun(request, files, work, cancellation).Run();
+        work.Say($"{result.Marks.Functions} of {CurriculumSource.HeldOutPrompts} functions, {result.Marks.Questions} of "
+            + $"{CurriculumSource.HeldOutPrompts} questions, {result.Marks.Repeating} that repeat; {100 * result.Acceptance:F0} % of "
+            + $"the draft's tokens taken, auto {result.Auto:F2} times off: "
+            + (result.Holds ? "all that is wanted" : "less than is wanted"));
+        work.Say($"The demo is in {work.File(DemoRun.OutputFolder)}; copied to models/demo, it is what the server comes with.");
+        return 0;
     }
 }

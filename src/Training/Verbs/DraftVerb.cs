@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Security.Cryptography;
 using System.Text;
 using Understory.Training.Drafting;
+using Understory.Training.Files;
 
 namespace Understory.Training.Verbs;
 
@@ -47,18 +48,11 @@ internal static class DraftVerb
 
         IReadOnlyList<string> files = UserTexts.Files(parsed.GetValue(Texts) ?? []);
         string[] described = [.. files.Select(file => $"{Path.GetFullPath(file)} ({new FileInfo(file).Length} bytes)")];
-        var request = new DraftRequest(target, described, minutes, from, parsed.GetValue(Seed));
+        var request = new DraftRequest(target, described, minutes, from, parsed.GetValue(Seed), FileState.Of(target),
+            from is null ? "" : FileState.Of(from));
         var work = new WorkFolder(parsed.GetValue(Work) ?? DefaultWork(target), Console.Out);
-        try
-        {
-            new DraftRun(request, files, work, cancellation).Run();
-            return 0;
-        }
-        catch (OperationCanceledException)
-        {
-            Console.Error.WriteLine("Stopped; what was done is kept. The same command goes on from there.");
-            return 1;
-        }
+        new DraftRun(request, files, work, cancellation).Run();
+        return 0;
     }
 
     private static string Existing(string path, string flag) => Path.Exists(path)

@@ -1,6 +1,8 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using Spectre.Console;
 using Understory.Models.Architecture;
+using Understory.Models.Tokenizers;
 
 namespace Understory.Training.Verbs;
 
@@ -30,15 +32,37 @@ public static class TrainingCommandLine
             return WrongUse;
         }
 
+        using var stop = new CancellationTokenSource();
+        void Stop(PosixSignalContext signal)
+        {
+            // The second time the process ends at once.
+            signal.Cancel = !stop.IsCancellationRequested;
+            stop.Cancel();
+        }
+
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         try
         {
             return await parsed.InvokeAsync(
-                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+                new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }, stop.Token);
         }
-        catch (Exception e) when (
-            e is TrainingException or ModelLoadException or InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            Console.Error.WriteLine("Stopped; what was done is kept. The same command goes on from there.");
+            return Failed;
+        }
+        catch (Exception e) when (e is TrainingException or ModelLoadException or TokenizationException or InvalidDataException
+            or IOException or UnauthorizedAccessException)
         {
             Console.Error.WriteLine($"understory-train: {e.Message.ReplaceLineEndings(" ")}");
+            return Failed;
+        }
+        catch (ExternalException e)
+        {
+            string said = e.Message.Split('\n')[0];
+            Console.Error.WriteLine(
+                $"understory-train: libtorch failed: {said} (Where a GPU lacks memory, CUDA_VISIBLE_DEVICES= trains on the CPU.)");
             return Failed;
         }
     }

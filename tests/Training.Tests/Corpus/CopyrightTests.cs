@@ -42,6 +42,6 @@ public class CopyrightTests
     {
         using var stream = new MemoryStream(Encoding.UTF8.GetBytes(
             "{\"task_id\": \"a\", \"prompt\": \"p\", \"canonical_solution\": \"s\"}\n{\"prompt\": \"q\"}\n"));
-        Assert.Equal([("p", "s"), ("q", null)], Overlap.ReadTasks(stream));
+        Assert.Equal([("p", "s"), ("q", null)], Overlap.ReadTasks(stream, "tasks"));
     }
 }

@@ -20,10 +20,52 @@ public sealed class DebianCorpusTests : IDisposable
         var corpus = new DebianCorpus(_folder, new Overlap([]));
         var told = new List<string>();
         IReadOnlyList<PackageRecord> records =
-            corpus.Collect(["python3-a", "python3-b", "python3-c"], record => told.Add(record.Package), CancellationToken.None);
+            corpus.Collect(["python3-a", "python3-b", "python3-c"], retry: true, record => told.Add(record.Package), default);
         Assert.Equal(["python3-a", "python3-b", "python3-c"], told);
         // The copy in the third differs in blanks only.
         Assert.Equal([function, "def g(x):\n    return x\n"], corpus.Functions(records));
+    }
+
+    /// <summary>Whatever was excluded when its package was read.</summary>
+    [Fact]
+    public void What_must_not_be_trained_on_is_left_out_of_packages_that_were_read_before()
+    {
+        Put(new PackageRecord("python3-a", "1.0-1", "00", ["MIT"], null, 2, 90),
+            "def one_thing(x):\n    return x\n\0def other(x):\n    return x\n");
+        var corpus = new DebianCorpus(_folder, new Overlap(["def one_thing(x):\n    pass\n"]));
+        IReadOnlyList<PackageRecord> records = corpus.Collect(["python3-a"], retry: true, _ => { }, CancellationToken.None);
+        Assert.Equal(["def other(x):\n    return x\n"], corpus.Functions(records));
+    }
+
+    /// <summary>A package that no distribution has stands for one that the network kept from coming.</summary>
+    [DebianFact]
+    public void Packages_that_do_not_come_are_asked_for_again_until_the_texts_are_written()
+    {
+        var corpus = new DebianCorpus(_folder, new Overlap([]));
+        string[] packages = ["python3-a", "understory-no-such-package", "understory-no-such-package-either"];
+        Put(new PackageRecord("python3-a", "1.0-1", "00", ["MIT"], null, 1, 50), "def f(x):\n    return x\n");
+        TrainingException error = Assert.Throws<TrainingException>(() => corpus.Collect(packages, retry: true, _ => { }, default));
+        Assert.Contains("2 of 3 packages", error.Message);
+        Assert.Contains("--packages 0", error.Message);
+        Assert.Throws<TrainingException>(() => corpus.Collect(packages, retry: true, _ => { }, default));
+        Assert.Equal([false, true, true], corpus.Collect(packages, retry: false, _ => { }, default).Select(record => record.Missing));
+    }
+
+    [Theory]
+    [InlineData("{\"prompt\": \"def f():\"}\n\n{\"prompt\": null, \"canonical_solution\": \"pass\"}\n", null)]
+    [InlineData("{\"prompt\": \"def f():\"}\n\u001f\u008b\u0008\n", "line 2")]
+    [InlineData("[1, 2]\n", "line 1")]
+    public void A_file_of_tasks_that_is_none_is_named_with_the_line(string text, string? place)
+    {
+        string path = Path.Combine(_folder, "tasks.jsonl");
+        File.WriteAllText(path, text);
+        if (place is null)
+        {
+            Assert.Equal([("def f():", null), (null, "pass")], DebianCorpus.ReadTaskFile(path));
+            return;
+        }
+
+        Assert.StartsWith($"{path}, {place} is no JSON", Assert.Throws<TrainingException>(() => DebianCorpus.ReadTaskFile(path)).Message);
     }
 
     [Fact]

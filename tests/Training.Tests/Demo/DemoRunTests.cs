@@ -53,9 +53,9 @@ public sealed class DemoRunTests : IDisposable
     {
         var work = new WorkFolder(_folder["work"], TextWriter.Null);
         work.Keep("plan.json", DemoPlan.Make(_request, 4096, 1000));
-        string message = Assert.Throws<TrainingException>(() => Run(_request with { Seed = 2 })).Message;
+        string message = Assert.Throws<TrainingException>(() => Run(_request with { Seed = 2, Excluded = "tasks.jsonl 0123" })).Message;
         Assert.Contains("--seed 1", message);
-        Assert.Contains("--seed 2", message);
+        Assert.Contains("--seed 2 --exclude FILES (tasks.jsonl 0123)", message);
     }
 
     [Fact]

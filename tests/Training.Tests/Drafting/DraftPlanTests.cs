@@ -66,6 +66,48 @@ public class DraftPlanTests
     }
 
     [Fact]
+    public void What_is_no_text_is_left_out_and_named_and_texts_that_are_too_short_are_not_passed_over_in_silence()
+    {
+        using var folder = new TemporaryFolder();
+        using var target = new TinyTarget(folder: false);
+        Directory.CreateDirectory(folder[".git"]);
+        File.WriteAllText(folder[".git/hidden.txt"], "hidden");
+        File.WriteAllText(folder["a.txt"], "abc");
+        File.WriteAllBytes(folder["b.bin"], [0x61, 0, 0x62]);
+        File.WriteAllBytes(folder["c.txt"], [0x61, 0xe9, 0x62]);
+        IReadOnlyList<string> files = UserTexts.Files([folder.Path]);
+        Assert.Equal(["a.txt", "b.bin", "c.txt"], files.Select(Path.GetFileName));
+        var said = new List<string>();
+        Assert.Empty(UserTexts.Pieces(files, target.Model, 16, said.Add));
+        Assert.Equal(
+            [
+                "Left out, since they are no texts in UTF-8: b.bin, c.txt",
+                "Your texts are 3 tokens, less than a sample of 16: they are not used.",
+            ],
+            said);
+        File.WriteAllText(folder["a.txt"], new string('z', 40));
+        Assert.Equal(2, UserTexts.Pieces(files, target.Model, 16, _ => { }).Count);
+    }
+
+    [Fact]
+    public void What_is_asked_for_otherwise_is_named_with_both_values()
+    {
+        var request = new DraftRequest("/model", ["a (3 bytes)"], 60, null, 1, "0a", "");
+        Assert.Equal("", request.Differences(request with { Texts = ["a (3 bytes)"] }));
+        Assert.Equal("the target's files was 0b, now 0a; --minutes was 7.5, now 60; --from was /small, now not given",
+            request.Differences(request with { TargetState = "0b", Minutes = 7.5, From = "/small" }));
+    }
+
+    [Fact]
+    public void What_is_written_for_measuring_alone_is_part_of_the_time()
+    {
+        // Sixteen samples of 256 tokens at 500 a second.
+        Assert.True(Plan(minutes: 1).Written < DraftPlan.Make(
+            new DraftRequest("/model", [], 1, null, 1), _rates with { Write = 5_000 }, LlamaShapeOf(128), 256, 64, 0).Written);
+        Assert.Equal(TargetReader.SideBySide, Plan(minutes: 0.2).Written);
+    }
+
+    [Fact]
     public void Texts_that_are_not_there_are_named() =>
         Assert.Contains("/no/such", Assert.Throws<TrainingException>(() => UserTexts.Files(["/no/such"])).Message);
 }

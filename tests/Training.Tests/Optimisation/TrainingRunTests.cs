@@ -45,6 +45,22 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [TorchFact]
+    public void What_is_made_of_the_last_checkpoint_is_made_by_whoever_finds_it()
+    {
+        var whole = new TrainingRun(Settings, Texts, _folder["whole"])
+        {
+            Saved = (_, state) => throw new IOException($"The disk is full at step {state.Step}."),
+        };
+        Assert.Throws<IOException>(() => whole.Run(torch.CPU, default));
+        File.Delete(_folder["whole/loss.svg"]);
+        var told = new List<long>();
+        var again = new TrainingRun(Settings, Texts, _folder["whole"]) { Saved = (_, state) => told.Add(state.Step) };
+        again.Run(torch.CPU, default).Network.Dispose();
+        Assert.Equal([Settings.Steps], told);
+        Assert.True(File.Exists(_folder["whole/loss.svg"]));
+    }
+
+    [TorchFact]
     public void The_loss_falls_and_is_drawn()
     {
         (_, TrainingState state) = Run("whole", stopAt: []);
