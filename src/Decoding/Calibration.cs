@@ -15,6 +15,15 @@ internal sealed class Calibration(Ledger ledger, Transformer target, Transformer
     private const int MostRounds = 24;
     private const int FarContext = 256;
 
+    /// <summary>Rows for which attention has code of its own.</summary>
+    private const int AttentionRows = 6;
+
+    /// <summary>
+    /// Most that a token of context is taken to cost, over what reading its keys and values takes at the speed of the weights. Chosen: far
+    /// from where it was measured, noise of a percent would keep a slow model from ever verifying two rows.
+    /// </summary>
+    private const double MostSlope = 2;
+
     /// <summary>2^32 over the golden ratio, odd.</summary>
     private const uint Scatter = 2654435769;
 
@@ -55,7 +64,13 @@ internal sealed class Calibration(Ledger ledger, Transformer target, Transformer
         int most = Math.Min(64, transformer.Config.ContextLength);
         Pass(1, 0);
         double one = Math.Min(Pass(1, 0), Pass(1, 0));
-        double far = transformer.Config.ContextLength > FarContext ? Pass(1, FarContext) : one;
+        bool reaches = transformer.Config.ContextLength > FarContext + AttentionRows;
+        for (int rows = 2; rows <= AttentionRows && reaches && !Over(rows * one); rows++)
+        {
+            Pass(rows, FarContext);
+        }
+
+        double far = reaches ? Pass(1, FarContext) : one;
         var measured = new Dictionary<int, List<double>>();
 
         // Round after round over all widths: a busy moment of the machine then falls on none of them alone.
@@ -71,7 +86,7 @@ internal sealed class Calibration(Ledger ledger, Transformer target, Transformer
                 }
             }
 
-            if (!Over(far) && transformer.Config.ContextLength > FarContext)
+            if (!Over(far) && reaches)
             {
                 far = Math.Min(far, Pass(1, FarContext));
             }
@@ -79,17 +94,19 @@ internal sealed class Calibration(Ledger ledger, Transformer target, Transformer
 
         var today = measured.ToDictionary(pair => pair.Key, pair => Typical(pair.Value));
         today.TryAdd(1, one);
+        double mostSlope = MostSlope * one * transformer.CacheBytesPerToken / transformer.WeightBytes;
         if (known is { IsSound: true } && cost.Recall(known, today))
         {
+            cost.ContextSlope = Math.Min(cost.ContextSlope, mostSlope);
             return;
         }
 
         foreach (var (rows, seconds) in today)
         {
-            cost.Calibrate(rows, seconds);
+            cost.Calibrate(rows, seconds, measured.TryGetValue(rows, out List<double>? times) ? times.Count : 1);
         }
 
-        cost.ContextSlope = Math.Max(0, (far - cost.Seconds(1, 0)) / FarContext);
+        cost.ContextSlope = Math.Clamp((far - cost.Seconds(1, 0)) / FarContext, 0, mostSlope);
 
         // The same pass takes longer only where the machine is busy; passes of other experts differ: the middle one counts.
         double Typical(List<double> seconds) => transformer.HasExperts ? seconds.Order().ElementAt(seconds.Count / 2) : seconds.Min();

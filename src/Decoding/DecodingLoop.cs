@@ -165,7 +165,7 @@ public sealed class DecodingLoop : IDisposable
         StepEntry entry = Learn(sequence, nodes, growth, watch);
         Commit(sequence, entry.Context);
 
-        entry = entry with { Seconds = watch.Seconds };
+        entry = entry with { Seconds = watch.Seconds, Auto = limits.Auto };
         _ledger.Book(entry);
         LastStep = new StepReport(entry.Committed, nodes, 0, entry.TargetSeconds, growth.DraftPasses, growth.DraftSeconds, entry.Seconds);
         sequence.Statistics.Count(LastStep.Committed, entry.TargetSeconds, entry.Seconds, watch.MaskSeconds);

@@ -8,9 +8,9 @@ namespace Understory.Decoding;
 internal static class WarmUp
 {
     private static readonly SpeculationMode[] Modes =
-        [SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Auto, SpeculationMode.Off];
+        [SpeculationMode.Auto, SpeculationMode.Staged, SpeculationMode.Ngram, SpeculationMode.Off];
 
-    /// <summary>Decodes a few tokens in every mode, greedy and sampled, while the time lasts.</summary>
+    /// <summary>Decodes a few tokens in every mode, greedy and sampled, while the time lasts; one however long it takes.</summary>
     public static void Run(DecodingLoop loop, TimeSpan allowed)
     {
         long start = Stopwatch.GetTimestamp();
@@ -27,10 +27,11 @@ internal static class WarmUp
                     IgnoreEos = true,
                     Speculation = mode,
                 });
-                while (!sequence.Finished && Stopwatch.GetElapsedTime(start) < allowed)
+                do
                 {
                     loop.Step(sequence);
                 }
+                while (!sequence.Finished && (sequence.GeneratedTokens == 0 || Stopwatch.GetElapsedTime(start) < allowed));
 
                 _ = sequence.TakeText();
                 loop.End(sequence);

@@ -144,7 +144,7 @@ public sealed class TreeGrower
             _round!.Run(tree, context, cache, limits);
             report = new GrowthReport(report.DraftPasses + 1, report.DraftSeconds + _draft.Seconds, CaughtUp: false);
             double beside = _clock.GetElapsedTime(start).TotalSeconds - _draft.Seconds;
-            _ledger.Drafted(_draft.Rows, context.Length, _draft.Seconds, beside / rows);
+            _ledger.Drafted(_draft.Rows, rows * _draft.Ahead, context.Length, _draft.Seconds, beside / rows);
         }
     }
 
@@ -177,7 +177,7 @@ public sealed class TreeGrower
     private bool Pays(TokenTree tree, TokenContext context, int pending, int tokensLeft, long start)
     {
         tree.Sort();
-        double net = _round!.Net - _round.Worth(tree, context);
+        double net = _round!.Net - (_ledger.TextAffords(context.Length) ? _round.Worth(tree, context) : 0);
         Verdict verdict = _ledger.DraftPays(_draft!.Stage, context.Greedy, net, _frontier.RowCount, pending, tokensLeft, context.Length);
         _ledger.Weighed(_clock.GetElapsedTime(start).TotalSeconds, verdict == Verdict.Pays ? net : 0, context.Length);
         switch (verdict)

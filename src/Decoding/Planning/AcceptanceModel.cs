@@ -27,6 +27,11 @@ public sealed class AcceptanceModel
     /// </summary>
     private const float SequencePrior = 6f;
 
+    /// <summary>
+    /// From this frequency on a guess of a stage that is not steady counts among its sure ones. Chosen.
+    /// </summary>
+    private const float Sure = 0.5f;
+
     /// <summary>What a token leaves of the memory of a stage that said nothing of it. Chosen.</summary>
     private const float Fading = 0.98f;
 
@@ -48,14 +53,16 @@ public sealed class AcceptanceModel
 
         /// <summary>Of <see cref="Depths"/>: what is made of it.</summary>
         public readonly float[] DepthFactors = [.. Enumerable.Repeat(1f, 2 * AcceptanceModel.Depths)];
-        public (float Expected, float Hits) Sequence;
+
+        /// <summary>How the sequence goes: for all, or for what is little sure, and for what is sure.</summary>
+        public readonly (float Expected, float Hits)[] Sequence = new (float, float)[2];
         public bool Observed;
     }
 
     private Record[] _records = [];
 
     /// <summary>Forgets what was special about the last sequence.</summary>
-    public void BeginSequence() => Array.ForEach(_records, record => record.Sequence = default);
+    public void BeginSequence() => Array.ForEach(_records, record => Array.Clear(record.Sequence));
 
     /// <summary>Forgets all that was observed.</summary>
     public void Clear() => _records = [];
@@ -65,10 +72,8 @@ public sealed class AcceptanceModel
     public float Calibrate(Stage judge, bool greedy, int rank, float raw, int depth = 0)
     {
         Record record = Of(judge);
-        float frequency = Math.Min(Frequency(record, judge, greedy, rank, raw) * DepthFactor(record, greedy, rank, depth), Surest);
-        float change = SequenceFactor(record) - 1;
-        float share = judge.Steady ? 1 : 1 - frequency;
-        return Math.Min(frequency * (1 + (change * share)), Surest);
+        float frequency = Math.Min(Frequency(record, judge, greedy, rank, raw) * DepthFactor(record, judge, greedy, rank, depth), Surest);
+        return Math.Min(frequency * SequenceFactor(SequenceOf(record, judge, frequency)), Surest);
     }
 
     /// <summary>Average probability that the candidate in place <paramref name="rank"/> is right, whatever its prediction.</summary>
@@ -84,7 +89,8 @@ public sealed class AcceptanceModel
         Record record = Of(judge);
         var (seen, hits) = record.Ranks[RankIndex(greedy, rank)];
         float frequency = (hits + (priors[rank] * 2 * PriorWeight)) / (seen + (2 * PriorWeight));
-        return Math.Min(frequency * DepthFactor(record, greedy, rank, depth) * SequenceFactor(record), Surest);
+        frequency *= DepthFactor(record, judge, greedy, rank, depth);
+        return Math.Min(frequency * SequenceFactor(SequenceOf(record, judge, frequency)), Surest);
     }
 
     /// <summary>
@@ -96,8 +102,9 @@ public sealed class AcceptanceModel
         Record record = Of(judge);
         double p = Average(judge, greedy, 0);
         double seen = record.Ranks[RankIndex(greedy, 0)].Seen + (2 * PriorWeight);
-        double expected = record.Sequence.Expected + SequencePrior;
-        return Math.Sqrt((p * (1 - p) / (seen + 1)) + (p * p * (1 - p) * (record.Sequence.Hits + SequencePrior) / (expected * expected)));
+        (float Expected, float Hits) sequence = SequenceOf(record, judge, (float)p);
+        double expected = sequence.Expected + SequencePrior;
+        return Math.Sqrt((p * (1 - p) / (seen + 1)) + (p * p * (1 - p) * (sequence.Hits + SequencePrior) / (expected * expected)));
     }
 
     /// <summary>The target decided below a node: was this child its choice?</summary>
@@ -108,8 +115,8 @@ public sealed class AcceptanceModel
         Record record = Of(judge);
         record.Observed = true;
         float frequency = Frequency(record, judge, greedy, rank, raw);
-        float expected = Math.Min(frequency * DepthFactor(record, greedy, rank, depth), Surest);
-        if (rank == 0)
+        float expected = Math.Min(frequency * DepthFactor(record, judge, greedy, rank, depth), Surest);
+        if (rank == 0 && judge.Steady)
         {
             ObserveDepth(record, greedy, depth, frequency, hit);
         }
@@ -117,7 +124,8 @@ public sealed class AcceptanceModel
         Count(ref record.Bins[BinIndex(greedy, rank, raw)], hit);
         Count(ref record.Ranks[RankIndex(greedy, rank)], hit);
         float decay = rank > 0 ? 1 : judge.Decay;
-        record.Sequence = ((record.Sequence.Expected * decay) + expected, (record.Sequence.Hits * decay) + (hit ? 1 : 0));
+        ref (float Expected, float Hits) sequence = ref SequenceOf(record, judge, expected);
+        sequence = ((sequence.Expected * decay) + expected, (sequence.Hits * decay) + (hit ? 1 : 0));
     }
 
     /// <summary>
@@ -129,9 +137,9 @@ public sealed class AcceptanceModel
         float left = MathF.Pow(Fading, tokens);
         foreach (Record record in _records)
         {
-            if (!record.Observed)
+            foreach (ref (float Expected, float Hits) sequence in record.Sequence.AsSpan())
             {
-                record.Sequence = (record.Sequence.Expected * left, record.Sequence.Hits * left);
+                sequence = record.Observed ? sequence : (sequence.Expected * left, sequence.Hits * left);
             }
 
             record.Observed = false;
@@ -163,10 +171,10 @@ public sealed class AcceptanceModel
     /// <summary>
     /// How much oftener than on average the first candidate is right so many tokens ahead, shrunk to the depth before by want of
     /// evidence: <c>f(-1) = 1, f(d) = (hits(d) + DepthPrior * f(d - 1)) / (expected(d) + DepthPrior)</c>. Those behind the first are not
-    /// rarer where it errs more.
+    /// rarer where it errs more; and of stages that are not steady, what is nearly sure is so at any depth.
     /// </summary>
-    private static float DepthFactor(Record record, bool greedy, int rank, int depth) =>
-        rank > 0 ? 1 : record.DepthFactors[DepthIndex(greedy, depth)];
+    private static float DepthFactor(Record record, Stage judge, bool greedy, int rank, int depth) =>
+        rank > 0 || !judge.Steady ? 1 : record.DepthFactors[DepthIndex(greedy, depth)];
 
     private static void ObserveDepth(Record record, bool greedy, int depth, float frequency, bool hit)
     {
@@ -187,8 +195,11 @@ public sealed class AcceptanceModel
         }
     }
 
-    private static float SequenceFactor(Record record) =>
-        (record.Sequence.Hits + SequencePrior) / (record.Sequence.Expected + SequencePrior);
+    private static ref (float Expected, float Hits) SequenceOf(Record record, Stage judge, float frequency) =>
+        ref record.Sequence[!judge.Steady && frequency >= Sure ? 1 : 0];
+
+    private static float SequenceFactor((float Expected, float Hits) sequence) =>
+        (sequence.Hits + SequencePrior) / (sequence.Expected + SequencePrior);
 
     private static void Count(ref (float Seen, float Hits) cell, bool hit)
     {

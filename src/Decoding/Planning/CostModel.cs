@@ -29,6 +29,12 @@ public sealed class CostModel
     private const double PassesToHope = 20_000;
     private const double PassesToHopeUnmeasured = 1000;
 
+    /// <summary>
+    /// Passes that a measurement at the start counts as at most: with fewer, the first stall of a pass of one row would make all others
+    /// look cheap. Chosen.
+    /// </summary>
+    private const int MostSamples = 12;
+
     private static readonly int[] Knots = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 192, 256];
 
     /// <summary>By rows: the first knot of at least so many.</summary>
@@ -41,6 +47,7 @@ public sealed class CostModel
     private readonly long[] _seen = new long[Knots.Length];
     private long _clock;
     private double _drift = 1;
+    private bool _known;
 
     /// <param name="oneRow">A first guess of a one-row pass, in seconds, until one is observed.</param>
     /// <param name="read">
@@ -110,10 +117,8 @@ public sealed class CostModel
         int k = Array.BinarySearch(Knots, rows);
         if (k >= 0 && _visits[k] == 0)
         {
-            _visits[k] = 1;
-            _seen[k] = _clock;
-            _seconds[k] = net / _drift;
-            Spread();
+            // Beside others that are known, it is no dearer than twice what they let expect: it may have stalled.
+            Calibrate(rows, _known ? Math.Min(net / _drift, 2 * Base(rows)) : net / _drift);
             return 1;
         }
 
@@ -149,10 +154,12 @@ public sealed class CostModel
     }
 
     /// <summary>A measurement under controlled conditions replaces what was known of its row count.</summary>
-    public void Calibrate(int rows, double seconds)
+    /// <param name="samples">Passes that it was made of.</param>
+    public void Calibrate(int rows, double seconds, int samples = 1)
     {
         int k = Array.BinarySearch(Knots, rows);
-        _visits[k] = 1;
+        _known = true;
+        _visits[k] = Math.Min(samples, MostSamples);
         _seen[k] = _clock;
         _seconds[k] = seconds;
         Spread();
@@ -183,7 +190,7 @@ public sealed class CostModel
         {
             if (Array.BinarySearch(Knots, rows) >= 0)
             {
-                Calibrate(rows, Math.Min(seconds * level, today.GetValueOrDefault(rows, double.MaxValue)));
+                Calibrate(rows, Math.Min(seconds * level, today.GetValueOrDefault(rows, double.MaxValue)), MostSamples);
             }
         }
 

@@ -23,6 +23,9 @@ public enum Verdict
 public readonly record struct StepEntry(
     int Context, int Nodes, double Gain, int Committed, double TargetSeconds, double DraftSeconds, double Seconds, bool Drafted)
 {
+    /// <summary>The ledger decided what was drafted: what others ask for is no source's gain or loss.</summary>
+    public bool Auto { get; init; }
+
     /// <summary>The request does not sample.</summary>
     public bool Greedy { get; init; }
 
@@ -56,6 +59,15 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
     /// <summary>Weight of the latest measurement in the averages of rows and look-ups. Chosen.</summary>
     private const double Rate = 0.1;
+
+    /// <summary>
+    /// Passes of several rows after which one goes without rows that look ahead: what a single row takes is what all is held against, and
+    /// nothing else measures it. Chosen.
+    /// </summary>
+    private const int PlainEvery = 32;
+
+    /// <summary>Steps one after the other in which nothing that was verified was right, after which one goes without. Chosen.</summary>
+    private const int MostFruitless = 6;
 
     /// <summary>
     /// The root alone must promise this share of its pass before rows are picked: with guesses beside it a round may pay where it does
@@ -120,11 +132,19 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     private double _expansionSeconds;
     private double _lookupSeconds = -1;
 
-    // What this step's draft passes took.
+    // What this step's draft passes took, without what only took in committed tokens; and that.
     private double _draftSeconds;
+    private double _catchUpSeconds;
 
-    // The draft takes in a long prompt, chunk by chunk.
+    // Passes since the last one of a single row.
+    private int _wide;
+
+    // Steps in which all that was verified was wrong, since the last other one.
+    private int _fruitless;
+
+    // The draft takes in a long prompt, chunk by chunk; and has proposed something in this sequence.
     private bool _catchingUp;
+    private bool _tookIn;
 
     public CostModel Target { get; } = target;
 
@@ -144,6 +164,9 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     /// <summary>A look-up is worth its time in this step.</summary>
     public bool LookupDue => _lookups.Due;
 
+    /// <summary>Something of what the text suggests could be verified and lost.</summary>
+    public bool TextAffords(int context) => _text.Affords(OneNode(context));
+
     /// <summary>Tokens that a second of decoding is worth at <paramref name="context"/> positions.</summary>
     public double Price(int context)
     {
@@ -159,8 +182,10 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     public int Choose(TokenTree tree, int context, int least, int most)
     {
         double price = Price(context);
-        most = Math.Min(most, tree.OrderedCount);
+        most = least == 0 && _fruitless >= MostFruitless ? 0 : Math.Min(most, tree.OrderedCount);
         double sum = 0;
+        // What a constraint leaves no choice in is no risk.
+        int sure = 0;
         double best = double.NegativeInfinity;
         int chosen = 0;
         double one = Target.Seconds(1, context);
@@ -169,12 +194,15 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         {
             if (n > 0)
             {
-                sum += tree.A(tree.Ordered(n - 1));
+                float a = tree.A(tree.Ordered(n - 1));
+                sum += a;
+                sure += a >= 1 ? 1 : 0;
             }
 
             double seconds = Target.Hopeful(1 + n, context);
             double value = sum - (price * seconds);
-            bool affordable = least > 0 || n == 0 || payer.Affords((_draftSeconds + seconds - one) / one);
+            double risk = ((_draftSeconds + seconds - one) / one) - sure;
+            bool affordable = least > 0 || risk <= 0 || payer.Affords(risk);
             if (n >= Math.Min(least, most) && value > best && affordable)
             {
                 best = value;
@@ -201,7 +229,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
 
     /// <summary>Rows that are to look ahead beside so many verified nodes, <paramref name="most"/> at most.</summary>
     public int Riders(bool greedy, int nodes, int context, int most) =>
-        _riders.Rows(Target, Price(context), greedy, nodes, context, most);
+        nodes == 0 && _wide >= PlainEvery ? 0 : _riders.Rows(Target, Price(context), greedy, nodes, context, most);
 
     /// <summary>Tokens that one more verified row costs near <paramref name="nodes"/> nodes.</summary>
     public double RowPrice(int nodes, int context) =>
@@ -239,7 +267,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         double one = Target.Seconds(1, context);
         double round = Draft!.Seconds(1, context);
         double caughtUp = Draft.Seconds(pending, context);
-        if (!_drafting.Affords(round / one, (caughtUp - round) / one))
+        if (!Affords(round / one, (caughtUp - round) / one, context))
         {
             return false;
         }
@@ -264,7 +292,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         double doubt = Optimism * Acceptance.Doubt(stage, greedy);
         double hoped = net + RootGain(stage, greedy, context, doubt) - RootGain(stage, greedy, context);
         double margin = (_catchingUp ? 1 : CatchUpMargin) / one;
-        if (hoped > 0 && hoped * steps > price * catchUp && _drafting.Affords(margin * round, margin * catchUp))
+        if (hoped > 0 && hoped * steps > price * catchUp && Affords(margin * round, margin * catchUp, context))
         {
             return Verdict.Pays;
         }
@@ -286,8 +314,9 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _weighing.BeginSequence();
         _riders.BeginSequence();
         _lookupSeconds = -1;
-        _draftSeconds = 0;
-        _catchingUp = false;
+        _fruitless = 0;
+        _draftSeconds = _catchUpSeconds = 0;
+        _catchingUp = _tookIn = false;
     }
 
     /// <summary>Measurements are not taken into account: while code is being compiled they say nothing of later passes.</summary>
@@ -333,28 +362,35 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         }
     }
 
-    /// <summary>A draft pass was measured.</summary>
-    /// <param name="perRow">Seconds that each row took beside the pass.</param>
-    public void Drafted(int rows, int context, double seconds, double perRow)
+    /// <summary>A draft pass was measured; what of the first one took in the prompt is an investment.</summary>
+    /// <param name="rows">All of the pass.</param>
+    /// <param name="picked">Those of them that something was asked under.</param>
+    /// <param name="perRow">Seconds that each of these took beside the pass.</param>
+    public void Drafted(int rows, int picked, int context, double seconds, double perRow)
     {
-        Draft!.Observe(rows, context, seconds);
-        _draftSeconds += seconds;
-        _catchingUp = false;
+        double expected = Draft!.Seconds(rows, context);
+        double booked = Math.Min(seconds, Stall * expected);
+        double round = _tookIn ? booked : booked * Math.Min(1, Draft.Seconds(picked, context) / expected);
+        Draft.Observe(rows, context, seconds);
+        _draftSeconds += round;
+        Invest(booked - round, context);
+        (_catchingUp, _tookIn) = (false, true);
         _rowSeconds = Average(_rowSeconds, Math.Max(0, perRow));
     }
 
     /// <summary>A pass that only took in committed tokens was measured.</summary>
     public void CaughtUp(int rows, int context, double seconds)
     {
-        Draft!.Observe(rows, context, seconds);
-        _drafting.Invested(seconds / Target.Seconds(1, context));
+        double booked = Math.Min(seconds, Stall * Draft!.Seconds(rows, context));
+        Draft.Observe(rows, context, seconds);
+        Invest(booked, context);
         _catchingUp = true;
     }
 
     /// <summary>Look-ups under so many nodes took so long.</summary>
     public void LookedUp(double seconds, int expansions)
     {
-        _lookupSeconds = seconds;
+        _lookupSeconds = Math.Max(_lookupSeconds, 0) + seconds;
         _expansionSeconds = Average(_expansionSeconds, seconds / expansions);
     }
 
@@ -371,7 +407,10 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         }
 
         int rows = 1 + step.Nodes + step.Riders;
-        double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(rows, step.Context)) + step.DraftSeconds);
+        _wide = rows == 1 ? 0 : _wide + 1;
+        _fruitless = step.Nodes > 0 && step.Committed == 1 ? _fruitless + 1 : 0;
+        double drafted = _draftSeconds + _catchUpSeconds;
+        double booked = Math.Min(step.Seconds, (Stall * Target.Seconds(rows, step.Context)) + drafted);
         double drift = Target.Observe(rows, step.Context, step.TargetSeconds);
         if (step.DraftSeconds == 0)
         {
@@ -383,20 +422,37 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _answered += step.Committed;
         _tokens = (_tokens * Memory) + step.Committed;
         _seconds = (_seconds * Memory) + booked;
-        double one = Target.Seconds(1, step.Context);
-        // Neither the draft nor the text is to blame for rows that looked ahead.
-        double looking = Target.Seconds(rows, step.Context) - Target.Seconds(1 + step.Nodes, step.Context);
-        double drafting = Math.Max(booked - looking, 0);
-        double caughtUp = step.Drafted ? 0 : step.DraftSeconds;
-        _drafting.Book(step.Drafted, step.Committed, drafting / one);
-        _text.Book(!step.Drafted && step.Nodes > 0, step.Committed, Math.Max(drafting - caughtUp, 0) / one);
-        _draftSeconds = 0;
+        if (step.Auto)
+        {
+            double one = Target.Seconds(1, step.Context);
+            // Neither the draft nor the text is to blame for rows that looked ahead; what is invested is booked already.
+            double looking = Target.Seconds(rows, step.Context) - Target.Seconds(1 + step.Nodes, step.Context);
+            double plain = Math.Max(booked - looking - _catchUpSeconds, 0) / one;
+            _drafting.Book(step.Drafted, step.Committed, plain);
+            _text.Book(!step.Drafted && step.Nodes > 0, step.Committed, plain);
+        }
+
+        _draftSeconds = _catchUpSeconds = 0;
     }
+
+    private void Invest(double seconds, int context)
+    {
+        _catchUpSeconds += seconds;
+        _drafting.Invested(seconds / Target.Seconds(1, context), reserved: !_tookIn);
+    }
+
+    /// <summary>Can a draft pass be lost, what it takes in, and a node that is verified for it?</summary>
+    private bool Affords(double round, double catchUp, int context) => _tookIn
+        ? _drafting.Affords(round + catchUp + OneNode(context))
+        : _drafting.Affords(round + OneNode(context), catchUp);
+
+    /// <summary>Plain passes that verifying one node takes beside the one that is made anyhow.</summary>
+    private double OneNode(int context) => (Target.Hopeful(2, context) / Target.Seconds(1, context)) - 1;
 
     /// <summary>Would one sure token earn its row and its draft pass? If not even that, a trial has nothing to find out.</summary>
     private static bool PerfectDraftPays(double rowPrice, double passPrice) => rowPrice + passPrice < 1;
 
-    /// <summary>A running average that a single stall of the machine moves little.</summary>
-    private static double Average(double average, double seconds) =>
-        average == 0 ? seconds : average + (Rate * (Math.Min(seconds, RowStall * average) - average));
+    /// <summary>A running average that a single stall of the machine moves little; if the first one stalled, the second is taken.</summary>
+    private static double Average(double average, double seconds) => average == 0 || seconds < average / RowStall
+        ? seconds : average + (Rate * (Math.Min(seconds, RowStall * average) - average));
 }

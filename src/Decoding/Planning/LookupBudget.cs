@@ -48,7 +48,9 @@ public sealed class LookupBudget(double share)
     /// <summary>A step's look-ups took so many seconds and gained so many tokens, net, by the ledger's estimate.</summary>
     public void Book(double seconds, double gain, double price)
     {
-        _seconds = _seconds == 0 ? seconds : _seconds + (Rate * (Math.Min(seconds, Stall * _seconds) - _seconds));
+        // Of the first two the shorter one: the machine may have stalled.
+        _seconds = _seconds == 0 || seconds < _seconds / Stall
+            ? seconds : _seconds + (Rate * (Math.Min(seconds, Stall * _seconds) - _seconds));
         _gain += Rate * (gain - _gain);
         bool pays = _gain > Margin * price * _seconds || gain > Found * price * _seconds;
         _wait = pays ? 0 : (int)Math.Min(price * _seconds / share, LongestWait);

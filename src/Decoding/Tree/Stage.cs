@@ -71,8 +71,8 @@ public sealed class Stage
     public float Trust { get; init; } = 1;
 
     /// <summary>
-    /// How a sequence goes moves all of its estimates alike. Else those that are nearly sure are moved little: an n-gram that is sure has
-    /// found a long repetition, and that it knew little before says nothing of it.
+    /// How a sequence goes moves all of its estimates alike. Else those that are sure go by themselves: an n-gram that is sure has found a
+    /// long repetition, and that it knew little before says nothing of it.
     /// </summary>
     public bool Steady { get; init; }
 

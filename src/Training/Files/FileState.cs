@@ -11,7 +11,7 @@ internal static class FileState
     private const int Places = 16;
     private const int PlaceBytes = 1 << 16;
 
-    /// <summary>Of a file its length and what stands at some places of it, of a folder that of all its files; empty: it is not there.</summary>
+    /// <summary>Of a file its length and what stands at some places of it, of a folder that of all files; empty: it is not there.</summary>
     public static string Of(string path)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

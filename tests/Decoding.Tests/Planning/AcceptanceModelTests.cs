@@ -42,6 +42,34 @@ public class AcceptanceModelTests
     }
 
     [Fact]
+    public void What_an_n_gram_is_sure_of_goes_by_what_it_was_sure_of_in_this_sequence()
+    {
+        var model = new AcceptanceModel();
+        for (int i = 0; i < 1000; i++)
+        {
+            model.Observe(Stage.Ngram, true, 0, 0.9f, true);
+            model.Observe(Stage.Ngram, true, 0, 0.2f, i % 5 == 0);
+        }
+
+        model.BeginSequence();
+        float sure = model.Calibrate(Stage.Ngram, true, 0, 0.9f);
+        float unsure = model.Calibrate(Stage.Ngram, true, 0, 0.2f);
+        for (int i = 0; i < 20; i++)
+        {
+            model.Observe(Stage.Ngram, true, 0, 0.2f, false);
+        }
+
+        Assert.Equal(sure, model.Calibrate(Stage.Ngram, true, 0, 0.9f));
+        Assert.True(model.Calibrate(Stage.Ngram, true, 0, 0.2f) < 0.8f * unsure);
+        for (int i = 0; i < 3; i++)
+        {
+            model.Observe(Stage.Ngram, true, 0, 0.9f, false);
+        }
+
+        Assert.True(model.Calibrate(Stage.Ngram, true, 0, 0.9f) < 0.75f * sure);
+    }
+
+    [Fact]
     public void A_sequence_that_goes_badly_is_noticed_within_a_dozen_tokens_and_forgotten_at_the_next()
     {
         var model = new AcceptanceModel();

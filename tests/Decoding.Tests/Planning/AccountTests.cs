@@ -52,9 +52,9 @@ public class AccountTests
         var proven = new Account(2);
         proven.BeginSequence();
         proven.Book(true, 40, 20);
-        // More than 2 tokens are lost; then more than half of 16.
+        // More than 2 tokens are lost; then more than 4.
         Assert.Equal(5, MissesBeforeRest(new Account(2)));
-        Assert.Equal(17, MissesBeforeRest(proven));
+        Assert.Equal(9, MissesBeforeRest(proven));
     }
 
     [Fact]
@@ -100,7 +100,7 @@ public class AccountTests
     }
 
     [Fact]
-    public void What_was_gained_may_be_lost_in_the_next_sequence_up_to_16_tokens_and_the_rest_invested()
+    public void What_was_gained_may_be_lost_in_the_next_sequence_up_to_4_tokens_and_the_rest_invested()
     {
         var account = new Account(4);
         account.BeginSequence();
@@ -112,14 +112,17 @@ public class AccountTests
 
         Assert.True(account.Affords(50));
         account.BeginSequence();
-        // 4 and 50 and a percent of 200, of which the credit holds 16.
-        Assert.True(account.Affords(16));
-        Assert.False(account.Affords(17));
+        // 4 and 50 and a percent of 200, of which the credit holds 4.
+        Assert.True(account.Affords(4));
+        Assert.False(account.Affords(5));
         Assert.True(account.Affords(1, investment: 54));
         Assert.False(account.Affords(1, investment: 56));
-        account.Invested(40);
-        Assert.True(account.Affords(16));
-        account.Invested(15);
+        account.Invested(40, reserved: true);
+        Assert.True(account.Affords(4));
+        account.Invested(1, reserved: false);
+        Assert.True(account.Affords(3));
+        Assert.False(account.Affords(4));
+        account.Invested(14, reserved: true);
         Assert.False(account.Affords(2));
         Assert.False(account.Affords(0, investment: 2));
         account.Book(false, 1, 1);

@@ -99,7 +99,7 @@ public class CostModelTests
     {
         var cost = new CostModel();
         cost.Observe(1, 0, 0.010);
-        cost.Observe(4, 0, 0.040);
+        cost.Calibrate(4, 0.040);
         Assert.Equal(0.040, cost.Hopeful(4, 0), 3);
         for (int i = 0; i < 10_000; i++)
         {
@@ -108,6 +108,32 @@ public class CostModelTests
 
         Assert.True(cost.Hopeful(4, 0) < 0.75 * cost.Seconds(4, 0));
         Assert.True(cost.Hopeful(4, 0) > cost.Seconds(1, 0));
+    }
+
+    [Fact]
+    public void A_stall_in_the_first_pass_of_a_width_beside_known_ones_counts_as_twice_what_was_expected()
+    {
+        var cost = new CostModel();
+        cost.Calibrate(4, 0.010, samples: 24);
+        cost.Calibrate(8, 0.014, samples: 24);
+        cost.Observe(6, 0, 0.500);
+        Assert.Equal(0.024, cost.Seconds(6, 0), 4);
+    }
+
+    [Fact]
+    public void One_stall_of_a_pass_that_was_measured_often_moves_it_little_beside_the_others()
+    {
+        double Ratio(int samples)
+        {
+            var cost = new CostModel();
+            cost.Calibrate(1, 0.010, samples);
+            cost.Calibrate(4, 0.011, samples);
+            cost.Observe(1, 0, 0.030);
+            return cost.Seconds(4, 0) / cost.Seconds(1, 0);
+        }
+
+        Assert.InRange(Ratio(24), 1.06, 1.1);
+        Assert.True(Ratio(1) < 1);
     }
 
     [Fact]

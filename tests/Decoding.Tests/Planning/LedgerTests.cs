@@ -18,8 +18,9 @@ public class LedgerTests
             int chosen = ledger.Choose(tree, 0, 0, 63);
             double Value(int n) =>
                 Enumerable.Range(0, n).Sum(i => (double)tree.A(tree.Ordered(i))) - (ledger.Price(0) * ledger.Target.Hopeful(1 + n, 0));
-            // Two plain passes may be lost at first.
-            bool MayBeLost(int n) => n == 0 || ledger.Target.Hopeful(1 + n, 0) <= 3 * ledger.Target.Seconds(1, 0);
+            // Two plain passes may be lost at first, beside what is sure.
+            int Sure(int n) => Enumerable.Range(0, n).Count(i => tree.A(tree.Ordered(i)) >= 1);
+            bool MayBeLost(int n) => n == 0 || ledger.Target.Hopeful(1 + n, 0) <= (3 + Sure(n)) * ledger.Target.Seconds(1, 0);
             return MayBeLost(chosen)
                 && Enumerable.Range(0, tree.OrderedCount + 1).Where(MayBeLost).All(n => Value(n) <= Value(chosen) + 1e-9);
         }).QuickCheckThrowOnFailure();
@@ -83,8 +84,94 @@ public class LedgerTests
         TokenTree tree = Chain(0.99f, 20);
         Assert.Equal(4, ledger.Choose(tree, 0, 0, 63));
         Assert.InRange(ledger.Choose(tree, 0, 1, 63), 12, 20);
-        ledger.Book(new StepEntry(0, 4, 3, 5, 0.03, 0, 0.03, Drafted: false));
+        ledger.Book(new StepEntry(0, 4, 3, 5, 0.03, 0, 0.03, Drafted: false) { Auto = true });
         Assert.InRange(ledger.Choose(tree, 0, 0, 63), 7, 9);
+    }
+
+    [Fact]
+    public void What_a_constraint_leaves_no_choice_in_is_verified_whatever_was_lost_before()
+    {
+        Ledger ledger = Create(perRow: 0.3);
+        for (int i = 0; i < 20; i++)
+        {
+            ledger.Book(new StepEntry(0, 8, 0, 1, 0.034, 0, 0.034, Drafted: false) { Auto = true });
+            ledger.Book(new StepEntry(0, 0, 0, 1, 0.010, 0, 0.010, Drafted: false) { Auto = true });
+        }
+
+        Assert.Equal(0, ledger.Choose(Chain(0.99f, 6), 0, 0, 63));
+        Assert.Equal(6, ledger.Choose(Chain(1f, 6), 0, 0, 63));
+    }
+
+    [Fact]
+    public void What_a_request_asked_for_is_no_source_s_gain_or_loss()
+    {
+        Ledger ledger = Create(perRow: 0.5);
+        TokenTree tree = Chain(0.99f, 20);
+        int before = ledger.Choose(tree, 0, 0, 63);
+        for (int i = 0; i < 200; i++)
+        {
+            // Forced and in vain, then plain: the one would cost credit, the other earn it.
+            ledger.Book(new StepEntry(0, i % 2, 0, 1, ledger.Target.Seconds(1 + (i % 2), 0), 0, 0.1, Drafted: false));
+        }
+
+        ledger.BeginSequence();
+        Assert.Equal(before, ledger.Choose(tree, 0, 0, 63));
+    }
+
+    [Fact]
+    public void After_six_steps_in_which_all_that_was_verified_was_wrong_one_goes_without()
+    {
+        var target = new CostModel();
+        target.Calibrate(1, 0.010, samples: 24);
+        target.Calibrate(5, 0.010, samples: 24);
+        var ledger = new Ledger(target, null, new AcceptanceModel());
+        TokenTree tree = Chain(0.9f, 4);
+        for (int step = 0; step < 21; step++)
+        {
+            int nodes = ledger.Choose(tree, 0, 0, 63);
+            Assert.Equal(step % 7 == 6, nodes == 0);
+            Assert.NotEqual(0, ledger.Choose(tree, 0, 1, 63));
+            ledger.Book(new StepEntry(0, nodes, 0, 1, 0.010, 0, 0.010, Drafted: false) { Auto = true });
+        }
+    }
+
+    [Fact]
+    public void Taking_in_the_prompt_in_the_first_round_is_an_investment_and_what_later_rounds_take_in_is_not()
+    {
+        // A prompt of 64 rows takes 0.4 of a target's pass, a round of one row 0.1.
+        Ledger Drafted(int times)
+        {
+            Ledger ledger = WithDraft(0.001);
+            for (int i = 0; i < times; i++)
+            {
+                ledger.Drafted(64, 1, 10, 0.004, perRow: 0);
+                ledger.Book(new StepEntry(10, 1, 0, 1, 0.011, 0.004, 0.015, Drafted: true) { Auto = true });
+            }
+
+            return ledger;
+        }
+
+        // Either costs credit, but a source does not rest for what it invested.
+        Assert.False(Drafted(1).DraftRests);
+        Assert.True(Drafted(12).DraftRests);
+        Ledger long_ = WithDraft(0.001);
+        for (int i = 0; i < 20; i++)
+        {
+            long_.CaughtUp(64, 10, 0.004);
+            long_.Book(new StepEntry(10, 0, 0, 1, 0.010, 0.004, 0.014, Drafted: false) { Auto = true });
+        }
+
+        Assert.False(long_.DraftRests);
+    }
+
+    [Fact]
+    public void A_stalled_draft_pass_costs_as_much_as_two()
+    {
+        Ledger stalled = WithDraft(0.002);
+        stalled.Drafted(1, 1, 10, 0.5, perRow: 0);
+        stalled.Book(new StepEntry(10, 1, 0, 1, 0.011, 0.5, 0.511, Drafted: true) { Auto = true });
+        Assert.False(stalled.DraftRests);
+        Assert.True(stalled.DraftMayPay(Stage.Draft, true, 1, 10));
     }
 
     [Fact]
@@ -131,8 +218,14 @@ public class LedgerTests
         Assert.Equal(0.9, value.Best(), 0.02);
     }
 
-    private static void Draft(Ledger ledger, int committed, double seconds) =>
-        ledger.Book(new StepEntry(10, 0, 0, committed, ledger.Target.Seconds(1, 10), seconds - 0.01, seconds, Drafted: true));
+    private static void Draft(Ledger ledger, int committed, double seconds)
+    {
+        ledger.Drafted(1, 1, 10, seconds - 0.01, perRow: 0);
+        ledger.Book(new StepEntry(10, 0, 0, committed, ledger.Target.Seconds(1, 10), seconds - 0.01, seconds, Drafted: true)
+        {
+            Auto = true,
+        });
+    }
 
     private static Ledger WithDraft(double seconds)
     {
@@ -155,7 +248,10 @@ public class LedgerTests
     }
 
     private static void Book(Ledger ledger, int committed, double seconds) =>
-        ledger.Book(new StepEntry(0, 0, 0, committed, ledger.Target.Seconds(1, 0), 0, seconds, Drafted: false));
+        ledger.Book(new StepEntry(0, 0, 0, committed, ledger.Target.Seconds(1, 0), 0, seconds, Drafted: false)
+        {
+            Auto = true,
+        });
 
     private static TokenTree Chain(float conditional, int length)
     {

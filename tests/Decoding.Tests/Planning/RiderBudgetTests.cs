@@ -81,6 +81,19 @@ public class RiderBudgetTests
     }
 
     [Fact]
+    public void A_pass_of_one_row_is_measured_now_and_then()
+    {
+        Ledger ledger = Measured(Machine.All.First(machine => machine.Name.StartsWith("flat to 4", StringComparison.Ordinal)).Name);
+        int[] alone = [.. Enumerable.Range(0, 100).Where(step =>
+        {
+            int riders = ledger.Riders(greedy: false, 0, 100, 63);
+            ledger.Book(Step(ledger, 100, 0, riders, found: 1));
+            return riders == 0;
+        })];
+        Assert.Equal([32, 65, 98], alone);
+    }
+
+    [Fact]
     public void A_pass_with_riders_is_measured_as_one_of_all_its_rows()
     {
         Ledger ledger = Measured(Machine.All[0].Name);

@@ -73,6 +73,30 @@ public class RegretTests(ITestOutputHelper output)
         });
     }
 
+    /// <summary>What earlier texts gained is believed to some degree only.</summary>
+    [Fact]
+    public void Where_nothing_is_accepted_after_texts_in_which_all_was_little_is_lost()
+    {
+        Assert.All(Machine.All, machine =>
+        {
+            double off = SimulatedRun.Off(machine, Tokens).Seconds;
+            double[] ratios = [.. Enumerable.Range(0, Seeds / 4).Select(seed =>
+            {
+                var run = new SimulatedRun(machine, seed);
+                for (int text = 0; text < 4; text++)
+                {
+                    Guessing kind = text % 2 == 0 ? Guessing.Copying : Guessing.Constant;
+                    _ = run.Decode(new GuessedText(kind, Tokens, seed + (Seeds * (text + 1))), Tokens, SpeculationMode.Auto);
+                }
+
+                return run.Decode(new GuessedText(Guessing.Nothing, Tokens, seed), Tokens, SpeculationMode.Auto).Seconds / off;
+            })];
+            output.WriteLine($"{machine.Name,-25} mean {100 * (ratios.Average() - 1):F1} %, worst {100 * (ratios.Max() - 1):F1} %");
+            Assert.InRange(ratios.Average(), 0.99, 1.06);
+            Assert.InRange(ratios.Max(), 0.99, 1.15);
+        });
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -133,7 +133,10 @@ internal sealed class SimulatedRun
         Commit(context, cache, drafter, accepted[..count]);
         double step = _clock.GetElapsedTime(start).TotalSeconds;
         bool drafted = growth.DraftPasses > 0 && !growth.CaughtUp;
-        _ledger.Book(new StepEntry(length, nodes, gain, count + 1, target, growth.DraftSeconds, step, drafted));
+        _ledger.Book(new StepEntry(length, nodes, gain, count + 1, target, growth.DraftSeconds, step, drafted)
+        {
+            Auto = auto,
+        });
     }
 
     /// <summary>The verified nodes that are the text.</summary>
