@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # with-libtorch.sh COMMAND...: runs a command where libtorch loads. It wants GLIBCXX_3.4.32, which Ubuntu 24.04 and Debian 13 have. On a
-# Debian that has not, libstdc++6, libgcc-s1 and libc6 of Debian 13 are downloaded, unpacked into a cache and bound over the system's own for
-# this one command (bubblewrap); the system stays as it is. Where that cannot be done the reason goes to stderr, and the command runs as it
-# is.
+# Debian that has not, libstdc++6, libgcc-s1 and libc6 of Debian 13 are downloaded, unpacked into a cache and bound over the system's own
+# for this one command (bubblewrap); the system stays as it is. Where that cannot be done the reason goes to stderr, and the command runs
+# as it is.
 set -uo pipefail
 needed=GLIBCXX_3.4.32
 libraries=/usr/lib/x86_64-linux-gnu

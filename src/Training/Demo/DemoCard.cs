@@ -7,6 +7,8 @@ namespace Understory.Training.Demo;
 /// <summary>What one should know of the demo, as its README.md says it.</summary>
 internal sealed class DemoCard
 {
+    private const int Columns = 140;
+
     private readonly StringBuilder _text = new();
 
     /// <param name="parts">The files beside the card, and their bytes.</param>
@@ -44,7 +46,12 @@ internal sealed class DemoCard
     private void HowItWasMade(DemoPlan plan, TrainingState target, TrainingState draft)
     {
         Say("## How it was made");
-        Say($"    dotnet run -c Release --project src/Training -- demo {plan.Request.Describe()}");
+        Say($"    dotnet run -c Release --project src/Training -- demo {plan.Request.Options}");
+        if (plan.Request.Excluded.Length > 0)
+        {
+            Say($"The files: {plan.Request.Excluded} (a hash of each).");
+        }
+
         Say($"The target was trained on {Tokens(target):F2}M tokens in {target.Seconds / 3600:F2} hours, the draft on {Tokens(draft):F2}M "
             + $"in {draft.Seconds / 3600:F2}: nine tenths in texts of {plan.Settings.ShortTexts} tokens, the rest in texts of "
             + $"{plan.Settings.LongTexts:N0}. Curves: [target](target-loss.svg), [draft](draft-loss.svg).");
@@ -100,9 +107,19 @@ internal sealed class DemoCard
         ]);
     }
 
+    /// <summary>A paragraph, filled; what is indented stands as it is.</summary>
     private void Say(string paragraph)
     {
-        _text.Append(_text.Length == 0 ? "" : "\n").Append(paragraph).Append('\n');
+        _text.Append(_text.Length == 0 ? "" : "\n");
+        int width = 0;
+        foreach (string word in paragraph.StartsWith(' ') ? [paragraph] : paragraph.Split(' '))
+        {
+            bool begins = width == 0 || width + 1 + word.Length > Columns;
+            _text.Append(width == 0 ? "" : begins ? "\n" : " ").Append(word);
+            width = begins ? word.Length : width + 1 + word.Length;
+        }
+
+        _text.Append('\n');
     }
 
     private void Table(string[] heads, IEnumerable<string[]> rows)

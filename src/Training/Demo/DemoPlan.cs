@@ -11,9 +11,12 @@ namespace Understory.Training.Demo;
 /// <param name="Excluded">The files whose text must not be trained on, by name and hash; empty: none.</param>
 internal sealed record DemoRequest(double Hours, long? Tokens, long NgramTokens, int Packages, int Seed, string Excluded = "")
 {
-    public string Describe() => string.Create(CultureInfo.InvariantCulture,
+    /// <summary>As they were given.</summary>
+    public string Options => string.Create(CultureInfo.InvariantCulture,
         $"{(Tokens is { } tokens ? $"--tokens {tokens}" : $"--hours {Hours}")} --ngram-tokens {NgramTokens} --packages {Packages} "
-        + $"--seed {Seed}{(Excluded.Length == 0 ? "" : $" --exclude FILES ({Excluded})")}");
+        + $"--seed {Seed}{(Excluded.Length == 0 ? "" : " --exclude FILES")}");
+
+    public string Describe() => Excluded.Length == 0 ? Options : $"{Options} ({Excluded})";
 }
 
 /// <summary>How much is trained on, once the machine's speed is known.</summary>

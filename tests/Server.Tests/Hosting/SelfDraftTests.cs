@@ -7,9 +7,9 @@ namespace Understory.Server.Tests.Hosting;
 public class SelfDraftTests
 {
     [Fact]
-    public void The_bundled_target_drafts_for_itself_and_one_line_says_what_that_takes()
+    public void A_target_drafts_for_itself_and_one_line_says_what_that_takes()
     {
-        var loading = new ModelLoading(new ServerOptions { Draft = "self" });
+        var loading = new ModelLoading(new ServerOptions { Model = Standin.Target, Draft = "self" });
         using LoadedModel model = loading.Load(_ => { });
         Assert.Same(model.Target.Transformer, model.Draft!.CopyOf);
         Assert.Contains(SpeculationMode.Staged, model.Served.Modes);

@@ -26,7 +26,7 @@ public sealed class ChatVerbTests
         Assert.True(code == 0, errors);
         Assert.Contains("tok/s", errors);
         Assert.Contains("cached", errors);
-        Assert.StartsWith("understory-demo: 2.76 million parameters, context of 1,024 tokens; completes text", errors);
+        Assert.StartsWith("understory-demo: 4.74 million parameters, context of 1,024 tokens; chats", errors);
         Assert.Contains("not what a model can do", errors);
 
         using ServerProcess server = await ServerProcess.StartAsync();

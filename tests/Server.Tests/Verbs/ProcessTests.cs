@@ -47,7 +47,7 @@ public sealed class ProcessTests : IDisposable
         server.Signal("TERM");
         Assert.Equal(0, await server.ExitAsync());
         Assert.Contains("Kernels: ", server.Errors);
-        Assert.Contains("/v1/completions 200: prompt 1", server.Errors);
+        Assert.Contains("/v1/completions 200: prompt 2", server.Errors);
     }
 
     [ProcessFact]
@@ -351,7 +351,7 @@ public sealed class ProcessTests : IDisposable
     public async Task Who_starts_the_demo_is_told_that_it_is_one_and_what_would_fit()
     {
         using ServerProcess server = await ServerProcess.StartAsync();
-        Assert.Contains("understory-demo: 2.76 million parameters, context of 1,024 tokens; completes text", server.Output);
+        Assert.Contains("understory-demo: 4.74 million parameters, context of 1,024 tokens; chats", server.Output);
         Assert.Contains("not what a model can do", server.Output);
         string[] commands = [.. server.Output.Split('\n').Where(line => line.Contains("understory pull ", StringComparison.Ordinal))];
         int fitting = SuggestedModel.For(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes).Count;

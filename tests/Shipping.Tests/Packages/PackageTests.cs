@@ -71,7 +71,7 @@ public sealed class PackageTests : IDisposable
             Assert.Equal(magic, System.Text.Encoding.Latin1.GetString(start));
             // What is left beside it on Windows is the module of a web server that is not used.
             Assert.DoesNotContain(Directory.EnumerateFiles(given, "*.dll"), file => Path.GetFileName(file) != "aspnetcorev2_inprocess.dll");
-            Assert.True(File.Exists(Path.Combine(given, "models", "demo", "target", "model.safetensors")));
+            Assert.True(File.Exists(Path.Combine(given, "models", "demo", "target.gguf")));
         }
 
         string empty = Directory.CreateDirectory(Path.Combine(_folder, "empty")).FullName;

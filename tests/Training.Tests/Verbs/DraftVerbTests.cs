@@ -130,6 +130,11 @@ public sealed class DraftVerbTests : IDisposable
         TextScript documents = TextScript.Documents(model);
         Assert.Single(documents.Openings);
         Assert.Null(TextScript.Conversations(model));
+
+        // Its template writes a user's message between these two.
+        using LanguageModel demo = ModelLoader.Load(DemoBundle.Target, kernels, new LoadOptions());
+        Assert.Equal(["<|endoftext|><|user|>", "<|end|><|assistant|>"],
+            TextScript.Conversations(demo)!.Openings.Select(opening => demo.Tokenizer.Decode(opening, skipSpecial: false)));
     }
 
     [TorchFact]
