@@ -89,7 +89,10 @@ internal static class PlanningBench
             long booking = Stopwatch.GetTimestamp();
             ledger.Book(new StepEntry(
                 context.Length, nodes, gain, 1, pass, growth.DraftSeconds, pass + growth.DraftSeconds + took,
-                growth.DraftPasses > 0 && !growth.CaughtUp) { Auto = true });
+                growth.DraftPasses > 0 && !growth.CaughtUp)
+            {
+                Auto = true,
+            });
             took += Stopwatch.GetElapsedTime(booking).TotalSeconds;
             context.Append(decided);
             if (growth.DraftPasses == 0 && nodes == 0)

@@ -51,9 +51,9 @@ public partial class ImportDirectionTests
         ["Training"] = new()
         {
             ["Torch"] = [],
-            ["Tokens"] = [],
             ["Network"] = [],
             ["Files"] = ["Network"],
+            ["Tokens"] = ["Files"],
             ["Optimisation"] = ["Files", "Network"],
             ["Texts"] = ["Files", "Optimisation"],
             ["Corpus"] = ["Texts"],
@@ -61,7 +61,7 @@ public partial class ImportDirectionTests
             ["Drafting"] = ["Torch", "Files", "Network", "Optimisation"],
             ["Demo"] =
                 ["Torch", "Tokens", "Files", "Network", "Optimisation", "Texts", "Corpus", "Curriculum", "Drafting"],
-            ["Verbs"] = ["Torch", "Network", "Optimisation", "Texts", "Corpus", "Curriculum", "Drafting", "Demo"],
+            ["Verbs"] = ["Torch", "Files", "Network", "Optimisation", "Texts", "Corpus", "Curriculum", "Drafting", "Demo"],
         },
     };
 
