@@ -142,9 +142,10 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     // Steps in which all that was verified was wrong, since the last other one.
     private int _fruitless;
 
-    // The draft takes in a long prompt, chunk by chunk; and has proposed something in this sequence.
+    // The draft takes in a long prompt, chunk by chunk; had proposed something in this sequence before this step; has done so now.
     private bool _catchingUp;
     private bool _tookIn;
+    private bool _drafted;
 
     public CostModel Target { get; } = target;
 
@@ -316,7 +317,7 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         _lookupSeconds = -1;
         _fruitless = 0;
         _draftSeconds = _catchUpSeconds = 0;
-        _catchingUp = _tookIn = false;
+        _catchingUp = _tookIn = _drafted = false;
     }
 
     /// <summary>Measurements are not taken into account: while code is being compiled they say nothing of later passes.</summary>
@@ -370,20 +371,19 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
     {
         double expected = Draft!.Seconds(rows, context);
         double booked = Math.Min(seconds, Stall * expected);
-        double round = _tookIn ? booked : booked * Math.Min(1, Draft.Seconds(picked, context) / expected);
+        double round = _drafted ? booked : booked * Math.Min(1, Draft.Seconds(picked, context) / expected);
         Draft.Observe(rows, context, seconds);
         _draftSeconds += round;
-        Invest(booked - round, context);
-        (_catchingUp, _tookIn) = (false, true);
+        _catchUpSeconds += booked - round;
+        (_catchingUp, _drafted) = (false, true);
         _rowSeconds = Average(_rowSeconds, Math.Max(0, perRow));
     }
 
     /// <summary>A pass that only took in committed tokens was measured.</summary>
     public void CaughtUp(int rows, int context, double seconds)
     {
-        double booked = Math.Min(seconds, Stall * Draft!.Seconds(rows, context));
+        _catchUpSeconds += Math.Min(seconds, Stall * Draft!.Seconds(rows, context));
         Draft.Observe(rows, context, seconds);
-        Invest(booked, context);
         _catchingUp = true;
     }
 
@@ -425,20 +425,16 @@ public sealed class Ledger(CostModel target, CostModel? draft, AcceptanceModel a
         if (step.Auto)
         {
             double one = Target.Seconds(1, step.Context);
-            // Neither the draft nor the text is to blame for rows that looked ahead; what is invested is booked already.
+            // Neither the draft nor the text is to blame for rows that looked ahead.
             double looking = Target.Seconds(rows, step.Context) - Target.Seconds(1 + step.Nodes, step.Context);
             double plain = Math.Max(booked - looking - _catchUpSeconds, 0) / one;
+            _drafting.Invested(_catchUpSeconds / one, reserved: !_tookIn);
             _drafting.Book(step.Drafted, step.Committed, plain);
             _text.Book(!step.Drafted && step.Nodes > 0, step.Committed, plain);
         }
 
+        _tookIn = _drafted;
         _draftSeconds = _catchUpSeconds = 0;
-    }
-
-    private void Invest(double seconds, int context)
-    {
-        _catchUpSeconds += seconds;
-        _drafting.Invested(seconds / Target.Seconds(1, context), reserved: !_tookIn);
     }
 
     /// <summary>Can a draft pass be lost, what it takes in, and a node that is verified for it?</summary>
