@@ -133,7 +133,7 @@ public sealed class DraftVerbTests : IDisposable
 
         // Its template writes a user's message between these two.
         using LanguageModel demo = ModelLoader.Load(DemoBundle.Target, kernels, new LoadOptions());
-        Assert.Equal(["<|endoftext|><|user|>", "<|end|><|assistant|>"],
+        Assert.Equal(["<|user|>", "<|end|><|assistant|>"],
             TextScript.Conversations(demo)!.Openings.Select(opening => demo.Tokenizer.Decode(opening, skipSpecial: false)));
     }
 
